@@ -1,0 +1,81 @@
+"""The ability check of a use case: who may not know of a thing gets 404, who may know but not do gets 403."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.actor import Actor
+from quarterdeck.core.access import LEAST_ROLE, Ability, Role, allows
+from quarterdeck.core.errors import ForbiddenError, NotFoundError
+from quarterdeck.store.tables import members, projects
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as use cases need it, with the actor's role in it."""
+
+    id: int
+    path: str
+    name: str
+    description: str
+    default_branch: str
+    retention_days: int
+    role: Role | None
+
+
+async def project_for(
+    connection: AsyncConnection, actor: Actor, ref: int | str, ability: Ability
+) -> Project:
+    """The project with that id or path, if `actor` has `ability` in it; an administrator has all.
+
+    Raises:
+        NotFoundError: there is none that the actor may know of.
+        ForbiddenError: the role is too low; the message names the role that would do.
+    """
+    key = (
+        projects.c.id == int(ref)
+        if isinstance(ref, int) or ref.isdigit()
+        else projects.c.path == ref
+    )
+    row = (
+        await connection.execute(
+            select(projects, members.c.role)
+            .outerjoin(
+                members,
+                (members.c.project_id == projects.c.id)
+                & (members.c.user_id == actor.user_id),
+            )
+            .where(key)
+        )
+    ).one_or_none()
+    role = (
+        Role.OWNER
+        if row is not None and actor.admin
+        else Role(row.role)
+        if row is not None and row.role
+        else None
+    )
+    if row is None or not allows(role, Ability.READ_PROJECT):
+        raise NotFoundError(f"There is no project {ref!r} that you may see.")
+    project = Project(
+        row.id,
+        row.path,
+        row.name,
+        row.description,
+        row.default_branch,
+        row.retention_days,
+        role,
+    )
+    demand(project, ability)
+    return project
+
+
+def demand(project: Project, ability: Ability) -> None:
+    """Raises ForbiddenError unless the actor's role in `project` has `ability`."""
+    if not allows(project.role, ability):
+        least = LEAST_ROLE[ability].name.capitalize()
+        mine = project.role.name.capitalize() if project.role else "none"
+        raise ForbiddenError(
+            f"To {ability.value.replace('_', ' ')} in {project.path} you need the role {least}; yours is {mine}."
+        )

@@ -1,0 +1,24 @@
+"""What every use case is given: the database, the doorbell, and the world outside behind Protocols."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge
+from quarterdeck.store.database import Database
+from quarterdeck.store.doorbell import Doorbell
+
+
+@dataclass(frozen=True)
+class App:
+    """One process's Quarterdeck, assembled by `server.py`."""
+
+    database: Database
+    doorbell: Doorbell
+    dispatch: Dispatch
+    forge: Forge
+    flows: FlowLibrary
+    home: Path
+    public_url: str
+    """Without a slash at its end; links in answers and messages begin with it."""
+    default_model: str | None
+    """What a session uses that names no model; None when none is configured."""

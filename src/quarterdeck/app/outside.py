@@ -1,0 +1,150 @@
+"""What use cases need of the world outside, as Protocols; `server.py` wires the implementations."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.core.flow import Flow
+from quarterdeck.core.pipeline import CiPipeline
+
+
+class Dispatch(Protocol):
+    """Enqueues work for the workers, in the caller's transaction."""
+
+    async def turn(
+        self,
+        connection: AsyncConnection,
+        session_id: int,
+        turn_no: int,
+        at: datetime | None,
+    ) -> None:
+        """A turn of the session, now or at `at`."""
+        ...
+
+    async def server_call(
+        self, connection: AsyncConnection, session_id: int, call_id: str
+    ) -> None:
+        """A tool call that the server itself carries out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who made a commit."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit as lists show it."""
+
+    sha: str
+    title: str
+    author: str
+    at: datetime
+
+
+class Forge(Protocol):
+    """The repositories of projects: what a forge does with git."""
+
+    async def create(self, project_id: int, *, source: str | None) -> str:
+        """Makes the bare repository, empty or cloned from a path or URL; answers the default branch.
+
+        Raises:
+            InvalidInputError: the source can't be cloned; the message has git's reason.
+        """
+        ...
+
+    async def commit_of(self, project_id: int, ref: str) -> str:
+        """The full commit id of a branch, tag or commit. Raises NotFoundError."""
+        ...
+
+    async def read(self, project_id: int, commit: str, path: str) -> bytes | None:
+        """A file's bytes at a commit, None when there is no such file."""
+        ...
+
+    async def branches(self, project_id: int) -> dict[str, str]:
+        """Branch names and their commits."""
+        ...
+
+    async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
+        """The newest commits of `ref`, newest first."""
+        ...
+
+    async def diff(self, project_id: int, base: str, head: str) -> bytes:
+        """The diff from the merge base of the two to `head`, as git prints it."""
+        ...
+
+    async def push_bundle(
+        self, project_id: int, bundle: Path, *, branch: str, commit: str
+    ) -> None:
+        """Takes a bundle in and moves the branch to `commit`, checked: whole, only that ref, its own session's branch.
+
+        Raises:
+            InvalidInputError: the bundle is broken or would do more than that.
+        """
+        ...
+
+    async def merge(
+        self, project_id: int, *, source: str, target: str, message: str, author: Author
+    ) -> str:
+        """Merges branch into branch with a merge commit and answers it. Raises ConflictError when it doesn't merge."""
+        ...
+
+    async def delete(self, project_id: int) -> None:
+        """Removes the repository; nothing happens when it is gone."""
+        ...
+
+    def serve(
+        self,
+        project_id: int,
+        *,
+        service: str,
+        body: AsyncIterator[bytes],
+        advertise: bool,
+        protocol: str,
+    ) -> AsyncIterator[bytes]:
+        """One request of git's smart HTTP (`git-upload-pack` or `git-receive-pack`), streamed both ways."""
+        ...
+
+    def read_ci(
+        self, text: str, *, ref: str, sha: str, default_branch: str, source: str
+    ) -> CiPipeline:
+        """A `.gitlab-ci.yml` as a pipeline for that commit.
+
+        Raises:
+            InvalidInputError: names every unsupported keyword and fault with its job.
+        """
+        ...
+
+
+class FlowLibrary(Protocol):
+    """The flows that ship and the reader of others."""
+
+    def shipped(self, name: str) -> tuple[str, str | None]:
+        """The YAML of a shipped flow (`fix_pipeline/v1` or `fix_pipeline/1.0.0`) and that of its script, if it has one.
+
+        Raises:
+            NotFoundError: names the flows that there are.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """The shipped flows as `name/version`."""
+        ...
+
+    def read(self, text: str) -> Flow:
+        """A flow from YAML. Raises InvalidInputError with every fault and its line."""
+        ...
+
+    def render(
+        self, flow: Flow, component: str, values: dict[str, object]
+    ) -> tuple[str, str]:
+        """An agent's system and user text. Raises InvalidInputError when the template is wrong."""
+        ...

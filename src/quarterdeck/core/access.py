@@ -1,0 +1,72 @@
+"""Roles, abilities, and which role has which: the one table."""
+
+from enum import IntEnum, StrEnum
+
+
+class Role(IntEnum):
+    """A member's role in a project; a higher one has all of a lower one's abilities. Numbers are GitLab's."""
+
+    GUEST = 10
+    REPORTER = 20
+    DEVELOPER = 30
+    MAINTAINER = 40
+    OWNER = 50
+
+
+class Ability(StrEnum):
+    """What somebody may do in a project."""
+
+    READ_PROJECT = "read_project"
+    READ_REPOSITORY = "read_repository"
+    READ_PIPELINE = "read_pipeline"
+    READ_MERGE_REQUEST = "read_merge_request"
+    COMMENT = "comment"
+    PUSH = "push"
+    RUN_PIPELINE = "run_pipeline"
+    WRITE_MERGE_REQUEST = "write_merge_request"
+    READ_SESSION = "read_session"
+    START_SESSION = "start_session"
+    CANCEL_SESSION = "cancel_session"
+    DELETE_SESSION = "delete_session"
+    HOLD_SESSION = "hold_session"
+    PUSH_PROTECTED = "push_protected"
+    MANAGE_RUNNER = "manage_runner"
+    MANAGE_MEMBERS = "manage_members"
+    MANAGE_PROJECT = "manage_project"
+
+
+LEAST_ROLE: dict[Ability, Role] = {
+    Ability.READ_PROJECT: Role.GUEST,
+    Ability.READ_REPOSITORY: Role.REPORTER,
+    Ability.READ_PIPELINE: Role.REPORTER,
+    Ability.READ_MERGE_REQUEST: Role.REPORTER,
+    Ability.COMMENT: Role.REPORTER,
+    Ability.PUSH: Role.DEVELOPER,
+    Ability.RUN_PIPELINE: Role.DEVELOPER,
+    Ability.WRITE_MERGE_REQUEST: Role.DEVELOPER,
+    Ability.READ_SESSION: Role.DEVELOPER,
+    Ability.START_SESSION: Role.DEVELOPER,
+    Ability.CANCEL_SESSION: Role.MAINTAINER,
+    Ability.DELETE_SESSION: Role.OWNER,
+    Ability.HOLD_SESSION: Role.MAINTAINER,
+    Ability.PUSH_PROTECTED: Role.MAINTAINER,
+    Ability.MANAGE_RUNNER: Role.MAINTAINER,
+    Ability.MANAGE_MEMBERS: Role.MAINTAINER,
+    Ability.MANAGE_PROJECT: Role.OWNER,
+}
+"""The least role that has each ability."""
+
+INITIATOR_ABILITIES = frozenset(
+    {
+        Ability.READ_SESSION,
+        Ability.CANCEL_SESSION,
+        Ability.DELETE_SESSION,
+        Ability.HOLD_SESSION,
+    }
+)
+"""What a session's initiator may do with it whatever the role."""
+
+
+def allows(role: Role | None, ability: Ability) -> bool:
+    """Whether `role` has `ability`; None is somebody who is not a member."""
+    return role is not None and role >= LEAST_ROLE[ability]

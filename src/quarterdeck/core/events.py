@@ -1,0 +1,456 @@
+"""The kinds of events of a session's log, each a versioned payload.
+
+`work` events are what a session does; after its end none is accepted. `record` events are what is noted about it and
+may come at any time. A payload's class names its kind, its class, and the level that it has unless its maker knows
+better.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from quarterdeck.core.status import Status, Transition
+from quarterdeck.core.usage import Usage
+
+
+class Level(StrEnum):
+    """How dense a view must be to show an event: `result` views show only the first, `full` views show all."""
+
+    RESULT = "result"
+    CONCISE = "concise"
+    FULL = "full"
+
+
+class EventClass(StrEnum):
+    """`work` is refused after the end, `record` is not."""
+
+    WORK = "work"
+    RECORD = "record"
+
+
+class Payload(BaseModel):
+    """What all kinds have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_class: ClassVar[EventClass] = EventClass.WORK
+    default_level: ClassVar[Level] = Level.FULL
+    version: ClassVar[int] = 1
+
+
+class _Record(Payload):
+    event_class: ClassVar[EventClass] = EventClass.RECORD
+    default_level: ClassVar[Level] = Level.CONCISE
+
+
+class SessionCreated(Payload):
+    """The first event of every log: what the session is for, and all that stays with it for life."""
+
+    kind: Literal["session.created"] = "session.created"
+    default_level: ClassVar[Level] = Level.RESULT
+    goal: str
+    title: str
+    flow: str
+    """`name/version`, pinned."""
+    model: str
+    """`provider:name`."""
+    scripted: bool
+    """No language model answers, a script does; every view says so."""
+    project_id: int | None
+    initiator_id: int
+    initiator: str
+    origin: str
+    ref: str = ""
+    """The branch, tag or commit that the workspace starts from."""
+    branch: str = ""
+    """Where the session's own work is pushed to."""
+    inputs: dict[str, JsonValue] = {}
+    pre_approved: tuple[str, ...] = ()
+    """Privileges whose tools ask nobody."""
+    retention_days: int = 30
+    parent_id: int | None = None
+
+
+class StatusChanged(Payload):
+    """The machine moved."""
+
+    kind: Literal["status.changed"] = "status.changed"
+    default_level: ClassVar[Level] = Level.RESULT
+    transition: Transition
+    from_status: Status
+    to_status: Status
+    reason: str = ""
+    by: str = ""
+    """The person who did it; empty when the server did."""
+
+
+class TurnStarted(Payload):
+    """A worker claimed a turn."""
+
+    kind: Literal["turn.started"] = "turn.started"
+    turn_no: int
+    cause: Literal[
+        "start", "message", "answer", "results", "resume", "retry", "recovery"
+    ]
+
+
+class TurnEnded(Payload):
+    """A turn came to where nothing can be done without somebody else."""
+
+    kind: Literal["turn.ended"] = "turn.ended"
+    turn_no: int
+
+
+class MessageAdded(Payload):
+    """Somebody said something to the session."""
+
+    kind: Literal["message.added"] = "message.added"
+    default_level: ClassVar[Level] = Level.RESULT
+    text: str
+    by: str
+    component: str = ""
+    """Whose conversation it belongs to."""
+
+
+class ComponentEntered(Payload):
+    """The flow came to a component; for an agent with the prompt as it was rendered."""
+
+    kind: Literal["component.entered"] = "component.entered"
+    default_level: ClassVar[Level] = Level.CONCISE
+    component: str
+    system: str = ""
+    user: str = ""
+
+
+class ComponentLeft(Payload):
+    """A component is done; `outputs` are what others may read of it under its name."""
+
+    kind: Literal["component.left"] = "component.left"
+    component: str
+    outputs: dict[str, JsonValue] = {}
+
+
+class AnswerCall(BaseModel):
+    """A tool call as the model put it; `call_id` is ours, `provider_id` the provider's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    call_id: str
+    provider_id: str
+    tool: str
+    args: dict[str, JsonValue]
+
+
+class ModelAnswered(Payload):
+    """The model's whole answer; `opaque` holds what its provider wants back unread (signatures of thinking)."""
+
+    kind: Literal["model.answered"] = "model.answered"
+    default_level: ClassVar[Level] = Level.RESULT
+    component: str
+    text: str
+    thinking: str = ""
+    calls: tuple[AnswerCall, ...] = ()
+    model: str
+    opaque: str = ""
+    duration_ms: int = 0
+
+
+class ModelRetried(Payload):
+    """A model call failed in a way that passes; it is asked again at `retry_at`."""
+
+    kind: Literal["model.retried"] = "model.retried"
+    default_level: ClassVar[Level] = Level.CONCISE
+    component: str
+    attempt: int
+    since: datetime
+    """When the first of these failures in a row happened."""
+    retry_at: datetime
+    error: str
+
+
+class Outcome(StrEnum):
+    """How a tool call ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+
+
+class ToolCallRequested(Payload):
+    """The intent to use a tool, committed before anybody is offered it."""
+
+    kind: Literal["tool_call.requested"] = "tool_call.requested"
+    call_id: str
+    component: str
+    tool: str
+    args: dict[str, JsonValue]
+    side: Literal["executor", "server"]
+    asks: bool
+    """Whether a person has to approve it first."""
+    parallel: bool = False
+    """Whether it may be offered beside others of the same answer."""
+
+
+class ToolCallsOffered(Payload):
+    """These calls are given out to be carried out."""
+
+    kind: Literal["tool_call.offered"] = "tool_call.offered"
+    call_ids: tuple[str, ...]
+
+
+class ToolCallStarted(Payload):
+    """An executor began a call."""
+
+    kind: Literal["tool_call.started"] = "tool_call.started"
+    call_id: str
+    executor: str
+
+
+class ToolCallFinished(Payload):
+    """A call ended; `text` is what the model is told, the whole output is kept under the call's id."""
+
+    kind: Literal["tool_call.finished"] = "tool_call.finished"
+    call_id: str
+    tool: str
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+    output_bytes: int = 0
+    output_sha256: str = ""
+    truncated: bool = False
+
+
+class ApprovalRequested(Payload):
+    """A person is asked."""
+
+    kind: Literal["approval.requested"] = "approval.requested"
+    default_level: ClassVar[Level] = Level.RESULT
+    approval_id: str
+    ask: Literal["tool_call", "plan", "input"]
+    call_ids: tuple[str, ...] = ()
+    question: str
+
+
+class ApprovalGranted(Payload):
+    """A person said yes; `args` replace those of a single call where the person changed them."""
+
+    kind: Literal["approval.granted"] = "approval.granted"
+    default_level: ClassVar[Level] = Level.RESULT
+    approval_id: str
+    by: str
+    door: str
+    for_session: bool = False
+    args: dict[str, JsonValue] | None = None
+
+
+class ApprovalDenied(Payload):
+    """A person said no; the reason goes to the model."""
+
+    kind: Literal["approval.denied"] = "approval.denied"
+    default_level: ClassVar[Level] = Level.RESULT
+    approval_id: str
+    by: str
+    door: str
+    reason: str = ""
+
+
+class PlanItem(BaseModel):
+    """One line of a session's plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str = Field(max_length=1_000)
+    status: Literal["pending", "in_progress", "completed", "cancelled"] = "pending"
+
+
+class PlanChanged(Payload):
+    """The whole plan as it is now."""
+
+    kind: Literal["plan.changed"] = "plan.changed"
+    default_level: ClassVar[Level] = Level.CONCISE
+    items: tuple[PlanItem, ...]
+
+
+class ExecutorAttached(Payload):
+    """An executor took the session; what it holds is fenced by `lease_epoch`."""
+
+    kind: Literal["executor.attached"] = "executor.attached"
+    executor: str
+    executor_kind: Literal["runner", "ide", "client"]
+    lease_epoch: int
+
+
+class WorkspacePrepared(Payload):
+    """The session's files are there."""
+
+    kind: Literal["workspace.prepared"] = "workspace.prepared"
+    default_level: ClassVar[Level] = Level.CONCISE
+    executor: str
+    base_commit: str
+    isolation: Literal["full", "reduced", "none"]
+    duration_ms: int = 0
+
+
+class FileChange(BaseModel):
+    """One file of a diff, lines added and removed; binary files count none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: str
+    change: Literal["added", "modified", "deleted", "renamed"]
+    added: int = 0
+    removed: int = 0
+
+
+class SnapshotTaken(Payload):
+    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff."""
+
+    kind: Literal["snapshot.taken"] = "snapshot.taken"
+    default_level: ClassVar[Level] = Level.RESULT
+    call_id: str
+    step: int
+    commit: str
+    files: tuple[FileChange, ...]
+    bundle_blob: int
+    step_diff_blob: int
+    whole_diff_blob: int
+
+
+class ArtifactCreated(Payload):
+    """Something the session made outside its workspace."""
+
+    kind: Literal["artifact.created"] = "artifact.created"
+    default_level: ClassVar[Level] = Level.RESULT
+    artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
+    name: str
+    url: str = ""
+    ref: dict[str, JsonValue] = {}
+
+
+class SessionRenamed(_Record):
+    """The title changed."""
+
+    kind: Literal["session.renamed"] = "session.renamed"
+    title: str
+    by: str
+
+
+class SessionHeld(_Record):
+    """Somebody keeps the session from being deleted by age."""
+
+    kind: Literal["session.held"] = "session.held"
+    by: str
+    reason: str = ""
+
+
+class SessionReleased(_Record):
+    """The hold is gone; the retention clock counts again."""
+
+    kind: Literal["session.released"] = "session.released"
+    by: str
+
+
+class WorkspaceTornDown(_Record):
+    """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
+
+    kind: Literal["workspace.torn_down"] = "workspace.torn_down"
+    default_level: ClassVar[Level] = Level.RESULT
+    executor: str
+    killed: int
+    left: int
+    duration_ms: float
+    method: str
+
+
+class UsageRecorded(_Record):
+    """What one model call used, also one whose answer was thrown away."""
+
+    kind: Literal["usage.recorded"] = "usage.recorded"
+    default_level: ClassVar[Level] = Level.FULL
+    component: str
+    model: str
+    usage: Usage
+
+
+class CheckRecorded(_Record):
+    """Something verified the session's work, or found it wrong."""
+
+    kind: Literal["check.recorded"] = "check.recorded"
+    default_level: ClassVar[Level] = Level.RESULT
+    name: str
+    passed: bool
+    url: str = ""
+
+
+class LinkAdded(_Record):
+    """The session belongs together with something else."""
+
+    kind: Literal["link.added"] = "link.added"
+    relation: Literal["source", "created", "parent", "child"]
+    target: Literal["issue", "merge_request", "pipeline", "session"]
+    name: str
+    url: str = ""
+
+
+AnyPayload = Annotated[
+    SessionCreated
+    | StatusChanged
+    | TurnStarted
+    | TurnEnded
+    | MessageAdded
+    | ComponentEntered
+    | ComponentLeft
+    | ModelAnswered
+    | ModelRetried
+    | ToolCallRequested
+    | ToolCallsOffered
+    | ToolCallStarted
+    | ToolCallFinished
+    | ApprovalRequested
+    | ApprovalGranted
+    | ApprovalDenied
+    | PlanChanged
+    | ExecutorAttached
+    | WorkspacePrepared
+    | SnapshotTaken
+    | ArtifactCreated
+    | SessionRenamed
+    | SessionHeld
+    | SessionReleased
+    | WorkspaceTornDown
+    | UsageRecorded
+    | CheckRecorded
+    | LinkAdded,
+    Field(discriminator="kind"),
+]
+
+
+class Event(BaseModel):
+    """One entry of a session's log; `seq` counts from 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session: int
+    seq: int
+    at: datetime
+    level: Level
+    v: int = 1
+    payload: AnyPayload
+
+    @property
+    def kind(self) -> str:
+        """`noun.past_verb`."""
+        return self.payload.kind
+
+    @property
+    def event_class(self) -> EventClass:
+        """Whether the end of the session refuses it."""
+        return self.payload.event_class
+
+
+def stored(event: Event) -> dict[str, Any]:
+    """The event as JSON that a log keeps, without the session, which the log knows."""
+    return event.model_dump(mode="json", exclude={"session"}, exclude_defaults=False)

@@ -1,0 +1,28 @@
+"""The numbers that bound what comes in; GitLab's where it has one, so that what fits there fits here."""
+
+GOAL_CHARACTERS = 16_384
+TITLE_CHARACTERS = 40
+MESSAGE_CHARACTERS = 16_384
+REASON_CHARACTERS = 2_000
+REF_CHARACTERS = 255
+FLOW_BYTES = 40 * 1024
+SCRIPT_BYTES = 256 * 1024
+RESULT_CHARACTERS = 32_768
+"""What a model is told of one tool result; the whole output is kept beside the log."""
+OUTPUT_BYTES = 16 * 1024 * 1024
+"""What is kept of one call's output; beyond it the middle is dropped by the executor, and the result says so."""
+OUTPUT_CHUNK_BYTES = 256 * 1024
+JOB_LOG_TAIL_BYTES = 150 * 1024
+BUNDLE_BYTES = 256 * 1024 * 1024
+CALLS_PER_ANSWER = 64
+CYCLES = 280
+"""Model answers that one agent component may give in a session, unless its flow says otherwise."""
+NODE_TRANSITIONS = 600
+PAGE_ROWS = 20
+RETENTION_DAYS = 30
+STATE_CONTEXT_CHARACTERS = 65_536
+"""What the folded state keeps of one component's output."""
+INTERRUPTED_REPEATS = 3
+"""How often a deterministic step offers its tool again after an executor died under it."""
+MODEL_PATIENCE_SECONDS = 20 * 60
+"""How long a provider may be down before the session is paused (promise 9)."""

@@ -1,0 +1,219 @@
+"""What the server and an executor say to each other (DESIGN section 5). HTTP + SSE, outbound from the executor.
+
+Every report carries the lease's epoch and may be repeated: the second time comes to the same. A report with a late
+epoch is refused (`fenced`), and its sender must kill and forget what it holds of that subject. A *subject* is what a
+lease is on: `session:12` or `job:7`.
+
+The executor's side of the API, all under `/api/v1/executor`, token of the runner as bearer:
+
+    POST /hello                          Hello -> Welcome (426 version_mismatch when the two don't fit)
+    GET  /stream?runner=ID               SSE: offer (Offer), cancel (Cancel), wipe (Wipe); a comment every 15 s
+    POST /heartbeat                      Heartbeat -> HeartbeatAnswer, every 10 s and at once when the stream opens
+    POST /calls/{call_id}/started        Started
+    POST /calls/{call_id}/output?epoch=E&offset=N    raw bytes -> OutputAnswer; 409 conflict on a gap, with `expected`
+    POST /calls/{call_id}/result         Result
+    POST /calls/{call_id}/push?epoch=E&branch=B&commit=SHA   git bundle -> PushAnswer (the server checks and pushes)
+    POST /subjects/{subject}/prepared    Prepared
+    POST /subjects/{subject}/teardown    Teardown
+    POST /subjects/{subject}/blobs?epoch=E    raw bytes -> BlobAnswer
+    GET  /subjects/{subject}/blobs/{id}  raw bytes
+
+Repositories are fetched by git smart HTTP at `WorkspaceSpec.clone_path` of the same server, user `session` and
+`WorkspaceSpec.token` as password.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from quarterdeck.core.events import FileChange, Outcome
+
+PROTOCOL_VERSION = 1
+KEEPALIVE_SECONDS = 15
+DROP_SECONDS = 45
+HEARTBEAT_SECONDS = 10
+
+Isolation = Literal["full", "reduced", "none"]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Hello(_Wire):
+    """An executor introduces itself, and says what it still holds."""
+
+    protocol: int
+    version: str
+    name: str
+    kind: Literal["runner", "ide", "client"] = "runner"
+    capacity: int
+    tags: tuple[str, ...] = ()
+    isolation: Isolation
+    capabilities: dict[str, JsonValue] = {}
+    subjects: tuple[str, ...] = ()
+    """All subjects that it has a workspace of."""
+
+
+class Welcome(_Wire):
+    """The server's answer: who you are, and which subjects are gone and must be wiped."""
+
+    runner: int
+    protocol: int
+    wipe: tuple[str, ...] = ()
+
+
+class WorkspaceSpec(_Wire):
+    """How to make the workspace, the first time or on another executor."""
+
+    clone_path: str
+    token: str
+    ref: str
+    commit: str
+    """The full commit that the workspace is based on."""
+    branch: str
+    """Where `create_commit` pushes to."""
+    bundle_blob: int | None = None
+    """The last snapshot, if there is one, and its commit."""
+    snapshot_commit: str = ""
+    step: int = 0
+    author: str
+    author_email: str
+    committer: str
+    committer_email: str
+
+
+class JobSpec(_Wire):
+    """A pipeline job as an executor runs it."""
+
+    name: str
+    before_script: tuple[str, ...] = ()
+    script: tuple[str, ...]
+    after_script: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
+    timeout_seconds: int = 3600
+    artifact_paths: tuple[str, ...] = ()
+    artifacts_when: Literal["on_success", "on_failure", "always"] = "on_success"
+    needs_artifacts: tuple[int, ...] = ()
+    """Blobs (tar.gz) of earlier jobs, unpacked in this order."""
+
+
+class Offer(_Wire):
+    """Work for the executor: a tool call of a session, or a pipeline job."""
+
+    call_id: str
+    subject: str
+    turn_no: int = 0
+    lease_epoch: int
+    tool: str
+    """A tool of the catalogue, or `pipeline_job`."""
+    args: dict[str, JsonValue] = {}
+    workspace: WorkspaceSpec
+    job: JobSpec | None = None
+
+
+class Cancel(_Wire):
+    """Kill the whole process tree of the subject at once, and report the teardown."""
+
+    subject: str
+    lease_epoch: int
+    reason: str = ""
+
+
+class Wipe(_Wire):
+    """Delete everything that is kept of the subject."""
+
+    subject: str
+
+
+class Held(_Wire):
+    """A lease that the executor believes to have."""
+
+    subject: str
+    lease_epoch: int
+
+
+class Heartbeat(_Wire):
+    """The executor is alive and holds these."""
+
+    runner: int
+    held: tuple[Held, ...] = ()
+
+
+class HeartbeatAnswer(_Wire):
+    """Leases that were renewed are not named; those in `lost` belong to another or to nobody: kill and forget."""
+
+    lost: tuple[str, ...] = ()
+
+
+class Started(_Wire):
+    """The call began; its start is in the executor's journal already."""
+
+    turn_no: int
+    lease_epoch: int
+
+
+class SnapshotReport(_Wire):
+    """The workspace after a call that changed it; the blobs were uploaded before."""
+
+    step: int
+    commit: str
+    files: tuple[FileChange, ...]
+    bundle_blob: int
+    step_diff_blob: int
+    whole_diff_blob: int
+
+
+class Result(_Wire):
+    """How a call ended; `text` is what the model is told."""
+
+    turn_no: int
+    lease_epoch: int
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+    output_bytes: int = 0
+    output_sha256: str = ""
+    truncated: bool = False
+    snapshot: SnapshotReport | None = None
+    artifacts_blob: int | None = None
+    """Of a pipeline job: a tar.gz of its artifacts."""
+
+
+class Prepared(_Wire):
+    """The workspace is there."""
+
+    lease_epoch: int
+    base_commit: str
+    isolation: Isolation
+    duration_ms: int = 0
+
+
+class Teardown(_Wire):
+    """All processes of the subject were killed: the proof of a stop."""
+
+    lease_epoch: int
+    killed: int
+    left: int
+    duration_ms: float
+    method: str
+
+
+class OutputAnswer(_Wire):
+    """How many bytes of the output the server has."""
+
+    next_offset: int
+
+
+class BlobAnswer(_Wire):
+    """The id under which the bytes are kept."""
+
+    blob: int
+
+
+class PushAnswer(_Wire):
+    """What stands on the branch now."""
+
+    branch: str
+    commit: str

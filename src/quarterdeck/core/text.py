@@ -1,0 +1,30 @@
+"""The boundary of text: what may be stored, and how long text is cut."""
+
+
+def clean(text: str) -> str:
+    """`text` without NUL and lone surrogates (both become U+FFFD), so that PostgreSQL and UTF-8 take it."""
+    return (
+        text.replace("\x00", "\ufffd")
+        .encode("utf-8", "surrogatepass")
+        .decode("utf-8", "replace")
+    )
+
+
+def decode(data: bytes) -> str:
+    """Bytes of an untrusted source as storable text."""
+    return clean(data.decode("utf-8", "replace"))
+
+
+def cut(text: str, limit: int, *, note: str = "characters left out") -> str:
+    """`text` of at most about `limit` characters: its head and its tail, with a note of how much is missing between."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    tail = limit - head
+    return f"{text[:head]}\n[… {len(text) - limit:,} {note} …]\n{text[-tail:]}"
+
+
+def line(text: str, limit: int) -> str:
+    """`text` as one line of at most `limit` characters, for titles and lists."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"

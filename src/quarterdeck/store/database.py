@@ -1,0 +1,96 @@
+"""The connection to PostgreSQL: one pool per process, transactions, and plain sentences when it can't be reached."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from quarterdeck.core.errors import QuarterdeckError, UnavailableError
+
+OLDEST_VERSION = 16
+"""The oldest PostgreSQL major version that is accepted from outside; the embedded one is 18."""
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """PostgreSQL can't be reached now."""
+
+    code = "database_unavailable"
+
+
+class DatabaseFullError(UnavailableError):
+    """PostgreSQL has no room left on its disk; nothing was stored. Free some space and try again."""
+
+    code = "database_full"
+
+
+class DatabaseVersionError(QuarterdeckError):
+    """This PostgreSQL is too old."""
+
+    code = "database_version"
+
+
+def driver_url(url: str) -> URL:
+    """`url` (libpq's form) for SQLAlchemy with psycopg."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+class Database:
+    """One process's pool of connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = url
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            pool_timeout=10,
+            connect_args={"connect_timeout": 10, "application_name": "quarterdeck"},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed at the end of the block and rolled back on any error.
+
+        Raises:
+            DatabaseUnavailableError, DatabaseFullError: in place of the driver's words.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise translated(error) from error
+
+    async def check(self) -> int:
+        """The server's major version.
+
+        Raises:
+            DatabaseUnavailableError: it can't be reached.
+            DatabaseVersionError: it is older than `OLDEST_VERSION`.
+        """
+        async with self.transaction() as connection:
+            number = (
+                await connection.exec_driver_sql("show server_version_num")
+            ).scalar_one()
+        major = int(number) // 10_000
+        if major < OLDEST_VERSION:
+            raise DatabaseVersionError(
+                f"This PostgreSQL is version {major}; Quarterdeck needs {OLDEST_VERSION} or newer. "
+                "Point DATABASE_URL at a newer one, or unset it to use the embedded server."
+            )
+        return major
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.engine.dispose()
+
+
+def translated(error: DBAPIError) -> QuarterdeckError:
+    """The driver's error as one sentence, without the statement and without the password."""
+    reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+    if getattr(error.orig, "sqlstate", None) == "53100":
+        return DatabaseFullError()
+    return DatabaseUnavailableError(f"PostgreSQL can't be reached now: {reason}")

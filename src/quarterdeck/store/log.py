@@ -1,0 +1,288 @@
+"""The log: batch rows of events, and the session's row as their fold. The only writer of both."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import zstandard
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.core import events as e
+from quarterdeck.core.errors import FencedError, NotFoundError
+from quarterdeck.core.state import SessionState, apply, begin
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import (
+    approvals,
+    artifacts,
+    event_batches,
+    sessions,
+    usage,
+)
+
+_pack = zstandard.ZstdCompressor(level=3)
+_unpack = zstandard.ZstdDecompressor()
+
+
+@dataclass
+class Locked:
+    """A session whose row this transaction holds: its state, moved along by what is appended."""
+
+    id: int
+    project_id: int | None
+    flow_hash: str
+    script_hash: str | None
+    state: SessionState
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event before it has its number; `level` None means the kind's own."""
+
+    payload: e.AnyPayload
+    level: e.Level | None = None
+
+
+async def lock(
+    connection: AsyncConnection, session_id: int, *, turn_no: int | None = None
+) -> Locked:
+    """Takes the session's row for this transaction.
+
+    Raises:
+        NotFoundError: there is no such session.
+        FencedError: `turn_no` is given and another turn has the session.
+    """
+    row = (
+        await connection.execute(
+            select(
+                sessions.c.project_id,
+                sessions.c.flow_hash,
+                sessions.c.script_hash,
+                sessions.c.state,
+            )
+            .where(sessions.c.id == session_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no session #{session_id}.")
+    state = SessionState.model_validate(row.state)
+    if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
+        raise FencedError(
+            f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}."
+        )
+    return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
+
+
+async def create(
+    connection: AsyncConnection,
+    created: e.SessionCreated,
+    *,
+    flow_hash: str,
+    script_hash: str | None,
+    idempotency_key: str | None,
+) -> Locked:
+    """Makes a session with its first event.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the initiator has used the idempotency key before.
+    """
+    now = datetime.now(UTC)
+    first = e.Event(
+        session=0,
+        seq=1,
+        at=now,
+        level=created.default_level,
+        v=created.version,
+        payload=created,
+    )
+    state = begin(first)
+    values = _columns(state) | {
+        "project_id": created.project_id,
+        "initiator_id": created.initiator_id,
+        "origin": created.origin,
+        "flow": created.flow,
+        "flow_hash": flow_hash,
+        "script_hash": script_hash,
+        "model": created.model,
+        "created_at": now,
+        "idempotency_key": idempotency_key,
+    }
+    session_id = (
+        await connection.execute(
+            insert(sessions).values(values).returning(sessions.c.id)
+        )
+    ).scalar_one()
+    await _write(connection, session_id, [first])
+    await ring(connection, f"session:{session_id}", 1)
+    return Locked(session_id, created.project_id, flow_hash, script_hash, state)
+
+
+async def append(
+    connection: AsyncConnection, session: Locked, drafts: Sequence[Draft | e.AnyPayload]
+) -> None:
+    """Appends events to a locked session, moves its state and row, and rings once.
+
+    Raises:
+        SessionEndedError, IllegalTransitionError: from the fold; nothing is written then, roll back.
+    """
+    if not drafts:
+        return
+    now = max(
+        datetime.now(UTC), session.state.last_activity + timedelta(microseconds=1)
+    )
+    events: list[e.Event] = []
+    for draft in drafts:
+        whole = draft if isinstance(draft, Draft) else Draft(draft)
+        event = e.Event(
+            session=session.id,
+            seq=session.state.seq + 1,
+            at=now,
+            level=whole.level or whole.payload.default_level,
+            v=whole.payload.version,
+            payload=whole.payload,
+        )
+        apply(session.state, event)
+        events.append(event)
+    await _write(connection, session.id, events)
+    await _project(connection, session.id, events)
+    await connection.execute(
+        update(sessions)
+        .where(sessions.c.id == session.id)
+        .values(_columns(session.state))
+    )
+    await ring(connection, f"session:{session.id}", session.state.seq)
+
+
+async def read(
+    connection: AsyncConnection,
+    session_id: int,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    limit: int = 10_000,
+) -> list[e.Event]:
+    """The events behind `after` and before `before`, oldest first, at most about `limit` (whole batches)."""
+    found: list[e.Event] = []
+    async for event in _stream(connection, session_id, after, before):
+        found.append(event)
+        if len(found) >= limit:
+            break
+    return found
+
+
+async def _stream(
+    connection: AsyncConnection, session_id: int, after: int, before: int | None
+) -> AsyncIterator[e.Event]:
+    query = (
+        select(event_batches.c.data)
+        .where(event_batches.c.session_id == session_id)
+        .where(event_batches.c.first_seq + event_batches.c.n > after + 1)
+        .order_by(event_batches.c.first_seq)
+    )
+    if before is not None:
+        query = query.where(event_batches.c.first_seq < before)
+    result = await connection.stream(query)
+    async for row in result:
+        for event in unpack(session_id, row.data):
+            if event.seq > after and (before is None or event.seq < before):
+                yield event
+
+
+def unpack(session_id: int, data: bytes) -> list[e.Event]:
+    """The events of one batch row."""
+    lines = _unpack.decompress(data).splitlines()
+    return [
+        e.Event.model_validate({"session": session_id, **json.loads(line)})
+        for line in lines
+    ]
+
+
+async def _write(
+    connection: AsyncConnection, session_id: int, events: Sequence[e.Event]
+) -> None:
+    lines = b"\n".join(
+        event.model_dump_json(exclude={"session"}).encode() for event in events
+    )
+    await connection.execute(
+        insert(event_batches).values(
+            session_id=session_id,
+            first_seq=events[0].seq,
+            n=len(events),
+            results=sum(event.level is e.Level.RESULT for event in events),
+            concise=sum(event.level is e.Level.CONCISE for event in events),
+            data=_pack.compress(lines),
+        )
+    )
+
+
+def _columns(state: SessionState) -> dict[str, Any]:
+    """The session's row as its state has it."""
+    waiting = state.waiting
+    return {
+        "title": state.title,
+        "status": state.status.value,
+        "seq": state.seq,
+        "turn_no": state.turn_no,
+        "turn_open": state.turn_open,
+        "waiting_for": waiting.model_dump(mode="json") if waiting else None,
+        "state": state.model_dump(mode="json"),
+        "cost": state.usage.cost,
+        "warnings": state.warnings,
+        "errors": state.errors,
+        "started_at": state.started_at,
+        "ended_at": state.ended_at,
+        "last_activity": state.last_activity,
+        "expires_on": state.expires_on,
+    }
+
+
+async def _project(
+    connection: AsyncConnection, session_id: int, events: Sequence[e.Event]
+) -> None:
+    """The rows beside the session that lists and sums read."""
+    for event in events:
+        match event.payload:
+            case e.UsageRecorded() as p:
+                await connection.execute(
+                    insert(usage).values(
+                        session_id=session_id,
+                        seq=event.seq,
+                        model=p.model,
+                        input_tokens=p.usage.input_tokens,
+                        output_tokens=p.usage.output_tokens,
+                        cost=p.usage.cost,
+                        at=event.at,
+                    )
+                )
+            case e.ArtifactCreated() as p:
+                await connection.execute(
+                    insert(artifacts).values(
+                        session_id=session_id,
+                        seq=event.seq,
+                        kind=p.artifact,
+                        name=p.name,
+                        url=p.url,
+                    )
+                )
+            case e.ApprovalRequested() as p:
+                await connection.execute(
+                    insert(approvals).values(
+                        id=p.approval_id,
+                        session_id=session_id,
+                        ask=p.ask,
+                        question=p.question,
+                        requested_at=event.at,
+                    )
+                )
+            case e.ApprovalGranted() | e.ApprovalDenied() as p:
+                decision = "granted" if isinstance(p, e.ApprovalGranted) else "denied"
+                await connection.execute(
+                    update(approvals)
+                    .where(approvals.c.id == p.approval_id)
+                    .values(decision=decision, decided_by=p.by, decided_at=event.at)
+                )
+            case _:
+                pass

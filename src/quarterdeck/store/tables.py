@@ -1,0 +1,387 @@
+"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_TIME = DateTime(timezone=True)
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger, Identity(), primary_key=True)
+
+
+def _created() -> Column[object]:
+    return Column("created_at", _TIME, nullable=False, server_default=func.now())
+
+
+def _text(name: str, default: str | None = "") -> Column[str]:
+    server = None if default is None else text(f"'{default}'")
+    return Column(name, Text, nullable=False, server_default=server)
+
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("username", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("email"),
+    Column("admin", Boolean, nullable=False, server_default=text("false")),
+    _created(),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _id(),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column(
+        "kind", Text, nullable=False
+    ),  # personal, sign_in, browser, runner, workspace
+    _text("name"),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
+    Column("runner_id", ForeignKey("runners.id", ondelete="CASCADE")),
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("subject", Text),  # workspace tokens: the session or job that may fetch
+    Column("expires_at", _TIME),
+    Column("last_used_at", _TIME),
+    _created(),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("path", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("description"),
+    _text("default_branch", "main"),
+    Column("retention_days", Integer, nullable=False, server_default=text("30")),
+    Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
+    _created(),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("role", Integer, nullable=False),
+    _created(),
+    PrimaryKeyConstraint("project_id", "user_id"),
+    Index(None, "user_id"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("hash", Text, primary_key=True),  # sha256 of the text
+    Column("kind", Text, nullable=False),  # flow, script
+    Column("text", Text, nullable=False),
+    _created(),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(),
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("initiator_id", ForeignKey("users.id"), nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("flow_hash", Text, nullable=False),
+    Column("script_hash", Text),
+    Column("model", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("turn_no", Integer, nullable=False),
+    Column("turn_open", Boolean, nullable=False),
+    Column("waiting_for", JSONB),
+    Column("state", JSONB, nullable=False),
+    Column("cost", Numeric),
+    Column("warnings", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    Column("last_activity", _TIME, nullable=False),
+    Column("expires_on", Date),
+    Column("idempotency_key", Text),
+    UniqueConstraint("initiator_id", "idempotency_key"),
+    Index(None, "project_id", "last_activity", "id"),
+    Index(None, "initiator_id", "last_activity", "id"),
+    Index(None, "expires_on"),
+    postgresql_with={"fillfactor": 70},
+)
+
+event_batches = Table(
+    "event_batches",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("results", Integer, nullable=False),  # how many of the n have level result
+    Column("concise", Integer, nullable=False),  # … level concise
+    Column("data", LargeBinary, nullable=False),  # zstd of JSON lines
+    PrimaryKeyConstraint("session_id", "first_seq"),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("call_id", Text, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("call_id", "offset"),
+)
+
+partials = Table(
+    "partials",
+    metadata,
+    Column("session_id", BigInteger, primary_key=True),
+    Column("turn_no", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    _id(),
+    Column("subject", Text, nullable=False),  # whose it is: deleted with it
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    _created(),
+    Index(None, "subject"),
+)
+
+blob_chunks = Table(
+    "blob_chunks",
+    metadata,
+    Column("blob_id", ForeignKey("blobs.id", ondelete="CASCADE"), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("blob_id", "n"),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),  # session:12, job:7
+    Column("session_id", BigInteger),
+    Column("job_id", BigInteger),
+    Column("turn_no", Integer, nullable=False, server_default=text("0")),
+    Column("side", Text, nullable=False),  # executor, server
+    Column("tool", Text, nullable=False),
+    Column("args", JSONB, nullable=False),
+    Column(
+        "status", Text, nullable=False
+    ),  # waiting, offered, running, finished, cancelled
+    Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
+    _created(),
+    Index(None, "subject"),
+    Index(
+        "ix_offers_open",
+        "status",
+        postgresql_where=text("status in ('waiting', 'offered', 'running')"),
+    ),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("runner_id", ForeignKey("runners.id", ondelete="CASCADE")),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column(
+        "cancelled", Boolean, nullable=False, server_default=text("false")
+    ),  # kill, then report the teardown
+    Index(None, "runner_id"),
+)
+
+runners = Table(
+    "runners",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    _text("version"),
+    _text("isolation"),
+    Column("capacity", Integer, nullable=False, server_default=text("1")),
+    Column("tags", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("capabilities", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("last_contact", _TIME),
+    _created(),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", Numeric),
+    Column("at", _TIME, nullable=False),
+    PrimaryKeyConstraint("session_id", "seq"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session_id", BigInteger, nullable=False),
+    Column("ask", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("decision", Text),  # granted, denied; null while it waits
+    Column("decided_by", Text),
+    Column("requested_at", _TIME, nullable=False),
+    Column("decided_at", _TIME),
+    Index(None, "session_id"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    PrimaryKeyConstraint("session_id", "seq"),
+)
+
+merge_requests = Table(
+    "merge_requests",
+    metadata,
+    _id(),
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("iid", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    _text("description"),
+    Column("source_branch", Text, nullable=False),
+    Column("target_branch", Text, nullable=False),
+    Column("status", Text, nullable=False),  # opened, merged, closed
+    Column("author_id", ForeignKey("users.id"), nullable=False),
+    Column("session_id", BigInteger),
+    Column(
+        "call_id", Text, unique=True
+    ),  # the tool call that made it: a repeated call finds it
+    Column("merge_commit", Text),
+    _created(),
+    Column("ended_at", _TIME),
+    UniqueConstraint("project_id", "iid"),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    _id(),
+    Column(
+        "merge_request_id",
+        ForeignKey("merge_requests.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("author_id", ForeignKey("users.id"), nullable=False),
+    Column("session_id", BigInteger),
+    Column("call_id", Text, unique=True),
+    Column("text", Text, nullable=False),
+    _created(),
+    Index(None, "merge_request_id"),
+)
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    _id(),
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("sha", Text, nullable=False),
+    Column("source", Text, nullable=False),  # push, api, session
+    Column("status", Text, nullable=False),
+    Column("definition", JSONB, nullable=False),  # core.pipeline.CiPipeline
+    _text("error"),  # why the file could not be made into a pipeline
+    Column("session_id", BigInteger),
+    _created(),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    Index(None, "project_id", "id"),
+    Index(None, "project_id", "sha"),
+)
+
+pipeline_jobs = Table(
+    "pipeline_jobs",
+    metadata,
+    _id(),
+    Column(
+        "pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("name", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("allow_failure", Boolean, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
+    Column("exit_code", Integer),
+    _text("reason"),
+    Column("call_id", Text),
+    Column("artifacts_blob", BigInteger),
+    _created(),
+    Column("started_at", _TIME),
+    Column("ended_at", _TIME),
+    Index(None, "pipeline_id"),
+)
+
+pipeline_waits = Table(
+    "pipeline_waits",
+    metadata,
+    Column(
+        "call_id", Text, primary_key=True
+    ),  # a session's tool call that ends with the pipeline
+    Column("session_id", BigInteger, nullable=False),
+    Column(
+        "pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False
+    ),
+    Index(None, "pipeline_id"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("session_id", BigInteger, primary_key=True),
+    Column("project_id", BigInteger),
+    Column("created_at", _TIME, nullable=False),
+    Column("deleted_at", _TIME, nullable=False, server_default=func.now()),
+    Column("deleted_by", Text, nullable=False),
+)
