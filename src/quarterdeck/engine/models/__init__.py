@@ -1,0 +1,1 @@
+"""Models that answer agents: the Protocol, the providers and the scripted one."""

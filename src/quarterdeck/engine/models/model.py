@@ -1,0 +1,79 @@
+"""What the brain asks of a model, and what it gets, whatever the provider."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.history import Message
+from quarterdeck.core.usage import Usage
+from quarterdeck.tools.tool import Tool
+
+OnText = Callable[[str], Awaitable[None]]
+"""Gets the whole text of the answer so far, again and again while it grows."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model: the whole conversation of a component, and the tools it may call."""
+
+    component: str
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    session: int
+
+
+@dataclass(frozen=True)
+class RequestedCall:
+    """A tool call as the model put it; `fault` says why the arguments were no JSON object, `args` is then empty."""
+
+    provider_id: str
+    tool: str
+    args: dict[str, JsonValue]
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer; `opaque` is what the provider wants back unread with the next question."""
+
+    text: str
+    thinking: str
+    calls: tuple[RequestedCall, ...]
+    opaque: str
+    model: str
+    usage: Usage
+    duration_ms: int
+
+
+class Model(Protocol):
+    """Something that answers. It keeps no state of a conversation: all of it is in the request."""
+
+    async def answer(self, request: Request, on_text: OnText) -> Reply:
+        """The whole answer, while `on_text` is told what there is of it.
+
+        Raises:
+            ModelRejectedError: asking again won't help.
+            ModelUnavailableError: asking again later may.
+        """
+        ...
+
+
+class ModelRejectedError(QuarterdeckError):
+    """The model refused the request. Check the key, the model's name and what the key may use."""
+
+    code = "model_rejected"
+
+
+class ModelUnavailableError(QuarterdeckError):
+    """The model can't be reached now. It is asked again later."""
+
+    code = "model_unavailable"
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the provider wants to be left alone; None when it didn't say."""
