@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Everything to try Quarterdeck or to work on it, from one file; needs Python 3.11, pip and git.
+
+python3 dev.py serve [args]   start Quarterdeck
+python3 dev.py qd [args]      any other command of it: qd demo, qd session list, qd doctor
+python3 dev.py test [args]    run the tests; args go to pytest
+python3 dev.py check          format, lint, types and import layers
+python3 dev.py fix            format, and repair what the linter can
+python3 dev.py lock [args]    compile both lock files anew; args go to uv (--upgrade)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from shutil import which
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "installed"
+"""Written last, one line per lock that is installed; without it `.venv` is half made and is made anew."""
+RUNTIME_LOCK = ROOT / "requirements.lock"
+DEV_LOCK = ROOT / "requirements-dev.lock"
+"""Holds everything of the runtime lock at the same versions, and the tools."""
+
+HANDS = frozenset({"serve", "runner", "demo", "test"})
+SYSTEM_PROGRAMS = (
+    # program, the Debian package it is in, the commands that need it
+    ("git", "git", HANDS),
+    ("bwrap", "bubblewrap", HANDS),
+)
+
+CHECKS = {
+    "types": ("basedpyright",),
+    "format": ("ruff", "format", "--check"),
+    "lint": ("ruff", "check"),
+    "layers": ("lint-imports",),
+}
+
+SCRIPT = """\
+#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+import sys
+
+from quarterdeck.doors.cli.main import run
+
+sys.exit(run())
+"""
+
+
+def main(command: str = "help", *args: str) -> int:
+    """Carry out one command; what starts a program in its stead does not return."""
+    if command == "serve":
+        start(command, *args)
+    elif command == "qd":
+        start(*args)
+    elif command == "test":
+        return test(*args)
+    elif command == "check":
+        return check()
+    elif command == "fix":
+        install(DEV_LOCK)
+        return run(tool("ruff"), "check", "--fix") or run(tool("ruff"), "format")
+    elif command == "lock":
+        return lock(*args)
+    print(__doc__)
+    return 0 if command in {"help", "-h", "--help"} else 2
+
+
+def start(*args: str) -> None:
+    """Become Quarterdeck's own command."""
+    provide_programs(args[0] if args else "")
+    install(RUNTIME_LOCK)
+    os.execv(PYTHON, [str(PYTHON), tool("quarterdeck"), *args])
+
+
+def test(*args: str) -> int:
+    """Run what args name; without any, the unit tier with core's coverage, then every other tier on all cores."""
+    provide_programs("test")
+    install(DEV_LOCK)
+    pytest = (str(PYTHON), "-m", "pytest")
+    spread = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
+    if args:
+        return run(*pytest, *spread, *args)
+    unit = run(tool("coverage"), "run", "-m", "pytest", "tests/unit") or run(tool("coverage"), "report")
+    return run(*pytest, *spread, "--ignore=tests/unit") or unit
+
+
+def check() -> int:
+    """Run every check, side by side; 1 if any failed."""
+    import subprocess
+
+    install(DEV_LOCK)
+    running = {
+        name: subprocess.Popen(
+            [tool(program), *options],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for name, (program, *options) in CHECKS.items()
+    }
+    failed: list[str] = []
+    for name, process in running.items():
+        output = process.communicate()[0].decode(errors="replace").strip()
+        if process.returncode:
+            failed.append(name)
+        print(f"── {name}: {'FAILED' if process.returncode else 'ok'}\n{output}\n", flush=True)
+    print(f"check: {'FAILED: ' + ', '.join(failed) if failed else 'all ok'}", flush=True)
+    return 1 if failed else 0
+
+
+def lock(*args: str) -> int:
+    """Compile the lock files from pyproject.toml: every platform, every hash, no host."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        uv = which("uv") or f"{folder}/bin/uv"
+        if not Path(uv).exists() and (status := run(*pip(), "install", "--quiet", "--target", folder, "uv")):
+            return status
+        compile_lock = (uv, "pip", "compile", "--quiet", "pyproject.toml", "--universal", "--python-version=3.11")
+        compile_lock += ("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", *args)
+        return run(*compile_lock, "-o", RUNTIME_LOCK.name) or run(
+            *compile_lock, "--group=dev", "-c", RUNTIME_LOCK.name, "-o", DEV_LOCK.name
+        )
+
+
+def install(lock_file: Path) -> None:
+    """Make `.venv` hold what a lock file says, unless it does; a half-made, older or moved one is made anew."""
+    if fingerprint(lock_file) in installed():
+        return
+    import fcntl
+
+    with Path(__file__).open(encoding="utf-8") as this:
+        fcntl.flock(this, fcntl.LOCK_EX)  # of two starts at once the second waits, and finds the work done
+        present = installed()
+        if fingerprint(lock_file) in present:
+            return
+        say(f"installing {lock_file.name} into {VENV} (once)")
+        STAMP.unlink(missing_ok=True)
+        if not present or not present <= {fingerprint(RUNTIME_LOCK), fingerprint(DEV_LOCK)}:
+            succeed(base_python(), "-m", "venv", "--clear", "--without-pip", str(VENV))
+        succeed(*installer(), "--require-hashes", "-r", str(lock_file))
+        link_project()
+        present = {fingerprint(RUNTIME_LOCK), fingerprint(lock_file)}
+        STAMP.write_text("".join(f"{line}\n" for line in sorted(present)), encoding="utf-8")
+
+
+def fingerprint(lock_file: Path) -> str:
+    """What must be the same for an installed lock to be good still: its text, Python, and where the checkout is."""
+    from hashlib import sha256
+
+    digest = sha256(lock_file.read_bytes() + SCRIPT.encode())
+    return f"{lock_file.name} {digest.hexdigest()} python{sys.version_info[0]}.{sys.version_info[1]} {ROOT}"
+
+
+def installed() -> set[str]:
+    """The fingerprints in `.venv`; none if its Python has gone away."""
+    if not PYTHON.exists() or not STAMP.exists():
+        return set()
+    return set(STAMP.read_text(encoding="utf-8").splitlines())
+
+
+def link_project() -> None:
+    """Install this checkout into `.venv` so that edits count at once: an editable install, without a build."""
+    site_packages = next(VENV.glob("lib/python3*/site-packages"))
+    (site_packages / "quarterdeck.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
+    for name in ("quarterdeck", "qd"):
+        script = Path(tool(name))
+        script.write_text(SCRIPT.format(python=PYTHON), encoding="utf-8")
+        script.chmod(0o755)
+
+
+def installer() -> tuple[str, ...]:
+    """The command that installs into `.venv`."""
+    if uv := which("uv"):
+        return uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)
+    return *pip(), "--python", str(PYTHON), "install", "--quiet"
+
+
+def pip() -> tuple[str, ...]:
+    """This Python's pip, so that `.venv` needs none of its own, and no ensurepip, which Debian ships apart."""
+    import subprocess
+
+    command = (base_python(), "-m", "pip", "--disable-pip-version-check")
+    if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode and not apt_get(
+        "python3-pip"
+    ):
+        sys.exit(1)
+    return command
+
+
+def base_python() -> str:
+    """The Python to make `.venv` from, also when this file is run by the one in it."""
+    return os.path.realpath(sys.executable) if Path(sys.prefix) == VENV else sys.executable
+
+
+def provide_programs(command: str) -> None:
+    """Install the programs a command needs, or name them; only the tests can't go on without."""
+    missing = [package for program, package, commands in SYSTEM_PROGRAMS if command in commands and not which(program)]
+    if missing and not apt_get(*missing) and command == "test":
+        sys.exit(1)
+
+
+def apt_get(*packages: str) -> bool:
+    """Install Debian packages as root; who is not is told what to type. Whether they are installed now."""
+    install_packages = ("apt-get", "install", "-y", "--no-install-recommends", *packages)
+    quiet = ("env", "DEBIAN_FRONTEND=noninteractive")
+    if os.geteuid() == 0 and which("apt-get"):
+        say(f"installing {' '.join(packages)} by apt-get")
+        if not run(*quiet, *install_packages) or not (run("apt-get", "update") or run(*quiet, *install_packages)):
+            return True
+    say(
+        f"{' and '.join(packages)} must be installed first; on Debian or Ubuntu type: sudo {' '.join(install_packages)}"
+    )
+    return False
+
+
+def tool(name: str) -> str:
+    """Where a program of `.venv` is."""
+    return str(VENV / "bin" / name)
+
+
+def run(*command: str) -> int:
+    """Run a command in the checkout and return its exit status."""
+    import subprocess
+
+    return subprocess.run(
+        command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL if "apt-get" in command else None
+    ).returncode
+
+
+def succeed(*command: str) -> None:
+    """Run a command, and end with its exit status if it fails."""
+    if status := run(*command):
+        say(f"this failed with exit status {status}: {' '.join(command)}")
+        sys.exit(status)
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal, apart from the output of what is run."""
+    print(f"dev.py: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.version_info[:2] < (3, 11):
+        sys.exit(
+            f"dev.py: Quarterdeck needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {sys.executable}"
+        )
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

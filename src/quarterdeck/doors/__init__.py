@@ -1,0 +1,1 @@
+"""The ways in; each turns its own words into use cases."""

@@ -1,0 +1,1 @@
+"""The brain: the turn loop, components, model access and jobs."""

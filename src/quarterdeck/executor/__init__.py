@@ -1,0 +1,1 @@
+"""The hands: workspaces, sandbox, tool bodies and the journal, reached by HTTP alone."""

@@ -1,0 +1,1 @@
+"""The reader of flow definitions, and the flows that ship."""

@@ -1,0 +1,1 @@
+"""What stands around a repository: issues, merge requests, webhooks, pipelines."""

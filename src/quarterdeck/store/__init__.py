@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, migrations, queries, doorbell, blobs and the embedded server."""

@@ -1,0 +1,1 @@
+"""The catalogue of tools: name, schema, risk, privilege and level of each."""
