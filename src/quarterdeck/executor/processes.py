@@ -1,0 +1,161 @@
+"""Commands of subjects, each within its walls: started, drained, timed, and killed with proof.
+
+A subject is what a lease is on: `session:12` or `job:7`. How a command is held depends on the walls: with bubblewrap
+the first process of its pid namespace is the handle, and the kernel kills the rest with it; otherwise it has a
+supervisor of ours. Either way a kill -9 of the runner is the end of all its commands.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quarterdeck.core.errors import SessionEndedError
+from quarterdeck.core.events import Outcome
+from quarterdeck.executor.command import Command, Killed
+from quarterdeck.executor.namespaced import NamespacedCommand
+from quarterdeck.executor.output import Output, Sink
+from quarterdeck.executor.sandbox import Sandbox
+from quarterdeck.executor.supervised import SupervisedCommand
+
+__all__ = ["Ended", "Killed", "Processes", "Sink"]
+
+_DRAIN_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended: `ok` (exit code 0), `error`, `timed_out`, or `cancelled` (killed with its subject)."""
+
+    outcome: Outcome
+    exit_code: int | None
+    """128 + n after signal n, as shells say it; None when we killed it."""
+    text: str
+    """Output and errors, in order; of long output the head and the tail."""
+    output_bytes: int
+    """All that it printed, kept or not."""
+    truncated: bool
+    duration_ms: int
+
+
+@dataclass
+class _Subject:
+    commands: set[Command] = field(default_factory=set[Command])
+    closed: bool = False
+
+
+class Processes:
+    """All commands of one runner. Use it from one event loop, in a thread that lives as long as the runner."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._subjects: defaultdict[str, _Subject] = defaultdict(_Subject)
+
+    async def run(
+        self,
+        subject: str,
+        argv: list[str],
+        *,
+        root: Path,
+        timeout: float,
+        env: dict[str, str] | None = None,
+        readable: tuple[Path, ...] = (),
+        sink: Sink | None = None,
+    ) -> Ended:
+        """Run `argv` in the workspace `root` until it ends, or for `timeout` seconds.
+
+        A program that isn't there is exit code 127, as in a shell. Cancelling kills the command and all it started.
+
+        Raises:
+            SessionEndedError: the subject was killed and not admitted again.
+            SandboxBrokenError: the walls could not be put up.
+        """
+        began = time.monotonic()
+        held = self._subjects[subject]
+        if held.closed:
+            raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
+        command = self._command(argv, root=root, env=env or {}, readable=readable)
+        held.commands.add(command)
+        output = Output(sink)
+        timed_out = False
+        try:
+            async with asyncio.timeout(timeout):
+                await command.start()
+                await output.drain(command.output)
+                await command.wait()
+                if command.cancelled:
+                    command.exit_code = None
+        except TimeoutError:
+            timed_out = True
+        except BaseException:
+            output.mute()
+            raise
+        finally:
+            # A task of its own, because a second cancellation must not leave a process behind.
+            await asyncio.shield(asyncio.create_task(self._end(command, held, output)))
+        await output.finish()
+        exit_code = None if timed_out else command.exit_code
+        return Ended(
+            _outcome(exit_code, timed_out=timed_out),
+            exit_code,
+            output.text,
+            output.total,
+            output.truncated,
+            round((time.monotonic() - began) * 1000),
+        )
+
+    async def kill_tree(self, subject: str) -> Killed:
+        """Kill all commands of the subject at once, without grace, and say what was seen dead.
+
+        The subject starts no command from then on, until `admit`: call this first, then cancel its tasks.
+        """
+        began = time.monotonic()
+        held = self._subjects[subject]
+        held.closed = True
+        proofs = await asyncio.gather(*(command.kill() for command in tuple(held.commands)))
+        return Killed(
+            killed=sum(proof.killed for proof in proofs),
+            left=sum(proof.left for proof in proofs),
+            duration_ms=round((time.monotonic() - began) * 1000, 1),
+            method=" + ".join(sorted({proof.method for proof in proofs})) or "nothing ran",
+        )
+
+    def admit(self, subject: str) -> None:
+        """The subject may start commands again: a new lease of it was taken up."""
+        self._subjects[subject].closed = False
+
+    def forget(self, subject: str) -> None:
+        """Drop what is known of a subject that runs nothing and is gone for good."""
+        held = self._subjects.get(subject)
+        if held and not held.commands:
+            del self._subjects[subject]
+
+    def _command(self, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...]) -> Command:
+        if self.sandbox.has_pid_namespace:
+            return NamespacedCommand(self.sandbox, argv, root=root, env=env, readable=readable)
+        return SupervisedCommand(self.sandbox, argv, root=root, env=env, readable=readable)
+
+    async def _end(self, command: Command, held: _Subject, output: Output) -> None:
+        try:
+            await command.kill()
+            # What is still in the pipe; its end comes at once when all its writers are dead.
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await output.drain(command.output)
+                await command.reap()
+        except TimeoutError:
+            return
+        finally:
+            held.commands.discard(command)
+
+
+def _outcome(exit_code: int | None, *, timed_out: bool) -> Outcome:
+    if timed_out:
+        return Outcome.TIMED_OUT
+    match exit_code:
+        case 0:
+            return Outcome.OK
+        case None:
+            return Outcome.CANCELLED
+        case _:
+            return Outcome.ERROR

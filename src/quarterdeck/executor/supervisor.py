@@ -1,0 +1,115 @@
+"""A process for one command where there is no pid namespace to kill it by.
+
+It adopts whatever the command leaves behind, and lives until nothing of that is left. For a quick start it is run as
+`python -I -S -c`, with as few imports of the standard library as will do. On its socket:
+
+    in   four bytes of length and a `Request` as JSON
+    in   any further byte, or the end of the socket (the runner is gone): kill everything now
+    out  one line at the end: exit code or `killed`, number of killed processes, number of those left
+"""
+
+import json
+import os
+import resource
+import select
+import signal
+import time
+
+from quarterdeck.executor import landlock, procfs
+
+_CHILD_SUBREAPER = 36
+_PATIENCE_SECONDS = 5
+
+Request = tuple[list[str], dict[str, str], str, list[tuple[int, int]], list[str], list[str] | None]
+"""argv, env, cwd, limits as pairs of resource and bound, readable paths, writable ones (None: without Landlock)."""
+
+
+def main(fd: int) -> None:
+    """Supervise one command and report how it ended."""
+    os.set_inheritable(fd, False)
+    landlock.libc.prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+    request = _request(fd)
+    if request is None:
+        return
+    command = _start(request)
+    status = _wait(command, fd)
+    killed, left = _sweep()
+    exit_code = "killed" if status is None else os.waitstatus_to_exitcode(status)
+    try:
+        os.write(fd, f"{exit_code} {killed} {left}\n".encode())
+    except OSError:
+        return
+
+
+def _request(fd: int) -> Request | None:
+    size = int.from_bytes(os.read(fd, 4), "big")
+    data = b""
+    while len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return json.loads(data) if size and len(data) == size else None
+
+
+def _start(request: Request) -> int:
+    pid = os.fork()
+    if pid:
+        # The output must end with the command, not with its supervisor.
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        return pid
+    argv, env, cwd, limits, readable, writable = request
+    try:
+        os.setsid()
+        os.chdir(cwd)
+        for limit, bound in limits:
+            resource.setrlimit(limit, (bound, bound))
+        landlock.no_new_privs()
+        if writable is not None:
+            landlock.restrict(readable, writable)
+        _exec(argv, env)
+    except BaseException as fault:
+        os.write(2, f"{argv[0]}: {fault}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _exec(argv: list[str], env: dict[str, str]) -> None:
+    # Not os.execvpe: it imports a module, which Landlock may have put out of reach by now.
+    for folder in [""] if "/" in argv[0] else env["PATH"].split(":"):
+        try:
+            os.execve(os.path.join(folder, argv[0]), argv, env)  # noqa: S606 there is no shell wanted
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    raise FileNotFoundError("not found")
+
+
+def _wait(command: int, fd: int) -> int | None:
+    ended = os.pidfd_open(command)
+    ready, _, _ = select.select([ended, fd], [], [])
+    if ended not in ready:
+        return None
+    _, status = os.waitpid(command, 0)
+    return status
+
+
+def _sweep() -> tuple[int, int]:
+    killed: set[procfs.Process] = set()
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while (living := procfs.descendants(os.getpid())) and time.monotonic() < give_up:
+        for process in living:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except OSError:
+                continue
+            killed.add(process)
+        _reap()
+    _reap()
+    return len(killed), len(living)
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
