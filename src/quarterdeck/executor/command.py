@@ -35,7 +35,10 @@ class Killed:
 
 
 class Command(ABC):
-    """One command between its start and the proof of its end; without `exit_code` while it runs, or when we killed it."""
+    """One command between its start and the proof of its end.
+
+    `exit_code` is None while it runs, and when we killed it.
+    """
 
     def __init__(
         self, sandbox: Sandbox, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...]

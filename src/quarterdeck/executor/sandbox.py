@@ -1,19 +1,14 @@
 """The walls around a command: bubblewrap by default, Landlock where that is refused and allowed by name, or none.
 
-`Sandbox` says how a command is started; `probe` really runs one and says which walls this machine gives. A sandbox
-of this kind shares the kernel with the machine: it is not made for tenants who are hostile to each other.
+`Sandbox` says how a command is started; which walls a machine gives is found by `probe.probe`. A sandbox of this kind
+shares the kernel with the machine: it is not made for tenants who are hostile to each other.
 """
 
-import asyncio
 import os
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.protocol import Isolation
-from quarterdeck.executor import landlock
 
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
@@ -46,12 +41,6 @@ _ETC = (
     "timezone",
 )
 _ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-
-
-class SandboxUnavailableError(QuarterdeckError):
-    """This machine gives no sandbox, so no command is run. Install bubblewrap: `apt install bubblewrap`."""
-
-    code = "sandbox_unavailable"
 
 
 @dataclass(frozen=True)
@@ -153,72 +142,3 @@ def _system_binds() -> list[str]:
     for name in _ETC:
         binds += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return binds
-
-
-async def probe(
-    *, allow_reduced: bool = False, allow_unsandboxed: bool = False, extra_ro_paths: tuple[Path, ...] = ()
-) -> Sandbox:
-    """The best walls that this machine gives, seen by really running a command within them.
-
-    Reduced isolation (Landlock, no namespaces) and none at all are only answered when they are allowed by name.
-
-    Raises:
-        SandboxUnavailableError: says what was refused and what to install or to set.
-    """
-    missing = [str(path) for path in extra_ro_paths if not path.exists()]
-    if missing:
-        raise SandboxUnavailableError(f"These of extra_ro_paths aren't there: {', '.join(missing)}.")
-    sandbox, refusal = await _bubblewrap(extra_ro_paths)
-    if sandbox:
-        return sandbox
-    abi = landlock.abi()
-    if (allow_reduced or allow_unsandboxed) and abi:
-        return Sandbox("reduced", f"{refusal} Landlock (version {abi}) and limits instead.", extra_ro_paths)
-    if allow_unsandboxed:
-        return Sandbox("none", f"{refusal} Landlock isn't there either.", extra_ro_paths)
-    way_out = (
-        "Or allow reduced isolation (Landlock) by the setting allow_reduced."
-        if abi
-        else "Or allow commands without a sandbox by the setting allow_unsandboxed."
-    )
-    raise SandboxUnavailableError(f"{refusal} {way_out}")
-
-
-async def _bubblewrap(extra_ro_paths: tuple[Path, ...]) -> tuple[Sandbox | None, str]:
-    if not sys.platform.startswith("linux"):
-        return None, f"The sandbox needs Linux; this is {sys.platform}."
-    bwrap = shutil.which("bwrap", path=f"{SYSTEM_PATH}:{os.defpath}")
-    if not bwrap:
-        return None, "bubblewrap isn't installed: `apt install bubblewrap` (or the same of your system)."
-    _, known = await _said(bwrap, "--help")
-    options = frozenset(option for option in ("--disable-userns", "--size") if option in known)
-    _, version = await _said(bwrap, "--version")
-    sandbox = Sandbox("full", version.strip(), extra_ro_paths, bwrap, options)
-    code, refusal = await _trial(sandbox)
-    if code == 0 and refusal == "walls stand":
-        return sandbox, ""
-    return None, (
-        f"bubblewrap is installed but refused to run ({refusal or f'exit code {code}'}). User namespaces are probably "
-        "off: set kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu) or user.max_user_namespaces above 0, or in a "
-        "container allow them in its seccomp profile."
-    )
-
-
-async def _trial(sandbox: Sandbox) -> tuple[int | None, str]:
-    # Imported here, because supervision is built on the sandbox and only its trial needs supervision.
-    from tempfile import TemporaryDirectory
-
-    from quarterdeck.executor.processes import Processes
-
-    with TemporaryDirectory(prefix="quarterdeck-probe-") as folder:
-        command = 'printf x > trial && printf "walls stand"'
-        ended = await Processes(sandbox).run("probe", ["/bin/sh", "-c", command], root=Path(folder), timeout=20)
-    return ended.exit_code, ended.text.strip()
-
-
-async def _said(*argv: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode("utf-8", "replace")

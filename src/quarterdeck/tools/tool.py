@@ -61,9 +61,7 @@ class Tool:
                 f"{'.'.join(str(part) for part in fault['loc']) or 'arguments'}: {fault['msg']}"
                 for fault in error.errors(include_url=False)
             )
-            raise InvalidInputError(
-                f"The arguments of {self.name} don't fit: {faults}"
-            ) from None
+            raise InvalidInputError(f"The arguments of {self.name} don't fit: {faults}") from None
 
     def schema(self) -> dict[str, JsonValue]:
         """The JSON Schema of the arguments, as models are given it."""
