@@ -398,6 +398,11 @@ def test_says_why_the_server_ended(user: int, home: Path, supervise: Supervise) 
     assert "configuration file" in str(said["message"])
 
 
+def test_stopping_nothing_makes_nothing(tmp_path: Path) -> None:
+    EmbeddedPostgres(tmp_path).stop()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_log_is_bounded(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("ab") as written:

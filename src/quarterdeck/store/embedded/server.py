@@ -60,7 +60,7 @@ class EmbeddedPostgres:
 
         Does nothing when none runs. A fast shutdown that hangs for a minute becomes an immediate one.
         """
-        if not self.home.is_dir():
+        if not any((self.home / name).exists() for name in ("postgres", "postgres.path")):
             return
         folder = locate(self.home)
         if self._pidfd is None:
