@@ -27,7 +27,6 @@ from quarterdeck.store.embedded.binaries import STATE
 
 ROOT = os.geteuid() == 0
 OTHER = pwd.getpwnam("nobody")
-root_only = pytest.mark.parametrize("as_root", [True] if ROOT else [])
 SOURCES = os.pathsep.join([str(Path(binaries.__file__).parents[3]), str(Path(psycopg.__file__).parents[1])])
 
 
@@ -435,41 +434,38 @@ def test_a_server_started_by_hand_is_left_alone(user: int, home: Path, supervise
         by_hand.wait(30)
 
 
-@root_only
-def test_root_loosens_no_mode(as_root: bool, tmp_home: Path) -> None:
-    (tmp_home / "closed").mkdir(mode=0o700)
-    for parent in (tmp_home / "closed/home", tmp_home / "open"):
-        parent.mkdir(mode=0o755)
-        above = {path: mode(path) for path in (parent, *parent.parents)}
-        server = EmbeddedPostgres(parent)
+if ROOT:  # what only root can get wrong
+
+    def test_root_loosens_no_mode(tmp_home: Path) -> None:
+        (tmp_home / "closed").mkdir(mode=0o700)
+        for parent in (tmp_home / "closed/home", tmp_home / "open"):
+            parent.mkdir(mode=0o755)
+            above = {path: mode(path) for path in (parent, *parent.parents)}
+            server = EmbeddedPostgres(parent)
+            try:
+                url = server.start()
+                assert value(url, "SELECT 1") == 1
+                assert {path: mode(path) for path in above} == above
+                place = Path(url.split("host=")[1].split("&")[0])
+                assert place.is_relative_to(STATE if parent.name == "home" else parent)
+            finally:
+                server.stop()
+            if place.is_relative_to(STATE):
+                assert (parent / "postgres.path").read_text() == f"{place}\n"
+                shutil.rmtree(place.parent)
+
+    def test_root_copies_programs_that_the_account_cannot_reach(tmp_home: Path, supervise: Supervise) -> None:
+        there = set(STATE.glob("postgresql-*"))
+        closed = tmp_home / "closed"
+        closed.mkdir(mode=0o700)
+        package = binaries.find(serving()).folder.parents[1]
+        for name in (binaries.PACKAGE, binaries.LIBRARIES):
+            (closed / name).symlink_to(package.parent / name)
+        supervisor = supervise(new_home(tmp_home, 0), 0, path=closed)
         try:
-            url = server.start()
-            assert value(url, "SELECT 1") == 1
-            assert {path: mode(path) for path in above} == above
-            place = Path(url.split("host=")[1].split("&")[0])
-            assert place.is_relative_to(STATE if parent.name == "home" else parent)
+            assert value(supervisor.url, "SELECT 1") == 1
+            assert os.readlink(f"/proc/{supervisor.pid}/exe").startswith(str(STATE))
+            assert supervisor.tell("stop") == {"alive": False}
         finally:
-            server.stop()
-        if place.is_relative_to(STATE):
-            assert (parent / "postgres.path").read_text() == f"{place}\n"
-            shutil.rmtree(place.parent)
-
-
-@root_only
-def test_root_copies_programs_that_the_account_cannot_reach(
-    as_root: bool, tmp_home: Path, supervise: Supervise
-) -> None:
-    there = set(STATE.glob("postgresql-*"))
-    closed = tmp_home / "closed"
-    closed.mkdir(mode=0o700)
-    package = binaries.find(serving()).folder.parents[1]
-    for name in (binaries.PACKAGE, binaries.LIBRARIES):
-        (closed / name).symlink_to(package.parent / name)
-    supervisor = supervise(new_home(tmp_home, 0), 0, path=closed)
-    try:
-        assert value(supervisor.url, "SELECT 1") == 1
-        assert os.readlink(f"/proc/{supervisor.pid}/exe").startswith(str(STATE))
-        assert supervisor.tell("stop") == {"alive": False}
-    finally:
-        for copied in set(STATE.glob("postgresql-*")) - there:
-            shutil.rmtree(copied)
+            for copied in set(STATE.glob("postgresql-*")) - there:
+                shutil.rmtree(copied)
