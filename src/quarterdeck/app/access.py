@@ -24,38 +24,25 @@ class Project:
     role: Role | None
 
 
-async def project_for(
-    connection: AsyncConnection, actor: Actor, ref: int | str, ability: Ability
-) -> Project:
+async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str, ability: Ability) -> Project:
     """The project with that id or path, if `actor` has `ability` in it; an administrator has all.
 
     Raises:
         NotFoundError: there is none that the actor may know of.
         ForbiddenError: the role is too low; the message names the role that would do.
     """
-    key = (
-        projects.c.id == int(ref)
-        if isinstance(ref, int) or ref.isdigit()
-        else projects.c.path == ref
-    )
+    key = projects.c.id == int(ref) if isinstance(ref, int) or ref.isdigit() else projects.c.path == ref
     row = (
         await connection.execute(
             select(projects, members.c.role)
             .outerjoin(
                 members,
-                (members.c.project_id == projects.c.id)
-                & (members.c.user_id == actor.user_id),
+                (members.c.project_id == projects.c.id) & (members.c.user_id == actor.user_id),
             )
             .where(key)
         )
     ).one_or_none()
-    role = (
-        Role.OWNER
-        if row is not None and actor.admin
-        else Role(row.role)
-        if row is not None and row.role
-        else None
-    )
+    role = Role.OWNER if row is not None and actor.admin else Role(row.role) if row is not None and row.role else None
     if row is None or not allows(role, Ability.READ_PROJECT):
         raise NotFoundError(f"There is no project {ref!r} that you may see.")
     project = Project(

@@ -1,5 +1,6 @@
 """What every use case is given: the database, the doorbell, and the world outside behind Protocols."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,3 +23,7 @@ class App:
     """Without a slash at its end; links in answers and messages begin with it."""
     default_model: str | None
     """What a session uses that names no model; None when none is configured."""
+    check_model: Callable[[str], None]
+    """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
+    check_script: Callable[[str], None]
+    """Raises InvalidInputError with every fault of a scripted model's YAML."""

@@ -25,10 +25,12 @@ class Dispatch(Protocol):
         """A turn of the session, now or at `at`."""
         ...
 
-    async def server_call(
-        self, connection: AsyncConnection, session_id: int, call_id: str
-    ) -> None:
+    async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
         """A tool call that the server itself carries out."""
+        ...
+
+    async def with_turns(self, connection: AsyncConnection) -> set[int]:
+        """The sessions that have a turn enqueued or running."""
         ...
 
 
@@ -81,9 +83,7 @@ class Forge(Protocol):
         """The diff from the merge base of the two to `head`, as git prints it."""
         ...
 
-    async def push_bundle(
-        self, project_id: int, bundle: Path, *, branch: str, commit: str
-    ) -> None:
+    async def push_bundle(self, project_id: int, bundle: Path, *, branch: str, commit: str) -> None:
         """Takes a bundle in and moves the branch to `commit`, checked: whole, only that ref, its own session's branch.
 
         Raises:
@@ -91,9 +91,7 @@ class Forge(Protocol):
         """
         ...
 
-    async def merge(
-        self, project_id: int, *, source: str, target: str, message: str, author: Author
-    ) -> str:
+    async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
         """Merges branch into branch with a merge commit and answers it. Raises ConflictError when it doesn't merge."""
         ...
 
@@ -113,9 +111,7 @@ class Forge(Protocol):
         """One request of git's smart HTTP (`git-upload-pack` or `git-receive-pack`), streamed both ways."""
         ...
 
-    def read_ci(
-        self, text: str, *, ref: str, sha: str, default_branch: str, source: str
-    ) -> CiPipeline:
+    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
         """A `.gitlab-ci.yml` as a pipeline for that commit.
 
         Raises:
@@ -143,8 +139,6 @@ class FlowLibrary(Protocol):
         """A flow from YAML. Raises InvalidInputError with every fault and its line."""
         ...
 
-    def render(
-        self, flow: Flow, component: str, values: dict[str, object]
-    ) -> tuple[str, str]:
+    def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
         """An agent's system and user text. Raises InvalidInputError when the template is wrong."""
         ...

@@ -7,7 +7,7 @@ better.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -63,7 +63,9 @@ class SessionCreated(Payload):
     initiator: str
     origin: str
     ref: str = ""
-    """The branch, tag or commit that the workspace starts from."""
+    """The branch or tag that the workspace starts from."""
+    commit: str = ""
+    """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
     inputs: dict[str, JsonValue] = {}
@@ -395,6 +397,15 @@ class LinkAdded(_Record):
     url: str = ""
 
 
+class MergeRequestEnded(_Record):
+    """The session's merge request was merged or closed by somebody."""
+
+    kind: Literal["merge_request.ended"] = "merge_request.ended"
+    default_level: ClassVar[Level] = Level.RESULT
+    name: str
+    status: Literal["merged", "closed"]
+
+
 AnyPayload = Annotated[
     SessionCreated
     | StatusChanged
@@ -423,7 +434,8 @@ AnyPayload = Annotated[
     | WorkspaceTornDown
     | UsageRecorded
     | CheckRecorded
-    | LinkAdded,
+    | LinkAdded
+    | MergeRequestEnded,
     Field(discriminator="kind"),
 ]
 
@@ -450,7 +462,3 @@ class Event(BaseModel):
         """Whether the end of the session refuses it."""
         return self.payload.event_class
 
-
-def stored(event: Event) -> dict[str, Any]:
-    """The event as JSON that a log keeps, without the session, which the log knows."""
-    return event.model_dump(mode="json", exclude={"session"}, exclude_defaults=False)

@@ -63,6 +63,8 @@ class CiJob(BaseModel):
     variables: dict[str, str] = {}
     needs: tuple[str, ...] | None = None
     """Names of jobs it waits for instead of the stages before; None means the stages."""
+    artifacts_from: tuple[str, ...] | None = None
+    """Names of jobs whose artifacts it gets; None means of all that it waits for."""
     when: Literal["on_success", "on_failure", "always", "manual", "never"] = (
         "on_success"
     )

@@ -82,6 +82,7 @@ class SessionState(BaseModel):
     seq: int = 0
     turn_no: int = 0
     turn_open: bool = False
+    turn_job: int = 0
     component: str = ""
     """Where the flow is; empty before its entry point and after its end."""
     component_done: bool = False
@@ -237,14 +238,14 @@ def apply(state: SessionState, event: e.Event) -> None:
     state.last_activity = max(state.last_activity, event.at)
 
 
-def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm per kind reads best in one place
+def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm for each kind, nothing nested
     match event.payload:
         case e.SessionCreated():
             raise ValueError("a log has one session.created")
         case e.StatusChanged() as p:
             _status(state, p, event.at)
         case e.TurnStarted() as p:
-            state.turn_no, state.turn_open = p.turn_no, True
+            state.turn_no, state.turn_open, state.turn_job = p.turn_no, True, p.job
         case e.TurnEnded():
             state.turn_open = False
         case e.MessageAdded():
@@ -316,6 +317,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.CheckRecorded() as p:
             state.checks_passed += p.passed
             state.checks_failed += not p.passed
+        case e.MergeRequestEnded():
+            state.open_merge_request = ""
         case e.LinkAdded():
             pass
         case never:

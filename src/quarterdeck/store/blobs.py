@@ -13,20 +13,14 @@ from quarterdeck.store.tables import blob_chunks, blobs
 CHUNK_BYTES = 1 << 20
 
 
-async def write(
-    connection: AsyncConnection, subject: str, data: AsyncIterator[bytes]
-) -> int:
+async def write(connection: AsyncConnection, subject: str, data: AsyncIterator[bytes]) -> int:
     """Keeps the bytes for `subject` (`session:12`, `job:7`) and answers the blob's id.
 
     Raises:
         TooLargeError: more than `BUNDLE_BYTES`.
     """
     blob_id = (
-        await connection.execute(
-            insert(blobs)
-            .values(subject=subject, size=0, sha256="")
-            .returning(blobs.c.id)
-        )
+        await connection.execute(insert(blobs).values(subject=subject, size=0, sha256="").returning(blobs.c.id))
     ).scalar_one()
     digest, size, n, buffer = hashlib.sha256(), 0, 0, bytearray()
 
@@ -35,32 +29,22 @@ async def write(
         while len(buffer) >= least and buffer:
             chunk = bytes(buffer[:CHUNK_BYTES])
             del buffer[:CHUNK_BYTES]
-            await connection.execute(
-                insert(blob_chunks).values(blob_id=blob_id, n=n, data=chunk)
-            )
+            await connection.execute(insert(blob_chunks).values(blob_id=blob_id, n=n, data=chunk))
             n += 1
 
     async for piece in data:
         size += len(piece)
         if size > BUNDLE_BYTES:
-            raise TooLargeError(
-                f"A blob may have {BUNDLE_BYTES:,} bytes; this one is larger."
-            )
+            raise TooLargeError(f"A blob may have {BUNDLE_BYTES:,} bytes; this one is larger.")
         digest.update(piece)
         buffer += piece
         await flush(CHUNK_BYTES)
     await flush(1)
-    await connection.execute(
-        update(blobs)
-        .where(blobs.c.id == blob_id)
-        .values(size=size, sha256=digest.hexdigest())
-    )
+    await connection.execute(update(blobs).where(blobs.c.id == blob_id).values(size=size, sha256=digest.hexdigest()))
     return blob_id
 
 
-async def read(
-    connection: AsyncConnection, blob_id: int, *, subject: str | None = None
-) -> AsyncIterator[bytes]:
+async def read(connection: AsyncConnection, blob_id: int, *, subject: str | None = None) -> AsyncIterator[bytes]:
     """The blob's bytes in chunks; with `subject` only if it is that subject's.
 
     Raises:
@@ -72,9 +56,7 @@ async def read(
     if (await connection.execute(query)).one_or_none() is None:
         raise NotFoundError(f"There is no blob {blob_id}.")
     rows = await connection.stream(
-        select(blob_chunks.c.data)
-        .where(blob_chunks.c.blob_id == blob_id)
-        .order_by(blob_chunks.c.n)
+        select(blob_chunks.c.data).where(blob_chunks.c.blob_id == blob_id).order_by(blob_chunks.c.n)
     )
     async for row in rows:
         yield row.data

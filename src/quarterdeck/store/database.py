@@ -72,9 +72,7 @@ class Database:
             DatabaseVersionError: it is older than `OLDEST_VERSION`.
         """
         async with self.transaction() as connection:
-            number = (
-                await connection.exec_driver_sql("show server_version_num")
-            ).scalar_one()
+            number = (await connection.exec_driver_sql("show server_version_num")).scalar_one()
         major = int(number) // 10_000
         if major < OLDEST_VERSION:
             raise DatabaseVersionError(

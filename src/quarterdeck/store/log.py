@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
@@ -35,6 +35,7 @@ class Locked:
     flow_hash: str
     script_hash: str | None
     state: SessionState
+    fresh: list[e.Event] = field(default_factory=list[e.Event])
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Draft:
     level: e.Level | None = None
 
 
-async def lock(
-    connection: AsyncConnection, session_id: int, *, turn_no: int | None = None
-) -> Locked:
+async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | None = None) -> Locked:
     """Takes the session's row for this transaction.
 
     Raises:
@@ -70,9 +69,7 @@ async def lock(
         raise NotFoundError(f"There is no session #{session_id}.")
     state = SessionState.model_validate(row.state)
     if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
-        raise FencedError(
-            f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}."
-        )
+        raise FencedError(f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}.")
     return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
 
 
@@ -110,30 +107,19 @@ async def create(
         "created_at": now,
         "idempotency_key": idempotency_key,
     }
-    session_id = (
-        await connection.execute(
-            insert(sessions).values(values).returning(sessions.c.id)
-        )
-    ).scalar_one()
+    session_id = (await connection.execute(insert(sessions).values(values).returning(sessions.c.id))).scalar_one()
     await _write(connection, session_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
 
 
-async def append(
-    connection: AsyncConnection, session: Locked, drafts: Sequence[Draft | e.AnyPayload]
-) -> None:
-    """Appends events to a locked session, moves its state and row, and rings once.
+def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
+    """Puts events behind the log of a locked session and moves its state; `flush` stores them.
 
     Raises:
-        SessionEndedError, IllegalTransitionError: from the fold; nothing is written then, roll back.
+        SessionEndedError, IllegalTransitionError: from the fold; the transaction must not go on then.
     """
-    if not drafts:
-        return
-    now = max(
-        datetime.now(UTC), session.state.last_activity + timedelta(microseconds=1)
-    )
-    events: list[e.Event] = []
+    now = max(datetime.now(UTC), session.state.last_activity)
     for draft in drafts:
         whole = draft if isinstance(draft, Draft) else Draft(draft)
         event = e.Event(
@@ -145,14 +131,17 @@ async def append(
             payload=whole.payload,
         )
         apply(session.state, event)
-        events.append(event)
+        session.fresh.append(event)
+
+
+async def flush(connection: AsyncConnection, session: Locked) -> None:
+    """Stores what was appended: one batch row, the session's row, one ring of its bell."""
+    if not session.fresh:
+        return
+    events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
-    await connection.execute(
-        update(sessions)
-        .where(sessions.c.id == session.id)
-        .values(_columns(session.state))
-    )
+    await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
 
@@ -194,18 +183,11 @@ async def _stream(
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
     lines = _unpack.decompress(data).splitlines()
-    return [
-        e.Event.model_validate({"session": session_id, **json.loads(line)})
-        for line in lines
-    ]
+    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
 
 
-async def _write(
-    connection: AsyncConnection, session_id: int, events: Sequence[e.Event]
-) -> None:
-    lines = b"\n".join(
-        event.model_dump_json(exclude={"session"}).encode() for event in events
-    )
+async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
+    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
     await connection.execute(
         insert(event_batches).values(
             session_id=session_id,
@@ -239,9 +221,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
     }
 
 
-async def _project(
-    connection: AsyncConnection, session_id: int, events: Sequence[e.Event]
-) -> None:
+async def _project(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
     """The rows beside the session that lists and sums read."""
     for event in events:
         match event.payload:

@@ -7,40 +7,28 @@ from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import offers, outputs
 
 
-async def write(
-    connection: AsyncConnection, call_id: str, offset: int, data: bytes
-) -> int | None:
+async def write(connection: AsyncConnection, subject: str, call_id: str, offset: int, data: bytes) -> int | None:
     """Takes `data` at `offset` and answers how many bytes there are now; None when there is a gap before it.
 
-    Bytes that are there already are left as they are, so a repeated chunk comes to the same. The offer's row is
+    Rings the subject's bell. Bytes that are there already are left as they are, so a repeated chunk comes to the same. The offer's row is
     locked: chunks of one call are taken one after the other.
     """
     known = (
-        await connection.execute(
-            select(offers.c.output_bytes)
-            .where(offers.c.call_id == call_id)
-            .with_for_update()
-        )
+        await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id).with_for_update())
     ).scalar_one()
     if offset > known:
         return None
     fresh = data[known - offset :]
     if not fresh:
         return known
-    await connection.execute(
-        insert(outputs).values(call_id=call_id, offset=known, data=fresh)
-    )
+    await connection.execute(insert(outputs).values(call_id=call_id, offset=known, data=fresh))
     size = known + len(fresh)
-    await connection.execute(
-        update(offers).where(offers.c.call_id == call_id).values(output_bytes=size)
-    )
-    await ring(connection, f"output:{call_id}", size)
+    await connection.execute(update(offers).where(offers.c.call_id == call_id).values(output_bytes=size))
+    await ring(connection, subject)
     return size
 
 
-async def read(
-    connection: AsyncConnection, call_id: str, offset: int = 0, limit: int = 1 << 20
-) -> bytes:
+async def read(connection: AsyncConnection, call_id: str, offset: int = 0, limit: int = 1 << 20) -> bytes:
     """At most `limit` bytes of a call's output from `offset`."""
     rows = await connection.execute(
         select(outputs.c.offset, outputs.c.data)
@@ -55,9 +43,5 @@ async def read(
 
 async def tail(connection: AsyncConnection, call_id: str, size: int) -> bytes:
     """The last `size` bytes of a call's output."""
-    total = (
-        await connection.execute(
-            select(offers.c.output_bytes).where(offers.c.call_id == call_id)
-        )
-    ).scalar()
+    total = (await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id))).scalar()
     return await read(connection, call_id, max(0, (total or 0) - size), size)

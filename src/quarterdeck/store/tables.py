@@ -63,9 +63,7 @@ tokens = Table(
     metadata,
     _id(),
     Column("hash", LargeBinary, nullable=False, unique=True),
-    Column(
-        "kind", Text, nullable=False
-    ),  # personal, sign_in, browser, runner, workspace
+    Column("kind", Text, nullable=False),  # personal, sign_in, browser, runner, workspace
     _text("name"),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
     Column("runner_id", ForeignKey("runners.id", ondelete="CASCADE")),
@@ -204,9 +202,7 @@ offers = Table(
     Column("side", Text, nullable=False),  # executor, server
     Column("tool", Text, nullable=False),
     Column("args", JSONB, nullable=False),
-    Column(
-        "status", Text, nullable=False
-    ),  # waiting, offered, running, finished, cancelled
+    Column("status", Text, nullable=False),  # waiting, offered, running, finished, cancelled
     Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
     _created(),
     Index(None, "subject"),
@@ -226,7 +222,8 @@ leases = Table(
     Column("expires_at", _TIME, nullable=False),
     Column(
         "cancelled", Boolean, nullable=False, server_default=text("false")
-    ),  # kill, then report the teardown
+    ),  # the subject has ended: kill, then report the teardown
+    Column("torn_down", Boolean, nullable=False, server_default=text("false")),  # reported; wipe, then forget the lease
     Index(None, "runner_id"),
 )
 
@@ -296,9 +293,7 @@ merge_requests = Table(
     Column("status", Text, nullable=False),  # opened, merged, closed
     Column("author_id", ForeignKey("users.id"), nullable=False),
     Column("session_id", BigInteger),
-    Column(
-        "call_id", Text, unique=True
-    ),  # the tool call that made it: a repeated call finds it
+    Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
     Column("merge_commit", Text),
     _created(),
     Column("ended_at", _TIME),
@@ -345,9 +340,7 @@ pipeline_jobs = Table(
     "pipeline_jobs",
     metadata,
     _id(),
-    Column(
-        "pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False
-    ),
+    Column("pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
     Column("stage", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -366,13 +359,9 @@ pipeline_jobs = Table(
 pipeline_waits = Table(
     "pipeline_waits",
     metadata,
-    Column(
-        "call_id", Text, primary_key=True
-    ),  # a session's tool call that ends with the pipeline
+    Column("call_id", Text, primary_key=True),  # a session's tool call that ends with the pipeline
     Column("session_id", BigInteger, nullable=False),
-    Column(
-        "pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False
-    ),
+    Column("pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
 )
 

@@ -9,7 +9,9 @@ from quarterdeck.tools.tool import Privilege, Tool, ToolArgs
 class Args(ToolArgs):
     """What it is given."""
 
-    title: str = Field(min_length=1, max_length=255, description="One line that says what changes.")
+    title: str = Field(
+        min_length=1, max_length=65_536, description="What changes, in one line; of more lines the first is taken."
+    )
     description: str = Field(
         default="", max_length=65_536, description="Markdown: what was wrong, what was changed, how it was checked."
     )

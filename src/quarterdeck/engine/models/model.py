@@ -4,12 +4,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydantic import JsonValue
-
+from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.history import Message
-from quarterdeck.core.usage import Usage
 from quarterdeck.tools.tool import Tool
+
+__all__ = [
+    "Model",
+    "ModelRejectedError",
+    "ModelUnavailableError",
+    "OnText",
+    "Reply",
+    "Request",
+    "RequestedCall",
+]
 
 OnText = Callable[[str], Awaitable[None]]
 """Gets the whole text of the answer so far, again and again while it grows."""
@@ -24,29 +32,6 @@ class Request:
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
     session: int
-
-
-@dataclass(frozen=True)
-class RequestedCall:
-    """A tool call as the model put it; `fault` says why the arguments were no JSON object, `args` is then empty."""
-
-    provider_id: str
-    tool: str
-    args: dict[str, JsonValue]
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole answer; `opaque` is what the provider wants back unread with the next question."""
-
-    text: str
-    thinking: str
-    calls: tuple[RequestedCall, ...]
-    opaque: str
-    model: str
-    usage: Usage
-    duration_ms: int
 
 
 class Model(Protocol):

@@ -1,0 +1,102 @@
+"""The one way to change a session: its row locked, events appended, the next turn enqueued, in one transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.application import App
+from quarterdeck.core.events import AnyPayload, StatusChanged
+from quarterdeck.core.state import SessionState
+from quarterdeck.core.status import Transition, after
+from quarterdeck.store import log
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import leases, offers, partials
+
+
+@dataclass
+class Change:
+    """A session while its row is locked."""
+
+    connection: AsyncConnection
+    session: log.Locked
+
+    @property
+    def state(self) -> SessionState:
+        """The state, moved along by what is appended."""
+        return self.session.state
+
+    def append(self, *drafts: log.Draft | AnyPayload) -> None:
+        """Puts events behind the log."""
+        log.append(self.session, *drafts)
+
+    def move(self, transition: Transition, *, reason: str = "", by: str = "") -> None:
+        """Appends the status change; nothing when the session is there already.
+
+        Raises:
+            IllegalTransitionError: names the event and the status.
+        """
+        target = after(self.state.status, transition)
+        if target is self.state.status:
+            return
+        self.append(
+            StatusChanged(transition=transition, from_status=self.state.status, to_status=target, reason=reason, by=by)
+        )
+
+
+@asynccontextmanager
+async def change(app: App, session_id: int, *, turn_no: int | None = None) -> AsyncIterator[Change]:
+    """Locks a session for a change of its own transaction; `turn_no` fences a turn's changes.
+
+    Raises:
+        NotFoundError, FencedError: from the lock.
+    """
+    async with app.database.transaction() as connection, changing(app, connection, session_id, turn_no=turn_no) as it:
+        yield it
+
+
+@asynccontextmanager
+async def changing(
+    app: App, connection: AsyncConnection, session_id: int, *, turn_no: int | None = None
+) -> AsyncIterator[Change]:
+    """The same within a transaction that is open already."""
+    session = await log.lock(connection, session_id, turn_no=turn_no)
+    before = session.state.model_copy()
+    wanted = before.wants_turn
+    yield Change(connection, session)
+    await log.flush(connection, session)
+    await settle(app, connection, session, before=before, wanted=wanted)
+
+
+async def settle(
+    app: App, connection: AsyncConnection, session: log.Locked, *, before: SessionState | None, wanted: bool
+) -> None:
+    """What a change of state brings with it: the next turn, the end of a turn's partial answer, the end of hands."""
+    state = session.state
+    if state.wants_turn and not wanted:
+        at = state.retry.retry_at if state.retry else None
+        await app.dispatch.turn(connection, session.id, state.turn_no + 1, at)
+    if before is not None and before.turn_open and not state.turn_open:
+        await connection.execute(delete(partials).where(partials.c.session_id == session.id))
+    if state.final and before is not None and not before.final:
+        await _end(connection, session.id)
+
+
+async def _end(connection: AsyncConnection, session_id: int) -> None:
+    """The session has ended: nobody is offered its calls, its turn is aborted, its executor kills what runs."""
+    subject = f"session:{session_id}"
+    await connection.execute(
+        update(offers)
+        .where(offers.c.subject == subject, offers.c.status.in_(("waiting", "offered", "running")))
+        .values(status="cancelled")
+    )
+    runner = (
+        await connection.execute(
+            update(leases).where(leases.c.subject == subject).values(cancelled=True).returning(leases.c.runner_id)
+        )
+    ).scalar_one_or_none()
+    await ring(connection, f"turn:{session_id}")
+    if runner is not None:
+        await ring(connection, f"runner:{runner}")

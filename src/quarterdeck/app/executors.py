@@ -1,0 +1,345 @@
+"""The server's side of the executor protocol (`core/protocol.py`): who they are and what they report."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck import __version__
+from quarterdeck.app import people, pipelines
+from quarterdeck.app.application import App
+from quarterdeck.app.change import Change, changing
+from quarterdeck.app.leases import Subject, fence, finish_offer, release, subject_of
+from quarterdeck.core import events as e
+from quarterdeck.core import limits
+from quarterdeck.core import protocol as p
+from quarterdeck.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+    VersionMismatchError,
+)
+from quarterdeck.core.state import CallStatus
+from quarterdeck.core.text import clean, cut
+from quarterdeck.store import blobs, log
+from quarterdeck.store import output as outputs
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import leases, offers, runners, tokens
+from quarterdeck.tools.catalogue import tool as tool_named
+
+
+class OutputGapError(ConflictError):
+    """Bytes before this chunk are missing."""
+
+    code = "output_gap"
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(f"The chunk begins behind what is here; send from {expected}.")
+        self.expected = expected
+
+
+@dataclass(frozen=True)
+class Hands:
+    """An executor that has shown its token."""
+
+    token_id: int
+
+
+async def authenticate(app: App, secret: str) -> Hands:
+    """The executor behind a runner token. Raises UnauthenticatedError."""
+    async with app.database.transaction() as connection:
+        token_id = (
+            await connection.execute(
+                select(tokens.c.id).where(tokens.c.hash == people.digest(secret), tokens.c.kind == "runner")
+            )
+        ).scalar_one_or_none()
+    if token_id is None:
+        raise UnauthenticatedError("This is no token of a runner.")
+    return Hands(token_id)
+
+
+async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
+    """Registers or renews the runner of that name, and names the subjects that are gone.
+
+    Raises:
+        VersionMismatchError: says both versions and which end to upgrade.
+    """
+    if said.protocol != p.PROTOCOL_VERSION:
+        older = "executor" if said.protocol < p.PROTOCOL_VERSION else "server"
+        raise VersionMismatchError(
+            f"The executor {said.name} ({said.version}) speaks protocol {said.protocol}, this server ({__version__}) "
+            f"speaks {p.PROTOCOL_VERSION}. Upgrade the {older}."
+        )
+    async with app.database.transaction() as connection:
+        row = upsert(runners).values(
+            name=said.name,
+            kind=said.kind,
+            version=said.version,
+            isolation=said.isolation,
+            capacity=said.capacity,
+            tags=list(said.tags),
+            capabilities=dict(said.capabilities),
+            last_contact=datetime.now(UTC),
+        )
+        changed = {
+            name: row.excluded[name]
+            for name in ("kind", "version", "isolation", "capacity", "tags", "capabilities", "last_contact")
+        }
+        runner_id = (
+            await connection.execute(
+                row.on_conflict_do_update(index_elements=[runners.c.name], set_=changed).returning(runners.c.id)
+            )
+        ).scalar_one()
+        await connection.execute(update(tokens).where(tokens.c.id == hands.token_id).values(runner_id=runner_id))
+        await _renew(connection, runner_id)
+        held = (
+            await connection.execute(
+                select(leases.c.subject).where(leases.c.runner_id == runner_id, leases.c.torn_down.is_(False))
+            )
+        ).scalars()
+        known = set(held)
+    return p.Welcome(
+        runner=runner_id,
+        protocol=p.PROTOCOL_VERSION,
+        wipe=tuple(subject for subject in said.subjects if subject not in known),
+    )
+
+
+async def _renew(connection: AsyncConnection, runner_id: int) -> None:
+    now = datetime.now(UTC)
+    await connection.execute(
+        update(leases).where(leases.c.runner_id == runner_id).values(expires_at=now + timedelta(seconds=p.DROP_SECONDS))
+    )
+    await connection.execute(update(runners).where(runners.c.id == runner_id).values(last_contact=now))
+
+
+async def heartbeat(app: App, hands: Hands, said: p.Heartbeat) -> p.HeartbeatAnswer:
+    """Renews the runner's leases and names those that it has lost."""
+    async with app.database.transaction() as connection:
+        await own(connection, hands, said.runner)
+        await _renew(connection, said.runner)
+        rows = await connection.execute(
+            select(leases.c.subject, leases.c.epoch).where(leases.c.runner_id == said.runner)
+        )
+        mine = {row.subject: row.epoch for row in rows}
+    return p.HeartbeatAnswer(
+        lost=tuple(held.subject for held in said.held if mine.get(held.subject) != held.lease_epoch)
+    )
+
+
+async def own(connection: AsyncConnection, hands: Hands, runner_id: int) -> None:
+    """Raises NotFoundError unless the runner has said hello with this token."""
+    mine = select(tokens.c.runner_id).where(tokens.c.id == hands.token_id)
+    if (await connection.execute(mine)).scalar_one_or_none() != runner_id:
+        raise NotFoundError(f"There is no runner {runner_id} of this token; say hello first.")
+
+
+async def _subject(connection: AsyncConnection, call_id: str) -> Subject:
+    text = (await connection.execute(select(offers.c.subject).where(offers.c.call_id == call_id))).scalar_one_or_none()
+    if text is None:
+        raise NotFoundError(f"There is no call {call_id}.")
+    return subject_of(text)
+
+
+async def _running(connection: AsyncConnection, call_id: str) -> None:
+    await connection.execute(
+        update(offers).where(offers.c.call_id == call_id, offers.c.status == "offered").values(status="running")
+    )
+
+
+async def started(app: App, hands: Hands, call_id: str, said: p.Started) -> None:
+    """The call began."""
+    async with app.database.transaction() as connection:
+        subject = await _subject(connection, call_id)
+        name = await fence(connection, hands.token_id, subject, said.lease_epoch)
+        if subject.kind == "job":
+            await pipelines.job_started(connection, app, subject.id)
+            await _running(connection, call_id)
+            return
+        async with changing(app, connection, subject.id) as it:
+            call = it.state.calls.get(call_id)
+            if call is not None and call.status is CallStatus.OFFERED:
+                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), tool_named(call.tool).level))
+                await _running(connection, call_id)
+
+
+async def output(app: App, hands: Hands, call_id: str, epoch: int, offset: int, data: bytes) -> p.OutputAnswer:
+    """Takes a chunk of output. Raises OutputGapError when bytes before it are missing."""
+    async with app.database.transaction() as connection:
+        subject = await _subject(connection, call_id)
+        await fence(connection, hands.token_id, subject, epoch)
+        size = await outputs.write(connection, str(subject), call_id, offset, data)
+        if size is None:
+            known = select(offers.c.output_bytes).where(offers.c.call_id == call_id)
+            raise OutputGapError((await connection.execute(known)).scalar_one())
+        return p.OutputAnswer(next_offset=size)
+
+
+async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
+    """Takes a call's end; the same result again comes to the same."""
+    async with app.database.transaction() as connection:
+        subject = await _subject(connection, call_id)
+        await fence(connection, hands.token_id, subject, said.lease_epoch)
+        if subject.kind == "job":
+            if await finish_offer(connection, call_id):
+                await pipelines.job_finished(connection, app, subject.id, said)
+                await release(connection, subject)
+            return
+        async with changing(app, connection, subject.id) as it:
+            call = it.state.calls.get(call_id)
+            if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
+                return
+            it.append(*_result_drafts(it, call_id, said))
+            await finish_offer(connection, call_id)
+
+
+def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
+    drafts: list[log.Draft | e.AnyPayload] = []
+    tool = tool_named(it.state.calls[call_id].tool)
+    if said.snapshot is not None and said.snapshot.step > it.state.step:
+        drafts.append(e.SnapshotTaken(call_id=call_id, **said.snapshot.model_dump()))
+    level = tool.level
+    if level is e.Level.FULL and said.outcome is not e.Outcome.OK:
+        level = e.Level.CONCISE
+    drafts.append(
+        log.Draft(
+            e.ToolCallFinished(
+                call_id=call_id,
+                tool=tool.name,
+                outcome=said.outcome,
+                text=cut(clean(said.text), limits.RESULT_CHARACTERS),
+                exit_code=said.exit_code,
+                duration_ms=said.duration_ms,
+                output_bytes=said.output_bytes,
+                output_sha256=said.output_sha256,
+                truncated=said.truncated,
+            ),
+            level,
+        )
+    )
+    return drafts
+
+
+async def prepared(app: App, hands: Hands, subject_text: str, said: p.Prepared) -> None:
+    """The workspace is there."""
+    subject = subject_of(subject_text)
+    async with app.database.transaction() as connection:
+        name = await fence(connection, hands.token_id, subject, said.lease_epoch)
+        if subject.kind == "session":
+            async with changing(app, connection, subject.id) as it:
+                if not it.state.final and (it.state.base_commit != said.base_commit or not it.state.isolation):
+                    it.append(
+                        e.WorkspacePrepared(
+                            executor=name,
+                            base_commit=said.base_commit,
+                            isolation=said.isolation,
+                            duration_ms=said.duration_ms,
+                        )
+                    )
+
+
+async def teardown(app: App, hands: Hands, subject_text: str, said: p.Teardown) -> None:
+    """The proof that nothing of an ended subject runs any more."""
+    subject = subject_of(subject_text)
+    async with app.database.transaction() as connection:
+        name = await fence(connection, hands.token_id, subject, said.lease_epoch)
+        if subject.kind == "session":
+            try:
+                async with changing(app, connection, subject.id) as it:
+                    if it.state.final and not it.state.torn_down:
+                        it.append(
+                            e.WorkspaceTornDown(
+                                executor=name,
+                                killed=said.killed,
+                                left=said.left,
+                                duration_ms=said.duration_ms,
+                                method=said.method,
+                            )
+                        )
+            except NotFoundError:
+                pass  # deleted in the meantime; the lease is ended all the same
+        runner_id = (
+            await connection.execute(
+                update(leases)
+                .where(leases.c.subject == str(subject), leases.c.cancelled)
+                .values(torn_down=True)
+                .returning(leases.c.runner_id)
+            )
+        ).scalar_one_or_none()
+        if runner_id is not None:
+            await ring(connection, f"runner:{runner_id}")
+            await ring(connection, str(subject))
+
+
+async def write_blob(app: App, hands: Hands, subject_text: str, epoch: int, body: AsyncIterator[bytes]) -> p.BlobAnswer:
+    """Keeps bytes for the subject."""
+    subject = subject_of(subject_text)
+    async with app.database.transaction() as connection:
+        await fence(connection, hands.token_id, subject, epoch)
+        return p.BlobAnswer(blob=await blobs.write(connection, str(subject), body))
+
+
+async def read_blob(app: App, hands: Hands, subject_text: str, blob_id: int) -> AsyncIterator[bytes]:
+    """A blob that the subject's executor needs: its own, or the artifacts of a job it needs."""
+    subject = subject_of(subject_text)
+    async with app.database.transaction() as connection:
+        mine = (
+            select(leases.c.subject)
+            .join(tokens, tokens.c.runner_id == leases.c.runner_id)
+            .where(leases.c.subject == str(subject), tokens.c.id == hands.token_id)
+        )
+        if (await connection.execute(mine)).one_or_none() is None:
+            raise NotFoundError(f"There is no blob {blob_id}.")
+        owner: str | None = str(subject)
+        if subject.kind == "job":
+            offer = await pipelines.job_offer(connection, app, subject.id)
+            owner = None if blob_id in offer.spec.needs_artifacts else owner
+        async for chunk in blobs.read(connection, blob_id, subject=owner):
+            yield chunk
+
+
+async def push(
+    app: App, hands: Hands, call_id: str, epoch: int, branch: str, commit: str, body: AsyncIterator[bytes]
+) -> p.PushAnswer:
+    """Takes a session's work as a bundle, checks it, moves its branch and starts the branch's pipeline.
+
+    Raises:
+        InvalidInputError: the bundle is broken or is for another branch than the session's.
+    """
+    with tempfile.NamedTemporaryFile(dir=app.home, prefix="push-", suffix=".bundle") as file:
+        size = 0
+        async for chunk in body:
+            size += len(chunk)
+            if size > limits.BUNDLE_BYTES:
+                raise InvalidInputError(f"A bundle may have {limits.BUNDLE_BYTES:,} bytes.")
+            file.write(chunk)
+        file.flush()
+        async with app.database.transaction() as connection:
+            subject = await _subject(connection, call_id)
+            await fence(connection, hands.token_id, subject, epoch)
+            if subject.kind != "session":
+                raise InvalidInputError("Only a session's call pushes.")
+            async with changing(app, connection, subject.id) as it:
+                return await _push(app, it, Path(file.name), branch, commit)
+
+
+async def _push(app: App, it: Change, bundle: Path, branch: str, commit: str) -> p.PushAnswer:
+    created = it.state.created
+    if it.state.final or branch != created.branch or created.project_id is None:
+        raise InvalidInputError(f"Session #{it.session.id} may push {created.branch!r} only, while it lives.")
+    await app.forge.push_bundle(created.project_id, bundle, branch=branch, commit=commit)
+    if any(known.name == commit for known in it.state.artifacts):
+        return p.PushAnswer(branch=branch, commit=commit)
+    if not any(known.artifact == "branch" for known in it.state.artifacts):
+        it.append(e.ArtifactCreated(artifact="branch", name=branch))
+    it.append(e.ArtifactCreated(artifact="commit", name=commit, ref={"branch": branch}))
+    await pipelines.start_for(
+        it.connection, app, created.project_id, branch, commit, source="session", session_id=it.session.id
+    )
+    return p.PushAnswer(branch=branch, commit=commit)

@@ -1,0 +1,172 @@
+"""Leases: which executor has a subject, fenced by the epoch, and what becomes of it when it is not heard of."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import pipelines
+from quarterdeck.app.application import App
+from quarterdeck.app.change import changing
+from quarterdeck.core import events as e
+from quarterdeck.core import protocol as p
+from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
+from quarterdeck.core.state import CallStatus
+from quarterdeck.store import log
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import leases, offers, runners, tokens
+
+OPEN = ("waiting", "offered", "running")
+"""The statuses of an offer that has not ended."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a lease is on."""
+
+    kind: Literal["session", "job"]
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+def subject_of(text: str) -> Subject:
+    """`session:12` or `job:7`. Raises InvalidInputError."""
+    kind, _, number = text.partition(":")
+    if not number.isdigit() or kind not in ("session", "job"):
+        raise InvalidInputError(f"{text!r} is no subject; it is session:NUMBER or job:NUMBER.")
+    return Subject("session" if kind == "session" else "job", int(number))
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A runner's lease; `fresh` when it was taken just now."""
+
+    epoch: int
+    fresh: bool
+
+
+async def take(connection: AsyncConnection, runner_id: int, subject: Subject) -> Lease | None:
+    """The runner's lease on the subject, taken if it is free; None when another has it or it has ended."""
+    expires = datetime.now(UTC) + timedelta(seconds=p.DROP_SECONDS)
+    row = (
+        await connection.execute(select(leases).where(leases.c.subject == str(subject)).with_for_update())
+    ).one_or_none()
+    if row is not None and row.runner_id == runner_id:
+        return None if row.cancelled else Lease(row.epoch, fresh=False)
+    if row is not None and row.runner_id is not None:
+        return None
+    epoch = row.epoch + 1 if row is not None else 1
+    statement = upsert(leases).values(subject=str(subject), runner_id=runner_id, epoch=epoch, expires_at=expires)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[leases.c.subject],
+            set_={
+                "runner_id": runner_id,
+                "epoch": epoch,
+                "expires_at": expires,
+                "cancelled": False,
+                "torn_down": False,
+            },
+        )
+    )
+    return Lease(epoch, fresh=True)
+
+
+async def fence(connection: AsyncConnection, token_id: int, subject: Subject, epoch: int) -> str:
+    """The reporting runner's name, if it has the subject's lease.
+
+    Raises:
+        FencedError: the lease is another's, or nobody's.
+    """
+    row = (
+        await connection.execute(
+            select(leases.c.epoch, runners.c.name)
+            .join(runners, runners.c.id == leases.c.runner_id)
+            .join(tokens, (tokens.c.runner_id == runners.c.id) & (tokens.c.id == token_id))
+            .where(leases.c.subject == str(subject))
+        )
+    ).one_or_none()
+    if row is None or row.epoch != epoch:
+        raise FencedError(f"The lease {epoch} on {subject} is over; kill what you run of it and forget it.")
+    return row.name
+
+
+async def finish_offer(connection: AsyncConnection, call_id: str) -> bool:
+    """Marks the offer as ended; False when it was already."""
+    done = await connection.execute(
+        update(offers)
+        .where(offers.c.call_id == call_id, offers.c.status.in_(OPEN))
+        .values(status="finished")
+        .returning(offers.c.call_id)
+    )
+    return done.one_or_none() is not None
+
+
+async def release(connection: AsyncConnection, subject: Subject) -> None:
+    """A job's lease ends with it; its executor has wiped the workspace, and may take other work."""
+    await connection.execute(delete(leases).where(leases.c.subject == str(subject)))
+    await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
+    await ring(connection, "runners:all")
+
+
+async def expire(app: App) -> int:
+    """Ends the leases of executors that were not heard of in time, and answers how many.
+
+    Calls that were offered to them are interrupted and the model is told; their pipeline jobs start again elsewhere.
+    """
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(
+            select(leases.c.subject, leases.c.epoch).where(
+                leases.c.runner_id.is_not(None), leases.c.expires_at < datetime.now(UTC)
+            )
+        )
+        expired = rows.all()
+    for row in expired:
+        await _expire(app, subject_of(row.subject), row.epoch)
+    return len(expired)
+
+
+async def _expire(app: App, subject: Subject, epoch: int) -> None:
+    async with app.database.transaction() as connection:
+        if subject.kind == "session":
+            try:
+                async with changing(app, connection, subject.id) as it:
+                    if not await _unlease(connection, subject, epoch):
+                        return
+                    for call_id, call in list(it.state.calls.items()):
+                        if call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING):
+                            it.append(_interrupted(call_id, call.tool, it.state.executor))
+                            await finish_offer(connection, call_id)
+            except NotFoundError:
+                await _unlease(connection, subject, epoch)
+        elif await _unlease(connection, subject, epoch):
+            await pipelines.job_interrupted(connection, app, subject.id)
+        await ring(connection, "runners:all")
+
+
+async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int) -> bool:
+    done = await connection.execute(
+        update(leases)
+        .where(leases.c.subject == str(subject), leases.c.epoch == epoch, leases.c.expires_at < datetime.now(UTC))
+        .values(runner_id=None)
+        .returning(leases.c.subject)
+    )
+    return done.one_or_none() is not None
+
+
+def _interrupted(call_id: str, tool: str, executor: str) -> log.Draft:
+    return log.Draft(
+        e.ToolCallFinished(
+            call_id=call_id,
+            tool=tool,
+            outcome=e.Outcome.INTERRUPTED,
+            text=f"The executor {executor} was not heard of for {p.DROP_SECONDS} s while it had this call. It may or "
+            "may not have been carried out; the workspace is made anew from its last snapshot.",
+        ),
+        e.Level.CONCISE,
+    )

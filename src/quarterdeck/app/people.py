@@ -1,0 +1,138 @@
+"""Users and their tokens: who is it that speaks."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.actor import Actor, Door
+from quarterdeck.app.application import App
+from quarterdeck.core.errors import UnauthenticatedError
+from quarterdeck.store.tables import tokens, users
+
+SIGN_IN_MINUTES = 60
+BROWSER_DAYS = 30
+
+
+class PersonView(BaseModel):
+    """A person as doors show it."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
+
+
+@dataclass(frozen=True)
+class WorkspaceToken:
+    """What a workspace's token may do: fetch one project's repository."""
+
+    project_id: int
+    subject: str
+
+
+def digest(secret: str) -> bytes:
+    """What is kept of a token."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def issue(
+    connection: AsyncConnection,
+    kind: str,
+    *,
+    name: str = "",
+    user_id: int | None = None,
+    project_id: int | None = None,
+    subject: str | None = None,
+    lasts: timedelta | None = None,
+) -> str:
+    """Makes a token and answers its secret, which is kept nowhere."""
+    secret = f"qd{kind[0]}_{secrets.token_urlsafe(32)}"
+    await connection.execute(
+        insert(tokens).values(
+            hash=digest(secret),
+            kind=kind,
+            name=name,
+            user_id=user_id,
+            project_id=project_id,
+            subject=subject,
+            expires_at=datetime.now(UTC) + lasts if lasts else None,
+        )
+    )
+    return secret
+
+
+async def authenticate(app: App, secret: str, door: Door = "api") -> Actor:
+    """The person behind a personal or browser token.
+
+    Raises:
+        UnauthenticatedError: no such token, or it has expired.
+    """
+    async with app.database.transaction() as connection:
+        row = (
+            await connection.execute(
+                select(users)
+                .join(tokens, tokens.c.user_id == users.c.id)
+                .where(tokens.c.hash == digest(secret), tokens.c.kind.in_(("personal", "browser")), _valid())
+            )
+        ).one_or_none()
+    if row is None:
+        raise UnauthenticatedError("The token is not known here or has expired. Sign in again, or pass a valid token.")
+    return Actor(row.id, row.username, row.name, row.email, row.admin, door)
+
+
+async def authenticate_workspace(app: App, secret: str) -> WorkspaceToken:
+    """The workspace behind a token that an executor fetches with. Raises UnauthenticatedError."""
+    async with app.database.transaction() as connection:
+        row = (
+            await connection.execute(
+                select(tokens.c.project_id, tokens.c.subject).where(
+                    tokens.c.hash == digest(secret), tokens.c.kind == "workspace", _valid()
+                )
+            )
+        ).one_or_none()
+    if row is None:
+        raise UnauthenticatedError
+    return WorkspaceToken(row.project_id, row.subject)
+
+
+async def sign_in(app: App, secret: str) -> str:
+    """Takes a sign-in link's token, once, and answers a browser token.
+
+    Raises:
+        UnauthenticatedError: the link was used or is too old.
+    """
+    async with app.database.transaction() as connection:
+        user_id = (
+            await connection.execute(
+                delete(tokens)
+                .where(tokens.c.hash == digest(secret), tokens.c.kind == "sign_in", _valid())
+                .returning(tokens.c.user_id)
+            )
+        ).scalar_one_or_none()
+        if user_id is None:
+            raise UnauthenticatedError("This sign-in link was used already or is too old. `qd sign-in-link` makes one.")
+        return await issue(connection, "browser", user_id=user_id, lasts=timedelta(days=BROWSER_DAYS))
+
+
+async def sign_in_link(app: App, actor: Actor) -> str:
+    """A link that signs `actor` in, once, within an hour."""
+    async with app.database.transaction() as connection:
+        secret = await issue(connection, "sign_in", user_id=actor.user_id, lasts=timedelta(minutes=SIGN_IN_MINUTES))
+    return f"{app.public_url}/sign-in?token={secret}"
+
+
+async def whoami(app: App, actor: Actor) -> PersonView:
+    """The person who asks."""
+    del app
+    return PersonView(id=actor.user_id, username=actor.username, name=actor.name, email=actor.email, admin=actor.admin)
+
+
+def _valid():
+    return tokens.c.expires_at.is_(None) | (tokens.c.expires_at > datetime.now(UTC))

@@ -1,0 +1,105 @@
+"""Calls of the server's side: begun by a job, ended by it or by what it waits for."""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.change import change, changing
+from quarterdeck.core import events as e
+from quarterdeck.core import limits
+from quarterdeck.core.errors import NotFoundError
+from quarterdeck.core.state import Call, CallStatus
+from quarterdeck.core.text import clean, cut
+from quarterdeck.store import log
+from quarterdeck.store.tables import offers, users
+from quarterdeck.tools.catalogue import CATALOGUE
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A call that is to be carried out, and in whose name."""
+
+    tool: str
+    args: dict[str, JsonValue]
+    actor: Actor
+    project_id: int
+    branch: str
+    base: str
+
+
+async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
+    """The call that a job is to carry out, marked as begun; None when it has ended or was cancelled."""
+    try:
+        async with change(app, session_id) as it:
+            call = it.state.calls.get(call_id)
+            if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
+                return None
+            if call.status is CallStatus.OFFERED:
+                level = CATALOGUE[call.tool].level
+                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor="server"), level))
+            created = it.state.created
+            row = (await it.connection.execute(select(users).where(users.c.id == created.initiator_id))).one()
+            return Begun(
+                tool=call.tool,
+                args=call.args,
+                actor=Actor(row.id, row.username, row.name, row.email, row.admin, "server"),
+                project_id=created.project_id or 0,
+                branch=created.branch,
+                base=created.ref,
+            )
+    except NotFoundError:
+        return None
+
+
+async def finish(
+    app: App,
+    session_id: int,
+    call_id: str,
+    *,
+    outcome: e.Outcome,
+    text: str,
+    before: tuple[e.AnyPayload, ...] = (),
+) -> None:
+    """Ends a call in a transaction of its own; nothing when the session is gone."""
+    try:
+        async with app.database.transaction() as connection:
+            await finish_call(app, connection, session_id, call_id, outcome=outcome, text=text, before=before)
+    except NotFoundError:
+        return
+
+
+async def finish_call(
+    app: App,
+    connection: AsyncConnection,
+    session_id: int,
+    call_id: str,
+    *,
+    outcome: e.Outcome,
+    text: str,
+    before: tuple[e.AnyPayload, ...] = (),
+) -> None:
+    """Ends a call of the server's side; the second time nothing happens. `before` are events that it made."""
+    async with changing(app, connection, session_id) as it:
+        call = it.state.calls.get(call_id)
+        if call is None or call.status is CallStatus.FINISHED:
+            return
+        it.append(*before, finished_draft(call_id, call, outcome, text))
+        await connection.execute(update(offers).where(offers.c.call_id == call_id).values(status="finished"))
+
+
+def finished_draft(call_id: str, call: Call, outcome: e.Outcome, text: str) -> log.Draft:
+    """The end of a call, at the level of its tool, or `concise` when it failed."""
+    tool = CATALOGUE.get(call.tool)
+    level = tool.level if tool else e.Level.CONCISE
+    if outcome is not e.Outcome.OK and level is e.Level.FULL:
+        level = e.Level.CONCISE
+    return log.Draft(
+        e.ToolCallFinished(
+            call_id=call_id, tool=call.tool, outcome=outcome, text=cut(clean(text), limits.RESULT_CHARACTERS)
+        ),
+        level,
+    )

@@ -1,0 +1,382 @@
+"""A turn's side of the log: claimed, advanced step by step, each outcome one transaction, fenced by `turn_no`."""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+
+from pydantic import JsonValue
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.application import App
+from quarterdeck.app.change import Change, change
+from quarterdeck.core import events as e
+from quarterdeck.core import limits, step
+from quarterdeck.core.answer import Reply, RequestedCall
+from quarterdeck.core.approval import needs_approval
+from quarterdeck.core.context import values
+from quarterdeck.core.errors import NotFoundError, QuarterdeckError
+from quarterdeck.core.flow import AgentComponent, Flow, ToolUse
+from quarterdeck.core.history import Conversation, conversation
+from quarterdeck.core.status import Transition
+from quarterdeck.core.text import clean, line
+from quarterdeck.store import log
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import documents, offers, partials, sessions
+from quarterdeck.tools.catalogue import tool as tool_named
+from quarterdeck.tools.tool import Tool
+
+REVIVE_SECONDS = 30
+"""How long a session that should be worked on may be quiet before the net looks whether its job is still there."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A claimed turn; whoever holds a later one has fenced it off."""
+
+    session_id: int
+    turn_no: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the model is asked, and by which model."""
+
+    model: str
+    script: str | None
+    component: str
+    conversation: Conversation
+    tools: tuple[Tool, ...]
+
+
+def new_call_id() -> str:
+    """An id no other call has."""
+    return f"c_{secrets.token_hex(13)}"
+
+
+async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | None:
+    """Takes the turn for the worker's job; None when there is nothing to do or another has it.
+
+    The same job coming again finds its own turn open: its worker died, and the turn is taken under the next number,
+    which fences off whatever is left of the dead one.
+    """
+    try:
+        async with change(app, session_id) as it:
+            state = it.state
+            recovery = state.turn_open and state.turn_job == job
+            if state.final or not (recovery or (state.wants_turn and state.turn_no == turn_no - 1)):
+                return None
+            number = state.turn_no + 1
+            it.append(e.TurnStarted(turn_no=number, job=job, recovery=recovery))
+            await it.connection.execute(delete(partials).where(partials.c.session_id == session_id))
+            return Turn(session_id, number)
+    except NotFoundError:
+        return None
+
+
+async def advance(app: App, turn: Turn) -> Question | None:
+    """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
+    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        while True:
+            match step.next_step(flow, it.state):
+                case step.AskModel(component):
+                    return await _question(it, flow, component)
+                case step.Rest():
+                    it.append(e.TurnEnded(turn_no=turn.turn_no))
+                    return None
+                case step.End(transition, reason):
+                    it.move(transition, reason=reason)
+                    if not it.state.final:
+                        it.append(e.TurnEnded(turn_no=turn.turn_no))
+                    return None
+                case other:
+                    await _take(app, it, flow, other)
+
+
+async def _take(
+    app: App,
+    it: Change,
+    flow: Flow,
+    next_: step.Start | step.Enter | step.Leave | step.CallTool | step.OfferCalls | step.AskPerson,
+) -> None:
+    match next_:
+        case step.Start():
+            it.move(Transition.START)
+        case step.Enter():
+            _enter(app, it, flow, next_)
+        case step.Leave(component, outputs):
+            it.append(e.ComponentLeft(component=component, outputs=outputs))
+        case step.CallTool(component, name, args):
+            for draft in _requests(it, flow, component, ((new_call_id(), RequestedCall("", name, args)),)):
+                it.append(draft)
+        case step.OfferCalls(call_ids):
+            it.append(log.Draft(e.ToolCallsOffered(call_ids=call_ids)))
+            await _offer(app, it, call_ids)
+        case step.AskPerson(call_ids):
+            _ask(it, call_ids)
+        case never:
+            assert_never(never)
+
+
+def _enter(app: App, it: Change, flow: Flow, enter: step.Enter) -> None:
+    component = flow.component(enter.component)
+    system = user = ""
+    try:
+        if isinstance(component, AgentComponent) and not enter.follow_up:
+            system, user = app.flows.render(flow, component.name, dict(values(component.inputs, it.state)))
+    except QuarterdeckError as error:
+        it.move(Transition.DROP, reason=error.message)
+        return
+    it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user)))
+
+
+async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
+    for call_id in call_ids:
+        call = it.state.calls[call_id]
+        await it.connection.execute(
+            insert(offers).values(
+                call_id=call_id,
+                subject=f"session:{it.session.id}",
+                session_id=it.session.id,
+                turn_no=it.state.turn_no,
+                side=call.side,
+                tool=call.tool,
+                args=call.args,
+                status="waiting" if call.side == "executor" else "offered",
+            )
+        )
+        if call.side == "server":
+            await app.dispatch.server_call(it.connection, it.session.id, call_id)
+    if any(it.state.calls[call_id].side == "executor" for call_id in call_ids):
+        await ring(it.connection, "runners:all")
+
+
+def _ask(it: Change, call_ids: tuple[str, ...]) -> None:
+    for call_id in call_ids:
+        call = it.state.calls[call_id]
+        it.append(
+            e.ApprovalRequested(
+                approval_id=f"a_{secrets.token_hex(6)}",
+                ask="tool_call",
+                call_ids=(call_id,),
+                question=f"May the session use {call.tool}?",
+            )
+        )
+    it.move(Transition.REQUIRE_TOOL_CALL_APPROVAL)
+
+
+async def _question(it: Change, flow: Flow, name: str) -> Question:
+    await log.flush(it.connection, it.session)
+    component = flow.component(name)
+    events = await log.read(it.connection, it.session.id, limit=1_000_000)
+    script = None
+    if it.session.script_hash is not None:
+        script = await _document(it.connection, it.session.script_hash)
+    return Question(
+        model=it.state.created.model,
+        script=script,
+        component=name,
+        conversation=conversation(name, events),
+        tools=tuple(tool_named(use.name) for use in component.toolset),
+    )
+
+
+def _requests(it: Change, flow: Flow, name: str, calls: tuple[tuple[str, RequestedCall], ...]) -> list[log.Draft]:
+    """The intents of an answer's calls; those that can't be carried out are finished at once, with the reason."""
+    component = flow.component(name)
+    uses = {use.name: use for use in component.toolset}
+    if not isinstance(component, AgentComponent):
+        uses.setdefault(component.tool_name, ToolUse(name=component.tool_name))
+    drafts: list[log.Draft] = []
+    for place, (call_id, call) in enumerate(calls):
+        fault, tool, args = call.fault, None, dict(call.args)
+        try:
+            if call.tool not in uses:
+                raise NotFoundError(f"There is no tool {call.tool!r} here. You have: {', '.join(sorted(uses))}.")
+            tool = tool_named(call.tool)
+            args |= uses[call.tool].fixed
+            if not fault:
+                tool.parse(args)
+            if place >= limits.CALLS_PER_ANSWER:
+                fault = f"One answer may have {limits.CALLS_PER_ANSWER} calls; this one is beyond that."
+        except QuarterdeckError as error:
+            fault = error.message
+        level = tool.level if tool else e.Level.CONCISE
+        drafts.append(
+            log.Draft(
+                e.ToolCallRequested(
+                    call_id=call_id,
+                    component=name,
+                    tool=call.tool,
+                    args=args,
+                    side=tool.side if tool else "server",
+                    asks=not fault and tool is not None and _asks(it, component, tool, args),
+                    parallel=tool.parallel if tool else False,
+                ),
+                level,
+            )
+        )
+        if fault:
+            drafts.append(
+                log.Draft(
+                    e.ToolCallFinished(call_id=call_id, tool=call.tool, outcome=e.Outcome.ERROR, text=fault),
+                    e.Level.CONCISE,
+                )
+            )
+    return drafts
+
+
+def _asks(it: Change, component: object, tool: Tool, args: dict[str, JsonValue]) -> bool:
+    agent = component if isinstance(component, AgentComponent) else None
+    return needs_approval(
+        tool.name,
+        args,
+        privilege=tool.privilege,
+        component_asks=agent is not None and agent.require_tool_approval,
+        component_pre_approved=agent.pre_approved_tools if agent else (),
+        session_pre_approved=it.state.created.pre_approved,
+        session_approvals=it.state.session_approvals,
+    )
+
+
+async def answered(app: App, turn: Turn, component: str, answer: Reply) -> None:
+    """Commits the model's answer with the intents of its calls.
+
+    Raises:
+        FencedError: the turn was given to another, or the session has ended; the answer is thrown away.
+    """
+    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        calls = tuple((new_call_id(), call) for call in answer.calls)
+        it.append(
+            log.Draft(
+                e.ModelAnswered(
+                    component=component,
+                    text=clean(answer.text),
+                    thinking=clean(answer.thinking),
+                    calls=tuple(
+                        e.AnswerCall(call_id=i, provider_id=c.provider_id, tool=c.tool, args=c.args) for i, c in calls
+                    ),
+                    model=answer.model,
+                    opaque=answer.opaque,
+                    duration_ms=answer.duration_ms,
+                ),
+                e.Level.RESULT if answer.text.strip() else e.Level.FULL,
+            ),
+            e.UsageRecorded(component=component, model=answer.model, usage=answer.usage),
+            *_requests(it, flow, component, calls),
+        )
+        await it.connection.execute(delete(partials).where(partials.c.session_id == turn.session_id))
+
+
+async def failed_to_answer(app: App, turn: Turn, component: str, error: str, retry_after: float | None) -> None:
+    """The provider is away for a while: the next turn asks again; after 20 minutes the session is paused.
+
+    `retry_after` is in seconds, as the provider wished; the back-off doubles from 1 s to 60 s without it.
+    """
+    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+        now = datetime.now(UTC)
+        last = it.state.retry
+        since = last.since if last else now
+        attempt = last.attempt + 1 if last else 1
+        if (now - since).total_seconds() >= limits.MODEL_PATIENCE_SECONDS:
+            minutes = limits.MODEL_PATIENCE_SECONDS // 60
+            _pause(it, turn, f"The model's provider has not answered for {minutes} minutes: {error}")
+            return
+        wait = retry_after if retry_after is not None else min(60.0, 2.0 ** (attempt - 1))
+        it.append(
+            e.ModelRetried(
+                component=component,
+                attempt=attempt,
+                since=since,
+                retry_at=now + timedelta(seconds=min(wait, limits.MODEL_PATIENCE_SECONDS)),
+                error=line(clean(error), 1_000),
+            ),
+            e.TurnEnded(turn_no=turn.turn_no),
+        )
+
+
+async def pause(app: App, turn: Turn, reason: str) -> None:
+    """What passes by itself or by a cure doesn't end a session (promise 9): it pauses with the reason."""
+    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+        _pause(it, turn, reason)
+
+
+def _pause(it: Change, turn: Turn, reason: str) -> None:
+    it.move(Transition.PAUSE, reason=line(clean(reason), limits.REASON_CHARACTERS))
+    it.append(e.TurnEnded(turn_no=turn.turn_no))
+
+
+async def drop(app: App, turn: Turn, reason: str) -> None:
+    """The session can't go on."""
+    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+        it.move(Transition.DROP, reason=line(clean(reason), limits.REASON_CHARACTERS))
+
+
+async def partial(app: App, turn: Turn, text: str) -> None:
+    """Overwrites the answer so far; no event, gone with the turn."""
+    async with app.database.transaction() as connection:
+        statement = upsert(partials).values(session_id=turn.session_id, turn_no=turn.turn_no, text=clean(text))
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[partials.c.session_id],
+                set_={"turn_no": statement.excluded.turn_no, "text": statement.excluded.text},
+                where=partials.c.turn_no <= statement.excluded.turn_no,
+            )
+        )
+        await ring(connection, f"session:{turn.session_id}")
+
+
+async def until_over(app: App, turn: Turn) -> None:
+    """Returns when the turn is no longer this one's: the session was ended or the turn was taken."""
+    with app.doorbell.listener(f"turn:{turn.session_id}") as listener:
+        while True:
+            async with app.database.transaction() as connection:
+                row = (
+                    await connection.execute(
+                        select(sessions.c.turn_no, sessions.c.turn_open).where(sessions.c.id == turn.session_id)
+                    )
+                ).one_or_none()
+            if row is None or row.turn_no != turn.turn_no or not row.turn_open:
+                return
+            await listener.wait()
+
+
+async def revive(app: App) -> int:
+    """Gives turns out again that no job has any more, and answers how many: a net that should catch nothing."""
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(
+            select(sessions.c.id, sessions.c.turn_no)
+            .where(sessions.c.status.in_(("created", "running")))
+            .where(sessions.c.last_activity < datetime.now(UTC) - timedelta(seconds=REVIVE_SECONDS))
+        )
+        quiet = {row.id: row.turn_no for row in rows}
+        if quiet:
+            quiet = {i: no for i, no in quiet.items() if i not in await app.dispatch.with_turns(connection)}
+    revived = 0
+    for session_id, turn_no in quiet.items():
+        with suppress(NotFoundError):
+            async with change(app, session_id) as it:
+                if it.state.turn_no != turn_no:
+                    continue
+                if it.state.turn_open:
+                    it.append(e.TurnEnded(turn_no=turn_no))
+                elif it.state.wants_turn:
+                    await app.dispatch.turn(it.connection, session_id, turn_no + 1, None)
+                else:
+                    continue
+                revived += 1
+    return revived
+
+
+async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:
+    """The flow that a session was started with."""
+    return app.flows.read(await _document(connection, flow_hash))
+
+
+async def _document(connection: AsyncConnection, digest: str) -> str:
+    return (await connection.execute(select(documents.c.text).where(documents.c.hash == digest))).scalar_one()

@@ -1,0 +1,51 @@
+"""The jobs of the workers, on Procrastinate: turns, and tool calls that the server carries out."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import procrastinate
+from procrastinate import PsycopgConnector
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+if TYPE_CHECKING:
+    from procrastinate.types import JSONDict
+
+TURN = "turn"
+SERVER_CALL = "server_call"
+QUEUE = "sessions"
+
+
+def connector(url: str) -> PsycopgConnector:
+    """Procrastinate's own small pool; a database that is away longer than its patience ends the worker."""
+    return PsycopgConnector(conninfo=url, min_size=1, max_size=8, timeout=10.0, kwargs={"connect_timeout": 10})
+
+
+class JobDispatch:
+    """Enqueues jobs in the caller's transaction, on the caller's connection. Implements `app.outside.Dispatch`."""
+
+    def __init__(self, url: str) -> None:
+        self._app = procrastinate.App(connector=connector(url))
+
+    async def turn(self, connection: AsyncConnection, session_id: int, turn_no: int, at: datetime | None) -> None:
+        """A turn of the session, now or at `at`."""
+        await self._defer(connection, TURN, {"session_id": session_id, "turn_no": turn_no}, at)
+
+    async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
+        """A tool call that the server itself carries out."""
+        await self._defer(connection, SERVER_CALL, {"session_id": session_id, "call_id": call_id}, None)
+
+    async def with_turns(self, connection: AsyncConnection) -> set[int]:
+        """The sessions that have a turn enqueued or running."""
+        rows = await connection.exec_driver_sql(
+            "select (args->>'session_id')::bigint from procrastinate_jobs"
+            " where task_name = %s and status in ('todo', 'doing')",
+            (TURN,),
+        )
+        return set(rows.scalars())
+
+    async def _defer(self, connection: AsyncConnection, task: str, args: "JSONDict", at: datetime | None) -> None:
+        raw = await connection.get_raw_connection()
+        deferrer = self._app.configure_task(
+            task, allow_unknown=True, queue=QUEUE, schedule_at=at, connection=raw.driver_connection
+        )
+        await deferrer.defer_async(**args)

@@ -1,0 +1,174 @@
+"""The worker process: Procrastinate fetches jobs on a calm loop of its own thread, the brain works on the main one.
+
+A worker is alive as long as its heartbeat is: a thread of its own with a connection of its own renews it every second
+by the database's clock. A worker that can't renew it exits, because others take its jobs after `STALLED_SECONDS`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+
+import procrastinate
+import psycopg
+import structlog
+from procrastinate import JobContext, RetryStrategy
+from procrastinate.exceptions import ProcrastinateException
+from procrastinate.worker import Worker as JobWorker
+
+from quarterdeck.app import leases, turns
+from quarterdeck.app.application import App
+from quarterdeck.core.errors import QuarterdeckError, UnavailableError
+from quarterdeck.engine.brain import Brain
+from quarterdeck.engine.desk import Desk
+from quarterdeck.engine.jobs import QUEUE, SERVER_CALL, TURN, connector
+
+HEARTBEAT_SECONDS = 1.0
+STALLED_SECONDS = 3.0
+POLL_SECONDS = 0.25
+"""A net under the notification: jobs deferred back to back can be noticed late otherwise."""
+NETS_SECONDS = 5.0
+DRAIN_SECONDS = 8.0
+
+_log = structlog.get_logger(__name__)
+
+
+class WorkerLostError(QuarterdeckError):
+    """The worker's place in the database was given up; its jobs are another's now."""
+
+    code = "worker_lost"
+
+
+class Worker:
+    """One worker process's parts."""
+
+    def __init__(self, app: App, brain: Brain, desk: Desk, *, concurrency: int) -> None:
+        self._app, self._brain, self._desk = app, brain, desk
+        self._concurrency = concurrency
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then lets running jobs come to a good place.
+
+        Raises:
+            WorkerLostError: the heartbeat could not be renewed, or the job engine ended by itself.
+        """
+        jobs = self._jobs(asyncio.get_running_loop())
+        thread = _JobThread(jobs, self._app.database.url, self._concurrency)
+        nets = asyncio.create_task(self._nets())
+        stopping = asyncio.create_task(stop.wait())
+        ended = asyncio.ensure_future(thread.start())
+        try:
+            await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise WorkerLostError(f"The worker ended: {ended.exception() or 'its heartbeat stopped'}")
+            thread.stop()
+            await asyncio.wait((ended,), timeout=DRAIN_SECONDS + 2)
+        finally:
+            nets.cancel()
+            stopping.cancel()
+
+    def _jobs(self, main: asyncio.AbstractEventLoop) -> procrastinate.App:
+        jobs = procrastinate.App(connector=connector(self._app.database.url))
+        retry = RetryStrategy(max_attempts=1_000_000, wait=1, retry_exceptions={UnavailableError, OSError})
+
+        async def on_main(body: Callable[[], Awaitable[None]]) -> None:
+            async def run() -> None:
+                await body()
+
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), main))
+
+        async def turn(context: JobContext, session_id: int, turn_no: int) -> None:
+            job = context.job.id or 0
+            await on_main(lambda: self._brain.take(session_id, turn_no, job=job))
+
+        async def server_call(session_id: int, call_id: str) -> None:
+            await on_main(lambda: self._desk.carry_out(session_id, call_id))
+
+        jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(turn)
+        jobs.task(name=SERVER_CALL, queue=QUEUE, retry=retry)(server_call)
+        return jobs
+
+    async def _nets(self) -> None:
+        """Time is nobody's event: leases that ran out are ended, and turns that nobody has are given out again."""
+        while True:
+            await asyncio.sleep(NETS_SECONDS)
+            try:
+                await leases.expire(self._app)
+                await turns.revive(self._app)
+            except UnavailableError as error:
+                _log.warning("a net could not look", reason=error.message)
+
+
+class _JobThread:
+    """Procrastinate's loop, heartbeat and reaper, away from the brain's loop: a busy brain is not a dead worker."""
+
+    def __init__(self, jobs: procrastinate.App, url: str, concurrency: int) -> None:
+        self._jobs, self._url = jobs, url
+        self._loop = asyncio.new_event_loop()
+        self._worker = JobWorker(
+            app=jobs,
+            queues=[QUEUE],
+            concurrency=concurrency,
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=3600,  # ours is in a thread of its own
+            stalled_worker_timeout=3600,
+            shutdown_graceful_timeout=DRAIN_SECONDS,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+        )
+        self._over = threading.Event()
+
+    def start(self) -> asyncio.Future[None]:
+        """Begins to fetch; the future ends when the worker does."""
+        threading.Thread(target=self._loop.run_forever, name="jobs", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(), self._loop))
+
+    def stop(self) -> None:
+        """No new jobs; those that run have `DRAIN_SECONDS`, then they are handed over."""
+        self._worker.stop()
+
+    async def _run(self) -> None:
+        reaper = asyncio.create_task(self._reap())
+        try:
+            async with self._jobs.open_async():
+                await self._worker.run()
+        finally:
+            self._over.set()
+            reaper.cancel()
+
+    async def _reap(self) -> None:
+        """Gives the jobs of workers that stopped renewing their heartbeat to the living."""
+        manager = self._jobs.job_manager
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            if self._worker.worker_id is None:
+                continue
+            try:
+                for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+                    _log.info("a dead worker's job is given out again", job=job.id, task=job.task_name)
+                    await manager.retry_job(job)
+                await manager.prune_stalled_workers(STALLED_SECONDS * 10)
+            except ProcrastinateException as error:
+                _log.warning("stalled jobs could not be looked for", reason=str(error))
+
+    def _beat(self) -> None:
+        try:
+            with psycopg.connect(self._url, autocommit=True, application_name="quarterdeck heartbeat") as connection:
+                while not self._over.wait(HEARTBEAT_SECONDS):
+                    worker = self._worker.worker_id
+                    if worker is None:
+                        continue
+                    renewed = connection.execute(
+                        "update procrastinate_workers set last_heartbeat = now() where id = %s", (worker,)
+                    )
+                    if renewed.rowcount == 0 and self._worker.worker_id == worker:
+                        break
+        except psycopg.Error as error:
+            _log.warning("the heartbeat lost its connection", reason=str(error).strip())
+        if not self._over.is_set():
+            self._loop.call_soon_threadsafe(self._give_up)
+
+    def _give_up(self) -> None:
+        """The jobs are another's by now or soon: nothing here may go on, so the process must end."""
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()

@@ -1,0 +1,52 @@
+"""All settings: one typed object, read once from the environment; no other module looks there."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    """Root's state lies under /var/lib, everybody else's in their data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/quarterdeck")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "quarterdeck"
+
+
+class Settings(BaseSettings):
+    """What an administrator may set; each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="QUARTERDECK_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=_default_home, description="The folder of all state that is not in the database.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        description="A PostgreSQL of your own (16 or newer); without it the embedded one is used.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address the server listens on.")
+    port: int = Field(default=7433, ge=0, le=65535, description="The port the server listens on; 0 takes a free one.")
+    public_url: str = Field(default="", description="The URL that links begin with; by default made of host and port.")
+    model: str | None = Field(default=None, description="The model a session uses that names none: `provider:model`.")
+    concurrency: int = Field(default=16, ge=1, le=1000, description="How many turns one worker goes on with at a time.")
+    runner_capacity: int = Field(default=4, ge=1, le=100, description="How many subjects the local runner works on.")
+    allow_reduced_isolation: bool = Field(
+        default=False, description="Run commands with Landlock alone where bubblewrap is refused."
+    )
+    allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+
+    @property
+    def url(self) -> str:
+        """What clients and links use."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+def load(**overrides: object) -> Settings:
+    """The settings of this process, with what the command line sets over them."""
+    return Settings.model_validate({}) if not overrides else Settings(**overrides)  # pyright: ignore[reportArgumentType]
