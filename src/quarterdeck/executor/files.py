@@ -12,6 +12,7 @@ import stat
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 from uuid import uuid4
 
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
@@ -30,8 +31,7 @@ class Entry:
     """One name in a folder; `target` is where a symlink says it leads."""
 
     name: str
-    kind: str
-    """`file`, `folder`, `link` or `special`."""
+    kind: Literal["file", "folder", "link", "special"]
     size: int
     target: str = ""
 
@@ -132,6 +132,20 @@ class Files:
                 )
         finally:
             self._close(trail)
+
+    def exists(self, path: str) -> None:
+        """Nothing, when there is a file or folder.
+
+        Raises:
+            NotFoundError: there is neither; names what is near.
+        """
+        if self.relative(path) == ".":
+            return
+        with self._parent(path) as (folder, name):
+            try:
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                raise NotFoundError(f"There is no {path} in the workspace.{_near(name, folder)}") from None
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Generator[tuple[int, str]]:

@@ -15,8 +15,8 @@ class Args(ToolArgs):
 TOOL = Tool(
     name="get_pipeline_failing_jobs",
     description=(
-        "Answers the failed jobs of a pipeline: name, stage, exit code, and the end of the log of each. Begin here when "
-        "a pipeline has failed."
+        "Answers the failed jobs of a pipeline: name, stage, exit code, and the end of the log of each. Begin here "
+        "when a pipeline has failed."
     ),
     args=Args,
     side="server",

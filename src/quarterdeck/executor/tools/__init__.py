@@ -1,0 +1,1 @@
+"""The bodies of the executor's tools, one module each, named as the tool is."""
