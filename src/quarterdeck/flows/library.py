@@ -1,0 +1,91 @@
+"""The flows that ship, as `<name>/<version>.yml` beside this module, and the way to read any other."""
+
+from functools import cached_property
+from importlib.resources import files
+
+from quarterdeck.core.errors import InvalidInputError, NotFoundError
+from quarterdeck.core.flow import AgentComponent, Flow
+from quarterdeck.flows import prompts
+from quarterdeck.flows.checks import Tools
+from quarterdeck.flows.document import closest
+from quarterdeck.flows.reader import read_flow
+from quarterdeck.flows.versions import newest, version
+
+_FLOW = ".yml"
+_SCRIPT = ".script.yml"
+
+
+class Library:
+    """Implements `app.outside.FlowLibrary`; `tools` is the catalogue that flows are checked with."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._read: dict[str, Flow] = {}
+
+    def shipped(self, name: str) -> tuple[str, str | None]:
+        """The YAML of a flow that ships, and that of its script if it has one.
+
+        `fix_pipeline` and `fix_pipeline/v1` are the newest 1.x.y, `fix_pipeline/1.0.0` that one; constraints such as
+        `fix_pipeline/^1.2.0` work too.
+
+        Raises:
+            NotFoundError: names the flows that there are.
+        """
+        flow, _, wanted = name.partition("/")
+        versions = [text.partition("/")[2] for text in self._texts if text.partition("/")[0] == flow]
+        try:
+            found = newest(versions, wanted or "v1")
+        except InvalidInputError as error:
+            raise NotFoundError(f"There is no flow {name!r}: {error.message}") from error
+        if found is None:
+            hint = closest(name, self._texts)
+            raise NotFoundError(f"There is no flow {name!r}." + (f" {hint}." if hint else ""))
+        return self._texts[f"{flow}/{found}"]
+
+    def names(self) -> list[str]:
+        """The flows that ship, as `name/version`."""
+        return list(self._texts)
+
+    def read(self, text: str) -> Flow:
+        """A flow from YAML; one whose text ships is known by the name and version that it ships under.
+
+        Raises:
+            InvalidInputError: every fault with its line.
+        """
+        for name, (shipped, _) in self._texts.items():
+            if shipped == text:
+                return self._shipped_flow(name, text)
+        return read_flow(text, self._tools)
+
+    def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
+        """An agent's system and user text.
+
+        Raises:
+            InvalidInputError: the component is no agent, or the template is wrong or comes to too much text.
+        """
+        agent = flow.component(component)
+        if not isinstance(agent, AgentComponent):
+            raise InvalidInputError(f"{component!r} is no agent; it has no prompt.")
+        template = flow.prompt(agent.prompt_id).prompt_template
+        return prompts.render(template.system, values), prompts.render(template.user, values)
+
+    def _shipped_flow(self, name: str, text: str) -> Flow:
+        if name not in self._read:
+            flow, _, number = name.partition("/")
+            self._read[name] = read_flow(text, self._tools, name=flow, version=number)
+        return self._read[name]
+
+    @cached_property
+    def _texts(self) -> dict[str, tuple[str, str | None]]:
+        found: dict[str, tuple[str, str | None]] = {}
+        for folder in files("quarterdeck.flows").iterdir():
+            if not folder.is_dir() or folder.name.startswith(("_", ".")):
+                continue
+            texts = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(_FLOW)}
+            for file, text in texts.items():
+                if not file.endswith(_SCRIPT):
+                    stem = file.removesuffix(_FLOW)
+                    found[f"{folder.name}/{stem}"] = text, texts.get(f"{stem}{_SCRIPT}")
+        return dict(
+            sorted(found.items(), key=lambda item: (item[0].partition("/")[0], version(item[0].partition("/")[2])))
+        )

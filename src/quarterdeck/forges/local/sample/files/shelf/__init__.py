@@ -1,0 +1,1 @@
+"""A small library's books, page by page."""
