@@ -1,0 +1,32 @@
+"""What handlers ask for by annotation: the application, who calls, and the parameters that many routes share."""
+
+from typing import Annotated
+
+from litestar.di import Dependency
+from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidationMarker
+
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+
+_LARGEST = 2**63 - 1
+
+TheApp = Annotated[App, Dependency("named"), SkipValidationMarker()]
+Caller = Annotated[Actor, Dependency("named"), SkipValidationMarker()]
+
+SessionId = Annotated[int, PathParameter(ge=1, le=_LARGEST, description="The session's number, without `#`.")]
+RowId = Annotated[int, PathParameter(ge=1, le=_LARGEST)]
+CallId = Annotated[str, PathParameter(max_length=64, description="The call's id, `c_…`.")]
+ProjectRef = Annotated[str, PathParameter(max_length=255, description="The project's number or path.")]
+
+After = Annotated[int, QueryParameter(ge=0, le=_LARGEST, description="Only what comes after this `seq`.")]
+Offset = Annotated[int, QueryParameter(ge=0, le=_LARGEST, description="The first byte.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many of a page.")]
+LastEventId = Annotated[
+    int | None, HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST, description="Resumes behind this `seq`.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key", min_length=1, max_length=255, description="The same key again answers the same session."
+    ),
+]

@@ -1,0 +1,161 @@
+"""Sessions: start, list, look at, steer, stop, delete."""
+
+from typing import Annotated
+
+from litestar import Router, delete, get, patch, post
+from litestar.params import JSONBody, QueryParameter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from quarterdeck.app import sessions
+from quarterdeck.app.session_views import ApprovalView, Page, SessionView
+from quarterdeck.app.sessions import StartSession
+from quarterdeck.core import limits
+from quarterdeck.core.status import Status, StatusGroup
+from quarterdeck.doors.api.parameters import Caller, IdempotencyKey, Limit, SessionId, TheApp
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(_Body):
+    """What somebody says to a session."""
+
+    text: str = Field(min_length=1, max_length=limits.MESSAGE_CHARACTERS)
+
+
+class Grant(_Body):
+    """A yes; without `approval_id` to the only question that waits."""
+
+    approval_id: str | None = Field(default=None, max_length=64)
+    for_session: bool = False
+    """Exactly this call asks nobody again in this session."""
+    args: dict[str, JsonValue] | None = None
+    """Replace those of the single call that is asked for."""
+
+
+class Denial(_Body):
+    """A no; the reason is told to the model."""
+
+    approval_id: str | None = Field(default=None, max_length=64)
+    reason: str = Field(default="", max_length=limits.REASON_CHARACTERS)
+
+
+class Reason(_Body):
+    """Why, for the log."""
+
+    reason: str = Field(default="", max_length=limits.REASON_CHARACTERS)
+
+
+class Naming(_Body):
+    """A new title."""
+
+    title: str = Field(min_length=1, max_length=limits.TITLE_CHARACTERS)
+
+
+@post("/", summary="Start a session")
+async def start(
+    app: TheApp, actor: Caller, data: JSONBody[StartSession], idempotency_key: IdempotencyKey = None
+) -> SessionView:
+    """Starts a session; the same `Idempotency-Key` again answers the one that it started."""
+    return await sessions.start(app, actor, data, idempotency_key)
+
+
+@get("/", summary="List sessions")
+async def find(
+    app: TheApp,
+    actor: Caller,
+    project: Annotated[str | None, QueryParameter(max_length=255, description="Number or path.")] = None,
+    status: Annotated[Status | None, QueryParameter()] = None,
+    status_group: Annotated[StatusGroup | None, QueryParameter()] = None,
+    mine: Annotated[bool, QueryParameter(description="Only those that you started.")] = False,
+    before: Annotated[str | None, QueryParameter(max_length=200, description="`next` of the page before.")] = None,
+    limit: Limit = limits.PAGE_ROWS,
+) -> Page:
+    """The sessions that you may see, newest first."""
+    return await sessions.find(
+        app, actor, project=project, status=status, status_group=status_group, mine=mine, before=before, limit=limit
+    )
+
+
+@get("/{session_id:int}", summary="Show a session")
+async def show(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
+    """The session as it stands."""
+    return await sessions.show(app, actor, session_id)
+
+
+@patch("/{session_id:int}", summary="Rename a session")
+async def rename(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Naming]) -> SessionView:
+    """Gives it another title."""
+    return await sessions.rename(app, actor, session_id, data.title)
+
+
+@delete("/{session_id:int}", summary="Delete a session")
+async def remove(app: TheApp, actor: Caller, session_id: SessionId) -> None:
+    """Deletes everything of it and leaves a tombstone without content."""
+    await sessions.delete(app, actor, session_id)
+
+
+@post("/{session_id:int}/messages", status_code=200, summary="Say something to a session")
+async def reply(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Message]) -> SessionView:
+    """Answers its question, or gives it a follow-up."""
+    return await sessions.reply(app, actor, session_id, data.text)
+
+
+@get("/{session_id:int}/approvals", summary="List the questions that wait")
+async def questions(app: TheApp, actor: Caller, session_id: SessionId) -> tuple[ApprovalView, ...]:
+    """The approvals that a person is asked for now."""
+    return (await sessions.show(app, actor, session_id)).approvals
+
+
+@post("/{session_id:int}/approve", status_code=200, summary="Approve what waits")
+async def approve(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Grant]) -> SessionView:
+    """Says yes to a tool call or a plan."""
+    return await sessions.approve(
+        app, actor, session_id, data.approval_id, for_session=data.for_session, args=data.args
+    )
+
+
+@post("/{session_id:int}/deny", status_code=200, summary="Deny what waits")
+async def deny(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Denial]) -> SessionView:
+    """Says no; the session goes on and is told the reason."""
+    return await sessions.deny(app, actor, session_id, data.approval_id, reason=data.reason)
+
+
+@post("/{session_id:int}/pause", status_code=200, summary="Pause a session")
+async def pause(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
+    """Takes effect after the present call; nothing is killed."""
+    return await sessions.pause(app, actor, session_id)
+
+
+@post("/{session_id:int}/resume", status_code=200, summary="Resume a session")
+async def resume(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
+    """Goes on with a paused one."""
+    return await sessions.resume(app, actor, session_id)
+
+
+@post("/{session_id:int}/cancel", status_code=200, summary="Stop a session for good")
+async def cancel(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Reason]) -> SessionView:
+    """Final at once; the proof that nothing runs any more follows in the log as `workspace.torn_down`."""
+    return await sessions.cancel(app, actor, session_id, data.reason)
+
+
+@post("/{session_id:int}/hold", status_code=200, summary="Keep a session")
+async def hold(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Reason]) -> SessionView:
+    """It is not deleted by age."""
+    return await sessions.hold(app, actor, session_id, held=True, reason=data.reason)
+
+
+@post("/{session_id:int}/release", status_code=200, summary="Stop keeping a session")
+async def release(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
+    """The retention clock counts again."""
+    return await sessions.hold(app, actor, session_id, held=False)
+
+
+ROUTES = Router(
+    "/sessions",
+    route_handlers=[
+        start, find, show, rename, remove, reply, questions, approve, deny, pause, resume, cancel, hold, release,
+    ],
+    tags=["sessions"],
+)  # fmt: skip

@@ -1,0 +1,100 @@
+"""The parts of the API's answers that the commands show; what a newer server adds is ignored."""
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Waiting(_Answer):
+    """What a session waits for."""
+
+    on: str
+    detail: str = ""
+    until: datetime | None = None
+
+
+class AskedCall(_Answer):
+    """A tool call that a person is asked about."""
+
+    call_id: str
+    tool: str
+    args: dict[str, JsonValue]
+
+
+class Approval(_Answer):
+    """An open question."""
+
+    id: str
+    ask: str
+    question: str
+    calls: tuple[AskedCall, ...] = ()
+
+
+class PlanLine(_Answer):
+    """One line of a plan."""
+
+    text: str
+    status: str
+
+
+class Artifact(_Answer):
+    """Something that a session made."""
+
+    artifact: str
+    name: str
+    url: str = ""
+
+
+class Usage(_Answer):
+    """Tokens, and money where the price is known."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: str | None = None
+
+
+class Session(_Answer):
+    """A session."""
+
+    id: int
+    project_path: str
+    title: str
+    goal: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    status: str
+    status_group: str
+    reason: str = ""
+    waiting_for: Waiting | None = None
+    seq: int
+    plan: tuple[PlanLine, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    merge_request: str | None = None
+    branch: str
+    ref: str
+    isolation: str
+    usage: Usage
+    warnings: int
+    errors: int
+    checks_passed: int
+    checks_failed: int
+    held: bool
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    last_activity: datetime
+    expires_on: date | None = None
+    url: str
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is done in it."""
+        return self.status in ("finished", "failed", "stopped")

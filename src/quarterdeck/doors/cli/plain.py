@@ -1,0 +1,57 @@
+"""Text of strangers (models, commands, repositories) made harmless for a terminal."""
+
+import codecs
+import re
+
+LINE_CHARACTERS = 2_000
+"""A longer line is cut; the whole one is in the log."""
+
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC: titles, links, clipboard
+    r"|\x1b[ -/]*[0-~]?"  # all other escapes
+    r"|\x9b[0-?]*[ -/]*[@-~]?",
+    re.DOTALL,
+)
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """`text` without escape sequences, control characters and marks that turn the direction of writing.
+
+    Line feeds and tabs stay; a carriage return ends a line.
+    """
+    return _CONTROLS.sub("", _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def line(text: str, limit: int = LINE_CHARACTERS) -> str:
+    """`text` on one line of at most `limit` characters."""
+    flat = " ".join(plain(text).split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+class Lines:
+    """Bytes that come in pieces, as whole harmless lines; a sequence split over two pieces is kept together."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that are complete now."""
+        whole, _, self._rest = (self._rest + self._decoder.decode(data)).rpartition("\n")
+        if len(self._rest) > LINE_CHARACTERS * 4:
+            whole, self._rest = f"{whole}\n{self._rest}" if whole else self._rest, ""
+        return _cut(whole)
+
+    def close(self) -> list[str]:
+        """What is left."""
+        rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
+        return _cut(rest)
+
+
+def _cut(text: str) -> list[str]:
+    if not text:
+        return []
+    found = plain(text).removesuffix("\n").split("\n")
+    return [row if len(row) <= LINE_CHARACTERS else row[:LINE_CHARACTERS] + "…" for row in found]

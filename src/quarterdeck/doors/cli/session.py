@@ -1,0 +1,279 @@
+"""`qd session`: start, watch, steer and stop sessions."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import JsonValue
+
+from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.failure import Exit, Failure
+
+group = typer.Typer(help="Start, watch, steer and stop sessions.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="SESSION", min=1, help="The session's number.")]
+Approval = Annotated[str | None, typer.Argument(help="Which approval; not needed when only one is open.")]
+Density = Annotated[str, typer.Option("--level", help="result, concise or full.")]
+
+
+@command(group)
+async def start(
+    cli: Cli,
+    project: Annotated[str, typer.Option("--project", "-p", help="The project's path or number.")],
+    flow: Annotated[str, typer.Option("--flow", help="A flow, or a file with one.")] = "fix_pipeline/v1",
+    goal: Annotated[str, typer.Option("--goal", help="What to do, in your words.")] = "",
+    model: Annotated[str | None, typer.Option("--model", help="provider:model, or scripted.")] = None,
+    script: Annotated[Path | None, typer.Option("--script", help="The answers of the scripted model, a file.")] = None,
+    ref: Annotated[str, typer.Option("--ref", help="Branch, tag or commit to start from.")] = "",
+    pipeline: Annotated[int | None, typer.Option("--pipeline", help="The pipeline that it is about.")] = None,
+    title: Annotated[str | None, typer.Option("--title")] = None,
+    ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask before every call that can be asked for.")] = False,
+    key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
+    watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
+    level: Density = "concise",
+) -> None:
+    """Start a session."""
+    async with cli.client() as client:
+        body: dict[str, Any] = {
+            "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
+            "title": title, "origin": "cli",
+        }  # fmt: skip
+        if Path(flow).suffix in (".yml", ".yaml"):
+            body |= {"flow": "custom", "flow_yaml": read(Path(flow))}
+        if script is not None:
+            body["script"] = read(script)
+        if ask_all:
+            body["pre_approved"] = []
+        answer = await client.post("/sessions", body, headers={"Idempotency-Key": key} if key else None)
+        if watch_it:
+            await _follow(cli, client, answer, level)
+        elif cli.json:
+            cli.print(answer)
+        else:
+            session = _parsed(answer)
+            cli.say(f"Session #{session.id} started. Watch it: qd session watch {session.id}")
+
+
+@command(group, "list")
+async def list_(
+    cli: Cli,
+    project: Annotated[str | None, typer.Option("--project", "-p")] = None,
+    status: Annotated[str | None, typer.Option("--status")] = None,
+    group_of: Annotated[str | None, typer.Option("--group", help="active, awaiting_input, completed, …")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only yours.")] = False,
+    before: Annotated[str | None, typer.Option("--before", help="The page behind; see the end of a list.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100)] = 20,
+) -> None:
+    """List sessions, newest activity first."""
+    async with cli.client() as client:
+        answer = await client.get(
+            "/sessions", project=project, status=status, status_group=group_of, mine=mine, before=before, limit=limit
+        )
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import session_pages
+
+    session_pages.print_list(answer)
+
+
+@command(group)
+async def show(cli: Cli, session: Number) -> None:
+    """Show where a session stands and what it made."""
+    async with cli.client() as client:
+        answer = await client.get(f"/sessions/{session}")
+    _print(cli, answer)
+
+
+@command(group)
+async def watch(
+    cli: Cli,
+    session: Number,
+    level: Density = "concise",
+    after: Annotated[int, typer.Option("--after", min=0, help="Only what comes after this event.")] = 0,
+    stay: Annotated[bool, typer.Option("--stay", help="Go on when the session rests (idle).")] = False,
+) -> None:
+    """Show a session's log as it grows; Ctrl-C leaves the session running."""
+    async with cli.client() as client:
+        answer = await client.get(f"/sessions/{session}")
+        await _follow(cli, client, answer, level, after=after, stay=stay)
+
+
+@command(group)
+async def events(
+    cli: Cli,
+    session: Number,
+    level: Density = "full",
+    after: Annotated[int, typer.Option("--after", min=0)] = 0,
+) -> None:
+    """Print the log up to now; with --json one event on each line."""
+    import json
+
+    from quarterdeck.doors.cli import session_pages
+
+    async with cli.client() as client:
+        view = _parsed(await client.get(f"/sessions/{session}"))
+        following: int | None = after
+        while following is not None:
+            page: Any = await client.get(f"/sessions/{session}/events", after=following, level=level)
+            for event in page["items"]:
+                if cli.json:
+                    print(json.dumps(event, ensure_ascii=False))
+                else:
+                    session_pages.print_event(event, view.created_at)
+            following = page["next"]
+
+
+@command(group)
+async def diff(
+    cli: Cli, session: Number, step: Annotated[int | None, typer.Option("--step", min=1, help="Only this step.")] = None
+) -> None:
+    """Print what a session changed."""
+    async with cli.client() as client:
+        data = await client.read(f"/sessions/{session}/diff", step=step)
+    if cli.json:
+        cli.print({"diff": data.decode("utf-8", "replace")})
+        return
+    from quarterdeck.doors.cli import screen
+
+    screen.console().print(screen.diff(data), end="")
+
+
+@command(group)
+async def reply(cli: Cli, session: Number, text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
+    """Answer a session, or give it a follow-up."""
+    await _change(cli, session, "messages", {"text": text})
+
+
+@command(group)
+async def approve(
+    cli: Cli,
+    session: Number,
+    approval: Approval = None,
+    for_session: Annotated[bool, typer.Option("--for-session", help="Don't ask for exactly this call again.")] = False,
+    args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Run the call with these instead.")] = None,
+) -> None:
+    """Allow what a session asks for."""
+    body: dict[str, JsonValue] = {"approval_id": approval, "for_session": for_session}
+    if args is not None:
+        body["args"] = _object(args)
+    await _change(cli, session, "approve", body)
+
+
+@command(group)
+async def deny(
+    cli: Cli,
+    session: Number,
+    approval: Approval = None,
+    reason: Annotated[str, typer.Option("--reason", help="The session is told it.")] = "",
+) -> None:
+    """Refuse what a session asks for; it goes on without."""
+    await _change(cli, session, "deny", {"approval_id": approval, "reason": reason})
+
+
+@command(group)
+async def pause(cli: Cli, session: Number) -> None:
+    """Pause a session after its present call."""
+    await _change(cli, session, "pause", {})
+
+
+@command(group)
+async def resume(cli: Cli, session: Number) -> None:
+    """Go on with a paused session."""
+    await _change(cli, session, "resume", {})
+
+
+@command(group)
+async def cancel(
+    cli: Cli,
+    session: Number,
+    reason: Annotated[str, typer.Option("--reason")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is proved that nothing runs any more.")] = False,
+) -> None:
+    """Stop a session for good and kill what it runs."""
+    async with cli.client() as client:
+        answer = await client.post(f"/sessions/{session}/cancel", {"reason": reason})
+        if not wait:
+            _print(cli, answer)
+            return
+        from quarterdeck.doors.cli import session_pages
+
+        await session_pages.print_teardown(cli, client, _parsed(answer))
+
+
+@command(group)
+async def rename(cli: Cli, session: Number, title: Annotated[str, typer.Argument()]) -> None:
+    """Give a session another title."""
+    async with cli.client() as client:
+        _print(cli, await client.patch(f"/sessions/{session}", {"title": title}))
+
+
+@command(group)
+async def hold(cli: Cli, session: Number, reason: Annotated[str, typer.Option("--reason")] = "") -> None:
+    """Keep a session from being deleted by age."""
+    await _change(cli, session, "hold", {"reason": reason})
+
+
+@command(group)
+async def release(cli: Cli, session: Number) -> None:
+    """Let a held session's clock count again."""
+    await _change(cli, session, "release", {})
+
+
+@command(group)
+async def delete(
+    cli: Cli, session: Number, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False
+) -> None:
+    """Delete a session with all it has; this can't be undone."""
+    if not yes and not typer.confirm(f"Delete session #{session} with its whole log?", err=True):
+        raise Failure("Nothing was deleted.", Exit.FAILED)
+    async with cli.client() as client:
+        await client.delete(f"/sessions/{session}")
+    if cli.json:
+        cli.print({"deleted": session})
+    else:
+        cli.say(f"Session #{session} is deleted.")
+
+
+async def _change(cli: Cli, session: int, verb: str, body: dict[str, JsonValue]) -> None:
+    async with cli.client() as client:
+        _print(cli, await client.post(f"/sessions/{session}/{verb}", body))
+
+
+async def _follow(cli: Cli, client: Any, answer: JsonValue, level: str, *, after: int = 0, stay: bool = False) -> None:
+    from quarterdeck.doors.cli import session_pages
+
+    await session_pages.follow(cli, client, _parsed(answer), level, after=after, stay=stay)
+
+
+def _parsed(answer: JsonValue) -> Any:
+    from quarterdeck.doors.cli.answers import Session
+    from quarterdeck.doors.cli.client import parse
+
+    return parse(Session, answer)
+
+
+def _print(cli: Cli, answer: JsonValue) -> None:
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import session_pages
+
+    session_pages.print_session(_parsed(answer))
+
+
+def read(file: Path) -> str:
+    """A file as text. Raises Failure when it can't be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+
+
+def _object(text: str) -> dict[str, JsonValue]:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(dict[str, JsonValue]).validate_json(text)
+    except ValidationError:
+        raise Failure('--args has to be a JSON object, like {"command": "make test"}.', Exit.USAGE) from None

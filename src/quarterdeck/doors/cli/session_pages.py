@@ -1,0 +1,134 @@
+"""What `qd session` prints."""
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from rich.text import Text
+
+from quarterdeck.core.events import Event, Level, WorkspaceTornDown
+from quarterdeck.doors.cli import screen
+from quarterdeck.doors.cli.answers import Session
+from quarterdeck.doors.cli.client import Client, parse
+from quarterdeck.doors.cli.command import Cli
+from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.plain import line
+from quarterdeck.doors.cli.timeline import arguments, row, torn_down
+from quarterdeck.doors.cli.watching import Watcher, signals, verdict, watch
+
+
+def level_of(name: str) -> Level:
+    """A level by its name. Raises Failure naming those that there are."""
+    try:
+        return Level(name)
+    except ValueError:
+        raise Failure(f"--level is one of {', '.join(Level)}; not {name!r}.", Exit.USAGE) from None
+
+
+def print_list(answer: JsonValue) -> None:
+    """A page of sessions."""
+    page: Any = answer
+    sessions = parse(list[Session], page["items"])
+    if not sessions:
+        print("No sessions yet. Start one: qd session start --project PROJECT --watch, or see it all with qd demo")
+        return
+    rows = [
+        (f"#{s.id}", _state(s), line(s.title, 40), s.project_path, s.flow, s.initiator, screen.ago(s.last_activity))
+        for s in sessions
+    ]
+    screen.console().print(screen.table(("session", "status", "title", "project", "flow", "initiator", "active"), rows))
+    if page["next"]:
+        print(f"More: qd session list --before {page['next']}")
+
+
+def print_session(session: Session) -> None:
+    """One session: where it stands, what it waits for, what it made."""
+    waiting = session.waiting_for
+    until = f" until {waiting.until:%H:%M:%S} UTC" if waiting and waiting.until else ""
+    cost = "unknown" if session.usage.cost is None else f"${session.usage.cost}"
+    tokens = f"{session.usage.input_tokens:,} in, {session.usage.output_tokens:,} out, cost {cost}"
+    out = screen.console()
+    out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", _state(session)))
+    out.print(
+        screen.fields(
+            [
+                ("goal", line(session.goal, 300)),
+                ("reason", line(session.reason)),
+                ("waits for", f"{waiting.on}: {line(waiting.detail, 300)}{until}" if waiting else ""),
+                ("project", f"{session.project_path} at {session.ref}"),
+                ("flow", session.flow),
+                ("model", session.model + (" (a script answers, no language model)" if session.scripted else "")),
+                ("isolation", session.isolation if session.isolation != "full" else ""),
+                ("branch", session.branch),
+                ("merge request", session.merge_request or ""),
+                ("checks", _checks(session)),
+                ("usage", tokens if session.usage.requests else ""),
+                ("deleted on", "never (held)" if session.held else str(session.expires_on or "")),
+                ("page", session.url),
+            ]
+        )
+    )
+    for item in session.plan:
+        out.print(Text(f"  [{'x' if item.status == 'completed' else ' '}] {line(item.text, 200)}"))
+    for approval in session.approvals:
+        calls = "; ".join(f"{call.tool} {arguments(call.args)}" for call in approval.calls)
+        out.print(Text(f"? {approval.id}: {line(approval.question)} {calls}", style="bold yellow"))
+
+
+def print_event(event: JsonValue, started: datetime) -> None:
+    """One event of a log that is read, not watched; every one has a line."""
+    read = parse(Event, event)
+    made = row(read)
+    time = screen.clock((read.at - started).total_seconds())
+    text = line(made.text, 200) if made else ""
+    screen.console().print(
+        Text.assemble((f"{read.seq:>5} {time:>7}  ", "dim"), f"{read.kind:<22} ", (text, made.style if made else ""))
+    )
+
+
+async def follow(
+    cli: Cli, client: Client, session: Session, level: str, *, after: int = 0, stay: bool = False
+) -> Watcher:
+    """Watches to the end; Ctrl-C leaves the session running and says so."""
+    density = level_of(level)
+    if not cli.json:
+        cli.say(f"Session #{session.id}: {line(session.title)}  {session.url}")
+    try:
+        watcher = await watch(client, session, density, as_json=cli.json, after=after, stay=stay)
+    except asyncio.CancelledError:
+        cli.say(f"\nSession #{session.id} goes on without you. Watch it again: qd session watch {session.id}")
+        raise
+    if watcher.status.value == "idle" and not cli.json:
+        cli.say(f"It rests and takes a follow-up: qd session reply {session.id} TEXT")
+    verdict(watcher)
+    return watcher
+
+
+async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
+    """Waits for the proof that nothing runs any more. Raises Failure when something is left."""
+    proof: WorkspaceTornDown | None = None
+    async for signal in signals(client, session.id):
+        if signal.event == "workspace.torn_down":
+            proof = WorkspaceTornDown.model_validate(json.loads(signal.data)["payload"])
+    if cli.json:
+        shown = proof.model_dump(mode="json") if proof else None
+        cli.print({"session": session.id, "status": "stopped", "teardown": shown})
+    elif proof is None:
+        cli.say(f"Session #{session.id} is stopped; it had no workspace, so nothing was running.")
+    else:
+        cli.say(f"Session #{session.id} is stopped; {torn_down(proof)}.")
+    if proof is not None and proof.left:
+        raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
+
+
+def _state(session: Session) -> Text:
+    shown = screen.status(session.status)
+    return shown.append("  scripted", style="magenta") if session.scripted else shown
+
+
+def _checks(session: Session) -> str:
+    if not session.checks_passed + session.checks_failed:
+        return ""
+    return f"{session.checks_passed} passed, {session.checks_failed} failed"

@@ -1,0 +1,136 @@
+"""An event of the log as lines for a terminal."""
+
+import json
+from dataclasses import dataclass
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from quarterdeck.core import events as e
+from quarterdeck.core.status import Status, human
+from quarterdeck.doors.cli.plain import line, plain
+from quarterdeck.doors.cli.screen import GLYPHS, STATUS_STYLES, duration
+
+ARGUMENT_CHARACTERS = 100
+CALL_CHARACTERS = 200
+RESULT_LINES = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry: a glyph, text of one or more lines, and how it looks."""
+
+    glyph: str
+    text: str
+    style: str = ""
+
+
+def arguments(args: dict[str, JsonValue]) -> str:
+    """A call's arguments, short: the value alone when there is one."""
+    if len(args) == 1:
+        return line(_value(next(iter(args.values()))), CALL_CHARACTERS)
+    shown = ", ".join(f"{name}={line(_value(value), ARGUMENT_CHARACTERS)}" for name, value in args.items())
+    return line(shown, CALL_CHARACTERS)
+
+
+def _value(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best in one place
+    """The event as people read it; None for what only machines need."""
+    match event.payload:
+        case e.SessionCreated() as p:
+            scripted = "\nNo language model answers here: a script does." if p.scripted else ""
+            return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
+        case e.StatusChanged() as p:
+            return _status(p)
+        case e.MessageAdded() as p:
+            return Row("»", f"{p.by}: {plain(p.text)}", "bold")
+        case e.ComponentEntered() as p:
+            return Row("→", p.component, "dim")
+        case e.ModelAnswered() as p:
+            return Row("●", plain(p.text), "") if p.text.strip() else None
+        case e.ModelRetried() as p:
+            return Row("!", f"the model is asked again at {p.retry_at:%H:%M:%S} UTC: {line(p.error)}", "yellow")
+        case e.ToolCallRequested() as p:
+            return Row("$" if "command" in p.tool else "⚙", f"{p.tool} {arguments(p.args)}", "cyan")
+        case e.ToolCallFinished() as p:
+            return _finished(p)
+        case e.ApprovalRequested() as p:
+            return Row("?", plain(p.question), "bold yellow")
+        case e.ApprovalGranted() as p:
+            return Row("✓", f"approved by {p.by}{' for the session' if p.for_session else ''}", "green")
+        case e.ApprovalDenied() as p:
+            return Row("✗", f"denied by {p.by}{': ' + plain(p.reason) if p.reason else ''}", "red")
+        case e.PlanChanged() as p:
+            return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
+        case e.ExecutorAttached() as p:
+            return Row("⌁", f"executor {line(p.executor)}", "dim")
+        case e.WorkspacePrepared() as p:
+            return _prepared(p)
+        case e.SnapshotTaken() as p:
+            files = (f"{f.change} {line(f.path, 200)} +{f.added} -{f.removed}" for f in p.files)
+            return Row("±", "\n".join(files) or "nothing changed", "magenta")
+        case e.ArtifactCreated() as p:
+            return Row("★", f"{p.artifact.replace('_', ' ')} {line(p.name)} {line(p.url)}".rstrip(), "green")
+        case e.SessionRenamed() as p:
+            return Row("✎", f"renamed by {p.by}: {line(p.title)}", "dim")
+        case e.SessionHeld() as p:
+            return Row("⚓", f"held by {p.by} {line(p.reason)}".rstrip(), "dim")
+        case e.SessionReleased() as p:
+            return Row("⚓", f"released by {p.by}", "dim")
+        case e.WorkspaceTornDown() as p:
+            return Row("■", torn_down(p), "red" if p.left else "dim")
+        case e.CheckRecorded() as p:
+            return Row("✓" if p.passed else "✗", f"{line(p.name)} {'passed' if p.passed else 'failed'}",
+                       "green" if p.passed else "red")  # fmt: skip
+        case e.MergeRequestEnded() as p:
+            return Row("★", f"merge request {line(p.name)} was {p.status}", "green")
+        case e.LinkAdded() as p:
+            return Row("↔", f"{p.relation}: {p.target.replace('_', ' ')} {line(p.name)}", "dim")
+        case (
+            e.TurnStarted() | e.TurnEnded() | e.ComponentLeft() | e.ToolCallsOffered() | e.ToolCallStarted()
+            | e.UsageRecorded()
+        ):  # fmt: skip
+            return None
+        case _:
+            assert_never(event.payload)
+
+
+_MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled": "[-]"}
+
+
+def torn_down(p: e.WorkspaceTornDown) -> str:
+    """The proof of a stop in words."""
+    return (
+        f"torn down: {p.killed} process{'' if p.killed == 1 else 'es'} killed, {p.left} left, "
+        f"{duration(p.duration_ms)} ({line(p.method, 60)})"
+    )
+
+
+def _status(p: e.StatusChanged) -> Row:
+    by = f" by {p.by}" if p.by and p.by not in p.reason else ""
+    why = f": {line(p.reason)}" if p.reason else ""
+    name = p.to_status.value
+    style = STATUS_STYLES.get(name, "")
+    return Row(GLYPHS.get(name, "·"), f"{human(Status(name))}{by}{why}", f"bold {style}".strip())
+
+
+def _finished(p: e.ToolCallFinished) -> Row:
+    code = f", exit code {p.exit_code}" if p.exit_code is not None else ""
+    took = duration(p.duration_ms)
+    if p.outcome is e.Outcome.OK:
+        return Row("└", f"ok{code}, {took}", "dim")
+    said = [line(text, 300) for text in plain(p.text).splitlines() if text.strip()][:RESULT_LINES]
+    return Row("└", "\n".join([f"{p.outcome.value.replace('_', ' ')}{code}, {took}", *said]), "red")
+
+
+def _prepared(p: e.WorkspacePrepared) -> Row:
+    warnings = {
+        "full": "",
+        "reduced": "\nReduced isolation: commands run under Landlock alone.",
+        "none": "\nNo isolation: commands run with the rights of the runner.",
+    }
+    text = f"workspace at {p.base_commit[:12]}, {p.isolation} isolation, {duration(p.duration_ms)}"
+    return Row("⌂", text + warnings[p.isolation], "dim" if p.isolation == "full" else "bold red")

@@ -1,0 +1,251 @@
+"""`qd session watch`: a session's log as it grows, through restarts of the server."""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent
+from pydantic import ValidationError
+from rich.text import Text
+
+from quarterdeck.core import events as e
+from quarterdeck.core.events import Event, Level
+from quarterdeck.core.status import FINAL, Status
+from quarterdeck.doors.cli.answers import Session
+from quarterdeck.doors.cli.asking import Asker
+from quarterdeck.doors.cli.client import Client, unreachable
+from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.plain import Lines, line, plain
+from quarterdeck.doors.cli.screen import clock, console
+from quarterdeck.doors.cli.timeline import Row, row
+
+PATIENCE_SECONDS = 300.0
+"""How long `watch` tries again when the server is away."""
+OUTPUT_LINES = 20
+"""Lines of one call's output that are shown below level full; the rest is counted."""
+_ORDER = list(Level)
+
+
+async def signals(client: Client, session_id: int, after: int = 0) -> AsyncIterator[ServerSentEvent]:
+    """All signals of a session behind `after`, connecting again with back-off until the stream says `end`.
+
+    Raises:
+        Failure: the server refuses, or stays away for `PATIENCE_SECONDS`.
+    """
+    absence = _Absence()
+    while True:
+        try:
+            async with client.stream(f"/sessions/{session_id}/stream", last_event_id=after) as stream:
+                absence = _Absence()
+                async for signal in stream:
+                    if signal.event == "end":
+                        return
+                    if signal.event == "closing":
+                        break
+                    after = int(signal.id) if signal.id else after
+                    yield signal
+        except httpx.TransportError as error:
+            absence.judge(unreachable(client.place, error))
+        except Failure as failure:
+            absence.judge(failure)
+        await absence.wait()
+
+
+class _Absence:
+    """How long the server has been away, and how long to wait before the next try."""
+
+    def __init__(self) -> None:
+        self._since = asyncio.get_running_loop().time()
+        self._wait = 0.25
+
+    def judge(self, failure: Failure) -> None:
+        """Raises `failure` when it is no absence, or one that lasts too long."""
+        lasted = asyncio.get_running_loop().time() - self._since
+        if failure.exit is not Exit.UNREACHABLE or lasted > PATIENCE_SECONDS:
+            raise failure
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._wait)
+        self._wait = min(self._wait * 2, 5.0)
+
+
+@dataclass
+class _Output:
+    """The output of one running call."""
+
+    lines: Lines = field(default_factory=Lines)
+    shown: int = 0
+    hidden: int = 0
+    seen: int = 0
+
+
+class Watcher:
+    """Prints the signals of one session; knows where it stands."""
+
+    def __init__(self, session: Session, level: Level, *, as_json: bool) -> None:
+        self.session = session
+        self.seq = 0
+        self.status = Status.CREATED
+        self.reason = ""
+        self.torn_down: e.WorkspaceTornDown | None = None
+        self._level = level
+        self._json = as_json
+        self._console = console()
+        self._outputs: dict[str, _Output] = {}
+        self._partial = ""
+
+    def open(self, approval_id: str) -> bool:
+        """Whether an approval that was just read still waits: a new one, or one that the session's row names."""
+        return self.seq > self.session.seq or any(approval.id == approval_id for approval in self.session.approvals)
+
+    def take(self, signal: ServerSentEvent) -> None:
+        """Prints one signal."""
+        if signal.event == "error":
+            raise Failure(line(str(json.loads(signal.data).get("detail", "The stream failed."))))
+        if self._json:
+            print(json.dumps({"event": signal.event, "data": json.loads(signal.data)}, ensure_ascii=False), flush=True)
+        if signal.event == "partial":
+            self._take_partial(json.loads(signal.data))
+        elif signal.event == "output":
+            self._take_output(json.loads(signal.data))
+        else:
+            self._take_event(signal)
+
+    def print(self, made: Row, at: float | None = None) -> None:
+        """One entry, its further lines indented below it."""
+        if self._json:
+            return
+        first, *rest = made.text.splitlines() or [""]
+        time = clock(at) if at is not None else ""
+        self._console.print(Text.assemble((f"{time:>7}  ", "dim"), (f"{made.glyph} ", made.style), (first, made.style)))
+        for text in rest:
+            self._console.print(Text.assemble(" " * 11, (text, made.style)))
+
+    def _take_partial(self, data: dict[str, Any]) -> None:
+        """Whole lines of the answer that is being written; the rest comes with the answer."""
+        text = plain(str(data["text"]))
+        ready = text[: text.rfind("\n") + 1]
+        if ready.startswith(self._partial) and len(ready) > len(self._partial):
+            new = ready[len(self._partial) :].rstrip("\n")
+            self.print(Row(" " if self._partial else "●", new))
+            self._partial = ready
+        elif self._partial and not text.startswith(self._partial):
+            self.print(Row("!", "the answer was cut off and is asked for again", "yellow"))
+            self._partial = ""
+
+    def _take_output(self, data: dict[str, Any]) -> None:
+        if self._level is Level.RESULT:
+            return
+        output = self._outputs.setdefault(str(data["call_id"]), _Output())
+        raw = base64.b64decode(str(data["data"]))
+        fresh = raw[max(0, output.seen - int(data["offset"])) :]
+        output.seen = max(output.seen, int(data["offset"]) + len(raw))
+        self._print_output(output, output.lines.feed(fresh))
+
+    def _print_output(self, output: _Output, lines: list[str]) -> None:
+        for text in lines:
+            if self._level is Level.FULL or output.shown < OUTPUT_LINES:
+                output.shown += 1
+                self.print(Row("│", text, "dim"))
+            else:
+                output.hidden += 1
+
+    def _take_event(self, signal: ServerSentEvent) -> None:
+        try:
+            event = Event.model_validate_json(signal.data)
+        except ValidationError:
+            self.print(Row("·", f"{signal.event} (this qd is older than the server and doesn't know it)", "dim"))
+            return
+        self.seq = event.seq
+        at = (event.at - self.session.created_at).total_seconds()
+        match event.payload:
+            case e.StatusChanged(to_status=status, reason=reason):
+                self.status, self.reason = status, reason
+            case e.WorkspaceTornDown() as proof:
+                self.torn_down = proof
+            case e.ToolCallFinished(call_id=call_id):
+                self._close_output(call_id)
+            case _:
+                pass
+        made = row(event)
+        if isinstance(event.payload, e.ModelAnswered):
+            made = self._rest_of_answer(event.payload, made)
+        if made is not None and _ORDER.index(event.level) <= _ORDER.index(self._level):
+            self.print(made, at)
+
+    def _close_output(self, call_id: str) -> None:
+        output = self._outputs.pop(call_id, None)
+        if output is None:
+            return
+        self._print_output(output, output.lines.close())
+        if output.hidden:
+            self.print(Row("│", f"… {output.hidden:,} more lines (--level full shows them)", "dim"))
+
+    def _rest_of_answer(self, answer: e.ModelAnswered, made: Row | None) -> Row | None:
+        before, self._partial = self._partial, ""
+        text = plain(answer.text)
+        if before and text.startswith(before):
+            rest = text[len(before) :]
+            return Row(" ", rest) if rest.strip() else None
+        return made
+
+
+async def watch(
+    client: Client, session: Session, level: Level, *, as_json: bool, after: int = 0, stay: bool = False
+) -> Watcher:
+    """Prints a session's log until it ends or rests; `stay` goes on when it rests (idle).
+
+    An approval that is open is asked for by keys when somebody sits at the terminal, else shown with its commands.
+    """
+    watcher = Watcher(session, level, as_json=as_json)
+    asker = Asker(client, session.id) if sys.stdin.isatty() and not as_json else None
+    with closing(asker) if asker else nullcontext():
+        async for signal in signals(client, session.id, after):
+            watcher.take(signal)
+            if signal.event == "approval.requested":
+                _ask(watcher, asker, json.loads(signal.data)["payload"])
+            elif signal.event in ("approval.granted", "approval.denied") and asker:
+                asker.forget(str(json.loads(signal.data)["payload"]["approval_id"]))
+            elif signal.event == "status.changed":
+                _say_how_to_go_on(watcher)
+            if watcher.status is Status.IDLE and watcher.seq >= session.seq and not stay:
+                break
+    return watcher
+
+
+def _ask(watcher: Watcher, asker: Asker | None, payload: dict[str, Any]) -> None:
+    approval = str(payload["approval_id"])
+    if payload.get("ask") == "input" or not watcher.open(approval):
+        return
+    which = f"{watcher.session.id} {approval}"
+    if asker is not None:
+        asker.ask(approval)
+        watcher.print(Row(" ", "press a to approve, s to approve it for the session, d to deny, l for later", "yellow"))
+    else:
+        commands = (
+            f"approve:                 qd session approve {which}\n"
+            f"approve for the session: qd session approve {which} --for-session\n"
+            f"deny:                    qd session deny {which} --reason TEXT"
+        )
+        watcher.print(Row(" ", commands, "yellow"))
+
+
+def _say_how_to_go_on(watcher: Watcher) -> None:
+    if watcher.seq < watcher.session.seq:
+        return
+    if watcher.status is Status.INPUT_REQUIRED:
+        watcher.print(Row(" ", f"answer: qd session reply {watcher.session.id} TEXT", "yellow"))
+    elif watcher.status is Status.PAUSED:
+        watcher.print(Row(" ", f"go on: qd session resume {watcher.session.id}", "yellow"))
+
+
+def verdict(watcher: Watcher) -> None:
+    """Ends the command as the session ended: one that failed or was stopped is exit status 1."""
+    if watcher.status in FINAL and watcher.status is not Status.FINISHED:
+        raise Failure(f"Session #{watcher.session.id} {watcher.status.value}: {line(watcher.reason)}", Exit.FAILED)

@@ -1,0 +1,76 @@
+"""The Litestar application of all HTTP doors, and the uvicorn server that lets it stop politely."""
+
+import socket
+
+import uvicorn
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+
+from quarterdeck.app.application import App
+from quarterdeck.doors import problem
+from quarterdeck.doors.api import document, executor, flows, health, log, people, sessions
+from quarterdeck.doors.api.tokens import PersonMiddleware, actor
+from quarterdeck.doors.sse import Closing
+from quarterdeck.doors.web import pages
+
+BODY_BYTES = 1024 * 1024
+"""The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
+STOP_SECONDS = 5
+
+
+def application(app: App) -> Litestar:
+    """All routes; `close_streams` has to be called before it is stopped, as `Server` does."""
+    closing = Closing()
+    people_only = Router(
+        "/",
+        route_handlers=[sessions.ROUTES, log.ROUTES, flows.ROUTES, people.ROUTES, health.ROUTES],
+        middleware=[DefineMiddleware(PersonMiddleware, quarterdeck=app)],
+        dependencies={"actor": Provide(actor, sync_to_thread=False)},
+    )
+    return Litestar(
+        route_handlers=[
+            health.alive,
+            Router(document.PATH, route_handlers=[people_only, executor.routes(app)]),
+            *pages.routes(app),
+        ],
+        dependencies={
+            "app": Provide(lambda: app, sync_to_thread=False),
+            "closing": Provide(lambda: closing, sync_to_thread=False),
+        },
+        exception_handlers=problem.HANDLERS,
+        openapi_config=document.CONFIG,
+        request_max_body_size=BODY_BYTES,
+        logging_config=None,
+        state=State({"closing": closing}),
+        debug=False,
+    )
+
+
+def close_streams(application: Litestar) -> None:
+    """Ends all open streams with a `closing` event; they would hold the server back from stopping."""
+    application.state["closing"].begin()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with the streams closed first."""
+
+    def __init__(self, application: Litestar, *, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops taking requests, ends the streams, and waits for what is being answered."""
+        close_streams(self._application)
+        await super().shutdown(sockets)

@@ -1,0 +1,65 @@
+"""Who is at the browser: a cookie that no script reads and no other site sends; writes only from our own pages."""
+
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp
+
+from quarterdeck.app import people
+from quarterdeck.app.application import App
+from quarterdeck.core.errors import ForbiddenError, UnauthenticatedError
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def name(public_url: str) -> str:
+    """The cookie's name; under https no other host or path of the domain can set it."""
+    return "__Host-quarterdeck" if public_url.startswith("https://") else "quarterdeck"
+
+
+def cookie(app: App, value: str) -> Cookie:
+    """The cookie that signs a browser in, or out when `value` is empty."""
+    return Cookie(
+        key=name(app.public_url),
+        value=value,
+        max_age=people.BROWSER_DAYS * 86_400 if value else 0,
+        path="/",
+        secure=app.public_url.startswith("https://"),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+class BrowserMiddleware(AbstractAuthenticationMiddleware):
+    """Lets signed-in browsers in; `request.user` is the Actor."""
+
+    def __init__(self, app: ASGIApp, quarterdeck: App) -> None:
+        super().__init__(app)
+        self._quarterdeck = quarterdeck
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        """The person behind the cookie. Raises UnauthenticatedError."""
+        secret = connection.cookies.get(name(self._quarterdeck.public_url))
+        if not secret:
+            raise UnauthenticatedError
+        return AuthenticationResult(user=await people.authenticate(self._quarterdeck, secret, "web"), auth=None)
+
+
+def own_pages_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: a write has to come from one of our own pages.
+
+    Raises:
+        ForbiddenError: another site, or something that hides where it comes from, sent it.
+    """
+    if cast("Any", connection).method in _READS:
+        return
+    site = connection.headers.get("sec-fetch-site")
+    origin = connection.headers.get("origin")
+    ours = site == "same-origin" if site else bool(origin) and urlsplit(origin).netloc == connection.headers.get("host")
+    if not ours:
+        raise ForbiddenError("This request didn't come from a page of this server.")

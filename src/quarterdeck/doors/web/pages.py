@@ -1,0 +1,118 @@
+"""The pages: sign in, the list of sessions, one session's log, stop it. No script."""
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response, Router, get, post
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.params import FromQuery
+from litestar.response import Redirect
+
+from quarterdeck.app import people, sessions
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.core.status import FINAL, human
+from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
+from quarterdeck.doors.problem import problem_of
+from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only
+from quarterdeck.doors.web.entries import entries
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+EVENTS = 1_000
+"""The newest of them on a page; the API has the rest."""
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+_TEMPLATES.filters["human"] = human
+_STYLE = (files("quarterdeck.doors.web") / "static" / "style.css").read_bytes()
+
+
+def page(template: str, /, status: int = 200, **values: object) -> Response[str]:
+    """A rendered page."""
+    html = _TEMPLATES.get_template(template).render(**values)
+    return Response(html, status_code=status, media_type="text/html", headers=HEADERS)
+
+
+@get("/style.css", media_type="text/css")
+async def style() -> Response[bytes]:
+    """The stylesheet."""
+    return Response(_STYLE, media_type="text/css", headers={**HEADERS, "Cache-Control": "max-age=300"})
+
+
+@get("/sign-in")
+async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[str]:
+    """Takes a link's token, once, and goes on to the list."""
+    if not token:
+        return page("sign_in.html", 401, problem=None)
+    secret = await people.sign_in(app, token)
+    # A page of our own goes on, not a redirect: a browser that came from elsewhere would not send the new cookie.
+    response = page("signed_in.html")
+    response.set_cookie(cookie(app, secret))
+    return response
+
+
+@get("/")
+async def index(app: TheApp, actor: Caller, before: FromQuery[str | None] = None) -> Response[str]:
+    """The sessions that you may see."""
+    found = await sessions.find(app, actor, before=before)
+    return page("sessions.html", actor=actor, page=found)
+
+
+@get("/sessions/{session_id:int}")
+async def show(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
+    """A session and the newest part of its log."""
+    session = await sessions.show(app, actor, session_id)
+    events = await sessions.events(app, actor, session_id, after=max(0, session.seq - EVENTS), limit=EVENTS)
+    return page(
+        "session.html", actor=actor, session=session, entries=entries(events, session), ended=session.status in FINAL
+    )
+
+
+@post("/sessions/{session_id:int}/cancel", status_code=303)
+async def cancel(app: TheApp, actor: Caller, session_id: SessionId) -> Redirect:
+    """Stops it for good."""
+    await sessions.cancel(app, actor, session_id)
+    return Redirect(f"/sessions/{session_id}", status_code=303)
+
+
+@post("/sign-out", status_code=303)
+async def sign_out(app: TheApp) -> Redirect:
+    """The browser forgets who you are."""
+    response = Redirect("/sign-in", status_code=303)
+    response.set_cookie(cookie(app, ""))
+    return response
+
+
+def _error(_: Request[Any, Any, Any], error: Exception) -> Response[str]:
+    problem = problem_of(error)
+    return page("sign_in.html" if problem.status == 401 else "error.html", problem.status, problem=problem)
+
+
+def _actor(request: Request[Actor, None, Any]) -> Actor:
+    return request.user
+
+
+def routes(app: App) -> list[Router]:
+    """The pages for everybody and those for people who are signed in."""
+    errors = {Exception: _error, HTTPException: _error}
+    return [
+        Router("/", route_handlers=[style, sign_in], exception_handlers=errors, include_in_schema=False),
+        Router(
+            "/",
+            route_handlers=[index, show, cancel, sign_out],
+            middleware=[DefineMiddleware(BrowserMiddleware, quarterdeck=app)],
+            guards=[own_pages_only],
+            dependencies={"actor": Provide(_actor, sync_to_thread=False)},
+            exception_handlers=errors,
+            include_in_schema=False,
+        ),
+    ]
