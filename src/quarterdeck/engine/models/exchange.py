@@ -1,0 +1,122 @@
+"""One question to a provider and its streamed answer."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import InstructionPart, ModelResponse, ModelResponseStreamEvent
+from pydantic_ai.models import Model as TheirModel
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.ollama import OllamaProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+from pydantic_ai.settings import ModelSettings
+
+from quarterdeck.core.text import clean
+from quarterdeck.engine.models import answers, messages, opaque
+from quarterdeck.engine.models.clients import anthropic_client, openai_client
+from quarterdeck.engine.models.endpoints import Endpoint, Provider
+from quarterdeck.engine.models.failures import told
+from quarterdeck.engine.models.model import ModelRejectedError, ModelUnavailableError, OnText, Reply, Request
+from quarterdeck.engine.models.prices import priced
+
+PARTIAL_SECONDS = 0.05
+"""How often `on_text` is told at most."""
+ANSWER_CHARACTERS = 4_000_000
+"""Far more than any model gives in one answer; a local one that never ends is cut off here."""
+
+# A stream that ends before the provider said why it ended was cut, even if the connection was closed in good order.
+_COMPLETE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
+_PLAIN = OpenAIModelProfile(
+    openai_chat_streaming_requires_finish_reason=True, openai_supports_strict_tool_definition=False
+)
+
+
+async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
+    """The answer to `request`, as `Model.answer` promises it."""
+    started = time.monotonic()
+    opening = _opening(endpoint, request)
+    async with AsyncExitStack() as stack:
+        with told(endpoint):
+            stream = await stack.enter_async_context(opening)
+        await _follow(stream, endpoint, on_text)
+        response = stream.get()
+    _check_end(response, endpoint)
+    return Reply(
+        text=answers.text(response),
+        thinking=answers.thinking(response),
+        calls=answers.calls(response),
+        opaque=opaque.kept(response),
+        model=endpoint.name,
+        usage=priced(response.usage, response.model_name or endpoint.model, endpoint.base_url),
+        duration_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+def _opening(endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+    return model_request_stream(
+        _model(endpoint),
+        messages.history(request.messages, endpoint.name),
+        model_settings=ModelSettings(cache=True),
+        model_request_parameters=ModelRequestParameters(
+            function_tools=messages.definitions(request.tools),
+            instruction_parts=[InstructionPart(request.system)] if request.system else [],
+        ),
+        instrument=False,
+    )
+
+
+def _model(endpoint: Endpoint) -> TheirModel:
+    match endpoint.provider:
+        case Provider.ANTHROPIC:
+            provider = AnthropicProvider(anthropic_client=anthropic_client(endpoint))
+            return AnthropicModel(endpoint.model, provider=provider)
+        case Provider.OPENAI:
+            provider = OpenAIProvider(openai_client=openai_client(endpoint))
+        case Provider.OLLAMA:
+            provider = OllamaProvider(openai_client=openai_client(endpoint))
+        case Provider.OPENAI_COMPATIBLE:
+            provider = OpenAICompatibleProvider(endpoint.provider, openai_client=openai_client(endpoint))
+            return OpenAIChatModel(endpoint.model, provider=provider, profile=_PLAIN)
+    return OpenAIChatModel(endpoint.model, provider=provider, profile=_COMPLETE)
+
+
+async def _follow(stream: StreamedResponse, endpoint: Endpoint, on_text: OnText) -> None:
+    """Read the stream to its end and tell `on_text` of it, whose own errors pass as they are."""
+    events = aiter(stream)
+    last_told, told_text = float("-inf"), ""
+    while await _next(events, endpoint) is not None:
+        if time.monotonic() - last_told < PARTIAL_SECONDS:
+            continue
+        told_text = await _tell(stream.get(), told_text, endpoint, on_text)
+        last_told = time.monotonic()
+    await _tell(stream.get(), told_text, endpoint, on_text)
+
+
+async def _next(events: AsyncIterator[ModelResponseStreamEvent], endpoint: Endpoint) -> ModelResponseStreamEvent | None:
+    with told(endpoint):
+        return await anext(events, None)
+
+
+async def _tell(response: ModelResponse, before: str, endpoint: Endpoint, on_text: OnText) -> str:
+    text = answers.text(response)
+    if answers.size(response) > ANSWER_CHARACTERS:
+        raise ModelRejectedError(f"{endpoint.name} didn't end its answer within {ANSWER_CHARACTERS:,} characters.")
+    if text != before:
+        await on_text(text)
+    return text
+
+
+def _check_end(response: ModelResponse, endpoint: Endpoint) -> None:
+    """Raises if the answer was cut off, or withheld by the provider's filter."""
+    details = response.provider_details or {}
+    if response.finish_reason is None and not details.get("finish_reason"):
+        raise ModelUnavailableError(f"{endpoint.name} can't answer now: its answer was cut off in the middle.")
+    if response.finish_reason == "content_filter" and not (answers.text(response) or answers.calls(response)):
+        why = clean(str(details.get("refusal") or "it gives no reason"))
+        raise ModelRejectedError(f"{endpoint.provider}'s filter withheld the answer: {why}")
