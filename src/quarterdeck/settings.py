@@ -19,7 +19,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="QUARTERDECK_", frozen=True, extra="ignore")
 
-    home: Path = Field(default_factory=_default_home, description="The folder of all state that is not in the database.")
+    home: Path = Field(
+        default_factory=_default_home, description="The folder of all state that is not in the database."
+    )
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias="DATABASE_URL",
@@ -50,3 +52,15 @@ class Settings(BaseSettings):
 def load(**overrides: object) -> Settings:
     """The settings of this process, with what the command line sets over them."""
     return Settings.model_validate({}) if not overrides else Settings(**overrides)  # pyright: ignore[reportArgumentType]
+
+
+def child_environment(settings: Settings, database_url: str) -> dict[str, str]:
+    """The environment of a process that `serve` starts: this one's, with what was decided here."""
+    return {
+        **os.environ,
+        "QUARTERDECK_HOME": str(settings.home),
+        "QUARTERDECK_HOST": settings.host,
+        "QUARTERDECK_PORT": str(settings.port),
+        "QUARTERDECK_PUBLIC_URL": settings.public_url,
+        "DATABASE_URL": database_url,
+    }

@@ -27,3 +27,5 @@ class App:
     """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
+    models: tuple[str, ...] = ()
+    """The providers that are configured."""

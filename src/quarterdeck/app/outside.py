@@ -33,6 +33,10 @@ class Dispatch(Protocol):
         """The sessions that have a turn enqueued or running."""
         ...
 
+    async def workers(self, connection: AsyncConnection) -> int:
+        """How many workers are alive."""
+        ...
+
 
 @dataclass(frozen=True)
 class Author:
@@ -52,11 +56,45 @@ class Commit:
     at: datetime
 
 
+@dataclass(frozen=True)
+class RefUpdate:
+    """What a push does with one ref; `old` or `new` is all zeros when it makes or deletes it."""
+
+    ref: str
+    old: str
+    new: str
+
+    @property
+    def branch(self) -> str | None:
+        """The branch's name; None for tags and other refs."""
+        name = self.ref.removeprefix("refs/heads/")
+        return name if name != self.ref else None
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the ref is deleted."""
+        return not self.new.strip("0")
+
+
+class PushGate(Protocol):
+    """Who says whether a push may, and hears of what it did."""
+
+    def refusals(self, updates: tuple[RefUpdate, ...]) -> dict[str, str]:
+        """A reason for each ref that may not be updated; when there is one, nothing of the push is done."""
+        ...
+
+    async def accepted(self, updates: tuple[RefUpdate, ...]) -> None:
+        """These refs stand where the push wanted them; called once, also when the client is gone by then."""
+        ...
+
+
 class Forge(Protocol):
     """The repositories of projects: what a forge does with git."""
 
     async def create(self, project_id: int, *, source: str | None) -> str:
         """Makes the bare repository, empty or cloned from a path or URL; answers the default branch.
+
+        The source `sample:` is the sample project that ships. Nothing is left behind when it fails.
 
         Raises:
             InvalidInputError: the source can't be cloned; the message has git's reason.
@@ -84,7 +122,9 @@ class Forge(Protocol):
         ...
 
     async def push_bundle(self, project_id: int, bundle: Path, *, branch: str, commit: str) -> None:
-        """Takes a bundle in and moves the branch to `commit`, checked: whole, only that ref, its own session's branch.
+        """Takes a bundle in and moves the branch to `commit`, checked: whole, one ref, no rewriting, no default branch.
+
+        A repeated push of the same commit comes to the same.
 
         Raises:
             InvalidInputError: the bundle is broken or would do more than that.
@@ -92,7 +132,11 @@ class Forge(Protocol):
         ...
 
     async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
-        """Merges branch into branch with a merge commit and answers it. Raises ConflictError when it doesn't merge."""
+        """Merges branch into branch with a merge commit and answers it; the target's commit when it has all already.
+
+        Raises:
+            ConflictError: names the files that both changed.
+        """
         ...
 
     async def delete(self, project_id: int) -> None:
@@ -107,8 +151,12 @@ class Forge(Protocol):
         body: AsyncIterator[bytes],
         advertise: bool,
         protocol: str,
+        gate: PushGate | None = None,
     ) -> AsyncIterator[bytes]:
-        """One request of git's smart HTTP (`git-upload-pack` or `git-receive-pack`), streamed both ways."""
+        """One request of git's smart HTTP (`git-upload-pack` or `git-receive-pack`), streamed both ways.
+
+        `gate` is asked about a push's updates before they reach git, and told of those that were made.
+        """
         ...
 
     def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:

@@ -48,6 +48,7 @@ from quarterdeck.tools.catalogue import CATALOGUE
 from quarterdeck.tools.tool import Privilege
 
 RUNNER_PRIVILEGES = (
+    Privilege.READ_ONLY_FILES,
     Privilege.READ_WRITE_FILES,
     Privilege.READ_ONLY_GITLAB,
     Privilege.READ_WRITE_GITLAB,

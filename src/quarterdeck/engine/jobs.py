@@ -43,6 +43,13 @@ class JobDispatch:
         )
         return set(rows.scalars())
 
+    async def workers(self, connection: AsyncConnection) -> int:
+        """How many workers are alive."""
+        rows = await connection.exec_driver_sql(
+            "select count(*) from procrastinate_workers where last_heartbeat > now() - interval '5 seconds'"
+        )
+        return rows.scalar_one()
+
     async def _defer(self, connection: AsyncConnection, task: str, args: "JSONDict", at: datetime | None) -> None:
         raw = await connection.get_raw_connection()
         deferrer = self._app.configure_task(

@@ -115,7 +115,7 @@ async def _tell(response: ModelResponse, before: str, endpoint: Endpoint, on_tex
 def _check_end(response: ModelResponse, endpoint: Endpoint) -> None:
     """Raises if the answer was cut off, or withheld by the provider's filter."""
     details = response.provider_details or {}
-    if response.finish_reason is None and not details.get("finish_reason"):
+    if not response.finish_reason and details.get("finish_reason") in (None, "error"):
         raise ModelUnavailableError(f"{endpoint.name} can't answer now: its answer was cut off in the middle.")
     if response.finish_reason == "content_filter" and not (answers.text(response) or answers.calls(response)):
         why = clean(str(details.get("refusal") or "it gives no reason"))

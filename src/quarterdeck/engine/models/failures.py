@@ -84,11 +84,29 @@ def _status(error: Exception) -> int | None:
 
 def _said(error: Exception, endpoint: Endpoint) -> str:
     """The provider's message in one line, without the key wherever it was echoed."""
-    body = error.body if isinstance(error, theirs.ModelAPIError) else None
-    words = clean(_message(body) or str(error) or type(error).__name__)
-    for secret in filter(None, (endpoint.secret, _password(endpoint))):
+    words = clean(_words(error, endpoint))
+    for secret in filter(None, (endpoint.secret, urlsplit(endpoint.base_url).password)):
         words = words.replace(secret, "[key]")
     return line(words, _MESSAGE_CHARACTERS)
+
+
+def _words(error: Exception, endpoint: Endpoint) -> str:
+    match error:
+        case theirs.ModelConnectionError():
+            url = urlsplit(endpoint.base_url)
+            return f"{error} ({url.scheme}://{url.netloc.rpartition('@')[2]}: {_root(error)})"
+        case theirs.ModelAPIError():
+            return _message(error.body) or str(error)
+        case theirs.AgentRunError() | theirs.UserError():
+            return str(error)
+        case _:
+            return f"it sent no valid answer ({type(error).__name__}: {error})"
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
 
 
 def _message(body: object) -> str:
@@ -97,7 +115,3 @@ def _message(body: object) -> str:
         return body if isinstance(body, str) else ""
     fields = cast("dict[str, object]", body)
     return next(filter(None, (_message(fields.get(name)) for name in ("error", "message", "detail"))), "")
-
-
-def _password(endpoint: Endpoint) -> str:
-    return urlsplit(endpoint.base_url).password or ""

@@ -1,0 +1,218 @@
+"""Assembles Quarterdeck: wires the implementations to what `app` asks for, and is the entry of each process."""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import getpass
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+
+from quarterdeck.app.application import App
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.settings import Settings, load
+
+PERSON_FILE = "token"
+RUNNER_FILE = "runner.token"
+_PR_SET_PDEATHSIG = 1
+
+
+def assemble(settings: Settings, database_url: str) -> App:
+    """One process's Quarterdeck on that database."""
+    from quarterdeck.engine.jobs import JobDispatch
+    from quarterdeck.engine.models import access
+    from quarterdeck.flows.library import Library
+    from quarterdeck.forges.local.repository import LocalForge
+    from quarterdeck.store.database import Database
+    from quarterdeck.store.doorbell import Doorbell
+    from quarterdeck.tools.catalogue import CATALOGUE
+
+    keys = model_keys(settings)
+
+    def check_script(text: str) -> None:
+        from quarterdeck.engine.models.script import read
+
+        read(text)
+
+    return App(
+        database=Database(database_url),
+        doorbell=Doorbell(database_url),
+        dispatch=JobDispatch(database_url),
+        forge=LocalForge(settings.home),
+        flows=Library(CATALOGUE),
+        home=settings.home,
+        public_url=settings.url,
+        default_model=settings.model or access.default_model(keys),
+        check_model=lambda name: access.check(name, keys),
+        check_script=check_script,
+        models=access.known(keys),
+    )
+
+
+def model_keys(settings: Settings):
+    """The part of the settings that models are reached with."""
+    from quarterdeck.engine.models.access import ModelKeys
+
+    return ModelKeys(
+        anthropic_api_key=settings.anthropic_api_key,
+        anthropic_base_url=settings.anthropic_base_url,
+        openai_api_key=settings.openai_api_key,
+        openai_base_url=settings.openai_base_url,
+    )
+
+
+async def web(settings: Settings, database_url: str, listening: socket.socket, ready: int | None) -> None:
+    """The process of all HTTP doors: brings the schema up to date, then answers until SIGTERM.
+
+    `ready` is a descriptor that is written to when the first request can be answered.
+    """
+    from quarterdeck.app import first_start, people
+    from quarterdeck.doors.http import Server, application
+    from quarterdeck.store import schema
+
+    schema.upgrade(database_url)
+    app = assemble(settings, database_url)
+    await app.database.check()
+    made = await first_start.ensure(
+        app,
+        administrator=getpass.getuser(),
+        token=(settings.home / PERSON_FILE).read_text(encoding="utf-8").strip(),
+        runner_token=(settings.home / RUNNER_FILE).read_text(encoding="utf-8").strip(),
+    )
+    app.doorbell.start()
+    server = Server(application(app), host=settings.host, port=settings.port)
+    link = await people.sign_in_link(app, made.administrator) if made.first else ""
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    begun = asyncio.create_task(server.ready.wait())
+    await asyncio.wait((serving, begun), return_when=asyncio.FIRST_COMPLETED)
+    if ready is not None and begun.done():
+        os.write(ready, f"{link}\n".encode())
+        os.close(ready)
+    await serving
+    begun.cancel()
+    await app.doorbell.stop()
+    await app.database.close()
+
+
+async def worker(settings: Settings, database_url: str) -> None:
+    """The process that takes turns: works until SIGTERM, then hands over what it has."""
+    from quarterdeck.engine.brain import Brain
+    from quarterdeck.engine.desk import Desk
+    from quarterdeck.engine.models import access
+    from quarterdeck.engine.worker import Worker
+    from quarterdeck.store import schema
+
+    schema.upgrade(database_url)
+    app = assemble(settings, database_url)
+    keys = model_keys(settings)
+    app.doorbell.start()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    brain = Brain(app, lambda name, script: access.model(name, script, keys))
+    try:
+        await Worker(app, brain, Desk(app), concurrency=settings.concurrency).run(stop)
+    finally:
+        await access.close()
+        await app.doorbell.stop()
+        await app.database.close()
+
+
+def log_to_stderr() -> None:
+    """One line an event, for people on a terminal and as JSON elsewhere."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def die_with(parent: int) -> None:
+    """Asks the kernel to end this process when its parent dies, however it dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The entry of the processes that `serve` starts: `python -m quarterdeck.server web|worker …`."""
+    parser = argparse.ArgumentParser(prog="quarterdeck.server")
+    parser.add_argument("role", choices=("web", "worker"))
+    parser.add_argument("--parent", type=int, help="end when this process is no longer the parent")
+    parser.add_argument("--socket", type=int, help="an inherited descriptor that listens")
+    parser.add_argument("--ready", type=int, help="an inherited descriptor to write to when requests are answered")
+    given = parser.parse_args(arguments)
+    if given.parent is not None:
+        die_with(given.parent)
+    log_to_stderr()
+    settings = load()
+    try:
+        url = database_url(settings)
+        if given.role == "worker":
+            asyncio.run(worker(settings, url))
+        else:
+            listening = socket.socket(fileno=given.socket) if given.socket is not None else bind(settings)
+            asyncio.run(web(settings, url, listening, given.ready))
+    except QuarterdeckError as error:
+        sys.stderr.write(f"quarterdeck {given.role}: {error.message}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def database_url(settings: Settings) -> str:
+    """The PostgreSQL that the settings name.
+
+    Raises:
+        QuarterdeckError: none is named; only `serve` starts the embedded one.
+    """
+    if settings.database_url is None:
+        raise QuarterdeckError("DATABASE_URL is not set. `quarterdeck serve` starts a PostgreSQL of its own.")
+    return settings.database_url.get_secret_value()
+
+
+def bind(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        QuarterdeckError: the port is taken, or the address isn't this machine's.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise QuarterdeckError(
+            f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Is another server running there? Choose a port with --port."
+        ) from error
+    listening.listen(1024)
+    return listening
+
+
+def secret_file(path: Path) -> str:
+    """The secret in `path`, made at first: 0600 from its first byte on."""
+    import secrets
+
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"qd{'r' if path.name == RUNNER_FILE else 'p'}_{secrets.token_urlsafe(32)}\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""`quarterdeck serve`: PostgreSQL, web, worker and runner as processes of their own, restarted with back-off."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from quarterdeck import server
+from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.settings import Settings, child_environment
+
+LONGEST_BACKOFF = 30.0
+CALM_SECONDS = 10.0
+"""A process that lived this long starts again at once when it ends."""
+STOP_SECONDS = 10.0
+
+
+class AlreadyServingError(QuarterdeckError):
+    """Another `quarterdeck serve` has this home."""
+
+    code = "already_serving"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A process that is kept alive."""
+
+    name: str
+    command: tuple[str, ...]
+    descriptors: tuple[int, ...] = ()
+
+
+def serve(settings: Settings, *, runner: bool = True) -> int:
+    """Runs everything until SIGTERM or SIGINT; answers the exit code."""
+    home = settings.home
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        with _Lock(home):
+            return asyncio.run(_Supervisor(settings, runner=runner).run())
+    except QuarterdeckError as error:
+        sys.stderr.write(f"quarterdeck: {error.message}\n")
+        return 1
+
+
+class _Lock:
+    """The home's lock, gone with the process that holds it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def __enter__(self) -> None:
+        self._file = (self._home / "serve.lock").open("a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            url = _running_url(self._home)
+            raise AlreadyServingError(
+                f"A Quarterdeck server already runs on {self._home}" + (f", at {url}." if url else ".")
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _running_url(home: Path) -> str:
+    with suppress(OSError, ValueError, KeyError):
+        return str(json.loads((home / "server.json").read_text(encoding="utf-8"))["url"])
+    return ""
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, *, runner: bool) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._stop = asyncio.Event()
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+
+    async def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        home = self._settings.home
+        server.secret_file(home / server.PERSON_FILE)
+        server.secret_file(home / server.RUNNER_FILE)
+        listening = server.bind(self._settings)
+        host, port = listening.getsockname()[:2]
+        settings = self._settings.model_copy(update={"port": port})
+        postgres = await _Postgres.start(settings)
+        environment = child_environment(settings, postgres.url)
+        keepers = [asyncio.create_task(postgres.keep())]
+        try:
+            started = await self._keep_web(keepers, settings, environment, listening)
+            if started is None:
+                return 1
+            _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
+            _announce(settings, link=started)
+            keepers += [
+                asyncio.create_task(self._keep(role, environment)) for role in self._roles(settings, host, port)
+            ]
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([*keepers, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for keeper in keepers:
+                if keeper.done() and (error := keeper.exception()):
+                    raise error
+            return 0
+        finally:
+            self._stop.set()
+            await self._end_children(keepers)
+            listening.close()
+            (home / "server.json").unlink(missing_ok=True)
+            await postgres.stop()
+
+    def _roles(self, settings: Settings, host: str, port: int) -> list[Role]:
+        me = ("--parent", str(os.getpid()))
+        roles = [Role("worker", (sys.executable, "-m", "quarterdeck.server", "worker", *me))]
+        if self._runner:
+            options = [
+                *("--url", f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
+                *("--token-file", str(settings.home / server.RUNNER_FILE)),
+                *("--name", "local", "--home", str(settings.home / "runner")),
+                *("--capacity", str(settings.runner_capacity)),
+                *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
+                *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
+            ]
+            roles.append(Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options)))
+        return roles
+
+    async def _keep_web(
+        self,
+        keepers: list[asyncio.Task[None]],
+        settings: Settings,
+        environment: dict[str, str],
+        listening: socket.socket,
+    ) -> str | None:
+        """Starts the web process and waits for its word; its first failure is the server's."""
+        del settings
+        reading, writing = os.pipe()
+        command = (sys.executable, "-m", "quarterdeck.server", "web", "--parent", str(os.getpid()))
+        command += ("--socket", str(listening.fileno()))
+        first = await self._start(
+            Role("web", (*command, "--ready", str(writing)), (listening.fileno(), writing)), environment
+        )
+        os.close(writing)
+        said = await asyncio.get_running_loop().run_in_executor(None, _read_all, reading)
+        if not said and not self._stop.is_set():
+            await first.wait()
+            return None
+        keepers.append(asyncio.create_task(self._keep(Role("web", command, (listening.fileno(),)), environment, first)))
+        return said.decode().strip()
+
+    async def _start(self, role: Role, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *role.command, env=environment, stdin=asyncio.subprocess.DEVNULL, pass_fds=role.descriptors
+        )
+        self._children[role.name] = process
+        return process
+
+    async def _keep(
+        self, role: Role, environment: dict[str, str], process: asyncio.subprocess.Process | None = None
+    ) -> None:
+        """Keeps the process alive until the server stops; one that fails at once is started again ever later."""
+        backoff = 0.0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            process = process or await self._start(role, environment)
+            code = await process.wait()
+            process = None
+            if self._stop.is_set():
+                return
+            calm = time.monotonic() - began > CALM_SECONDS
+            backoff = 0.0 if calm else min(LONGEST_BACKOFF, max(0.1, backoff * 2))
+            sys.stderr.write(f"quarterdeck: the {role.name} ended with {code}; it starts again in {backoff:.1f} s\n")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), backoff or 0.01)
+
+    async def _end_children(self, keepers: list[asyncio.Task[None]]) -> None:
+        for process in self._children.values():
+            with suppress(ProcessLookupError):
+                process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(process.wait() for process in self._children.values()))
+        for process in self._children.values():
+            with suppress(ProcessLookupError):
+                process.kill()
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+
+class _Postgres:
+    """The database: one's own by URL, or the embedded one, which is started again when it dies."""
+
+    def __init__(self, url: str, embedded: "object | None") -> None:
+        self.url = url
+        self._embedded = embedded
+
+    @classmethod
+    async def start(cls, settings: Settings) -> "_Postgres":
+        if settings.database_url is not None:
+            return cls(settings.database_url.get_secret_value(), None)
+        from quarterdeck.store.embedded import EmbeddedPostgres
+
+        embedded = EmbeddedPostgres(settings.home)
+        return cls(await asyncio.to_thread(embedded.start), embedded)
+
+    async def keep(self) -> None:
+        """Starts the embedded server again whenever it ends; waits for ever when there is none."""
+        from quarterdeck.store.embedded import EmbeddedPostgres
+
+        if not isinstance(self._embedded, EmbeddedPostgres):
+            await asyncio.Event().wait()
+            return
+        while True:
+            await _ended(self._embedded.pid)
+            sys.stderr.write("quarterdeck: PostgreSQL ended; it starts again\n")
+            await asyncio.to_thread(self._embedded.start)
+
+    async def stop(self) -> None:
+        from quarterdeck.store.embedded import EmbeddedPostgres
+
+        if isinstance(self._embedded, EmbeddedPostgres):
+            await asyncio.to_thread(self._embedded.stop)
+
+
+async def _ended(pid: int | None) -> None:
+    """Returns when that process is gone; the kernel tells."""
+    if pid is None:
+        return
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def _announce(settings: Settings, *, link: str) -> None:
+    lines = [f"Quarterdeck answers at {settings.url}", f"Its state lies in {settings.home}"]
+    if link:
+        lines += ["", f"Sign in (this link works once, within an hour): {link}"]
+        lines += ["Watch a session repair a broken pipeline: qd demo"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

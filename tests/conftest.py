@@ -1,0 +1,96 @@
+"""What all tiers share: a real PostgreSQL, a database for each test, and an assembled Quarterdeck on it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from quarterdeck import server
+from quarterdeck.app import first_start
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.settings import Settings
+from quarterdeck.store import schema
+from quarterdeck.store.embedded import EmbeddedPostgres
+
+PERSON = "qdp_a-person-of-the-tests"
+RUNNER = "qdr_a-runner-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL of this test process; its database `template` has all tables and is empty."""
+    home = Path(tempfile.mkdtemp(prefix="qd-tests-", dir="/tmp"))
+    home.chmod(0o755)
+    embedded = EmbeddedPostgres(home)
+    url = embedded.start()
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create database template")
+        schema.upgrade(named(url, "template"))
+        yield url
+    finally:
+        embedded.stop(immediate=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def named(url: str, database: str) -> str:
+    """`url` with another database."""
+    return url.replace("/quarterdeck?", f"/{database}?")
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """A database of this test alone, with all tables and nothing in them."""
+    name = f"test_{os.urandom(6).hex()}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"create database {name} template template")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    yield named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home that other accounts may enter, as a real one."""
+    path = Path(tempfile.mkdtemp(prefix="qd-home-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+async def app(database_url: str, home: Path) -> AsyncIterator[App]:
+    """A Quarterdeck without processes: use cases on a real database, no worker takes the jobs."""
+    settings = Settings.model_validate({"home": home, "port": 7433})
+    assembled = server.assemble(settings, database_url)
+    assembled.doorbell.start()
+    yield assembled
+    await assembled.doorbell.stop()
+    await assembled.database.close()
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the first start made."""
+
+    owner: Actor
+    token: str
+    runner_token: str
+
+
+@pytest.fixture
+async def start(app: App) -> Start:
+    """The administrator, their token, the runner's token, and the project `sample`."""
+    made = await first_start.ensure(app, administrator="ada", token=PERSON, runner_token=RUNNER)
+    return Start(made.administrator, PERSON, RUNNER)
+
+
+@pytest.fixture
+def owner(start: Start) -> Actor:
+    """The administrator."""
+    return start.owner

@@ -1,0 +1,167 @@
+"""The worker on Procrastinate: what was measured before it was chosen, as contracts."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import override
+
+import pytest
+from quarterdeck.app import sessions
+from quarterdeck.app.application import App
+from quarterdeck.core.answer import Reply
+from quarterdeck.core.events import ModelAnswered, TurnStarted
+from quarterdeck.core.status import Status
+from quarterdeck.core.usage import Usage
+from quarterdeck.engine.brain import Brain
+from quarterdeck.engine.desk import Desk
+from quarterdeck.engine.models.model import Model, OnText, Request
+from quarterdeck.engine.worker import Worker
+
+from tests.conftest import Start
+
+FLOW = """
+version: v1
+environment: ambient
+name: talk
+components:
+  - {name: talk, type: AgentComponent, prompt_id: talk, inputs: ["context:goal"], toolset: [todo_write]}
+routers:
+  - {from: talk, to: end}
+flow: {entry_point: talk}
+prompts:
+  - {prompt_id: talk, name: talk, prompt_template: {system: Be brief., user: "{{ goal }}"}}
+"""
+SCRIPT = "components: {talk: [{say: unused}]}"
+
+
+def reply(text: str) -> Reply:
+    return Reply(text, "", (), "", "test", Usage(requests=1), 1)
+
+
+@dataclass
+class Slow(Model):
+    """A model that does what a test says before it answers."""
+
+    before: Callable[[OnText], Awaitable[None]]
+    asked: int = 0
+    cancelled: list[int] = field(default_factory=list[int])
+
+    @override
+    async def answer(self, request: Request, on_text: OnText) -> Reply:
+        self.asked += 1
+        try:
+            await self.before(on_text)
+        except asyncio.CancelledError:
+            self.cancelled.append(request.session)
+            raise
+        return reply(f"answer {self.asked}")
+
+
+@asynccontextmanager
+async def working(app: App, model: Model, *, concurrency: int = 16) -> AsyncIterator[asyncio.Task[None]]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        Worker(app, Brain(app, lambda _name, _script: model), Desk(app), concurrency=concurrency).run(stop)
+    )
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait((task,), timeout=30)
+
+
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not await check():
+            await asyncio.sleep(0.05)
+
+
+async def begin(app: App, start: Start) -> int:
+    request = sessions.StartSession(
+        project="sample", flow_yaml=FLOW, goal="Say hello.", model="scripted", script=SCRIPT
+    )
+    return (await sessions.start(app, start.owner, request)).id
+
+
+async def stands(app: App, start: Start, session_id: int, status: Status) -> bool:
+    return (await sessions.show(app, start.owner, session_id)).status is status
+
+
+async def test_ten_thousand_turns_enqueued_back_to_back_are_all_taken(app: App) -> None:
+    async def nothing(_: OnText) -> None:
+        return
+
+    async def left() -> int:
+        async with app.database.transaction() as connection:
+            rows = await connection.exec_driver_sql("select count(*) from procrastinate_jobs")
+            return rows.scalar_one()
+
+    async with working(app, Slow(nothing), concurrency=32):
+        for first in range(0, 10_000, 500):
+            async with app.database.transaction() as connection:
+                for number in range(first, first + 500):
+                    await app.dispatch.turn(connection, 1_000_000 + number, 1, None)
+
+        async def done() -> bool:
+            return await left() == 0
+
+        await until(done, 100)
+
+
+async def test_a_blocked_brain_is_not_a_dead_worker(app: App, start: Start) -> None:
+    async def block(_: OnText) -> None:
+        time.sleep(7)  # noqa: ASYNC251 the fault that is tested: longer than a worker may be silent
+
+    blocked, other = Slow(block), Slow(block)
+    session_id = await begin(app, start)
+    loop = asyncio.get_running_loop()
+    async with working(app, blocked):
+        await until(lambda: _is(blocked.asked == 1))
+        # A second worker with a loop of its own looks for dead workers' jobs meanwhile.
+        await asyncio.gather(loop.run_in_executor(None, lambda: None))
+        async with working(app, other):
+            await until(lambda: stands(app, start, session_id, Status.FINISHED))
+    events = await sessions.events(app, start.owner, session_id)
+    assert sum(isinstance(event.payload, TurnStarted) for event in events) == 1
+    assert other.asked == 0
+
+
+async def _is(value: bool) -> bool:
+    return value
+
+
+async def test_a_stop_aborts_the_turn_and_throws_its_answer_away(app: App, start: Start) -> None:
+    async def stream(on_text: OnText) -> None:
+        await on_text("Half an ans")
+        await asyncio.sleep(600)
+
+    model = Slow(stream)
+    session_id = await begin(app, start)
+    async with working(app, model):
+        await until(lambda: _is(model.asked == 1))
+        view = await sessions.cancel(app, start.owner, session_id)
+        assert view.status is Status.STOPPED
+        await until(lambda: _is(model.cancelled == [session_id]))
+    events = await sessions.events(app, start.owner, session_id)
+    assert not any(isinstance(event.payload, ModelAnswered) for event in events)
+    assert events[-1].kind == "status.changed"
+
+
+async def test_a_worker_whose_place_was_given_up_ends(app: App) -> None:
+    async def nothing(_: OnText) -> None:
+        return
+
+    async with working(app, Slow(nothing)) as task:
+
+        async def registered() -> bool:
+            async with app.database.transaction() as connection:
+                return await app.dispatch.workers(connection) == 1
+
+        await until(registered)
+        async with app.database.transaction() as connection:
+            await connection.exec_driver_sql("delete from procrastinate_workers")
+        await asyncio.wait((task,), timeout=20)
+        with pytest.raises(Exception, match="ended"):
+            task.result()
