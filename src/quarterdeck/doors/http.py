@@ -1,6 +1,12 @@
 """The Litestar application of all HTTP doors, and the uvicorn server that lets it stop politely."""
 
+import asyncio
+import asyncio
+import signal
 import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import uvicorn
 from litestar import Litestar, Router
@@ -54,7 +60,7 @@ def close_streams(application: Litestar) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with the streams closed first."""
+    """uvicorn, with the streams closed before it waits for what is open, and the end of the process left to others."""
 
     def __init__(self, application: Litestar, *, host: str, port: int) -> None:
         super().__init__(
@@ -68,9 +74,36 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
+        self.ready = asyncio.Event()
+        """Set when requests are answered."""
         self._application = application
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops taking requests, ends the streams, and waits for what is being answered."""
         close_streams(self._application)
         await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Ends at SIGTERM and SIGINT; uvicorn's own would raise them again and cut short what comes behind."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self._leave)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _leave(self) -> None:
+        self.should_exit = True

@@ -98,3 +98,101 @@ class Session(_Answer):
     def ended(self) -> bool:
         """Nothing more is done in it."""
         return self.status in ("finished", "failed", "stopped")
+
+
+class Person(_Answer):
+    """A user."""
+
+    username: str
+    name: str
+    admin: bool
+
+
+class Link(_Answer):
+    """A link for a browser."""
+
+    url: str
+
+
+class Flow(_Answer):
+    """A flow that ships."""
+
+    id: str
+    description: str = ""
+    scripted: bool = False
+
+
+class Project(_Answer):
+    """A project."""
+
+    id: int
+    path: str
+    name: str
+    description: str = ""
+    default_branch: str
+    retention_days: int = 30
+
+
+class Member(_Answer):
+    """A member of a project."""
+
+    username: str
+    name: str = ""
+    role: str
+
+
+class Job(_Answer):
+    """A job of a pipeline."""
+
+    id: int
+    name: str
+    stage: str
+    status: str
+    allow_failure: bool = False
+    exit_code: int | None = None
+    reason: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Pipeline(_Answer):
+    """A pipeline and its jobs."""
+
+    id: int
+    ref: str
+    sha: str
+    status: str
+    source: str = ""
+    error: str = ""
+    jobs: tuple[Job, ...] = ()
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    url: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its jobs are done."""
+        return self.status in ("success", "failed", "canceled", "skipped")
+
+
+class Comment(_Answer):
+    """What somebody said to a merge request."""
+
+    author: str
+    text: str
+    created_at: datetime
+
+
+class MergeRequest(_Answer):
+    """A merge request."""
+
+    iid: int
+    title: str
+    description: str = ""
+    source_branch: str
+    target_branch: str
+    status: str
+    author: str = ""
+    url: str = ""
+    comments: tuple[Comment, ...] = ()

@@ -1,0 +1,64 @@
+"""`quarterdeck`, short `qd`: it speaks to a server by HTTP alone; libraries are imported when they are needed."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import quarterdeck
+from quarterdeck.doors.cli import demo, doctor, flow, merge_request, people, pipeline, processes, project, session
+from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
+from quarterdeck.doors.cli.failure import Exit
+
+app = typer.Typer(
+    name="qd",
+    help="Runs agents and flows, and records, shows, steers and stops every session of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(session.group, name="session")
+app.add_typer(project.group, name="project")
+app.add_typer(pipeline.group, name="pipeline")
+app.add_typer(merge_request.group, name="mr")
+app.add_typer(flow.group, name="flow")
+demo.register(app)
+doctor.register(app)
+people.register(app)
+processes.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"quarterdeck {quarterdeck.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
+) -> None:
+    """Runs agents and flows, and records, shows, steers and stops every session of them."""
+    del version
+    context.obj = Options(server, token_file, as_json)
+
+
+def run() -> int:
+    """The entry point; answers the exit status."""
+    try:
+        app(prog_name="qd")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(Exit.FAILED)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(run())

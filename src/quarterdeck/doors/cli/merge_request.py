@@ -1,0 +1,105 @@
+"""`qd mr`: merge requests."""
+
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from quarterdeck.doors.cli.command import Cli, command
+
+group = typer.Typer(help="Merge requests of a project.", no_args_is_help=True)
+
+Project = Annotated[str, typer.Option("--project", "-p", help="The project's path or number.")]
+Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="The merge request's number in its project.")]
+
+
+@command(group, "list")
+async def list_(
+    cli: Cli,
+    project: Project,
+    status: Annotated[str | None, typer.Option("--status", help="opened, merged or closed.")] = None,
+) -> None:
+    """List merge requests, newest first."""
+    async with cli.client() as client:
+        answer = await client.get(f"/projects/{project}/merge_requests", status=status)
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli.answers import MergeRequest
+    from quarterdeck.doors.cli.client import parse
+
+    rows = [
+        (f"!{one.iid}", screen.status(one.status), one.title, f"{one.source_branch} into {one.target_branch}")
+        for one in parse(list[MergeRequest], answer)
+    ]
+    screen.console().print(screen.table(("number", "status", "title", "branches"), rows))
+
+
+@command(group)
+async def show(
+    cli: Cli,
+    project: Project,
+    number: Number,
+    diff: Annotated[bool, typer.Option("--diff", help="With what it changes.")] = False,
+) -> None:
+    """Show a merge request."""
+    async with cli.client() as client:
+        show_answer(cli, await client.get(f"/projects/{project}/merge_requests/{number}"))
+        if diff and not cli.json:
+            from quarterdeck.doors.cli import screen
+
+            data = await client.read(f"/projects/{project}/merge_requests/{number}/diff")
+            screen.console().print(screen.diff(data), end="")
+
+
+@command(group)
+async def merge(cli: Cli, project: Project, number: Number) -> None:
+    """Merge it into its target branch."""
+    await _change(cli, project, number, "merge", {})
+
+
+@command(group)
+async def close(cli: Cli, project: Project, number: Number) -> None:
+    """Close it without merging."""
+    await _change(cli, project, number, "close", {})
+
+
+@command(group)
+async def comment(cli: Cli, project: Project, number: Number, text: Annotated[str, typer.Argument()]) -> None:
+    """Say something to it."""
+    await _change(cli, project, number, "comments", {"text": text})
+
+
+async def _change(cli: Cli, project: str, number: int, verb: str, body: dict[str, JsonValue]) -> None:
+    async with cli.client() as client:
+        show_answer(cli, await client.post(f"/projects/{project}/merge_requests/{number}/{verb}", body))
+
+
+def show_answer(cli: Cli, answer: JsonValue) -> None:
+    """A merge request with what was said to it."""
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli.answers import MergeRequest
+    from quarterdeck.doors.cli.client import parse
+    from quarterdeck.doors.cli.plain import plain
+
+    one = parse(MergeRequest, answer)
+    out = screen.console()
+    out.print(
+        screen.fields(
+            [
+                ("merge request", f"!{one.iid} {one.title}"),
+                ("status", screen.status(one.status)),
+                ("branches", f"{one.source_branch} into {one.target_branch}"),
+                ("author", one.author),
+                ("page", one.url),
+            ]
+        )
+    )
+    if one.description:
+        out.print(plain(one.description))
+    for said in one.comments:
+        out.print(f"{plain(said.author)} ({screen.ago(said.created_at)}): {plain(said.text)}")

@@ -1,0 +1,200 @@
+"""The probes of `qd doctor`; each really tries what it speaks of."""
+
+import asyncio
+import json
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+from rich.text import Text
+
+import quarterdeck
+from quarterdeck.doors.cli import screen
+from quarterdeck.doors.cli.client import Client, Place, find, parse
+from quarterdeck.doors.cli.command import Cli
+from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.plain import line
+
+OLDEST_GIT = (2, 30)
+LEAST_DISK = 1024**3
+"""A gigabyte: less, and the next session may not have room."""
+PROBE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a probe found, and what to do about it."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    remedy: str = ""
+
+
+class _Runner(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: str
+    isolation: str
+    alive: bool
+    sandbox: str = ""
+
+
+class _Health(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    version: str
+    database: str
+    workers: int
+    runners: tuple[_Runner, ...]
+    models: tuple[str, ...]
+    default_model: str | None
+
+
+async def examine(cli: Cli) -> None:
+    """Probes, prints, and raises Failure when a probe failed."""
+    place = find(cli.options.server, cli.options.token_file)
+    findings = [*await _server(cli, place)]
+    local: list[Callable[[Place], Awaitable[Finding]]] = [_sandbox, _git, _disk]
+    findings += [await probe(place) for probe in local]
+    if cli.json:
+        cli.print([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    failed = [finding.name for finding in findings if finding.state == "failed"]
+    if failed:
+        raise Failure(f"{len(failed)} of {len(findings)} probes failed: {', '.join(failed)}.", Exit.FAILED)
+
+
+def _print(findings: list[Finding]) -> None:
+    looks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+    out = screen.console()
+    for finding in findings:
+        glyph, style = looks[finding.state]
+        out.print(Text.assemble((f"{glyph} ", style), (f"{finding.name:<10}", "bold"), " ", line(finding.detail, 400)))
+        if finding.remedy:
+            out.print(Text(f"             → {finding.remedy}", style=style))
+
+
+async def _server(cli: Cli, place: Place) -> list[Finding]:
+    try:
+        async with cli.client() as client:
+            health = await _health(client)
+    except Failure as failure:
+        if failure.exit is Exit.UNREACHABLE:
+            return [Finding("server", "failed", str(failure), "Type: qd serve"), await _port(place)]
+        remedy = "Use the token of this server: --token-file FILE, by default QUARTERDECK_HOME/token."
+        return [Finding("server", "failed", str(failure), remedy)]
+    fits = health.version == quarterdeck.__version__
+    advice = "" if fits else f"This qd is {quarterdeck.__version__}; use the one of the server's version."
+    return [
+        Finding("server", "ok" if fits else "warning", f"version {health.version} at {place.url}", advice),
+        Finding("database", "ok", health.database),
+        _workers(health),
+        *_runners(health),
+        _models(health),
+    ]
+
+
+async def _health(client: Client) -> _Health:
+    return parse(_Health, await client.get("/health"))
+
+
+def _workers(health: _Health) -> Finding:
+    if health.workers:
+        return Finding("workers", "ok", f"{health.workers} alive")
+    return Finding("workers", "failed", "none is alive: no session goes on", "Type: qd worker, or restart qd serve")
+
+
+def _runners(health: _Health) -> list[Finding]:
+    alive = [runner for runner in health.runners if runner.alive]
+    if not alive:
+        return [
+            Finding(
+                "runners", "failed", "none is alive: no command and no pipeline job runs",
+                "Restart qd serve and read its log, or start one: qd runner --url URL --token-file FILE --home DIR",
+            )
+        ]  # fmt: skip
+    return [_isolation("runner", runner.isolation, f"{runner.name}: {runner.sandbox}") for runner in alive]
+
+
+def _isolation(name: str, isolation: str, detail: str) -> Finding:
+    remedy = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) and allow user namespaces."
+    words = f"{isolation} isolation ({detail.rstrip(': ')})"
+    return Finding(name, "ok", words) if isolation == "full" else Finding(name, "warning", words, remedy)
+
+
+def _models(health: _Health) -> Finding:
+    if health.models:
+        default = health.default_model or "none; name one with --model"
+        return Finding("models", "ok", f"{', '.join(health.models)}; default: {default}")
+    return Finding(
+        "models", "warning", "no key is set; sessions work with the scripted model only, when it is asked for by name",
+        "Set ANTHROPIC_API_KEY or OPENAI_API_KEY where the server starts, and restart it.",
+    )  # fmt: skip
+
+
+async def _port(place: Place) -> Finding:
+    """Only asked when no server answers: does something else sit on the port?"""
+    parts = urlsplit(place.url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            pass
+    except OSError:
+        return Finding("port", "ok", f"{host}:{port} is free")
+    return Finding(
+        "port", "failed", f"something that is no Quarterdeck server listens on {host}:{port}",
+        "Stop it, or take another port: QUARTERDECK_PORT=7434 qd serve",
+    )  # fmt: skip
+
+
+async def _sandbox(_: Place) -> Finding:
+    code, said = await _said(sys.executable, "-m", "quarterdeck.executor", "--probe")
+    try:
+        found: Any = json.loads(said)
+        return _isolation("sandbox", str(found["isolation"]), str(found.get("detail", "")))
+    except (ValueError, KeyError, TypeError):
+        detail = line(said, 300) or f"the probe ended with status {code}"
+        remedy = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) and allow user namespaces."
+        return Finding("sandbox", "failed", detail, remedy)
+
+
+async def _git(_: Place) -> Finding:
+    remedy = "Install git 2.30 or newer (Debian, Ubuntu: apt-get install git)."
+    try:
+        said = (await _said("git", "--version"))[1]
+    except FileNotFoundError:
+        return Finding("git", "failed", "git is not installed", remedy)
+    match = re.search(r"(\d+)\.(\d+)", said)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST_GIT:
+        return Finding("git", "failed", line(said, 100), remedy)
+    return Finding("git", "ok", line(said, 100))
+
+
+async def _disk(place: Place) -> Finding:
+    folder = next((one for one in (place.home, *place.home.parents) if one.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    words = f"{free / 1024**3:.1f} GB free in {place.home}"
+    if free < LEAST_DISK:
+        return Finding("disk", "failed", words, "Free some space, or move QUARTERDECK_HOME to a larger disk.")
+    return Finding("disk", "ok", words)
+
+
+async def _said(*argv: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return -1, f"{argv[0]} didn't end within {PROBE_SECONDS:.0f} seconds"
+    return process.returncode or 0, said.decode("utf-8", "replace").strip()

@@ -1,0 +1,100 @@
+"""`qd project`."""
+
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from quarterdeck.doors.cli.command import Cli, command
+
+group = typer.Typer(help="Projects: a repository, its members, sessions and pipelines.", no_args_is_help=True)
+
+Ref = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's path or number.")]
+
+
+@command(group)
+async def add(
+    cli: Cli,
+    path: Annotated[str, typer.Argument(help="The project's path: letters, digits, -, _ and dots.")],
+    source: Annotated[str | None, typer.Option("--from", help="A repository to copy, path or URL.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    description: Annotated[str, typer.Option("--description")] = "",
+) -> None:
+    """Add a project, empty or from a repository."""
+    async with cli.client() as client:
+        answer = await client.post("/projects", body(path, source, name, description))
+    _print(cli, answer)
+
+
+def body(path: str, source: str | None, name: str | None = None, description: str = "") -> dict[str, JsonValue]:
+    """What makes a project; a source that is a folder here is named by its full path."""
+    from pathlib import Path
+
+    if source is not None and Path(source).is_dir():
+        source = str(Path(source).resolve())
+    return {"path": path, "source": source, "name": name or path, "description": description}
+
+
+@command(group, "list")
+async def list_(cli: Cli) -> None:
+    """List the projects that you may see."""
+    async with cli.client() as client:
+        answer = await client.get("/projects")
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli.answers import Project
+    from quarterdeck.doors.cli.client import parse
+
+    projects = parse(list[Project], answer)
+    if not projects:
+        cli.say("No projects yet. Add one: qd project add NAME --from PATH_OR_URL")
+        return
+    rows = [(one.path, one.name, one.default_branch, one.description) for one in projects]
+    screen.console().print(screen.table(("project", "name", "default branch", "description"), rows))
+
+
+@command(group)
+async def show(cli: Cli, project: Ref) -> None:
+    """Show a project."""
+    async with cli.client() as client:
+        _print(cli, await client.get(f"/projects/{project}"))
+
+
+@command(group)
+async def members(cli: Cli, project: Ref) -> None:
+    """List the members of a project and their roles."""
+    async with cli.client() as client:
+        answer = await client.get(f"/projects/{project}/members")
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli.answers import Member
+    from quarterdeck.doors.cli.client import parse
+
+    rows = [(one.username, one.name, one.role) for one in parse(list[Member], answer)]
+    screen.console().print(screen.table(("member", "name", "role"), rows))
+
+
+def _print(cli: Cli, answer: JsonValue) -> None:
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli.answers import Project
+    from quarterdeck.doors.cli.client import parse
+
+    one = parse(Project, answer)
+    screen.console().print(
+        screen.fields(
+            [
+                ("project", f"{one.path} (#{one.id})"),
+                ("name", one.name),
+                ("description", one.description),
+                ("default branch", one.default_branch),
+                ("sessions kept", f"{one.retention_days} days"),
+            ]
+        )
+    )
