@@ -63,7 +63,7 @@ class Document:
             if error["type"] == "extra_forbidden":
                 self.fault(path, "unknown key", closest(str(error["loc"][-1]), known))
             else:
-                self.fault(path, error["msg"])
+                self.fault(path, error["msg"].removeprefix("Value error, "))
 
     def refuse(self, subject: str) -> None:
         """Raises InvalidInputError with all faults in the file's order, if there are any."""

@@ -1,6 +1,7 @@
 """The parts of a flow file, each brought from the ways YAML may write it into the shape of `core.flow`."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -95,13 +96,31 @@ def _word(raw: Mapping, key: str) -> tuple[str, ...]:
 
 
 def _part(document: Document, model: type[_Part], raw: Mapping, path: Path) -> _Part | None:
-    """`raw` as a `model`; its faults are noted."""
+    """`raw` as a `model`; its faults are noted, and it is read without them if that can be done."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
+        faults = error.errors(include_url=False)
         known = [item.alias or name for name, item in model.model_fields.items()]
-        document.fitting_faults(path, error.errors(include_url=False), known)
+        document.fitting_faults(path, faults, known)
+    rest = deepcopy(raw)
+    for fault in faults:
+        if fault["type"] == "extra_forbidden" or len(fault["loc"]) == 1:
+            _drop(rest, fault["loc"])
+    try:
+        return model.model_validate(rest)
+    except ValidationError:
         return None
+
+
+def _drop(value: JsonValue, path: Path) -> None:
+    for part in path[:-1]:
+        if isinstance(value, dict) and isinstance(part, str):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+    if isinstance(value, dict):
+        value.pop(str(path[-1]), None)
 
 
 def _component(document: Document, raw: Mapping, path: Path) -> Component | None:

@@ -112,6 +112,8 @@ def read_script(text: str) -> Script:
         InvalidInputError: every fault, one a line, as `line:column path: what. hint`.
     """
     document = read(text, limits.SCRIPT_BYTES)
+    if not document.faults and not isinstance(document.value, dict):
+        document.fault((), "a script is a mapping with components, each with a list of steps")
     document.refuse("The script")
     try:
         script = Script.model_validate(document.value)
