@@ -10,12 +10,16 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.settings import Settings, load
+
+if TYPE_CHECKING:
+    from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
 RUNNER_FILE = "runner.token"
@@ -35,9 +39,9 @@ def assemble(settings: Settings, database_url: str) -> App:
     keys = model_keys(settings)
 
     def check_script(text: str) -> None:
-        from quarterdeck.engine.models.script import read
+        from quarterdeck.engine.models.script import read_script
 
-        read(text)
+        read_script(text)
 
     return App(
         database=Database(database_url),
@@ -54,7 +58,7 @@ def assemble(settings: Settings, database_url: str) -> App:
     )
 
 
-def model_keys(settings: Settings):
+def model_keys(settings: Settings) -> "ModelKeys":
     """The part of the settings that models are reached with."""
     from quarterdeck.engine.models.access import ModelKeys
 
@@ -63,6 +67,7 @@ def model_keys(settings: Settings):
         anthropic_base_url=settings.anthropic_base_url,
         openai_api_key=settings.openai_api_key,
         openai_base_url=settings.openai_base_url,
+        ollama_base_url=settings.ollama_base_url,
     )
 
 

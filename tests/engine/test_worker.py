@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import override
 
 import pytest
-from quarterdeck.app import sessions
+
+from quarterdeck.app import session_log, sessions, steering
 from quarterdeck.app.application import App
 from quarterdeck.core.answer import Reply
 from quarterdeck.core.events import ModelAnswered, TurnStarted
@@ -18,7 +19,6 @@ from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
 from quarterdeck.engine.models.model import Model, OnText, Request
 from quarterdeck.engine.worker import Worker
-
 from tests.conftest import Start
 
 FLOW = """
@@ -112,7 +112,7 @@ async def test_ten_thousand_turns_enqueued_back_to_back_are_all_taken(app: App) 
 
 async def test_a_blocked_brain_is_not_a_dead_worker(app: App, start: Start) -> None:
     async def block(_: OnText) -> None:
-        time.sleep(7)  # noqa: ASYNC251 the fault that is tested: longer than a worker may be silent
+        time.sleep(7)
 
     blocked, other = Slow(block), Slow(block)
     session_id = await begin(app, start)
@@ -123,7 +123,7 @@ async def test_a_blocked_brain_is_not_a_dead_worker(app: App, start: Start) -> N
         await asyncio.gather(loop.run_in_executor(None, lambda: None))
         async with working(app, other):
             await until(lambda: stands(app, start, session_id, Status.FINISHED))
-    events = await sessions.events(app, start.owner, session_id)
+    events = await session_log.events(app, start.owner, session_id)
     assert sum(isinstance(event.payload, TurnStarted) for event in events) == 1
     assert other.asked == 0
 
@@ -141,10 +141,10 @@ async def test_a_stop_aborts_the_turn_and_throws_its_answer_away(app: App, start
     session_id = await begin(app, start)
     async with working(app, model):
         await until(lambda: _is(model.asked == 1))
-        view = await sessions.cancel(app, start.owner, session_id)
+        view = await steering.cancel(app, start.owner, session_id)
         assert view.status is Status.STOPPED
         await until(lambda: _is(model.cancelled == [session_id]))
-    events = await sessions.events(app, start.owner, session_id)
+    events = await session_log.events(app, start.owner, session_id)
     assert not any(isinstance(event.payload, ModelAnswered) for event in events)
     assert events[-1].kind == "status.changed"
 

@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import Row, Select, or_, select, tuple_
@@ -91,7 +91,10 @@ class Page(BaseModel):
     next: str | None
 
 
-_SHOWN = select(sessions.c.id, sessions.c.state, sessions.c.last_activity, projects.c.path).outerjoin(
+Shown = Select[int, Any, datetime, str]
+"""A query of sessions as views need them: id, state, last activity, the project's path."""
+
+_SHOWN: Shown = select(sessions.c.id, sessions.c.state, sessions.c.last_activity, projects.c.path).outerjoin(
     projects, projects.c.id == sessions.c.project_id
 )
 
@@ -104,7 +107,7 @@ async def load(app: App, connection: AsyncConnection, session_id: int) -> Sessio
     return _view(app, row)
 
 
-def visible(actor: Actor) -> Select[tuple[int, dict[str, JsonValue], datetime, str]]:
+def visible(actor: Actor) -> Shown:
     """All sessions that `actor` may see; chats and IDE sessions only for their initiator."""
     query = _SHOWN
     mine = sessions.c.initiator_id == actor.user_id
@@ -119,7 +122,7 @@ def visible(actor: Actor) -> Select[tuple[int, dict[str, JsonValue], datetime, s
 async def page(
     app: App,
     connection: AsyncConnection,
-    query: Select[tuple[int, dict[str, JsonValue], datetime, str]],
+    query: Shown,
     *,
     before: str | None,
     limit: int,
@@ -145,7 +148,7 @@ def _cursor(text: str) -> tuple[datetime, int]:
         raise InvalidInputError("That is not a cursor of this list; take `next` of an earlier page.") from None
 
 
-def _view(app: App, row: Row[tuple[int, dict[str, JsonValue], datetime, str]]) -> SessionView:
+def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
     state = SessionState.model_validate(row.state)
     created = state.created
     return SessionView(

@@ -2,9 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy import delete as sql_delete
@@ -13,22 +10,20 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import session_views as views
-from quarterdeck.app.access import Project, demand, project_for
+from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import Change, changing, settle
-from quarterdeck.app.server_calls import finished_draft
+from quarterdeck.app.change import changing, settle
+from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
-from quarterdeck.core.access import INITIATOR_ABILITIES, Ability
-from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from quarterdeck.core.events import Event, Level, Outcome
+from quarterdeck.core.access import Ability
+from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.status import AWAITING, GROUPS, Status, StatusGroup, Transition, human
-from quarterdeck.core.text import clean, cut, line
+from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
+from quarterdeck.core.text import clean, line
 from quarterdeck.store import blobs, log
-from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -44,7 +39,6 @@ from quarterdeck.store.tables import (
     usage,
 )
 from quarterdeck.store.tables import outputs as output_rows
-from quarterdeck.tools.catalogue import CATALOGUE
 from quarterdeck.tools.tool import Privilege
 
 RUNNER_PRIVILEGES = (
@@ -204,46 +198,6 @@ async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
     return digest
 
 
-async def may(connection: AsyncConnection, actor: Actor, session_id: int, ability: Ability) -> None:
-    """The one check for everything about a session.
-
-    Raises:
-        NotFoundError: there is none that the actor may know of.
-        ForbiddenError: the actor may see it, but not this.
-    """
-    row = (
-        await connection.execute(
-            select(sessions.c.project_id, sessions.c.initiator_id, sessions.c.origin).where(sessions.c.id == session_id)
-        )
-    ).one_or_none()
-    unknown = NotFoundError(f"There is no session #{session_id} that you may see.")
-    if row is None:
-        raise unknown
-    if row.initiator_id == actor.user_id and ability in INITIATOR_ABILITIES:
-        return
-    if row.project_id is None or row.origin in ("chat", "ide"):
-        raise unknown
-    try:
-        project = await project_for(connection, actor, row.project_id, Ability.READ_SESSION)
-    except (NotFoundError, ForbiddenError):
-        raise unknown from None
-    demand(project, ability)
-
-
-async def steer_check(connection: AsyncConnection, actor: Actor, session_id: int) -> None:
-    """Only the initiator answers, writes, pauses and resumes.
-
-    Raises:
-        NotFoundError, ForbiddenError: as `may` does.
-    """
-    await may(connection, actor, session_id, Ability.READ_SESSION)
-    initiator = (
-        await connection.execute(select(sessions.c.initiator_id, sessions.c.id).where(sessions.c.id == session_id))
-    ).one()
-    if initiator.initiator_id != actor.user_id:
-        raise ForbiddenError(f"Only the initiator of session #{session_id} steers it; you may watch it.")
-
-
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:
     """One session."""
     async with app.database.transaction() as connection:
@@ -278,151 +232,6 @@ async def find(
         return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))
 
 
-async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionView:
-    """A message to the session: taken at its next step, or what it waited for.
-
-    A message while approvals are open answers them: they are denied, and the message is the reason.
-    """
-    text = clean(text).strip()
-    if not text:
-        raise InvalidInputError("The message is empty.")
-    if len(text) > limits.MESSAGE_CHARACTERS:
-        raise InvalidInputError(f"A message may have {limits.MESSAGE_CHARACTERS:,} characters.")
-    async with _steering(app, actor, session_id) as it:
-        if it.state.final:
-            raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
-        for approval_id in list(it.state.approvals):
-            _deny(it, actor, approval_id, "The person wrote a message instead.")
-        it.append(e.MessageAdded(text=text, by=actor.username, component=it.state.agent))
-        if it.state.status in AWAITING or it.state.status is Status.IDLE:
-            it.move(Transition.RESUME, by=actor.username)
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-async def approve(
-    app: App,
-    actor: Actor,
-    session_id: int,
-    approval_id: str | None = None,
-    *,
-    for_session: bool = False,
-    args: dict[str, JsonValue] | None = None,
-) -> SessionView:
-    """Says yes to an approval, or to the only open one; `args` replace those of its call, checked as the tool's own."""
-    async with _steering(app, actor, session_id) as it:
-        approval_id, call_ids = _open_approval(it, approval_id)
-        if args is not None:
-            if len(call_ids) != 1:
-                raise InvalidInputError("Only the approval of a single call can change its arguments.")
-            tool = CATALOGUE[it.state.calls[call_ids[0]].tool]
-            tool.parse(args)
-        it.append(
-            e.ApprovalGranted(
-                approval_id=approval_id, by=actor.username, door=actor.door, for_session=for_session, args=args
-            )
-        )
-        _resume_if_answered(it, actor)
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-async def deny(
-    app: App, actor: Actor, session_id: int, approval_id: str | None = None, *, reason: str = ""
-) -> SessionView:
-    """Says no to an approval, or to the only open one; the reason goes to the model."""
-    async with _steering(app, actor, session_id) as it:
-        approval_id, _ = _open_approval(it, approval_id)
-        _deny(it, actor, approval_id, cut(clean(reason), limits.REASON_CHARACTERS))
-        _resume_if_answered(it, actor)
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-def _open_approval(it: Change, approval_id: str | None) -> tuple[str, tuple[str, ...]]:
-    pending = it.state.approvals
-    if not pending:
-        raise ConflictError(f"Session #{it.session.id} is {human(it.state.status)}; no approval is open in it.")
-    if approval_id is None:
-        if len(pending) > 1:
-            raise InvalidInputError(f"{len(pending)} approvals are open; say which: {', '.join(pending)}.")
-        approval_id = next(iter(pending))
-    if approval_id not in pending:
-        raise NotFoundError(f"No approval {approval_id} is open in session #{it.session.id}.")
-    return approval_id, pending[approval_id].call_ids
-
-
-def _deny(it: Change, actor: Actor, approval_id: str, reason: str) -> None:
-    call_ids = it.state.approvals[approval_id].call_ids
-    it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=reason))
-    said = f"{actor.username} did not allow this call." + (f" The reason: {reason}" if reason else "")
-    for call_id in call_ids:
-        it.append(finished_draft(call_id, it.state.calls[call_id], Outcome.DENIED, said))
-
-
-def _resume_if_answered(it: Change, actor: Actor) -> None:
-    if not it.state.approvals and it.state.status in AWAITING:
-        it.move(Transition.RESUME, by=actor.username)
-
-
-async def pause(app: App, actor: Actor, session_id: int) -> SessionView:
-    """The brain stops after what it is at; a call that runs goes on to its end, nothing is killed."""
-    async with _steering(app, actor, session_id) as it:
-        it.move(Transition.PAUSE, reason=f"paused by {actor.username}", by=actor.username)
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-async def resume(app: App, actor: Actor, session_id: int) -> SessionView:
-    """Goes on after a pause."""
-    async with _steering(app, actor, session_id) as it:
-        if it.state.status is not Status.PAUSED and it.state.status is not Status.RUNNING:
-            raise ConflictError(
-                f"Session #{session_id} is {human(it.state.status)}, not paused: answer it instead of resuming it."
-            )
-        it.move(Transition.RESUME, by=actor.username)
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-async def cancel(app: App, actor: Actor, session_id: int, reason: str = "") -> SessionView:
-    """Stops the session for good: the status first, then whatever runs is killed; the proof comes as an event."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.CANCEL_SESSION)
-        async with changing(app, connection, session_id) as it:
-            it.move(
-                Transition.STOP,
-                reason=cut(clean(reason), limits.REASON_CHARACTERS) or f"cancelled by {actor.username}",
-                by=actor.username,
-            )
-        return await views.load(app, connection, session_id)
-
-
-async def rename(app: App, actor: Actor, session_id: int, title: str) -> SessionView:
-    """Gives the session another title."""
-    title = line(clean(title), limits.TITLE_CHARACTERS)
-    if not title:
-        raise InvalidInputError("The title is empty.")
-    async with _steering(app, actor, session_id) as it:
-        it.append(e.SessionRenamed(title=title, by=actor.username))
-        await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
-
-
-async def hold(app: App, actor: Actor, session_id: int, *, held: bool, reason: str = "") -> SessionView:
-    """Keeps the session from being deleted by age, or lets its clock count again."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.HOLD_SESSION)
-        async with changing(app, connection, session_id) as it:
-            if held != it.state.held:
-                it.append(
-                    e.SessionHeld(by=actor.username, reason=clean(reason))
-                    if held
-                    else e.SessionReleased(by=actor.username)
-                )
-        return await views.load(app, connection, session_id)
-
-
 async def delete(app: App, actor: Actor, session_id: int) -> None:
     """Deletes the session and all of its content at once; what runs is stopped first. A tombstone stays."""
     async with app.database.transaction() as connection:
@@ -453,72 +262,3 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
         )
     )
     await ring(connection, f"session:{session.id}")
-
-
-async def events(
-    app: App, actor: Actor, session_id: int, *, after: int = 0, limit: int = 1_000, level: Level = Level.FULL
-) -> list[Event]:
-    """The events behind `after`, those that a view of `level` shows."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.READ_SESSION)
-        found = await log.read(connection, session_id, after=after, limit=min(max(limit, 1), 10_000))
-    return [event for event in found if shown(event.level, level)]
-
-
-def shown(level: Level, view: Level) -> bool:
-    """Whether a view of level `view` shows an event of `level`."""
-    order = list(Level)
-    return order.index(level) <= order.index(view)
-
-
-async def output(
-    app: App, actor: Actor, session_id: int, call_id: str, *, offset: int = 0, limit: int = 1 << 20
-) -> bytes:
-    """A range of what a call of the session printed."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.READ_SESSION)
-        owner = select(offers.c.session_id).where(offers.c.call_id == call_id)
-        if (await connection.execute(owner)).scalar_one_or_none() != session_id:
-            raise NotFoundError(f"There is no call {call_id} in session #{session_id}.")
-        return await outputs.read(connection, call_id, offset, min(max(limit, 1), 1 << 22))
-
-
-async def diff(app: App, actor: Actor, session_id: int, *, step: int | None = None) -> bytes:
-    """What the session changed, as a unified diff: all of it, or one step's."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.READ_SESSION)
-        taken = [
-            event.payload
-            for event in await log.read(connection, session_id, limit=1_000_000)
-            if isinstance(event.payload, e.SnapshotTaken)
-        ]
-        if step is None:
-            return await blobs.whole(connection, taken[-1].whole_diff_blob) if taken else b""
-        for snapshot in taken:
-            if snapshot.step == step:
-                return await blobs.whole(connection, snapshot.step_diff_blob)
-    raise NotFoundError(f"Session #{session_id} has no step {step}; it has {len(taken)}.")
-
-
-async def merge_request_ended(
-    connection: AsyncConnection, app: App, session_id: int, name: str, status: Literal["merged", "closed"]
-) -> None:
-    """The merge request that an idle session waited for was merged or closed: the session is finished."""
-    try:
-        async with changing(app, connection, session_id) as it:
-            if it.state.open_merge_request != name:
-                return
-            it.append(e.MergeRequestEnded(name=name, status=status))
-            if it.state.status is Status.IDLE:
-                it.move(Transition.RESUME, reason=f"merge request {name} was {status}")
-                it.move(Transition.FINISH, reason=f"merge request {name} was {status}")
-    except NotFoundError:
-        return
-
-
-@asynccontextmanager
-async def _steering(app: App, actor: Actor, session_id: int) -> AsyncIterator[Change]:
-    async with app.database.transaction() as connection:
-        await steer_check(connection, actor, session_id)
-        async with changing(app, connection, session_id) as it:
-            yield it

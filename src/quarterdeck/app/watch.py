@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.sessions import may
+from quarterdeck.app.session_access import may
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Ability
 from quarterdeck.store import log

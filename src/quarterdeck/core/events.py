@@ -93,9 +93,9 @@ class TurnStarted(Payload):
 
     kind: Literal["turn.started"] = "turn.started"
     turn_no: int
-    cause: Literal[
-        "start", "message", "answer", "results", "resume", "retry", "recovery"
-    ]
+    job: int
+    """The worker's job; the same job coming again means that its worker died."""
+    recovery: bool = False
 
 
 class TurnEnded(Payload):

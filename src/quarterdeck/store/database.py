@@ -1,6 +1,6 @@
 """The connection to PostgreSQL: one pool per process, transactions, and plain sentences when it can't be reached."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.engine import URL, make_url
@@ -52,7 +52,7 @@ class Database:
         )
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction, committed at the end of the block and rolled back on any error.
 
         Raises:

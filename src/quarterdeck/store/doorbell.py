@@ -5,7 +5,7 @@ A lost bell costs a moment: everybody who waits also looks again after `PATIENCE
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -69,7 +69,7 @@ class Doorbell:
                 await self._task
 
     @contextmanager
-    def listener(self, *topics: str) -> Iterator[Listener]:
+    def listener(self, *topics: str) -> Generator[Listener]:
         """A listener for `topics`; `session:*` hears the bells of every session."""
         listener = Listener()
         for topic in topics:

@@ -65,9 +65,9 @@ tokens = Table(
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("kind", Text, nullable=False),  # personal, sign_in, browser, runner, workspace
     _text("name"),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
-    Column("runner_id", ForeignKey("runners.id", ondelete="CASCADE")),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("runner_id", BigInteger, ForeignKey("runners.id", ondelete="CASCADE")),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
     Column("subject", Text),  # workspace tokens: the session or job that may fetch
     Column("expires_at", _TIME),
     Column("last_used_at", _TIME),
@@ -90,8 +90,8 @@ projects = Table(
 members = Table(
     "members",
     metadata,
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("role", Integer, nullable=False),
     _created(),
     PrimaryKeyConstraint("project_id", "user_id"),
@@ -111,8 +111,8 @@ sessions = Table(
     "sessions",
     metadata,
     _id(),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE")),
-    Column("initiator_id", ForeignKey("users.id"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("initiator_id", BigInteger, ForeignKey("users.id"), nullable=False),
     Column("origin", Text, nullable=False),
     Column("flow", Text, nullable=False),
     Column("flow_hash", Text, nullable=False),
@@ -185,7 +185,7 @@ blobs = Table(
 blob_chunks = Table(
     "blob_chunks",
     metadata,
-    Column("blob_id", ForeignKey("blobs.id", ondelete="CASCADE"), nullable=False),
+    Column("blob_id", BigInteger, ForeignKey("blobs.id", ondelete="CASCADE"), nullable=False),
     Column("n", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("blob_id", "n"),
@@ -217,7 +217,7 @@ leases = Table(
     "leases",
     metadata,
     Column("subject", Text, primary_key=True),
-    Column("runner_id", ForeignKey("runners.id", ondelete="CASCADE")),
+    Column("runner_id", BigInteger, ForeignKey("runners.id", ondelete="CASCADE")),
     Column("epoch", Integer, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column(
@@ -284,14 +284,14 @@ merge_requests = Table(
     "merge_requests",
     metadata,
     _id(),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("iid", Integer, nullable=False),
     Column("title", Text, nullable=False),
     _text("description"),
     Column("source_branch", Text, nullable=False),
     Column("target_branch", Text, nullable=False),
     Column("status", Text, nullable=False),  # opened, merged, closed
-    Column("author_id", ForeignKey("users.id"), nullable=False),
+    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
     Column("session_id", BigInteger),
     Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
     Column("merge_commit", Text),
@@ -309,7 +309,7 @@ comments = Table(
         ForeignKey("merge_requests.id", ondelete="CASCADE"),
         nullable=False,
     ),
-    Column("author_id", ForeignKey("users.id"), nullable=False),
+    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
     Column("session_id", BigInteger),
     Column("call_id", Text, unique=True),
     Column("text", Text, nullable=False),
@@ -321,7 +321,7 @@ pipelines = Table(
     "pipelines",
     metadata,
     _id(),
-    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("ref", Text, nullable=False),
     Column("sha", Text, nullable=False),
     Column("source", Text, nullable=False),  # push, api, session
@@ -340,7 +340,7 @@ pipeline_jobs = Table(
     "pipeline_jobs",
     metadata,
     _id(),
-    Column("pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
+    Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
     Column("stage", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -361,7 +361,7 @@ pipeline_waits = Table(
     metadata,
     Column("call_id", Text, primary_key=True),  # a session's tool call that ends with the pipeline
     Column("session_id", BigInteger, nullable=False),
-    Column("pipeline_id", ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
+    Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
 )
 

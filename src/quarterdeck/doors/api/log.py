@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 from pydantic import BaseModel, ConfigDict
 
-from quarterdeck.app import sessions, watch
+from quarterdeck.app import session_log, sessions, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.events import Event, Level
@@ -39,8 +39,8 @@ async def events(
     level: Annotated[Level, QueryParameter(description="The density: result, concise or full.")] = Level.FULL,
 ) -> EventPage:
     """Events behind `after`, oldest first."""
-    found = await sessions.events(app, actor, session_id, after=after, limit=limit)
-    items = [event for event in found if sessions.shown(event.level, level)]
+    found = await session_log.events(app, actor, session_id, after=after, limit=limit)
+    items = [event for event in found if session_log.shown(event.level, level)]
     return EventPage(items=items, next=found[-1].seq if len(found) >= limit else None)
 
 
@@ -75,7 +75,7 @@ async def output(
     ] = OUTPUT_PAGE_BYTES,
 ) -> Response[bytes]:
     """Raw bytes as the command wrote them, from `offset`; nothing when there is no more."""
-    return plain(await sessions.output(app, actor, session_id, call_id, offset=offset, limit=limit))
+    return plain(await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit))
 
 
 @get("/diff", media_type="text/x-diff", summary="Show what a session changed")
@@ -86,7 +86,7 @@ async def diff(
     step: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="Only what this step changed.")] = None,
 ) -> Response[bytes]:
     """The whole diff from the base commit, or that of one step, as git prints it."""
-    return plain(await sessions.diff(app, actor, session_id, step=step), "text/x-diff")
+    return plain(await session_log.diff(app, actor, session_id, step=step), "text/x-diff")
 
 
 def plain(data: bytes, media_type: str = "application/octet-stream") -> Response[bytes]:

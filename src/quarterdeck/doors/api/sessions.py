@@ -6,7 +6,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import sessions
+from quarterdeck.app import sessions, steering
 from quarterdeck.app.session_views import ApprovalView, Page, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
@@ -87,7 +87,7 @@ async def show(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView
 @patch("/{session_id:int}", summary="Rename a session")
 async def rename(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Naming]) -> SessionView:
     """Gives it another title."""
-    return await sessions.rename(app, actor, session_id, data.title)
+    return await steering.rename(app, actor, session_id, data.title)
 
 
 @delete("/{session_id:int}", summary="Delete a session")
@@ -99,7 +99,7 @@ async def remove(app: TheApp, actor: Caller, session_id: SessionId) -> None:
 @post("/{session_id:int}/messages", status_code=200, summary="Say something to a session")
 async def reply(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Message]) -> SessionView:
     """Answers its question, or gives it a follow-up."""
-    return await sessions.reply(app, actor, session_id, data.text)
+    return await steering.reply(app, actor, session_id, data.text)
 
 
 @get("/{session_id:int}/approvals", summary="List the questions that wait")
@@ -111,7 +111,7 @@ async def questions(app: TheApp, actor: Caller, session_id: SessionId) -> tuple[
 @post("/{session_id:int}/approve", status_code=200, summary="Approve what waits")
 async def approve(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Grant]) -> SessionView:
     """Says yes to a tool call or a plan."""
-    return await sessions.approve(
+    return await steering.approve(
         app, actor, session_id, data.approval_id, for_session=data.for_session, args=data.args
     )
 
@@ -119,37 +119,37 @@ async def approve(app: TheApp, actor: Caller, session_id: SessionId, data: JSONB
 @post("/{session_id:int}/deny", status_code=200, summary="Deny what waits")
 async def deny(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Denial]) -> SessionView:
     """Says no; the session goes on and is told the reason."""
-    return await sessions.deny(app, actor, session_id, data.approval_id, reason=data.reason)
+    return await steering.deny(app, actor, session_id, data.approval_id, reason=data.reason)
 
 
 @post("/{session_id:int}/pause", status_code=200, summary="Pause a session")
 async def pause(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
     """Takes effect after the present call; nothing is killed."""
-    return await sessions.pause(app, actor, session_id)
+    return await steering.pause(app, actor, session_id)
 
 
 @post("/{session_id:int}/resume", status_code=200, summary="Resume a session")
 async def resume(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
     """Goes on with a paused one."""
-    return await sessions.resume(app, actor, session_id)
+    return await steering.resume(app, actor, session_id)
 
 
 @post("/{session_id:int}/cancel", status_code=200, summary="Stop a session for good")
 async def cancel(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Reason]) -> SessionView:
     """Final at once; the proof that nothing runs any more follows in the log as `workspace.torn_down`."""
-    return await sessions.cancel(app, actor, session_id, data.reason)
+    return await steering.cancel(app, actor, session_id, data.reason)
 
 
 @post("/{session_id:int}/hold", status_code=200, summary="Keep a session")
 async def hold(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Reason]) -> SessionView:
     """It is not deleted by age."""
-    return await sessions.hold(app, actor, session_id, held=True, reason=data.reason)
+    return await steering.hold(app, actor, session_id, held=True, reason=data.reason)
 
 
 @post("/{session_id:int}/release", status_code=200, summary="Stop keeping a session")
 async def release(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
     """The retention clock counts again."""
-    return await sessions.hold(app, actor, session_id, held=False)
+    return await steering.hold(app, actor, session_id, held=False)
 
 
 ROUTES = Router(

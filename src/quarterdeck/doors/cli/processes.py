@@ -26,9 +26,9 @@ def serve(
     no_runner: Annotated[bool, typer.Option("--no-runner", help="Runners are elsewhere.")] = False,
 ) -> None:
     """Start the server: web, API, worker, database and a local runner."""
-    from quarterdeck import server
+    from quarterdeck import supervisor
 
-    raise typer.Exit(server.serve(_settings(host=host, port=port, home=home), runner=not no_runner))
+    raise typer.Exit(supervisor.serve(_settings(host=host, port=port, home=home), runner=not no_runner))
 
 
 def worker() -> None:

@@ -11,7 +11,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.params import FromQuery
 from litestar.response import Redirect
 
-from quarterdeck.app import people, sessions
+from quarterdeck.app import people, session_log, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.status import FINAL, human
@@ -71,7 +71,7 @@ async def index(app: TheApp, actor: Caller, before: FromQuery[str | None] = None
 async def show(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
     """A session and the newest part of its log."""
     session = await sessions.show(app, actor, session_id)
-    events = await sessions.events(app, actor, session_id, after=max(0, session.seq - EVENTS), limit=EVENTS)
+    events = await session_log.events(app, actor, session_id, after=max(0, session.seq - EVENTS), limit=EVENTS)
     return page(
         "session.html", actor=actor, session=session, entries=entries(events, session), ended=session.status in FINAL
     )
@@ -80,7 +80,7 @@ async def show(app: TheApp, actor: Caller, session_id: SessionId) -> Response[st
 @post("/sessions/{session_id:int}/cancel", status_code=303)
 async def cancel(app: TheApp, actor: Caller, session_id: SessionId) -> Redirect:
     """Stops it for good."""
-    await sessions.cancel(app, actor, session_id)
+    await steering.cancel(app, actor, session_id)
     return Redirect(f"/sessions/{session_id}", status_code=303)
 
 

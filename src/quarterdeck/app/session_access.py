@@ -1,0 +1,50 @@
+"""The ability check for everything about a session."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.access import demand, project_for
+from quarterdeck.app.actor import Actor
+from quarterdeck.core.access import INITIATOR_ABILITIES, Ability
+from quarterdeck.core.errors import ForbiddenError, NotFoundError
+from quarterdeck.store.tables import sessions
+
+
+async def may(connection: AsyncConnection, actor: Actor, session_id: int, ability: Ability) -> None:
+    """The one check for everything about a session.
+
+    Raises:
+        NotFoundError: there is none that the actor may know of.
+        ForbiddenError: the actor may see it, but not this.
+    """
+    row = (
+        await connection.execute(
+            select(sessions.c.project_id, sessions.c.initiator_id, sessions.c.origin).where(sessions.c.id == session_id)
+        )
+    ).one_or_none()
+    unknown = NotFoundError(f"There is no session #{session_id} that you may see.")
+    if row is None:
+        raise unknown
+    if row.initiator_id == actor.user_id and ability in INITIATOR_ABILITIES:
+        return
+    if row.project_id is None or row.origin in ("chat", "ide"):
+        raise unknown
+    try:
+        project = await project_for(connection, actor, row.project_id, Ability.READ_SESSION)
+    except (NotFoundError, ForbiddenError):
+        raise unknown from None
+    demand(project, ability)
+
+
+async def steer_check(connection: AsyncConnection, actor: Actor, session_id: int) -> None:
+    """Only the initiator answers, writes, pauses and resumes.
+
+    Raises:
+        NotFoundError, ForbiddenError: as `may` does.
+    """
+    await may(connection, actor, session_id, Ability.READ_SESSION)
+    initiator = (
+        await connection.execute(select(sessions.c.initiator_id, sessions.c.id).where(sessions.c.id == session_id))
+    ).one()
+    if initiator.initiator_id != actor.user_id:
+        raise ForbiddenError(f"Only the initiator of session #{session_id} steers it; you may watch it.")

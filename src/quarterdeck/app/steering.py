@@ -1,0 +1,194 @@
+"""Steering a session: write to it, answer it, pause, resume, cancel, rename, hold."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import session_views as views
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.change import Change, changing
+from quarterdeck.app.server_calls import finished_draft
+from quarterdeck.app.session_access import may, steer_check
+from quarterdeck.app.session_views import SessionView
+from quarterdeck.core import events as e
+from quarterdeck.core import limits
+from quarterdeck.core.access import Ability
+from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.status import AWAITING, Status, Transition, human
+from quarterdeck.core.text import clean, cut, line
+from quarterdeck.store import log
+from quarterdeck.tools.catalogue import CATALOGUE
+
+
+async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionView:
+    """A message to the session: taken at its next step, or what it waited for.
+
+    A message while approvals are open answers them: they are denied, and the message is the reason.
+    """
+    text = clean(text).strip()
+    if not text:
+        raise InvalidInputError("The message is empty.")
+    if len(text) > limits.MESSAGE_CHARACTERS:
+        raise InvalidInputError(f"A message may have {limits.MESSAGE_CHARACTERS:,} characters.")
+    async with _steering(app, actor, session_id) as it:
+        if it.state.final:
+            raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
+        for approval_id in list(it.state.approvals):
+            _deny(it, actor, approval_id, "The person wrote a message instead.")
+        it.append(e.MessageAdded(text=text, by=actor.username, component=it.state.agent))
+        if it.state.status in AWAITING or it.state.status is Status.IDLE:
+            it.move(Transition.RESUME, by=actor.username)
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+async def approve(
+    app: App,
+    actor: Actor,
+    session_id: int,
+    approval_id: str | None = None,
+    *,
+    for_session: bool = False,
+    args: dict[str, JsonValue] | None = None,
+) -> SessionView:
+    """Says yes to an approval, or to the only open one; `args` replace those of its call, checked as the tool's own."""
+    async with _steering(app, actor, session_id) as it:
+        approval_id, call_ids = _open_approval(it, approval_id)
+        if args is not None:
+            if len(call_ids) != 1:
+                raise InvalidInputError("Only the approval of a single call can change its arguments.")
+            tool = CATALOGUE[it.state.calls[call_ids[0]].tool]
+            tool.parse(args)
+        it.append(
+            e.ApprovalGranted(
+                approval_id=approval_id, by=actor.username, door=actor.door, for_session=for_session, args=args
+            )
+        )
+        _resume_if_answered(it, actor)
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+async def deny(
+    app: App, actor: Actor, session_id: int, approval_id: str | None = None, *, reason: str = ""
+) -> SessionView:
+    """Says no to an approval, or to the only open one; the reason goes to the model."""
+    async with _steering(app, actor, session_id) as it:
+        approval_id, _ = _open_approval(it, approval_id)
+        _deny(it, actor, approval_id, cut(clean(reason), limits.REASON_CHARACTERS))
+        _resume_if_answered(it, actor)
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+def _open_approval(it: Change, approval_id: str | None) -> tuple[str, tuple[str, ...]]:
+    pending = it.state.approvals
+    if not pending:
+        raise ConflictError(f"Session #{it.session.id} is {human(it.state.status)}; no approval is open in it.")
+    if approval_id is None:
+        if len(pending) > 1:
+            raise InvalidInputError(f"{len(pending)} approvals are open; say which: {', '.join(pending)}.")
+        approval_id = next(iter(pending))
+    if approval_id not in pending:
+        raise NotFoundError(f"No approval {approval_id} is open in session #{it.session.id}.")
+    return approval_id, pending[approval_id].call_ids
+
+
+def _deny(it: Change, actor: Actor, approval_id: str, reason: str) -> None:
+    call_ids = it.state.approvals[approval_id].call_ids
+    it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=reason))
+    said = f"{actor.username} did not allow this call." + (f" The reason: {reason}" if reason else "")
+    for call_id in call_ids:
+        it.append(finished_draft(call_id, it.state.calls[call_id], Outcome.DENIED, said))
+
+
+def _resume_if_answered(it: Change, actor: Actor) -> None:
+    if not it.state.approvals and it.state.status in AWAITING:
+        it.move(Transition.RESUME, by=actor.username)
+
+
+async def pause(app: App, actor: Actor, session_id: int) -> SessionView:
+    """The brain stops after what it is at; a call that runs goes on to its end, nothing is killed."""
+    async with _steering(app, actor, session_id) as it:
+        it.move(Transition.PAUSE, reason=f"paused by {actor.username}", by=actor.username)
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+async def resume(app: App, actor: Actor, session_id: int) -> SessionView:
+    """Goes on after a pause."""
+    async with _steering(app, actor, session_id) as it:
+        if it.state.status is not Status.PAUSED and it.state.status is not Status.RUNNING:
+            raise ConflictError(
+                f"Session #{session_id} is {human(it.state.status)}, not paused: answer it instead of resuming it."
+            )
+        it.move(Transition.RESUME, by=actor.username)
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+async def cancel(app: App, actor: Actor, session_id: int, reason: str = "") -> SessionView:
+    """Stops the session for good: the status first, then whatever runs is killed; the proof comes as an event."""
+    async with app.database.transaction() as connection:
+        await may(connection, actor, session_id, Ability.CANCEL_SESSION)
+        async with changing(app, connection, session_id) as it:
+            it.move(
+                Transition.STOP,
+                reason=cut(clean(reason), limits.REASON_CHARACTERS) or f"cancelled by {actor.username}",
+                by=actor.username,
+            )
+        return await views.load(app, connection, session_id)
+
+
+async def rename(app: App, actor: Actor, session_id: int, title: str) -> SessionView:
+    """Gives the session another title."""
+    title = line(clean(title), limits.TITLE_CHARACTERS)
+    if not title:
+        raise InvalidInputError("The title is empty.")
+    async with _steering(app, actor, session_id) as it:
+        it.append(e.SessionRenamed(title=title, by=actor.username))
+        await log.flush(it.connection, it.session)
+        return await views.load(app, it.connection, session_id)
+
+
+async def hold(app: App, actor: Actor, session_id: int, *, held: bool, reason: str = "") -> SessionView:
+    """Keeps the session from being deleted by age, or lets its clock count again."""
+    async with app.database.transaction() as connection:
+        await may(connection, actor, session_id, Ability.HOLD_SESSION)
+        async with changing(app, connection, session_id) as it:
+            if held != it.state.held:
+                it.append(
+                    e.SessionHeld(by=actor.username, reason=clean(reason))
+                    if held
+                    else e.SessionReleased(by=actor.username)
+                )
+        return await views.load(app, connection, session_id)
+
+
+async def merge_request_ended(
+    connection: AsyncConnection, app: App, session_id: int, name: str, status: Literal["merged", "closed"]
+) -> None:
+    """The merge request that an idle session waited for was merged or closed: the session is finished."""
+    try:
+        async with changing(app, connection, session_id) as it:
+            if it.state.open_merge_request != name:
+                return
+            it.append(e.MergeRequestEnded(name=name, status=status))
+            if it.state.status is Status.IDLE:
+                it.move(Transition.RESUME, reason=f"merge request {name} was {status}")
+                it.move(Transition.FINISH, reason=f"merge request {name} was {status}")
+    except NotFoundError:
+        return
+
+
+@asynccontextmanager
+async def _steering(app: App, actor: Actor, session_id: int) -> AsyncGenerator[Change]:
+    async with app.database.transaction() as connection:
+        await steer_check(connection, actor, session_id)
+        async with changing(app, connection, session_id) as it:
+            yield it
