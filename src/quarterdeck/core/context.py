@@ -39,15 +39,11 @@ def value_of(source: InputSource, state: SessionState) -> JsonValue:
         if not isinstance(value, dict) or part not in value:
             if source.optional:
                 return None
-            raise InvalidInputError(
-                f"The flow reads {source.source!r}, but there is no {part!r} in it yet."
-            )
+            raise InvalidInputError(f"The flow reads {source.source!r}, but there is no {part!r} in it yet.")
         value = value[part]
     return value
 
 
-def values(
-    sources: tuple[InputSource, ...], state: SessionState
-) -> dict[str, JsonValue]:
+def values(sources: tuple[InputSource, ...], state: SessionState) -> dict[str, JsonValue]:
     """All values of a component's inputs, by the names it uses for them."""
     return {source.variable: value_of(source, state) for source in sources}

@@ -461,4 +461,3 @@ class Event(BaseModel):
     def event_class(self) -> EventClass:
         """Whether the end of the session refuses it."""
         return self.payload.event_class
-

@@ -84,9 +84,7 @@ class DeterministicStepComponent(_Definition):
     ui_role_as: Literal["agent", "tool"] = "tool"
 
 
-Component = Annotated[
-    AgentComponent | DeterministicStepComponent, Field(discriminator="type")
-]
+Component = Annotated[AgentComponent | DeterministicStepComponent, Field(discriminator="type")]
 
 
 class Condition(_Definition):

@@ -70,9 +70,7 @@ def conversation(component: str, events: Iterable[e.Event]) -> Conversation:
     def close() -> None:
         nonlocal open_calls, results
         if open_calls:
-            talk.messages.append(
-                Results(tuple(results[i] for i in open_calls if i in results))
-            )
+            talk.messages.append(Results(tuple(results[i] for i in open_calls if i in results)))
         open_calls, results = {}, {}
         talk.messages.extend(late)
         late.clear()
@@ -86,15 +84,11 @@ def conversation(component: str, events: Iterable[e.Event]) -> Conversation:
             case e.MessageAdded(component=name) as p if name in (component, ""):
                 (late if open_calls else talk.messages).append(Said(p.text))
             case e.ModelAnswered(component=name) as p if name == component:
-                talk.messages.append(
-                    Answered(p.text, p.thinking, p.calls, p.opaque, p.model)
-                )
+                talk.messages.append(Answered(p.text, p.thinking, p.calls, p.opaque, p.model))
                 open_calls = {call.call_id: call for call in p.calls}
             case e.ToolCallFinished(call_id=i) as p if i in open_calls:
                 call = open_calls[i]
-                results[i] = Result(
-                    i, call.provider_id, call.tool, call.args, p.outcome, p.text
-                )
+                results[i] = Result(i, call.provider_id, call.tool, call.args, p.outcome, p.text)
                 if len(results) == len(open_calls):
                     close()
             case _:

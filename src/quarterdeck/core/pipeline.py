@@ -65,9 +65,7 @@ class CiJob(BaseModel):
     """Names of jobs it waits for instead of the stages before; None means the stages."""
     artifacts_from: tuple[str, ...] | None = None
     """Names of jobs whose artifacts it gets; None means of all that it waits for."""
-    when: Literal["on_success", "on_failure", "always", "manual", "never"] = (
-        "on_success"
-    )
+    when: Literal["on_success", "on_failure", "always", "manual", "never"] = "on_success"
     allow_failure: bool = False
     artifact_paths: tuple[str, ...] = ()
     artifacts_when: Literal["on_success", "on_failure", "always"] = "on_success"
@@ -88,14 +86,10 @@ def prerequisites(job: CiJob, pipeline: CiPipeline) -> tuple[CiJob, ...]:
     if job.needs is not None:
         return tuple(other for other in pipeline.jobs if other.name in job.needs)
     order = {stage: place for place, stage in enumerate(pipeline.stages)}
-    return tuple(
-        other for other in pipeline.jobs if order[other.stage] < order[job.stage]
-    )
+    return tuple(other for other in pipeline.jobs if order[other.stage] < order[job.stage])
 
 
-def decide(
-    pipeline: CiPipeline, statuses: Mapping[str, JobStatus]
-) -> dict[str, JobStatus]:
+def decide(pipeline: CiPipeline, statuses: Mapping[str, JobStatus]) -> dict[str, JobStatus]:
     """The jobs whose status changes now: created ones become pending, manual or skipped.
 
     Level-triggered: calling it again with the outcome applied gives nothing new until a job ends.
@@ -109,9 +103,7 @@ def decide(
         if any(known[other.name] not in ENDED for other in before):
             continue
         failed = any(
-            known[other.name]
-            in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SKIPPED)
-            and not other.allow_failure
+            known[other.name] in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SKIPPED) and not other.allow_failure
             for other in before
         )
         changes[job.name] = known[job.name] = _entry(job, failed=failed)
@@ -134,17 +126,10 @@ def _entry(job: CiJob, *, failed: bool) -> JobStatus:
 
 def outcome(pipeline: CiPipeline, statuses: Mapping[str, JobStatus]) -> PipelineStatus:
     """What the pipeline has come to."""
-    if any(
-        statuses[job.name] in (JobStatus.PENDING, JobStatus.RUNNING)
-        for job in pipeline.jobs
-    ):
+    if any(statuses[job.name] in (JobStatus.PENDING, JobStatus.RUNNING) for job in pipeline.jobs):
         return PipelineStatus.RUNNING
     if any(statuses[job.name] is JobStatus.CREATED for job in pipeline.jobs):
-        return (
-            PipelineStatus.CREATED
-            if set(statuses.values()) == {JobStatus.CREATED}
-            else PipelineStatus.RUNNING
-        )
+        return PipelineStatus.CREATED if set(statuses.values()) == {JobStatus.CREATED} else PipelineStatus.RUNNING
     counted = [statuses[job.name] for job in pipeline.jobs if not job.allow_failure]
     if JobStatus.CANCELED in counted:
         return PipelineStatus.CANCELED

@@ -142,26 +142,17 @@ class SessionState(BaseModel):
     @property
     def batch_open(self) -> bool:
         """Whether a call of the present batch has not come to its end."""
-        return any(
-            call.status is not CallStatus.FINISHED for call in self.calls.values()
-        )
+        return any(call.status is not CallStatus.FINISHED for call in self.calls.values())
 
     @property
     def in_flight(self) -> bool:
         """Whether somebody is carrying out a call now."""
-        return any(
-            call.status in (CallStatus.OFFERED, CallStatus.RUNNING)
-            for call in self.calls.values()
-        )
+        return any(call.status in (CallStatus.OFFERED, CallStatus.RUNNING) for call in self.calls.values())
 
     @property
     def wants_turn(self) -> bool:
         """Whether the brain has something to do and nobody is doing it."""
-        return (
-            self.status in (Status.CREATED, Status.RUNNING)
-            and not self.turn_open
-            and not self.in_flight
-        )
+        return self.status in (Status.CREATED, Status.RUNNING) and not self.turn_open and not self.in_flight
 
     @property
     def waiting(self) -> Waiting | None:
@@ -177,15 +168,11 @@ class SessionState(BaseModel):
         if self.status not in (Status.CREATED, Status.RUNNING) or self.turn_open:
             return None
         if self.retry is not None:
-            return Waiting(
-                on="model", detail=self.retry.error, until=self.retry.retry_at
-            )
+            return Waiting(on="model", detail=self.retry.error, until=self.retry.retry_at)
         if any(call.status is CallStatus.RUNNING for call in self.calls.values()):
             return Waiting(on="tool", detail=", ".join(self._tools(CallStatus.RUNNING)))
         if self.in_flight:
-            hands = {
-                c.side for c in self.calls.values() if c.status is CallStatus.OFFERED
-            }
+            hands = {c.side for c in self.calls.values() if c.status is CallStatus.OFFERED}
             on = "runner" if "executor" in hands and not self.executor else "tool"
             return Waiting(on=on, detail=", ".join(self._tools(CallStatus.OFFERED)))
         return Waiting(on="worker")
@@ -228,9 +215,7 @@ def apply(state: SessionState, event: e.Event) -> None:
     if event.seq != state.seq + 1:
         raise ValueError(f"event {event.seq} can't follow {state.seq}")
     if state.final and event.event_class is e.EventClass.WORK:
-        raise SessionEndedError(
-            f"The session is {human(state.status)}; it takes no more work ({event.kind})."
-        )
+        raise SessionEndedError(f"The session is {human(state.status)}; it takes no more work ({event.kind}).")
     if isinstance(event.payload, e.StatusChanged):
         after(state.status, event.payload.transition)
     _change(state, event)
@@ -255,9 +240,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.ComponentLeft() as p:
             state.component_done = True
             state.calls = {}
-            state.context[p.component] = {
-                name: _bounded(value) for name, value in p.outputs.items()
-            }
+            state.context[p.component] = {name: _bounded(value) for name, value in p.outputs.items()}
         case e.ModelAnswered() as p:
             state.retry = None
             state.unanswered = False
@@ -278,9 +261,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.ToolCallFinished() as p:
             _finish_call(state, p)
         case e.ApprovalRequested() as p:
-            state.approvals[p.approval_id] = PendingApproval(
-                ask=p.ask, call_ids=p.call_ids, question=p.question
-            )
+            state.approvals[p.approval_id] = PendingApproval(ask=p.ask, call_ids=p.call_ids, question=p.question)
             for call_id in p.call_ids:
                 state.calls[call_id].status = CallStatus.ASKED
         case e.ApprovalGranted() as p:
@@ -389,6 +370,4 @@ def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
 
 
 def _bounded(value: JsonValue) -> JsonValue:
-    return (
-        cut(value, limits.STATE_CONTEXT_CHARACTERS) if isinstance(value, str) else value
-    )
+    return cut(value, limits.STATE_CONTEXT_CHARACTERS) if isinstance(value, str) else value

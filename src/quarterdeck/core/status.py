@@ -104,7 +104,5 @@ def after(status: Status, transition: Transition) -> Status:
     if status is target:
         return status
     if status not in sources:
-        raise IllegalTransitionError(
-            f"A session that is {human(status)} doesn't take the event “{transition.value}”."
-        )
+        raise IllegalTransitionError(f"A session that is {human(status)} doesn't take the event “{transition.value}”.")
     return target

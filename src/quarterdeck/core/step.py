@@ -153,21 +153,14 @@ def _batch(state: SessionState) -> Step:
     ready = {
         call_id: call
         for call_id, call in state.calls.items()
-        if call.status is CallStatus.APPROVED
-        or (call.status is CallStatus.REQUESTED and not call.asks)
+        if call.status is CallStatus.APPROVED or (call.status is CallStatus.REQUESTED and not call.asks)
     }
     if ready:
         first_id, first = next(iter(ready.items()))
         if not first.parallel:
             return OfferCalls((first_id,))
-        return OfferCalls(
-            tuple(call_id for call_id, call in ready.items() if call.parallel)
-        )
-    return AskPerson(
-        tuple(
-            i for i, call in state.calls.items() if call.status is CallStatus.REQUESTED
-        )
-    )
+        return OfferCalls(tuple(call_id for call_id, call in ready.items() if call.parallel))
+    return AskPerson(tuple(i for i, call in state.calls.items() if call.status is CallStatus.REQUESTED))
 
 
 def _inside(flow: Flow, state: SessionState) -> Step:
@@ -202,11 +195,7 @@ def _deterministic(component: DeterministicStepComponent, state: SessionState) -
             if use.name == component.tool_name
             for name, value in use.fixed.items()
         }
-        given = {
-            name: value
-            for name, value in values(component.inputs, state).items()
-            if value is not None
-        }
+        given = {name: value for name, value in values(component.inputs, state).items() if value is not None}
         return CallTool(component.name, component.tool_name, {**given, **fixed})
     well = last.outcome is Outcome.OK
     return Leave(

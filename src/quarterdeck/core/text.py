@@ -3,11 +3,7 @@
 
 def clean(text: str) -> str:
     """`text` without NUL and lone surrogates (both become U+FFFD), so that PostgreSQL and UTF-8 take it."""
-    return (
-        text.replace("\x00", "\ufffd")
-        .encode("utf-8", "surrogatepass")
-        .decode("utf-8", "replace")
-    )
+    return text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def decode(data: bytes) -> str:

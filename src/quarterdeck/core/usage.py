@@ -30,8 +30,6 @@ class Usage(BaseModel):
             output_tokens=self.output_tokens + other.output_tokens,
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
-            cost=(self.cost or Decimal(0)) + (other.cost or Decimal(0))
-            if known
-            else None,
+            cost=(self.cost or Decimal(0)) + (other.cost or Decimal(0)) if known else None,
             estimated=self.estimated or other.estimated,
         )
