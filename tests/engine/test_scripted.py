@@ -14,6 +14,7 @@ from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import AnswerCall, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
 from quarterdeck.engine.models.model import Model, ModelRejectedError, ModelUnavailableError, Reply, Request
+from quarterdeck.engine.models.script import Step, read_script
 from quarterdeck.engine.models.scripted import ScriptedModel
 from quarterdeck.flows.library import Library
 from quarterdeck.forges.local import sample
@@ -282,3 +283,10 @@ def test_only_the_test_job_of_the_sample_fails(tmp_path: Path) -> None:
     }
     ended = {name: shell(folder, " && ".join(lines))[0] for name, lines in jobs.items()}
     assert ended == {"compile": 0, "unit": 1, "archive": 0}
+
+
+def test_the_page_about_scripts_has_one_that_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "scripted-model.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert list(read_script(example).components) == ["repair"]
+    assert all(f"| `{key}` |" in page for key in Step.model_fields)

@@ -1,11 +1,14 @@
 """The reader of flows: what it takes, what it refuses and where, and the flows that ship."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quarterdeck.app.outside import FlowLibrary
 from quarterdeck.core import context, step
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
@@ -20,7 +23,7 @@ from quarterdeck.flows.reader import read_flow
 from quarterdeck.flows.versions import bounds, newest, version
 from quarterdeck.tools.catalogue import CATALOGUE
 
-LIBRARY = Library(CATALOGUE)
+LIBRARY: FlowLibrary = Library(CATALOGUE)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 GOOD = """\
@@ -265,3 +268,11 @@ def test_the_newest_fitting_version_is_taken() -> None:
             bounds(wrong)
     with pytest.raises(InvalidInputError):
         version("1.0")
+
+
+def test_the_page_about_flows_has_a_flow_that_works_and_every_flow_that_ships() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "flows.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert read_flow(example, CATALOGUE).name == "lookout"
+    assert all(f"## {name.partition('/')[0]}\n" in page for name in LIBRARY.names())
+    assert all(f"`{word}`" in page for word in (*CONTEXT[:-1], *prompts.FILTERS) if word != "d")
