@@ -111,10 +111,10 @@ class Files:
         """
         existed = True
         try:
-            self._close(self._walk(path))
+            _close(self._walk(path)[0])
         except NotFoundError:
             existed = False
-        self._close(self._walk(path, make=True))
+        _close(self._walk(path, make=True)[0])
         return not existed
 
     def entries(self, path: str) -> list[Entry]:
@@ -124,14 +124,14 @@ class Files:
             NotFoundError: names what is near.
             InvalidInputError: it is no folder.
         """
-        trail = self._walk(path)
+        trail, _ = self._walk(path)
         try:
             with os.scandir(trail[-1]) as found:
                 return sorted(
                     (_entry(entry, trail[-1]) for entry in found if entry.name != ".git"), key=lambda e: e.name
                 )
         finally:
-            self._close(trail)
+            _close(trail)
 
     def exists(self, path: str) -> None:
         """Nothing, when there is a file or folder.
@@ -149,34 +149,21 @@ class Files:
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Generator[tuple[int, str]]:
-        """The descriptor of the folder that the last name of `path` is in, links of that name followed."""
-        clean = self.relative(path)
-        if clean == ".":
+        """The folder that the last name of `path` is in, once its links are followed, and that name."""
+        if self.relative(path) == ".":
             raise InvalidInputError(f"{path} is the workspace itself, not a file.")
-        for _ in range(_LINKS):
-            folder, _, name = clean.rpartition("/")
-            trail = self._walk(folder or ".", make=make, asked=path)
-            try:
-                target = _link_target(name, trail[-1])
-                if target is None:
-                    yield trail[-1], name
-                    return
-            finally:
-                self._close(trail)
-            clean = self._followed(folder, target, path)
-        raise InvalidInputError(f"{path} goes through too many links.")
-
-    def _followed(self, folder: str, target: str, path: str) -> str:
-        """Where a link in `folder` leads: lexical, because the folders above it are walked again."""
+        trail, name = self._walk(path, make=make, to_parent=True)
         try:
-            return self.relative(target if target.startswith("/") else f"{folder or '.'}/{target}")
-        except InvalidInputError:
-            raise InvalidInputError(f"{path} is a link that leads out of the workspace.") from None
+            if not name:
+                raise InvalidInputError(f"{path} is a folder, not a file.")
+            yield trail[-1], name
+        finally:
+            _close(trail)
 
-    def _walk(self, path: str, *, make: bool = False, asked: str = "") -> list[int]:
-        """Open descriptors from the root down to the folder `path`."""
+    def _walk(self, path: str, *, make: bool = False, to_parent: bool = False) -> tuple[list[int], str]:
+        """Open descriptors from the root down, and the last name if only its parent was asked for."""
         trail = [os.open(self.root, _OPEN_FOLDER)]
-        ahead = list(reversed(self.relative(path).split("/")))
+        ahead = self.relative(path).split("/")[::-1]
         links = 0
         try:
             while ahead:
@@ -184,26 +171,31 @@ class Files:
                 if name in (".", ""):
                     continue
                 if name == "..":
-                    if len(trail) == 1:
-                        raise InvalidInputError(f"{asked or path} is a link that leads out of the workspace.")
-                    os.close(trail.pop())
+                    _step_out(trail, path)
                     continue
                 target = _link_target(name, trail[-1])
-                if target is None:
-                    trail.append(self._folder(asked or path, name, trail[-1], make=make))
-                    continue
-                links += 1
-                if links > _LINKS:
-                    raise InvalidInputError(f"{asked or path} goes through too many links.")
-                if target.startswith("/"):
-                    self._close(trail[1:])
-                    del trail[1:]
-                    target = "/".join(self._below(target, asked or path))
-                ahead += reversed(target.split("/"))
+                if target is not None:
+                    links += 1
+                    ahead += self._link_parts(target, trail, path, links)[::-1]
+                elif to_parent and not any(ahead):
+                    return trail, name
+                else:
+                    trail.append(self._folder(path, name, trail[-1], make=make))
         except BaseException:
-            self._close(trail)
+            _close(trail)
             raise
-        return trail
+        return trail, ""
+
+    def _link_parts(self, target: str, trail: list[int], path: str, links: int) -> list[str]:
+        """What a link stands for, from the end of `trail` on; an absolute one begins at the root again."""
+        if links > _LINKS:
+            raise InvalidInputError(f"{path} goes through too many links.")
+        if not target.startswith("/"):
+            return target.split("/")
+        parts = self._below(target, f"{path} is a link that leads out of the workspace.")
+        _close(trail[1:])
+        del trail[1:]
+        return parts
 
     def _folder(self, path: str, name: str, parent: int, *, make: bool) -> int:
         if make:
@@ -228,17 +220,23 @@ class Files:
         except OSError as error:
             raise InvalidInputError(f"{path} can't be opened: {error.strerror}.") from None
 
-    def _below(self, path: str, asked: str = "") -> list[str]:
+    def _below(self, path: str, refusal: str = "") -> list[str]:
         """The parts of an absolute path below the workspace, as the sandbox or as this machine names it."""
         for top in (WORKSPACE, str(self.root)):
             if path == top or path.startswith(f"{top}/"):
                 return [part for part in path[len(top) :].split("/") if part]
-        raise InvalidInputError(f"{asked or path} is outside of the workspace, which is {WORKSPACE}.")
+        raise InvalidInputError(refusal or f"{path} is outside of the workspace, which is {WORKSPACE}.")
 
-    @staticmethod
-    def _close(trail: list[int]) -> None:
-        for fd in trail:
-            os.close(fd)
+
+def _close(trail: list[int]) -> None:
+    for fd in trail:
+        os.close(fd)
+
+
+def _step_out(trail: list[int], path: str) -> None:
+    if len(trail) == 1:
+        raise InvalidInputError(f"{path} is a link that leads out of the workspace.")
+    os.close(trail.pop())
 
 
 def _link_target(name: str, folder: int) -> str | None:

@@ -82,10 +82,7 @@ class Processes:
         try:
             async with asyncio.timeout(timeout):
                 await command.start()
-                await output.drain(command.output)
-                await command.wait()
-                if command.cancelled:
-                    command.exit_code = None
+                await _follow(command, output)
         except TimeoutError:
             timed_out = True
         except BaseException:
@@ -147,6 +144,22 @@ class Processes:
             return
         finally:
             held.commands.discard(command)
+
+
+async def _follow(command: Command, output: Output) -> None:
+    """Until the command has ended and its output too, or until one of them fails."""
+    both = [asyncio.create_task(output.drain(command.output)), asyncio.create_task(command.wait())]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in both:
+            task.cancel()
+        faults = await asyncio.gather(*both, return_exceptions=True)
+    for fault in faults:
+        if isinstance(fault, Exception):
+            raise fault
+    if command.cancelled:
+        command.exit_code = None
 
 
 def _outcome(exit_code: int | None, *, timed_out: bool) -> Outcome:

@@ -60,6 +60,8 @@ def _start(request: Request) -> int:
     argv, env, cwd, limits, readable, writable = request
     try:
         os.setsid()
+        for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(ignored_by_python, signal.SIG_DFL)
         os.chdir(cwd)
         for limit, bound in limits:
             resource.setrlimit(limit, (bound, bound))
@@ -93,23 +95,25 @@ def _wait(command: int, fd: int) -> int | None:
 
 
 def _sweep() -> tuple[int, int]:
+    """Kill until there is no child: what is below a subreaper has its roots in its children, so the kernel says it."""
     killed: set[procfs.Process] = set()
     give_up = time.monotonic() + _PATIENCE_SECONDS
-    while (living := procfs.descendants(os.getpid())) and time.monotonic() < give_up:
-        for process in living:
+    while _reap() and time.monotonic() < give_up:
+        for process in procfs.descendants(os.getpid()):
             try:
                 os.kill(process.pid, signal.SIGKILL)
             except OSError:
                 continue
             killed.add(process)
-        _reap()
-    _reap()
-    return len(killed), len(living)
+        time.sleep(0.001)
+    return len(killed), len(procfs.descendants(os.getpid()))
 
 
-def _reap() -> None:
+def _reap() -> bool:
+    """Bury the dead; whether there are others."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
-        pass
+        return False
+    return True
