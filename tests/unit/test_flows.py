@@ -13,8 +13,9 @@ from quarterdeck.core import context, step
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.flow import AgentComponent, Flow
+from quarterdeck.core.fold import begin
 from quarterdeck.core.limits import FLOW_BYTES
-from quarterdeck.core.state import SessionState, begin
+from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.flows import prompts
 from quarterdeck.flows.checks import CONTEXT

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 def fingerprint(tool: str, args: dict[str, JsonValue]) -> str:
     """What an approval for the session remembers: the tool with exactly these arguments."""
-    exact = json.dumps([tool, args], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    exact = json.dumps([tool, args], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(exact.encode()).hexdigest()
 
 

@@ -5,11 +5,10 @@ may come at any time. A payload's class names its kind, its class, and the level
 better.
 """
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.usage import Usage
@@ -156,6 +155,8 @@ class ModelAnswered(Payload):
     model: str
     opaque: str = ""
     duration_ms: int = 0
+    seen: int | None = None
+    """The last event that the question was made from; a message behind it is not answered. None: all before it."""
 
 
 class ModelRetried(Payload):
@@ -165,9 +166,9 @@ class ModelRetried(Payload):
     default_level: ClassVar[Level] = Level.CONCISE
     component: str
     attempt: int
-    since: datetime
+    since: AwareDatetime
     """When the first of these failures in a row happened."""
-    retry_at: datetime
+    retry_at: AwareDatetime
     error: str
 
 
@@ -363,7 +364,7 @@ class WorkspaceTornDown(_Record):
     executor: str
     killed: int
     left: int
-    duration_ms: float
+    duration_ms: FiniteFloat
     method: str
 
 
@@ -447,7 +448,7 @@ class Event(BaseModel):
 
     session: int
     seq: int
-    at: datetime
+    at: AwareDatetime
     level: Level
     v: int = 1
     payload: AnyPayload

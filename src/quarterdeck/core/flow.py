@@ -60,7 +60,7 @@ class AgentComponent(_Definition):
     name: str
     prompt_id: str
     prompt_version: str | None = None
-    inputs: tuple[InputSource, ...] = (InputSource(source="context:goal"),)
+    inputs: tuple[InputSource, ...] = (InputSource.model_validate({"from": "context:goal"}),)
     toolset: tuple[ToolUse, ...] = ()
     description: str = ""
     max_cycles: int = limits.CYCLES

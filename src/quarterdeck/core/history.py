@@ -59,38 +59,63 @@ class Conversation:
 def conversation(component: str, events: Iterable[e.Event]) -> Conversation:
     """The conversation of `component` so far.
 
-    A message that came while calls of an answer were open stands after their results, because providers want the
-    results right behind the answer.
+    A message that came while the model thought, or while calls of its answer were open, stands behind the answer and
+    its results: the model had not seen it, and providers want the results right behind the answer.
     """
-    talk = Conversation()
-    open_calls: dict[str, e.AnswerCall] = {}
-    results: dict[str, Result] = {}
-    late: list[Said] = []
-
-    def close() -> None:
-        nonlocal open_calls, results
-        if open_calls:
-            talk.messages.append(Results(tuple(results[i] for i in open_calls if i in results)))
-        open_calls, results = {}, {}
-        talk.messages.extend(late)
-        late.clear()
-
+    talk = _Talk()
     for event in events:
         match event.payload:
             case e.ComponentEntered(component=name) as p if name == component:
                 talk.system = p.system or talk.system
-                if p.user:
-                    talk.messages.append(Said(p.user))
+                talk.hear(event.seq, p.user)
             case e.MessageAdded(component=name) as p if name in (component, ""):
-                (late if open_calls else talk.messages).append(Said(p.text))
+                talk.hear(event.seq, p.text)
             case e.ModelAnswered(component=name) as p if name == component:
-                talk.messages.append(Answered(p.text, p.thinking, p.calls, p.opaque, p.model))
-                open_calls = {call.call_id: call for call in p.calls}
-            case e.ToolCallFinished(call_id=i) as p if i in open_calls:
-                call = open_calls[i]
-                results[i] = Result(i, call.provider_id, call.tool, call.args, p.outcome, p.text)
-                if len(results) == len(open_calls):
-                    close()
+                talk.answer(event.seq, p)
+            case e.ToolCallFinished() as p:
+                talk.result(p)
             case _:
                 pass
-    return talk
+    return talk.whole()
+
+
+class _Talk:
+    def __init__(self) -> None:
+        self.system = ""
+        self._messages: list[Message] = []
+        self._heard: list[tuple[int, Said]] = []
+        self._calls: dict[str, e.AnswerCall] = {}
+        self._results: dict[str, Result] = {}
+
+    def hear(self, seq: int, text: str) -> None:
+        if text:
+            self._heard.append((seq, Said(text)))
+
+    def answer(self, seq: int, answer: e.ModelAnswered) -> None:
+        self._close(seq if answer.seen is None else answer.seen)
+        self._messages.append(Answered(answer.text, answer.thinking, answer.calls, answer.opaque, answer.model))
+        self._calls = {call.call_id: call for call in answer.calls}
+
+    def result(self, finished: e.ToolCallFinished) -> None:
+        call = self._calls.get(finished.call_id)
+        if call is not None:
+            self._results.setdefault(call.call_id, _result(call, finished.outcome, finished.text))
+
+    def whole(self) -> Conversation:
+        self._close()
+        return Conversation(self.system, self._messages)
+
+    def _close(self, seen: int | None = None) -> None:
+        """Puts the results behind their answer, then what was heard up to `seen`."""
+        if self._calls:
+            cancelled = {
+                i: _result(call, e.Outcome.CANCELLED, "This call was cancelled.") for i, call in self._calls.items()
+            }
+            self._messages.append(Results(tuple(self._results.get(i, cancelled[i]) for i in self._calls)))
+        self._calls, self._results = {}, {}
+        self._messages += [said for seq, said in self._heard if seen is None or seq <= seen]
+        self._heard = [(seq, said) for seq, said in self._heard if seen is not None and seq > seen]
+
+
+def _result(call: e.AnswerCall, outcome: e.Outcome, text: str) -> Result:
+    return Result(call.call_id, call.provider_id, call.tool, call.args, outcome, text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
@@ -96,32 +96,39 @@ def decide(pipeline: CiPipeline, statuses: Mapping[str, JobStatus]) -> dict[str,
     """
     known = dict(statuses)
     changes: dict[str, JobStatus] = {}
-    for job in sorted(pipeline.jobs, key=lambda job: pipeline.stages.index(job.stage)):
-        if known[job.name] is not JobStatus.CREATED:
-            continue
-        before = prerequisites(job, pipeline)
-        if any(known[other.name] not in ENDED for other in before):
-            continue
-        failed = any(
-            known[other.name] in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SKIPPED) and not other.allow_failure
-            for other in before
-        )
-        changes[job.name] = known[job.name] = _entry(job, failed=failed)
+    undecided = [job for job in pipeline.jobs if known[job.name] is JobStatus.CREATED]
+    while undecided:
+        ready = [job for job in undecided if all(known[b.name] in ENDED for b in prerequisites(job, pipeline))]
+        if not ready:
+            break
+        changes |= {job.name: _entry(job, pipeline, known) for job in ready}
+        known |= changes
+        undecided = [job for job in undecided if job not in ready]  # one that is skipped may let the next be decided
     return changes
 
 
-def _entry(job: CiJob, *, failed: bool) -> JobStatus:
+def _entry(job: CiJob, pipeline: CiPipeline, known: Mapping[str, JobStatus]) -> JobStatus:
+    before = prerequisites(job, pipeline)
+    failed = any(
+        known[other.name] in (JobStatus.FAILED, JobStatus.CANCELED) and not other.allow_failure for other in before
+    )
+    # A stage may hold jobs that did not run; a job that is needed by name has to have run.
+    missing = job.needs is not None and any(
+        known[other.name] in (JobStatus.SKIPPED, JobStatus.MANUAL) for other in before
+    )
     match job.when:
         case "always":
             return JobStatus.PENDING
         case "on_failure":
             return JobStatus.PENDING if failed else JobStatus.SKIPPED
         case "manual":
-            return JobStatus.SKIPPED if failed else JobStatus.MANUAL
+            return JobStatus.SKIPPED if failed or missing else JobStatus.MANUAL
         case "never":
             return JobStatus.SKIPPED
         case "on_success":
-            return JobStatus.SKIPPED if failed else JobStatus.PENDING
+            return JobStatus.SKIPPED if failed or missing else JobStatus.PENDING
+        case _:
+            assert_never(job.when)
 
 
 def outcome(pipeline: CiPipeline, statuses: Mapping[str, JobStatus]) -> PipelineStatus:

@@ -1,6 +1,7 @@
 """The program counter: what comes next, read off the flow and the folded state alone (promise 2)."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import assert_never
 
 from pydantic import JsonValue
@@ -66,7 +67,7 @@ class OfferCalls:
 
 @dataclass(frozen=True)
 class AskPerson:
-    """Ask for an approval of each of these calls."""
+    """Ask for an approval of each of these calls; none are named when all that is left has been asked already."""
 
     call_ids: tuple[str, ...]
 
@@ -111,14 +112,12 @@ def next_step(flow: Flow, state: SessionState) -> Step:
 
 
 def _outside(flow: Flow, state: SessionState) -> Step:
-    if not state.ended:
-        return Enter(flow.entry_point)
-    if state.unanswered and state.agent:
+    return _end(state) if state.ended else Enter(flow.entry_point)
+
+
+def _end(state: SessionState) -> Step:
+    if state.unanswered and state.agent:  # a message that came after the agent's last answer
         return Enter(state.agent, follow_up=True)
-    return _end(state)
-
-
-def _end(state: SessionState) -> End:
     return End(Transition.IDLE if state.open_merge_request else Transition.FINISH)
 
 
@@ -150,16 +149,9 @@ def _batch(state: SessionState) -> Step:
     """One answer's calls: first those that ask nobody, side by side where they may; then one question for the rest."""
     if state.in_flight:
         return Rest()
-    ready = {
-        call_id: call
-        for call_id, call in state.calls.items()
-        if call.status is CallStatus.APPROVED or (call.status is CallStatus.REQUESTED and not call.asks)
-    }
-    if ready:
-        first_id, first = next(iter(ready.items()))
-        if not first.parallel:
-            return OfferCalls((first_id,))
-        return OfferCalls(tuple(call_id for call_id, call in ready.items() if call.parallel))
+    if ready := list(state.ready):
+        beside = takewhile(lambda call_id: state.calls[call_id].parallel, ready)  # a read behind a write stays there
+        return OfferCalls(tuple(beside) or (ready[0],))
     return AskPerson(tuple(i for i, call in state.calls.items() if call.status is CallStatus.REQUESTED))
 
 
@@ -170,8 +162,8 @@ def _inside(flow: Flow, state: SessionState) -> Step:
             return _agent(component, state)
         case DeterministicStepComponent():
             return _deterministic(component, state)
-        case never:
-            assert_never(never)
+        case _:
+            assert_never(component)
 
 
 def _agent(agent: AgentComponent, state: SessionState) -> Step:

@@ -2,8 +2,8 @@
 
 
 def clean(text: str) -> str:
-    """`text` without NUL and lone surrogates (both become U+FFFD), so that PostgreSQL and UTF-8 take it."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """`text` without NUL and lone surrogates (each becomes U+FFFD), so that PostgreSQL and UTF-8 take it."""
+    return text.replace("\x00", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def decode(data: bytes) -> str:
@@ -17,7 +17,7 @@ def cut(text: str, limit: int, *, note: str = "characters left out") -> str:
         return text
     head = limit // 3
     tail = limit - head
-    return f"{text[:head]}\n[… {len(text) - limit:,} {note} …]\n{text[-tail:]}"
+    return f"{text[:head]}\n[… {len(text) - limit:,} {note} …]\n{text[len(text) - tail :]}"
 
 
 def line(text: str, limit: int) -> str:

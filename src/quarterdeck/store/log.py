@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, NotFoundError
-from quarterdeck.core.state import SessionState, apply, begin
+from quarterdeck.core.fold import apply, begin
+from quarterdeck.core.state import SessionState
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
