@@ -1,0 +1,122 @@
+"""Artifacts of pipeline jobs: packed by the paths that a job names, unpacked so that nothing leaves the folder."""
+
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from stat import S_ISLNK, S_ISREG
+
+from quarterdeck.core.errors import InvalidInputError, TooLargeError
+
+ARTIFACTS_BYTES = 1024**3
+"""What one archive may hold unpacked."""
+
+
+def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
+    """Write a tar.gz of all that the patterns match; the answer is how many files it has.
+
+    A pattern is relative to `root`: a file, a folder with all in it, or a glob with `*`, `?`, `**`. Symbolic links
+    are packed as links and never followed; `.git` is never packed.
+
+    Raises:
+        TooLargeError: the files are more than an archive may hold.
+    """
+    matchers = [_matcher(pattern) for pattern in patterns]
+    count = size = 0
+    with tarfile.open(target, "w:gz", compresslevel=6) as archive:
+        for name in _files(root):
+            if not any(matcher.fullmatch(name) for matcher in matchers):
+                continue
+            path = root / name
+            size += path.lstat().st_size
+            if size > ARTIFACTS_BYTES:
+                raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")
+            archive.add(path, arcname=name, recursive=False, filter=_anonymous)
+            count += 1
+    return count
+
+
+def unpack(archive: Path, root: Path) -> None:
+    """Unpack a tar.gz over a folder.
+
+    Raises:
+        InvalidInputError: it isn't one, or has a member that would leave the folder; nothing outside is written.
+        TooLargeError: it holds more than an archive may.
+    """
+    size = 0
+    try:
+        with tarfile.open(archive, "r:gz") as source:
+            for member in source:
+                size += member.size
+                if size > ARTIFACTS_BYTES:
+                    raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")
+                _unpack_member(source, member, root)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InvalidInputError(f"The artifacts of an earlier job can't be unpacked: {error}") from error
+
+
+def _files(root: Path) -> Iterator[str]:
+    for parent, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in sorted([*names, *links]):
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
+            if S_ISLNK(mode) or (S_ISREG(mode) and os.access(path, os.R_OK)):
+                yield path.relative_to(root).as_posix()
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression over whole relative paths; a match of a folder is one of all in it."""
+    *folders, last = [part for part in PurePosixPath(pattern.strip()).parts if part != "/"] or ["**"]
+    above = "".join("(?:[^/]+/)*" if part == "**" else f"{_part(part)}/" for part in folders)
+    return re.compile(above + (".+" if last == "**" else f"{_part(last)}(?:/.*)?"), re.DOTALL)
+
+
+def _part(part: str) -> str:
+    signs = {"*": "[^/]*", "?": "[^/]"}
+    return "".join(signs.get(sign, re.escape(sign)) for sign in part)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _unpack_member(source: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    parts = PurePosixPath(member.name).parts
+    if not parts or member.name.startswith("/") or ".." in parts or ".git" in parts:
+        raise InvalidInputError(
+            f"The artifacts of an earlier job have a file outside of the workspace: {member.name!r}."
+        )
+    folder = root
+    for part in parts if member.isdir() else parts[:-1]:
+        folder /= part
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise InvalidInputError(
+                f"The artifacts of an earlier job go through what is no folder here: {member.name!r}."
+            )
+        folder.mkdir(exist_ok=True)
+    path = root.joinpath(*parts)
+    if member.isdir():
+        return
+    if path.is_dir() and not path.is_symlink():
+        raise InvalidInputError(f"The artifacts of an earlier job have a file where a folder is: {member.name!r}.")
+    path.unlink(missing_ok=True)
+    if member.issym():
+        # Its target may be anywhere: host code follows no link, and the sandbox shows nothing else.
+        path.symlink_to(member.linkname)
+    elif member.isreg():
+        _write(source, member, path)
+    else:
+        raise InvalidInputError(f"The artifacts of an earlier job have something that is no file: {member.name!r}.")
+
+
+def _write(source: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    content = source.extractfile(member)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o755 if member.mode & 0o100 else 0o644), "wb") as file:
+        while content and (chunk := content.read(1024 * 1024)):
+            file.write(chunk)

@@ -1,0 +1,297 @@
+"""One call on a runner: from its offer to the result that the server has.
+
+The order is the promise: workspace ready, start on disk, body, snapshot uploaded, end on disk, output sent, result
+reported. A call that the journal knows is answered from there and never begun again.
+"""
+
+import asyncio
+from asyncio import TaskGroup
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from quarterdeck.core.errors import QuarterdeckError, TooLargeError, UnauthenticatedError, UnavailableError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
+from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SnapshotReport, Started
+from quarterdeck.core.text import clean, cut
+from quarterdeck.executor import bodies, jobs
+from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
+from quarterdeck.executor.commits import Commits
+from quarterdeck.executor.hands import Done, Hands
+from quarterdeck.executor.journal import Journal, JournalError
+from quarterdeck.executor.processes import Processes
+from quarterdeck.executor.snapshots import Snapshot
+from quarterdeck.executor.spool import Spool
+from quarterdeck.executor.workspace import Source, Workspace
+from quarterdeck.tools.catalogue import CATALOGUE
+
+_log = structlog.get_logger(__name__)
+
+PIPELINE_JOB = "pipeline_job"
+_DIED = (
+    "The executor died in the middle of this call. Whatever it had started is dead. It is not known how much of the "
+    "call was done: files may be changed only in part. Look at the state of the workspace before you do it again."
+)
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What all calls of a runner work with."""
+
+    client: Client
+    journal: Journal
+    processes: Processes
+    outputs: Path
+    """Where output waits for the server."""
+
+
+class Call:
+    """One offered call; `carry_out` runs in a task of its own, which is cancelled when nobody wants the result."""
+
+    def __init__(self, offer: Offer, equipment: Equipment, workspace: Workspace) -> None:
+        self.offer = offer
+        self._client = equipment.client
+        self._journal = equipment.journal
+        self._equipment = equipment
+        self._workspace = workspace
+        self._source = Source(self._client.url, self._download)
+        spooled = equipment.outputs / workspace.folder.name / offer.call_id
+        self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch)
+        self._interruption = ""
+        self._abandoned = False
+        self.begun = False
+        """Whether the journal says that it began, so that it must not just be forgotten."""
+        self._body: asyncio.Task[jobs.JobDone] | None = None
+
+    def interrupt(self, reason: str) -> None:
+        """End the body, and report the call as interrupted, with the reason for whoever reads the result."""
+        self._interruption = self._interruption or reason
+        if self._body:
+            self._body.cancel()
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more: whatever the body comes to, it isn't reported. Cancel the task after it."""
+        self._abandoned = True
+
+    def close(self) -> None:
+        """Let go of the output's file, which stays when the server hasn't all of it."""
+        self._spool.close()
+
+    async def carry_out(self) -> None:
+        """Do the call, unless it began before, and report how it ended.
+
+        Raises:
+            SubjectLostError: (in a group) the server wants nothing of this subject any more.
+        """
+        record = self._journal.record(self.offer.call_id)
+        if record is None:
+            result = await self._do()
+        elif record.result is None:
+            result = await self._interrupted()
+        else:
+            result = record.result
+        await self._report(result)
+
+    async def _do(self) -> Result:
+        began = monotonic()
+        fault = await self._ready()
+        try:
+            await self._journal.begin(self.offer)
+        except JournalError as error:
+            return await self._result(
+                jobs.JobDone(Done(Outcome.ERROR, f"{error.message} So it did not start this call."))
+            )
+        started = Started(turn_no=self.offer.turn_no, lease_epoch=self.offer.lease_epoch)
+        self.begun = True
+        async with TaskGroup() as reports:
+            reports.create_task(_unless_refused(self._client.started(self.offer.call_id, started)))
+            reports.create_task(_unless_refused(self._spool.send()))
+            try:
+                ended = jobs.JobDone(Done(Outcome.ERROR, fault)) if fault else await self._watched_body()
+                result = await self._result(ended, began)
+                await self._end(result)
+            finally:
+                self._spool.close()
+        return result
+
+    async def _ready(self) -> str:
+        """Have the workspace there, however long the server is away; what went wrong, if it can't be."""
+        pauses = Pauses()
+        began = monotonic()
+        while True:
+            try:
+                made = await self._workspace.prepare(self.offer.workspace, self.offer.lease_epoch, self._source)
+                break
+            except UnavailableError as error:
+                _log.info("workspace waits for the server", subject=self.offer.subject, fault=error.message)
+                await pauses.wait()
+            except (QuarterdeckError, OSError) as error:
+                return f"The workspace can't be made: {error}"
+        if made:
+            prepared = Prepared(
+                lease_epoch=self.offer.lease_epoch,
+                base_commit=self.offer.workspace.commit,
+                isolation=self._equipment.processes.sandbox.isolation,
+                duration_ms=_milliseconds(began),
+            )
+            await _unless_refused(self._client.prepared(self.offer.subject, prepared))
+        return ""
+
+    async def _watched_body(self) -> jobs.JobDone:
+        """The body's end, also when it was interrupted or failed in a way that nobody foresaw."""
+        if not self._interruption:
+            self._body = asyncio.create_task(self._run_body())
+            try:
+                ended = await self._body
+                if self._abandoned:
+                    raise asyncio.CancelledError
+                if not self._interruption or ended.done.outcome is Outcome.OK:
+                    return ended
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._interruption or (task and task.cancelling()):
+                    raise
+        return jobs.JobDone(Done(Outcome.INTERRUPTED, self._interruption))
+
+    async def _run_body(self) -> jobs.JobDone:
+        offer = self.offer
+        try:
+            return await self._run_job(offer.job) if offer.job else jobs.JobDone(await self._run_tool())
+        except QuarterdeckError as error:
+            return jobs.JobDone(Done(Outcome.ERROR, error.message))
+        except Exception as error:
+            _log.exception("tool failed", tool=offer.tool, call_id=offer.call_id)
+            fault = f"{type(error).__name__}: {error}"
+            return jobs.JobDone(Done(Outcome.ERROR, f"The tool {offer.tool} has a fault of its own: {fault}"))
+
+    async def _run_job(self, job: JobSpec) -> jobs.JobDone:
+        return await jobs.run(
+            self.offer.subject,
+            self.offer.workspace,
+            job,
+            workspace=self._workspace,
+            source=self._source,
+            processes=self._equipment.processes,
+            sink=self._spool.write,
+        )
+
+    async def _run_tool(self) -> Done:
+        processes = self._equipment.processes
+        hands = Hands(
+            subject=self.offer.subject,
+            root=self._workspace.files,
+            processes=processes,
+            workspace=Commits(self._client, processes, self._workspace, self._source, self.offer),
+            sink=self._spool.write,
+        )
+        return await bodies.carry_out(hands, self.offer.tool, self.offer.args)
+
+    async def _interrupted(self) -> Result:
+        """The result of a call that a runner before this one began and didn't end."""
+        result = await self._result(jobs.JobDone(Done(Outcome.INTERRUPTED, _DIED)))
+        await self._end(result)
+        return result
+
+    async def _end(self, result: Result) -> None:
+        try:
+            await self._journal.end(self.offer.call_id, result)
+        except JournalError as error:
+            # The server gets the result all the same; only a crash before that would make it `interrupted`.
+            _log.error("result not in the journal", call_id=self.offer.call_id, fault=error.message)
+
+    async def _result(self, ended: jobs.JobDone, began: float | None = None) -> Result:
+        duration = _milliseconds(began) if began else 0
+        report, notes = await self._snapshot()
+        artifacts = await self._upload(ended.artifacts) if ended.artifacts else None
+        text = clean("\n".join([ended.done.text, *notes]))
+        return Result(
+            turn_no=self.offer.turn_no,
+            lease_epoch=self.offer.lease_epoch,
+            outcome=ended.done.outcome,
+            text=cut(text, RESULT_CHARACTERS),
+            exit_code=ended.done.exit_code,
+            duration_ms=duration,
+            output_bytes=self._spool.size,
+            output_sha256=self._spool.sha256,
+            truncated=ended.done.truncated or len(text) > RESULT_CHARACTERS,
+            snapshot=report,
+            artifacts_blob=artifacts,
+        )
+
+    async def _snapshot(self) -> tuple[SnapshotReport | None, list[str]]:
+        """What the call changed, uploaded, and what is to be said of it; a snapshot that fails fails no call."""
+        entry, state = CATALOGUE.get(self.offer.tool), self._workspace.state
+        if not entry or not entry.snapshot or not state or state.epoch != self.offer.lease_epoch:
+            return None, []
+        try:
+            taken = await self._workspace.snapshot(self.offer.workspace)
+            if taken is None:
+                return None, []
+            return await self._uploaded(taken), _notes(taken)
+        except SubjectLostError:
+            raise
+        except (QuarterdeckError, OSError) as error:
+            _log.warning("no snapshot", subject=self.offer.subject, fault=str(error))
+            return None, [f"(The files are as the call left them, but no snapshot of them could be kept: {error})"]
+
+    async def _uploaded(self, taken: Snapshot) -> SnapshotReport:
+        files = (taken.bundle, taken.step_diff, taken.whole_diff)
+        try:
+            if taken.bundle_bytes > BUNDLE_BYTES:
+                raise TooLargeError(f"It has more than {BUNDLE_BYTES:,} bytes.")
+            bundle, step_diff, whole_diff = [await self._upload(file) for file in files]
+        finally:
+            for file in files:
+                file.unlink(missing_ok=True)
+        return SnapshotReport(
+            step=taken.step,
+            commit=taken.commit,
+            files=taken.files,
+            bundle_blob=bundle,
+            step_diff_blob=step_diff,
+            whole_diff_blob=whole_diff,
+        )
+
+    async def _report(self, result: Result) -> None:
+        offer = self.offer
+        if result.snapshot:
+            self._workspace.settle(offer.lease_epoch, result.snapshot.step, result.snapshot.commit)
+        self._spool.close()
+        await _unless_refused(self._spool.send())
+        address = {"turn_no": offer.turn_no, "lease_epoch": offer.lease_epoch}
+        await _unless_refused(self._client.result(offer.call_id, result.model_copy(update=address)))
+        with suppress(JournalError):
+            await self._journal.tell(offer.call_id)
+        self._spool.discard()
+
+    async def _upload(self, file: Path) -> int:
+        return await self._client.upload(self.offer.subject, self.offer.lease_epoch, file)
+
+    async def _download(self, blob: int, target: Path) -> None:
+        await self._client.download(self.offer.subject, blob, target)
+
+
+def _notes(taken: Snapshot) -> list[str]:
+    notes: list[str] = []
+    if taken.left_out:
+        notes.append(f"(Left out of the snapshot, too large or unreadable: {', '.join(taken.left_out[:10])})")
+    if taken.files_changed > len(taken.files):
+        notes.append(f"({taken.files_changed:,} files changed; the first {len(taken.files):,} are listed.)")
+    return notes
+
+
+async def _unless_refused(report: Awaitable[object]) -> None:
+    """A report that the server will never take must not keep the call from ending; it is logged and left."""
+    try:
+        await report
+    except (RefusedError, UnauthenticatedError) as error:
+        _log.error("report refused", fault=error.message)
+
+
+def _milliseconds(began: float) -> int:
+    return round((monotonic() - began) * 1000)

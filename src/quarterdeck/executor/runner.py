@@ -1,0 +1,400 @@
+"""The runner daemon: takes what its server offers, carries it out, and can be cut off or killed at any moment."""
+
+import asyncio
+import fcntl
+import re
+import shutil
+import signal
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import assert_never
+
+import structlog
+
+from quarterdeck import __version__
+from quarterdeck.core.errors import ConflictError, InvalidInputError, QuarterdeckError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.protocol import (
+    DROP_SECONDS,
+    HEARTBEAT_SECONDS,
+    PROTOCOL_VERSION,
+    Cancel,
+    Heartbeat,
+    Held,
+    Hello,
+    Offer,
+    Result,
+    Teardown,
+    Wipe,
+)
+from quarterdeck.executor.calls import Call, Equipment
+from quarterdeck.executor.client import Client, Pauses, SubjectLostError
+from quarterdeck.executor.journal import Journal
+from quarterdeck.executor.probe import probe
+from quarterdeck.executor.processes import Processes
+from quarterdeck.executor.subjects import Subject, folder_name, subject_name
+from quarterdeck.executor.workspace import Workspace
+
+_log = structlog.get_logger(__name__)
+
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SHUTDOWN_SECONDS = 5
+CALLS_AT_ONCE = 8
+"""Of one subject; more than that only wait for the same processors."""
+_STEADY_SECONDS = 5
+"""A stream that lived this long was no failure; the next pause is short again."""
+
+
+@dataclass(frozen=True)
+class RunnerSettings:
+    """What a runner is started with."""
+
+    url: str
+    token: str
+    name: str
+    home: Path
+    capacity: int = 2
+    """How many subjects are worked on at the same time."""
+    tags: tuple[str, ...] = ()
+    allow_unsandboxed: bool = False
+    allow_reduced: bool = False
+    extra_ro_paths: tuple[Path, ...] = ()
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    drop_seconds: float = DROP_SECONDS
+    """After so long without an answer the runner takes its leases for lost."""
+
+
+async def run(settings: RunnerSettings) -> None:
+    """Work for the server until SIGTERM or SIGINT, or until this is cancelled; then nothing of it is left running.
+
+    Raises:
+        SandboxUnavailableError: this machine gives no walls, and nobody allowed to do without.
+        VersionMismatchError: server and runner don't fit.
+        UnauthenticatedError: the server doesn't know the token.
+        ConflictError: another runner works in the same home.
+    """
+    sandbox = await probe(
+        allow_reduced=settings.allow_reduced,
+        allow_unsandboxed=settings.allow_unsandboxed,
+        extra_ro_paths=settings.extra_ro_paths,
+    )
+    with _locked(settings.home):
+        client = Client(settings.url, settings.token, settings.drop_seconds)
+        journal = Journal(settings.home / "journal.jsonl")
+        runner = Runner(settings, Equipment(client, journal, Processes(sandbox), settings.home / "outputs"))
+        try:
+            await runner.work()
+        finally:
+            await runner.shut_down()
+            journal.close()
+            await client.close()
+
+
+class Runner:
+    """One runner at work."""
+
+    def __init__(self, settings: RunnerSettings, equipment: Equipment) -> None:
+        self._settings = settings
+        self._equipment = equipment
+        self._client = equipment.client
+        self._journal = equipment.journal
+        self._processes = equipment.processes
+        self._subjects: dict[str, Subject] = {}
+        self._room = asyncio.Condition()
+        self._background: set[asyncio.Task[None]] = set()
+        self._beat_now = asyncio.Event()
+        self._runner = 0
+        self._closing = False
+
+    async def work(self) -> None:
+        """Take offers until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        tasks = [asyncio.create_task(part) for part in (self._listen(), self._beat(), _until(stop))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def shut_down(self) -> None:
+        """Kill all processes, and tell the server of the calls that this ended, as far as 5 seconds allow."""
+        reason = (
+            "The executor was shut down while this call ran, and killed it. Files may be changed only in part. Look at "
+            "the state of the workspace before you do it again."
+        )
+        self._closing = True
+        await asyncio.gather(*(subject.interrupt(self._processes, reason) for subject in self._subjects.values()))
+        tasks = [task for subject in self._subjects.values() for task in subject.calls.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
+        left = [task for task in (*tasks, *self._background) if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+
+    async def _listen(self) -> None:
+        """Introduce ourselves and take what the stream brings, again and again."""
+        await self._tidy()
+        pauses = Pauses()
+        while True:
+            welcome = await self._client.hello(self._hello())
+            self._runner = welcome.runner
+            for subject in welcome.wipe:
+                await self._wipe(subject)
+            for record in self._journal.untold():
+                await self._offered(record.offer)
+            opened = monotonic()
+            try:
+                async for message in self._client.stream(welcome.runner):
+                    await self._take(message)
+            except QuarterdeckError as error:
+                _log.info("stream ended", fault=error.message)
+            if monotonic() - opened > _STEADY_SECONDS:
+                pauses.reset()
+            await pauses.wait()
+
+    def _hello(self) -> Hello:
+        sandbox = self._processes.sandbox
+        return Hello(
+            protocol=PROTOCOL_VERSION,
+            version=__version__,
+            name=self._settings.name,
+            capacity=self._settings.capacity,
+            tags=self._settings.tags,
+            isolation=sandbox.isolation,
+            capabilities={"sandbox": sandbox.reason},
+            subjects=tuple(sorted({*self._on_disk(), *self._journal.subjects()})),
+        )
+
+    async def _take(self, message: Offer | Cancel | Wipe | None) -> None:
+        try:
+            match message:
+                case Offer():
+                    await self._offered(message)
+                case Cancel():
+                    await self._cancel(message)
+                case Wipe():
+                    self._aside(self._wipe(message.subject))
+                case None:
+                    self._beat_now.set()
+                case _:
+                    assert_never(message)
+        except QuarterdeckError as error:
+            _log.error("message from the server not taken", fault=error.message)
+
+    async def _offered(self, offer: Offer) -> None:
+        """Begin a call, unless it is under way; a newer lease ends what ran under an older one."""
+        if not _CALL_ID.fullmatch(offer.call_id):
+            raise InvalidInputError(f"{offer.call_id!r} is no id of a call.")
+        subject = self._subject(offer.subject)
+        async with subject.lock:
+            if subject.epoch is not None and offer.lease_epoch < subject.epoch:
+                _log.info("offer of an older lease", call_id=offer.call_id, subject=offer.subject)
+                return
+            if subject.epoch != offer.lease_epoch:
+                await subject.abandon(self._processes)
+            elif subject.carries_out(offer.call_id):
+                return
+            subject.epoch = offer.lease_epoch
+            subject.teardown = None
+            self._processes.admit(subject.name)
+            call = Call(offer, self._equipment, subject.workspace)
+            subject.calls[call] = asyncio.create_task(self._carry_out(subject, call))
+
+    async def _carry_out(self, subject: Subject, call: Call) -> None:
+        try:
+            async with self._place(subject):
+                await call.carry_out()
+        except* SubjectLostError as lost:
+            _log.info("subject lost", subject=subject.name, fault=str(lost.exceptions[0]))
+            self._aside(self._lose(subject))
+        except* Exception as faults:
+            _log.error("call not reported", call_id=call.offer.call_id, exc_info=faults)
+        finally:
+            call.close()
+            subject.calls.pop(call, None)
+            if call.offer.job and not self._closing:
+                self._aside(self._clear(subject))
+
+    @asynccontextmanager
+    async def _place(self, subject: Subject) -> AsyncGenerator[None]:
+        """One of the places to work: as many subjects as the capacity, and not too many calls of one."""
+
+        def free() -> bool:
+            others = sum(other.working > 0 for other in self._subjects.values() if other is not subject)
+            return others < self._settings.capacity and subject.working < CALLS_AT_ONCE
+
+        async with self._room:
+            await self._room.wait_for(free)
+            subject.working += 1
+        try:
+            yield
+        finally:
+            subject.working -= 1
+            self._aside(self._tell_of_room())
+
+    async def _tell_of_room(self) -> None:
+        async with self._room:
+            self._room.notify_all()
+
+    async def _cancel(self, cancel: Cancel) -> None:
+        """Kill the subject's tree, report the proof; the workspace stays."""
+        subject = self._subject(cancel.subject)
+        async with subject.lock:
+            if subject.epoch is not None and cancel.lease_epoch < subject.epoch:
+                return
+            killed, calls = await subject.abandon(self._processes)
+            subject.teardown = subject.teardown or Teardown(
+                lease_epoch=cancel.lease_epoch,
+                killed=killed.killed,
+                left=killed.left,
+                duration_ms=killed.duration_ms,
+                method=killed.method,
+            )
+            await self._close_records(calls, Outcome.CANCELLED)
+        self._aside(self._report_teardown(subject.name, subject.teardown))
+
+    async def _report_teardown(self, name: str, teardown: Teardown) -> None:
+        try:
+            await self._client.teardown(name, teardown)
+        except QuarterdeckError as error:
+            _log.info("teardown not wanted", subject=name, fault=error.message)
+
+    async def _lose(self, subject: Subject) -> None:
+        """Kill and forget: another has the lease, or nobody. The files stay until the server says that they go."""
+        async with subject.lock:
+            _, calls = await subject.abandon(self._processes)
+            subject.epoch = None
+            await self._close_records(calls, None)
+
+    async def _close_records(self, calls: list[Call], outcome: Outcome | None) -> None:
+        """Note that the server wants no result of these, so that none is reported after a restart."""
+        for offer in [call.offer for call in calls]:
+            record = self._journal.record(offer.call_id)
+            if record and record.result is None and outcome:
+                result = Result(turn_no=offer.turn_no, lease_epoch=offer.lease_epoch, outcome=outcome, text="")
+                await self._journal.end(offer.call_id, result)
+            if record:
+                await self._journal.tell(offer.call_id)
+
+    async def _wipe(self, name: str) -> None:
+        """Delete everything that is kept of the subject."""
+        subject = self._subject(name)
+        async with subject.lock:
+            await subject.abandon(self._processes)
+            await subject.workspace.delete()
+            await asyncio.to_thread(shutil.rmtree, self._equipment.outputs / folder_name(name), ignore_errors=True)
+            await self._journal.wipe(name)
+            self._processes.forget(name)
+            self._subjects.pop(name, None)
+        _log.info("subject wiped", subject=name)
+
+    async def _clear(self, subject: Subject) -> None:
+        """A job is over: its lease with it, and its files."""
+        async with subject.lock:
+            if not subject.calls:
+                await subject.workspace.delete()
+                subject.epoch = None
+
+    async def _tidy(self) -> None:
+        """Take up what a runner before this one left, without jobs whose end the server knows."""
+        untold = {record.offer.subject for record in self._journal.untold()}
+        for name in {*self._on_disk(), *self._journal.subjects()}:
+            if name.startswith("job:") and name not in untold:
+                await self._wipe(name)
+            else:
+                subject = self._subject(name)
+                state = subject.workspace.state
+                subject.epoch = state.epoch if state else None
+
+    async def _beat(self) -> None:
+        """Renew the leases every 10 s; when that fails for too long, take them for lost."""
+        pauses = Pauses()
+        renewed = monotonic()
+        while True:
+            try:
+                if self._runner:
+                    await self._renew()
+                    renewed = monotonic()
+                    pauses.reset()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.heartbeat_seconds):
+                        await self._beat_now.wait()
+                self._beat_now.clear()
+            except QuarterdeckError as error:
+                _log.info("heartbeat failed", fault=error.message)
+                if monotonic() - renewed > self._settings.drop_seconds:
+                    await self._drop()
+                await pauses.wait()
+
+    async def _renew(self) -> None:
+        leases = tuple(
+            Held(subject=subject.name, lease_epoch=subject.epoch)
+            for subject in self._subjects.values()
+            if subject.epoch is not None
+        )
+        answer = await self._client.heartbeat(Heartbeat(runner=self._runner, held=leases))
+        held = {lease.subject: lease.lease_epoch for lease in leases}
+        for name in answer.lost:
+            subject = self._subjects.get(name)
+            # An offer of a newer lease may have come while the answer was on its way.
+            if subject and subject.epoch is not None and subject.epoch == held.get(name):
+                await self._lose(subject)
+
+    async def _drop(self) -> None:
+        """Our leases have ended, as far as we can know: nothing may run on that the server gives to another."""
+        reason = (
+            f"The executor could not reach the server for {self._settings.drop_seconds:.0f} seconds and killed this "
+            "call. Files may be changed only in part. Look at the state of the workspace before you do it again."
+        )
+        for subject in self._subjects.values():
+            if subject.epoch is not None:
+                async with subject.lock:
+                    subject.epoch = None
+                    await subject.interrupt(self._processes, reason)
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        """Do something that the stream must not wait for."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _subject(self, name: str) -> Subject:
+        if name not in self._subjects:
+            folder = self._settings.home / "workspaces" / folder_name(name)
+            self._subjects[name] = Subject(name, Workspace(folder))
+        return self._subjects[name]
+
+    def _on_disk(self) -> set[str]:
+        folder = self._settings.home / "workspaces"
+        names = [subject_name(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+        return {name for name in names if name}
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+    _log.info("runner stops")
+
+
+@contextmanager
+def _locked(home: Path) -> Generator[None]:
+    """Have a home for oneself; the kernel lets go of it when the runner dies, however it dies."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(f"Another runner works in {home}. Give this one a home of its own.") from None
+        yield

@@ -1,0 +1,175 @@
+"""Snapshots of a workspace: what changed, as a commit of the shadow repository, two diffs and a bundle.
+
+Each snapshot is one commit whose only parent is the base, so its bundle holds what differs from the base, stands by
+itself, and doesn't grow with the number of steps.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISLNK, S_ISREG
+from typing import Literal
+
+from quarterdeck.core.events import FileChange
+from quarterdeck.core.limits import OUTPUT_BYTES
+from quarterdeck.core.text import decode
+from quarterdeck.executor.git import Git, Identity
+
+FILE_BYTES = 100 * 1024 * 1024
+"""Larger files are left out of snapshots and commits, and the result says so; forges refuse them as well."""
+FILES_LISTED = 2_000
+_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
+_NOBODY = Identity("Quarterdeck", "snapshots@quarterdeck.invalid", "Quarterdeck", "snapshots@quarterdeck.invalid")
+_Change = Literal["added", "modified", "deleted", "renamed"]
+_CHANGES: dict[str, _Change] = {
+    "A": "added",
+    "D": "deleted",
+    "R": "renamed",
+    "C": "added",
+}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files as they are now, in git's eyes; `left_out` names what is too large or can't be read."""
+
+    id: str
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A step that changed something; the files are the runner's until they are uploaded."""
+
+    step: int
+    commit: str
+    files: tuple[FileChange, ...]
+    """At most `FILES_LISTED` of them; `files_changed` counts all."""
+    files_changed: int
+    left_out: tuple[str, ...]
+    bundle: Path
+    step_diff: Path
+    whole_diff: Path
+
+    @property
+    def bundle_bytes(self) -> int:
+        """How large the bundle is."""
+        return self.bundle.stat().st_size
+
+
+async def take(git: Git, folder: Path, *, base: str, known: str, step: int) -> Snapshot | None:
+    """The snapshot number `step`, or None when the files are still those of the commit `known`."""
+    tree = await tree_of_files(git)
+    if tree.id == await git.line("rev-parse", f"{known}^{{tree}}"):
+        return None
+    commit = await git.line("commit-tree", tree.id, "-p", base, "-m", f"Step {step}", env=_NOBODY.environment())
+    await git.run("update-ref", f"refs/steps/{step}", commit)
+    os.makedirs(folder, exist_ok=True)
+    bundle, step_diff, whole_diff = (folder / f"{step}.{part}" for part in ("bundle", "step.diff", "whole.diff"))
+    await write_bundle(git, bundle, f"refs/steps/{step}", base)
+    await _write_diff(git, step_diff, known, commit)
+    await _write_diff(git, whole_diff, base, commit)
+    files = await changes(git, known, commit)
+    return Snapshot(step, commit, files[:FILES_LISTED], len(files), tree.left_out, bundle, step_diff, whole_diff)
+
+
+async def tree_of_files(git: Git) -> Tree:
+    """Bring the shadow index in line with the files, ignored ones excepted, and write its tree.
+
+    Nested repositories are taken as the plain files they consist of, without their `.git`. Not done by `git add`,
+    which runs git inside of nested repositories, with their configuration.
+    """
+    changed = await git.run("diff-files", "--name-only", "-z", "--ignore-submodules=all")
+    names = {*_names(changed), *await _untracked(git, b"")}
+    taken, gone, left_out = _sorted_out(git.work_tree, names)
+    for option, some in (("--force-remove", gone), ("--add", taken)):
+        if some:
+            stdin = b"".join(name + b"\0" for name in some)
+            await git.run("update-index", "-z", "--replace", option, "--stdin", stdin=stdin)
+    return Tree(await git.line("write-tree"), tuple(decode(name) for name in left_out))
+
+
+async def changes(git: Git, before: str, after: str) -> tuple[FileChange, ...]:
+    """Every file that differs between two commits, in git's order; a renamed one under its new name."""
+    tokens = iter(_names(await git.run("diff", *_DIFF, "--raw", "--numstat", "-z", before, after)))
+    kinds: dict[bytes, str] = {}
+    found: list[FileChange] = []
+    for token in tokens:
+        if token.startswith(b":"):
+            letter = token.rsplit(b" ", 1)[-1][:1].decode()
+            path = [next(tokens) for _ in range(2 if letter in "RC" else 1)][-1]
+            kinds[path] = letter
+            continue
+        added, removed, path = token.split(b"\t", 2)
+        if not path:
+            path = [next(tokens), next(tokens)][-1]
+        change: _Change = _CHANGES.get(kinds.get(path, ""), "modified")
+        found.append(FileChange(path=decode(path), change=change, added=_count(added), removed=_count(removed)))
+    return tuple(found)
+
+
+async def write_bundle(git: Git, target: Path, ref: str, base: str) -> None:
+    """A ref's commits that the base doesn't have, as a bundle in a file."""
+    await git.write(target, "bundle", "create", "--quiet", "-", ref, f"^{base}")
+
+
+async def _write_diff(git: Git, target: Path, before: str, after: str) -> None:
+    await git.write(target, "diff", *_DIFF, "--patch", before, after)
+    missing = os.stat(target).st_size - OUTPUT_BYTES
+    if missing > 0:
+        os.truncate(target, OUTPUT_BYTES)
+        with target.open("ab") as file:
+            file.write(f"\n[… {missing:,} bytes of the diff left out …]\n".encode())
+
+
+async def _untracked(git: Git, prefix: bytes) -> list[bytes]:
+    """Names of files that the index doesn't know and nothing ignores, those of nested repositories included."""
+    env: dict[str, str] = {"GIT_INDEX_FILE": "/nonexistent/index"} if prefix else {}
+    work_tree = git.work_tree / os.fsdecode(prefix)
+    listed = await git.run("ls-files", "--others", "--exclude-standard", "-z", env=env, work_tree=work_tree)
+    names: list[bytes] = []
+    for name in _names(listed):
+        # A name with a slash at its end is a repository, which git doesn't look into.
+        names += await _untracked(git, prefix + name) if name.endswith(b"/") else [prefix + name]
+    return names
+
+
+def _names(listed: bytes) -> list[bytes]:
+    return listed.split(b"\0")[:-1]
+
+
+def _sorted_out(root: Path, names: Iterable[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """What to take into the index, what to take out of it, and what to leave as it is in there."""
+    taken: list[bytes] = []
+    gone: list[bytes] = []
+    left_out: list[bytes] = []
+    directories: dict[bytes, bool] = {b"": True}
+    for name in sorted(names):
+        path = os.path.join(os.fsencode(root), name)
+        if not _in_directory(os.fsencode(root), os.path.dirname(name), directories) or not os.path.lexists(path):
+            gone.append(name)
+            continue
+        found = os.lstat(path)
+        if S_ISLNK(found.st_mode):
+            taken.append(name)
+        elif not S_ISREG(found.st_mode):
+            gone.append(name)
+        elif found.st_size > FILE_BYTES or not os.access(path, os.R_OK):
+            left_out.append(name)
+        else:
+            taken.append(name)
+    return taken, gone, left_out
+
+
+def _in_directory(root: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+    """Whether a folder is one all the way up, and no symbolic link to somewhere else."""
+    if folder not in known:
+        path = os.path.join(root, folder)
+        real = os.path.isdir(path) and not os.path.islink(path)
+        known[folder] = real and _in_directory(root, os.path.dirname(folder), known)
+    return known[folder]
+
+
+def _count(number: bytes) -> int:
+    return int(number) if number.isdigit() else 0

@@ -1,0 +1,97 @@
+"""A call's output on its way to the server: kept in a file until the server has all of it, sent in order by offset."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from quarterdeck.core.limits import OUTPUT_CHUNK_BYTES
+from quarterdeck.executor.client import Client, OutputGapError
+
+BATCH_SECONDS = 0.05
+BATCH_BYTES = 64 * 1024
+
+
+class Spool:
+    """One call's output. A file that a runner before this one left behind is sent on, not begun anew."""
+
+    def __init__(self, path: Path, client: Client, call_id: str, epoch: int) -> None:
+        self._path = path
+        self._client = client
+        self._call_id = call_id
+        self._epoch = epoch
+        self._hash = hashlib.sha256()
+        self._news = asyncio.Event()
+        self._full = asyncio.Event()
+        self._closed = False
+        self._sent = 0
+        self.size = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            self._count(path.read_bytes())
+        self._file = path.open("ab", buffering=0)
+
+    @property
+    def sha256(self) -> str:
+        """Of all bytes so far, in hexadecimal; empty when there are none."""
+        return self._hash.hexdigest() if self.size else ""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._file.write(data)
+        self._count(data)
+        self._news.set()
+        if self.size - self._sent >= BATCH_BYTES:
+            self._full.set()
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """No more will come; `send` ends when the server has everything."""
+        self._closed = True
+        self._file.close()
+        self._news.set()
+        self._full.set()
+
+    def discard(self) -> None:
+        """Delete the file."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    async def send(self) -> None:
+        """Hand the output over as it comes, until it is closed and the server has all of it.
+
+        Raises:
+            SubjectLostError: the server wants none of it.
+        """
+        while not (self._closed and self._sent >= self.size):
+            await self._news.wait()
+            await self._batch()
+            await self._send_next()
+
+    async def _batch(self) -> None:
+        if self.size - self._sent < BATCH_BYTES and not self._closed:
+            self._full.clear()
+            try:
+                async with asyncio.timeout(BATCH_SECONDS):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+
+    async def _send_next(self) -> None:
+        data = self._read(self._sent)
+        if data:
+            try:
+                got = await self._client.output(self._call_id, self._epoch, self._sent, data)
+            except OutputGapError as gap:
+                got = gap.expected
+            self._sent = min(got, self.size)
+        if self._sent >= self.size and not self._closed:
+            self._news.clear()
+
+    def _read(self, offset: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(OUTPUT_CHUNK_BYTES)
+
+    def _count(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.size += len(data)

@@ -1,0 +1,79 @@
+"""What a runner holds of one subject: its lease, its workspace, and the calls that are being carried out."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.protocol import Teardown
+from quarterdeck.executor.calls import Call
+from quarterdeck.executor.processes import Killed, Processes
+from quarterdeck.executor.workspace import Workspace
+
+_NAME = re.compile(r"[a-z]{1,20}:[0-9]{1,18}")
+
+
+def folder_name(subject: str) -> str:
+    """The name of a subject's folders, `session-12`.
+
+    Raises:
+        InvalidInputError: it is no name of a subject, and no path is made of it.
+    """
+    if not _NAME.fullmatch(subject):
+        raise InvalidInputError(f"{subject!r} is no subject.")
+    return subject.replace(":", "-")
+
+
+def subject_name(folder: str) -> str | None:
+    """The subject that a folder is of; None when it isn't of one."""
+    subject = folder.replace("-", ":")
+    return subject if _NAME.fullmatch(subject) else None
+
+
+@dataclass
+class Subject:
+    """One subject on this runner."""
+
+    name: str
+    workspace: Workspace
+    epoch: int | None = None
+    """The lease that this runner believes to have."""
+    teardown: Teardown | None = None
+    """The last proof, as long as nothing was started after it."""
+    calls: dict[Call, asyncio.Task[None]] = field(default_factory=dict[Call, "asyncio.Task[None]"])
+    working: int = 0
+    """How many of the calls have a place to work."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Taking in a call and ending all calls exclude each other."""
+
+    def carries_out(self, call_id: str) -> bool:
+        """Whether a call is under way here."""
+        return any(call.offer.call_id == call_id for call in self.calls)
+
+    async def abandon(self, processes: Processes) -> tuple[Killed, list[Call]]:
+        """Kill all processes and let go of all calls; the proof, and the calls that nobody will report now."""
+        calls = dict(self.calls)
+        for call in calls:
+            call.abandon()
+        killed = await processes.kill_tree(self.name)
+        await _cancelled(list(calls.values()))
+        return killed, list(calls)
+
+    async def interrupt(self, processes: Processes, reason: str) -> None:
+        """Kill all processes; calls that began are reported as interrupted, those that didn't are let go of."""
+        waiting: list[asyncio.Task[None]] = []
+        for call, task in self.calls.items():
+            if call.begun:
+                call.interrupt(reason)
+            else:
+                call.abandon()
+                waiting.append(task)
+        await processes.kill_tree(self.name)
+        await _cancelled(waiting)
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

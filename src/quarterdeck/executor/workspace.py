@@ -1,0 +1,254 @@
+"""A subject's workspace: the files an agent works on, and a shadow repository beside them that no agent can reach.
+
+    <folder>/files        the work tree with a plain `.git` of its own, for the agent; all that a sandbox is shown
+    <folder>/shadow.git   fetched from the server; index, snapshots and commits of the host
+    <folder>/state.json   written last: without it the workspace is half-made and is made anew
+
+Host git never uses `files/.git` once the workspace is made.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from quarterdeck.core.errors import ConflictError, InvalidInputError, QuarterdeckError, UnavailableError
+from quarterdeck.core.events import FileChange
+from quarterdeck.core.protocol import WorkspaceSpec
+from quarterdeck.executor import snapshots
+from quarterdeck.executor.git import Git, GitError, Identity, signed_in
+from quarterdeck.executor.snapshots import Snapshot
+
+_BRANCHES = "+refs/heads/*:refs/remotes/origin/*"
+_TAGS = "+refs/tags/*:refs/tags/*"
+_PASSING_FAULTS = (
+    "could not resolve", "couldn't connect", "failed to connect", "connection refused", "connection reset",
+    "connection timed out", "operation timed out", "timed out", "early eof", "rpc failed", "unexpected disconnect",
+    "remote end hung up", "empty reply", "error: 429", "error: 500", "error: 502", "error: 503", "error: 504",
+)  # fmt: skip
+"""Words by which git tells of a server that is away, not of one that refuses."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a workspace comes from: the server's URL, and how to fetch a blob of it into a file."""
+
+    url: str
+    download: Callable[[int, Path], Awaitable[None]]
+
+
+class State(BaseModel):
+    """What is known of a workspace that is whole: its base, the lease it was made ready for, and its newest step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    epoch: int
+    step: int
+    commit: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the session's branch that is not pushed yet, and the bundle that brings it."""
+
+    branch: str
+    commit: str
+    files: tuple[FileChange, ...]
+    bundle: Path
+
+
+class Workspace:
+    """The files of one subject; made by `prepare`, which may be repeated."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = folder / "files"
+        self.outbox = folder / "outbox"
+        """Bundles and diffs on their way to the server."""
+        self._shadow = Git(folder / "shadow.git", self.files)
+        self._lock = asyncio.Lock()
+
+    @property
+    def state(self) -> State | None:
+        """None when there is no workspace, or only half of one."""
+        try:
+            return State.model_validate_json((self.folder / "state.json").read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    async def prepare(self, spec: WorkspaceSpec, epoch: int, source: Source) -> bool:
+        """Have the files as the session left them: True when they had to be made or brought to its last snapshot.
+
+        Within one lease nobody else changes the session's files, so they are taken as they are. With a new lease they
+        are brought to the snapshot that the server names.
+
+        Raises:
+            UnavailableError: the server doesn't answer now; may be tried again.
+            GitError: it can't be made.
+        """
+        async with self._lock:
+            state = self.state
+            if state and state.base == spec.commit and state.epoch == epoch:
+                return False
+            try:
+                if state is None or state.base != spec.commit:
+                    await asyncio.to_thread(_delete, self.folder)
+                    await self._make(spec, source)
+                else:
+                    await self._fetch(spec, source)
+                    await snapshots.tree_of_files(self._shadow)
+                await self._bring_to(spec, source)
+            except GitError as error:
+                raise _explained(error) from error
+            commit = spec.snapshot_commit or spec.commit
+            self._write(State(base=spec.commit, epoch=epoch, step=spec.step, commit=commit))
+            return True
+
+    async def snapshot(self, spec: WorkspaceSpec) -> Snapshot | None:
+        """What changed since the newest step that the server or this runner knows of; None when nothing did."""
+        async with self._lock:
+            state = self._known(spec)
+            return await snapshots.take(
+                self._shadow, self.outbox, base=state.base, known=state.commit, step=state.step + 1
+            )
+
+    def settle(self, epoch: int, step: int, commit: str) -> None:
+        """Take a snapshot as known, once the result that tells of it is in the journal."""
+        state = self.state
+        if state and state.epoch == epoch and step > state.step:
+            self._write(state.model_copy(update={"step": step, "commit": commit}))
+
+    async def commit(self, spec: WorkspaceSpec, message: str, source: Source) -> Commit:
+        """All changes of the files as one commit after the last that the session pushed, or after its base.
+
+        Raises:
+            InvalidInputError: there is nothing to commit.
+            ConflictError: somebody else pushed to the session's branch.
+        """
+        async with self._lock:
+            await self._fetch(spec, source)
+            parent = await self._parent(spec)
+            tree = await snapshots.tree_of_files(self._shadow)
+            if tree.id == await self._shadow.line("rev-parse", f"{parent}^{{tree}}"):
+                raise InvalidInputError(_nothing(spec, parent, tree.left_out))
+            identity = Identity(spec.author, spec.author_email, spec.committer, spec.committer_email)
+            commit = await self._shadow.line(
+                "commit-tree", tree.id, "-p", parent, "-m", message, env=identity.environment()
+            )
+            await self._shadow.run("update-ref", f"refs/heads/{spec.branch}", commit)
+            self.outbox.mkdir(exist_ok=True)
+            bundle = self.outbox / "commit.bundle"
+            await snapshots.write_bundle(self._shadow, bundle, f"refs/heads/{spec.branch}", spec.commit)
+            return Commit(spec.branch, commit, await snapshots.changes(self._shadow, parent, commit), bundle)
+
+    async def delete(self) -> None:
+        """Delete everything of the subject."""
+        async with self._lock:
+            await asyncio.to_thread(_delete, self.folder)
+
+    def _known(self, spec: WorkspaceSpec) -> State:
+        state = self.state
+        if state is None:
+            raise UnavailableError("The workspace isn't there any more.")
+        if spec.step > state.step and spec.snapshot_commit:
+            return state.model_copy(update={"step": spec.step, "commit": spec.snapshot_commit})
+        return state
+
+    def _write(self, state: State) -> None:
+        fresh = self.folder / "state.new"
+        fresh.write_text(state.model_dump_json(), encoding="utf-8")
+        fresh.replace(self.folder / "state.json")
+
+    async def _make(self, spec: WorkspaceSpec, source: Source) -> None:
+        self.files.mkdir(parents=True, mode=0o755)
+        self.folder.chmod(0o700)
+        await self._shadow.init("--bare")
+        await self._fetch(spec, source)
+        await self._shadow.run("read-tree", spec.commit)
+        await self._make_own(spec)
+        await self._shadow.run("checkout-index", "--all", "--force", "--index")
+
+    async def _make_own(self, spec: WorkspaceSpec) -> None:
+        """The agent's own `.git`: copies of all objects, and nothing that points out of the workspace."""
+        own = Git(self.files / ".git", self.files)
+        await own.init(f"--initial-branch={spec.branch}")
+        objects = self._shadow.git_dir / "objects"
+        await asyncio.to_thread(shutil.copytree, objects, own.git_dir / "objects", dirs_exist_ok=True)
+        await own.run(
+            "fetch", "--quiet", "--no-tags", str(self._shadow.git_dir), "+refs/remotes/origin/*:refs/remotes/origin/*",
+            _TAGS, files=True,
+        )  # fmt: skip
+        await own.run("update-ref", f"refs/heads/{spec.branch}", spec.commit)
+        await own.run("read-tree", "HEAD")
+        await own.run("config", "user.name", spec.author)
+        await own.run("config", "user.email", spec.author_email)
+        (own.git_dir / "FETCH_HEAD").unlink(missing_ok=True)
+
+    async def _fetch(self, spec: WorkspaceSpec, source: Source) -> None:
+        url = f"{source.url}/{spec.clone_path.lstrip('/')}"
+        sign_in = signed_in("session", spec.token)
+        await self._shadow.fetch("--no-tags", "--prune", url, _BRANCHES, _TAGS, env=sign_in)
+        if not await self._shadow.commit_of(spec.commit):
+            await self._shadow.fetch("--no-tags", url, spec.commit, env=sign_in)
+
+    async def _bring_to(self, spec: WorkspaceSpec, source: Source) -> None:
+        """The files as of the last snapshot; what the repository ignores stays where it is."""
+        commit = spec.snapshot_commit or spec.commit
+        if not await self._shadow.commit_of(commit):
+            if spec.bundle_blob is None:
+                raise GitError(f"The snapshot {commit} isn't here and the server named no bundle with it.")
+            bundle = self.folder / "restore.bundle"
+            await source.download(spec.bundle_blob, bundle)
+            await self._shadow.run("bundle", "unbundle", str(bundle))
+            bundle.unlink()
+        if spec.snapshot_commit:
+            await self._shadow.run("update-ref", f"refs/steps/{spec.step}", commit)
+        await self._shadow.run("read-tree", "--reset", "-u", commit)
+        await self._shadow.run("clean", "-ffdq")
+
+    async def _parent(self, spec: WorkspaceSpec) -> str:
+        """The tip of the session's branch at the server, if all of it after the base is the session's own."""
+        tip = await self._shadow.commit_of(f"refs/remotes/origin/{spec.branch}")
+        if not tip or await self._shadow.line("merge-base", tip, spec.commit) != spec.commit:
+            return spec.commit
+        pushed = await self._shadow.line("log", "--format=%h %ce", f"{spec.commit}..{tip}")
+        foreign = [commit for commit in pushed.splitlines() if not commit.endswith(f" {spec.committer_email}")]
+        if foreign:
+            raise ConflictError(
+                f"The branch {spec.branch} has commits that this session didn't make ({', '.join(foreign[:3])}), and "
+                "its files don't contain them. Nothing was committed. Start a new session from that branch."
+            )
+        return tip
+
+
+def _explained(error: GitError) -> QuarterdeckError:
+    said = error.message.lower()
+    if any(words in said for words in _PASSING_FAULTS):
+        return UnavailableError(error.message)
+    if "could not read username" in said or "authentication failed" in said:
+        return GitError("The server refused the token with which the repository is fetched.")
+    return error
+
+
+def _nothing(spec: WorkspaceSpec, parent: str, left_out: tuple[str, ...]) -> str:
+    since = "it started" if parent == spec.commit else f"commit {parent[:10]} on {spec.branch}"
+    more = f" Left out, because they are too large or can't be read: {', '.join(left_out[:5])}." if left_out else ""
+    return f"There is nothing to commit: no file of the workspace has changed since {since}.{more}"
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder in which an agent may have made directories unreadable."""
+    # The mark goes first: a deletion that is cut off leaves no workspace that looks whole.
+    (folder / "state.json").unlink(missing_ok=True)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    if folder.exists():
+        shutil.rmtree(folder)

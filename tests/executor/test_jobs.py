@@ -1,0 +1,179 @@
+import io
+import tarfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.protocol import Cancel, JobSpec
+from quarterdeck.executor import artifacts
+from quarterdeck.executor.runner import RunnerSettings
+from tests.executor.protocol_server import TOKEN, ProtocolServer, gone, running, served
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[ProtocolServer]:
+    async with served(tmp_path / "server", {"answer.txt": "41\n"}) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(server: ProtocolServer, tmp_path: Path) -> RunnerSettings:
+    return RunnerSettings(server.url, TOKEN, "first", tmp_path / "home", allow_unsandboxed=True, heartbeat_seconds=0.2)
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for member, content in members:
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return target.getvalue()
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member, b""
+
+
+async def test_a_job_runs_its_scripts_shows_its_log_and_keeps_its_artifacts(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    server.blobs[1] = archive((tarfile.TarInfo("built/tool.sh"), b"echo built\n"))
+    job = JobSpec(
+        name="test",
+        before_script=("export GREETING=hi; cd built",),
+        script=(
+            "sh tool.sh\necho $GREETING $WORD",
+            "cd ..; mkdir -p out/deep; cp answer.txt out/deep; ln -s /etc out/e",
+        ),
+        after_script=("echo status $CI_JOB_STATUS; pwd; false",),
+        variables={"WORD": 'it\'s "quoted" $HOME'},
+        artifact_paths=("out/", "*.nothing"),
+        needs_artifacts=(1,),
+    )
+    async with running(settings):
+        call = await server.job(job)
+        result = await server.result(call)
+        log = server.outputs[call].decode()
+        assert (result.outcome, result.exit_code) == (Outcome.OK, 0), log
+        for text in ("\n$ sh tool.sh\necho $GREETING $WORD\nbuilt\nhi it's \"quoted\" $HOME\n", "status success",
+                     "after_script failed: exit code 1", "Keeping 2 artifact files", "succeeded"):  # fmt: skip
+            assert text in log
+        assert result.artifacts_blob
+        with tarfile.open(fileobj=io.BytesIO(server.blobs[result.artifacts_blob])) as tar:
+            assert sorted(tar.getnames()) == ["out/deep/answer.txt", "out/e"]
+            assert tar.getmember("out/e").issym()
+        await gone(settings.home / "workspaces" / "job-7")
+
+
+async def test_a_job_fails_with_its_exit_code_and_after_script_runs_all_the_same(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    job = JobSpec(
+        name="test",
+        script=("echo before", "grep 42 answer.txt | cat", "echo never"),
+        after_script=("echo cleaning; echo $CI_JOB_STATUS > report.xml",),
+        artifact_paths=("**/*.xml",),
+        artifacts_when="on_failure",
+    )
+    async with running(settings):
+        call = await server.job(job)
+        result = await server.result(call)
+        log = server.outputs[call].decode()
+        assert (result.outcome, result.exit_code) == (Outcome.ERROR, 1)
+        assert "exit code 1" in result.text
+        assert "$ echo never" not in log
+        assert "cleaning" in log
+        assert result.artifacts_blob
+        slow = await server.job(JobSpec(name="slow", script=("echo up", "sleep 60"), timeout_seconds=1), "job:8")
+        late = await server.result(slow)
+        assert late.outcome is Outcome.TIMED_OUT
+        assert "timeout of 1 s" in server.outputs[slow].decode()
+
+
+async def test_a_cancelled_job_leaves_nothing(server: ProtocolServer, settings: RunnerSettings) -> None:
+    async with running(settings):
+        call = await server.job(JobSpec(name="long", script=("echo up; sleep 60",), after_script=("echo after",)))
+        await server.until(lambda: b"\nup\n" in server.outputs[call])
+        server.send(Cancel(subject="job:7", lease_epoch=1))
+        await gone(settings.home / "workspaces" / "job-7")
+        await server.until(lambda: bool(server.teardowns["job:7"]))
+        assert server.teardowns["job:7"][0].left == 0
+        assert server.teardowns["job:7"][0].killed >= 1
+        await server.until(lambda: not server.heartbeats[-1].held)
+        assert not server.results[call]
+
+
+async def test_a_script_may_be_longer_than_a_command_line(server: ProtocolServer, settings: RunnerSettings) -> None:
+    async with running(settings):
+        call = await server.job(JobSpec(name="long", script=("true " + "x" * 200_000, "echo end")))
+        assert (await server.result(call)).outcome is Outcome.OK
+        assert bytes(server.outputs[call]).count(b"\nend\n") == 1
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        ((tarfile.TarInfo("../evil"), b"x"),),
+        ((tarfile.TarInfo("/tmp/evil"), b"x"),),
+        ((tarfile.TarInfo("a/../../evil"), b"x"),),
+        ((tarfile.TarInfo(".git/hooks/pre-commit"), b"x"),),
+        (link("out", ".."), (tarfile.TarInfo("out/evil"), b"x")),
+        (link("evil", "/etc/passwd", tarfile.LNKTYPE),),
+        (link("device", "", tarfile.CHRTYPE),),
+    ],
+)
+def test_artifacts_never_leave_the_folder(tmp_path: Path, members: tuple[tuple[tarfile.TarInfo, bytes], ...]) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    packed = tmp_path / "packed.tar.gz"
+    packed.write_bytes(archive(*members))
+    with pytest.raises(InvalidInputError, match="earlier job"):
+        artifacts.unpack(packed, root)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["packed.tar.gz", "root"]
+
+
+def test_a_file_of_artifacts_replaces_a_link_and_does_not_follow_it(tmp_path: Path) -> None:
+    root, outside, packed = tmp_path / "root", tmp_path / "outside", tmp_path / "packed.tar.gz"
+    root.mkdir()
+    outside.write_text("safe")
+    (root / "file").symlink_to(outside)
+    packed.write_bytes(archive((tarfile.TarInfo("file"), b"new")))
+    artifacts.unpack(packed, root)
+    assert outside.read_text() == "safe"
+    assert (root / "file").read_text() == "new"
+    packed.write_bytes(b"no archive")
+    with pytest.raises(InvalidInputError):
+        artifacts.unpack(packed, root)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("a.txt", {"a.txt"}),
+        ("dir", {"dir/b.txt", "dir/deep/c.xml", "dir/link"}),
+        ("dir/", {"dir/b.txt", "dir/deep/c.xml", "dir/link"}),
+        ("./dir/*.txt", {"dir/b.txt"}),
+        ("**/*.xml", {"top.xml", "dir/deep/c.xml"}),
+        ("dir/**", {"dir/b.txt", "dir/deep/c.xml", "dir/link"}),
+        ("dir/**/c.xml", {"dir/deep/c.xml"}),
+        ("?.txt", {"a.txt"}),
+        ("../*", set[str]()),
+        (".", {"a.txt", "top.xml", "dir/b.txt", "dir/deep/c.xml", "dir/link"}),
+    ],
+)
+def test_paths_of_artifacts(tmp_path: Path, pattern: str, names: set[str]) -> None:
+    root = tmp_path / "root"
+    (root / "dir" / "deep").mkdir(parents=True)
+    (root / ".git").mkdir()
+    for name in ("a.txt", "top.xml", "dir/b.txt", "dir/deep/c.xml", ".git/config"):
+        (root / name).write_text(name)
+    (root / "dir" / "link").symlink_to("/etc")
+    count = artifacts.pack(root, (pattern,), tmp_path / "packed.tar.gz")
+    with tarfile.open(tmp_path / "packed.tar.gz") as tar:
+        assert set(tar.getnames()) == names
+    assert count == len(names)

@@ -1,0 +1,386 @@
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.protocol import Cancel, Result, Wipe
+from quarterdeck.executor.runner import RunnerSettings
+from tests.executor.protocol_server import TOKEN, ProtocolServer, git, gone, running, served
+
+FILES = {"app.py": "print('hello')\n", "notes.txt": "one\ntwo\n"}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[ProtocolServer]:
+    async with served(tmp_path / "server", FILES) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(server: ProtocolServer, tmp_path: Path) -> RunnerSettings:
+    return RunnerSettings(
+        server.url, TOKEN, "first", tmp_path / "home", capacity=2, allow_unsandboxed=True, heartbeat_seconds=0.2
+    )
+
+
+def command(line: str) -> dict[str, str]:
+    return {"command": line}
+
+
+def processes_with(word: str) -> list[int]:
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and word.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+async def none_left(word: str) -> None:
+    async with asyncio.timeout(10):
+        while processes_with(word):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_call_goes_from_offer_to_result_with_output_snapshot_and_commit(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(settings):
+        call = await server.offer("run_command", command("cat app.py; echo three >> notes.txt; mv app.py main.py"))
+        result = await server.result(call)
+        assert result.outcome is Outcome.OK
+        assert result.exit_code == 0
+        assert bytes(server.outputs[call]) == b"print('hello')\n"
+        assert (result.output_bytes, result.output_sha256) == (
+            len(server.outputs[call]),
+            hashlib.sha256(server.outputs[call]).hexdigest(),
+        )
+        assert server.started[call][0].lease_epoch == 1
+        assert server.prepared["session:1"].base_commit == server.commit
+        assert result.snapshot
+        assert {(file.path, file.change, file.added) for file in result.snapshot.files} == {
+            ("main.py", "renamed", 0),
+            ("notes.txt", "modified", 1),
+        }
+        assert b"+three" in server.blobs[result.snapshot.whole_diff_blob]
+
+        committed = await server.result(await server.offer("create_commit", {"message": "Three\n\nIt was missing."}))
+        assert committed.outcome is Outcome.OK, committed.text
+        branch, commit = server.pushes[0]
+        assert branch in committed.text
+        assert commit[:7] in committed.text
+        repo = server.folder / "repo.git"
+        assert git(repo, "show", f"{branch}:notes.txt") == "one\ntwo\nthree"
+        assert git(repo, "log", "-1", "--format=%an %ce %P", branch) == f"Ada q@example.org {server.commit}"
+
+        status = await server.result(await server.offer("run_command", command("git status --porcelain; git log -1")))
+        assert "Three" in status.text
+        assert "notes.txt" not in status.text
+        nothing = await server.result(await server.offer("create_commit", {"message": "Again"}))
+        assert nothing.outcome is Outcome.ERROR
+        assert "nothing to commit" in nothing.text
+    assert server.hellos[0].isolation == server.prepared["session:1"].isolation
+    workspace = settings.home / "workspaces" / "session-1"
+    texts = [path.read_bytes() for path in workspace.rglob("*") if path.is_file()]
+    assert not any(b"session-token-2" in text for text in texts)
+    assert b"session-token-2" not in (settings.home / "journal.jsonl").read_bytes()
+
+
+async def test_lost_answers_and_repeated_offers_come_to_the_same(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    for part in ("/started", "/output", "/result", "/blobs", "/prepared"):
+        server.faults[part] = 2
+    async with running(settings):
+        await server.until(lambda: bool(server.heartbeats))
+        line = "for i in $(seq 200); do echo line $i; done; sleep 0.3; echo end; echo x >> notes.txt"
+        offer = server.make_offer("run_command", command(line))
+        for _ in range(3):
+            server.send(offer)
+        await server.until(lambda: len(server.results[offer.call_id]) == 3)
+        # While the runner still closes the call, an offer of it says nothing new to it.
+        async with asyncio.timeout(10):
+            while len(server.results[offer.call_id]) < 4:
+                server.send(offer)
+                await asyncio.sleep(0.1)
+    first, *others = server.results[offer.call_id]
+    assert all(other == first for other in others)
+    expected = "".join(f"line {number}\n" for number in range(1, 201)) + "end\n"
+    assert server.outputs[offer.call_id].decode() == expected
+    assert (settings.home / "workspaces/session-1/files/notes.txt").read_text() == "one\ntwo\nx\n"
+
+
+async def test_a_server_that_restarts_gets_everything_from_where_it_was(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(settings):
+        call = await server.offer("run_command", command("for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"))
+        await server.until(lambda: len(server.outputs[call]) >= 4)
+        await server.stop()
+        del server.outputs[call][2:]  # what it had not yet synced
+        await asyncio.sleep(1)
+        await server.start()
+        assert (await server.result(call)).outcome is Outcome.OK
+        assert bytes(server.outputs[call]) == b"1\n2\n3\n4\n5\n6\n"
+        await server.until(lambda: len(server.hellos) >= 2)
+        assert server.hellos[-1].subjects == ("session:1",)
+
+
+async def test_cancel_kills_the_tree_and_proves_it(server: ProtocolServer, settings: RunnerSettings) -> None:
+    async with running(settings):
+        line = "trap '' TERM; (setsid sleep 8641 &) ; sleep 8641 & echo up; wait; sleep 8641"
+        call = await server.offer("run_command", command(line))
+        await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+        cancel = Cancel(subject="session:1", lease_epoch=1)
+        server.send(cancel)
+        await server.until(lambda: bool(server.teardowns["session:1"]))
+        server.send(cancel)
+        await server.until(lambda: len(server.teardowns["session:1"]) == 2)
+        first, second = server.teardowns["session:1"]
+        assert first == second
+        assert first.left == 0
+        assert first.killed >= 3
+        assert not processes_with("8641")
+        after = await server.offer("run_command", command("echo again"))
+        assert (await server.result(after)).outcome is Outcome.OK
+        assert not server.results[call]
+        server.send(Wipe(subject="session:1"))
+        await gone(settings.home / "workspaces" / "session-1")
+
+
+@pytest.mark.parametrize("way", ["heartbeat", "fenced", "gone"])
+async def test_a_lost_subject_is_killed_and_forgotten(
+    server: ProtocolServer, settings: RunnerSettings, way: str
+) -> None:
+    async with running(settings):
+        call = await server.offer("run_command", command("echo up; sleep 8642"))
+        await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+        match way:
+            case "heartbeat":
+                server.lost.add("session:1")
+                await none_left("8642")
+            case _:
+                refusal: tuple[int, dict[str, Any]] = (409, {"code": "fenced"}) if way == "fenced" else (410, {})
+                server.refused[f"calls/{call}/result"] = refusal
+                other = await server.offer("run_command", command("sleep 0.2"))
+                server.refused[f"calls/{other}/result"] = refusal
+                await none_left("8642")
+        await server.until(lambda: not server.heartbeats[-1].held)
+        assert not server.results[call]
+        assert (settings.home / "workspaces/session-1/files/app.py").exists()
+
+
+async def test_without_a_server_the_runner_ends_its_own_leases(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    brief = replace(settings, drop_seconds=1.0)
+    async with running(brief):
+        call = await server.offer("run_command", command("echo up; sleep 8643"))
+        await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+        await server.stop()
+        await none_left("8643")
+        await server.start()
+        result = await server.result(call)
+        assert result.outcome is Outcome.INTERRUPTED
+        assert "could not reach the server" in result.text
+
+
+class Daemon:
+    """The runner as a process of its own."""
+
+    def __init__(self, settings: RunnerSettings) -> None:
+        token = settings.home.parent / "token"
+        token.write_text(settings.token)
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "quarterdeck.executor", "--url", settings.url, "--token-file", str(token),
+                "--home", str(settings.home), "--name", "daemon", "--allow-unsandboxed", "--allow-reduced-isolation",
+            ],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    async def end(self, number: int) -> tuple[int, str]:
+        self.process.send_signal(number)
+        return await self.ended()
+
+    async def ended(self) -> tuple[int, str]:
+        _, errors = await asyncio.to_thread(self.process.communicate, timeout=20)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def daemon(settings: RunnerSettings) -> Generator[Callable[[], Daemon]]:
+    """Starts a daemon each time it is called; none outlives the test."""
+    started: list[Daemon] = []
+
+    def start() -> Daemon:
+        started.append(Daemon(settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+async def test_kill_minus_nine_leaves_nothing_running_and_the_call_is_interrupted_not_repeated(
+    server: ProtocolServer, daemon: Callable[[], Daemon]
+) -> None:
+    first = daemon()
+    line = "echo ran >> notes.txt; (setsid sleep 8644 &); echo up; sleep 8644"
+    call = await server.offer("run_command", command(line))
+    await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+    await first.end(signal.SIGKILL)
+    await none_left("8644")
+
+    again = daemon()
+    result = await server.result(call)
+    assert result.outcome is Outcome.INTERRUPTED
+    assert "died in the middle" in result.text
+    assert result.output_bytes == 3
+    assert result.snapshot
+    assert [file.path for file in result.snapshot.files] == ["notes.txt"]
+    assert server.hellos[-1].subjects == ("session:1",)
+    offered = await server.offer("run_command", command("cat notes.txt"))
+    assert (await server.result(offered)).text.count("ran") == 1
+    server.send(server.make_offer("run_command", command(line)).model_copy(update={"call_id": call}))
+    await server.until(lambda: len(server.results[call]) >= 2)
+    assert server.results[call][-1] == result
+    code, _ = await again.end(signal.SIGTERM)
+    assert code == 0
+
+
+async def test_sigterm_reports_what_it_interrupts_and_exits_0(
+    server: ProtocolServer, daemon: Callable[[], Daemon]
+) -> None:
+    first = daemon()
+    call = await server.offer("run_command", command("echo up; sleep 8645"))
+    await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+    code, errors = await first.end(signal.SIGTERM)
+    assert code == 0, errors
+    assert not processes_with("8645")
+    [result] = server.results[call]
+    assert result.outcome is Outcome.INTERRUPTED
+    assert "shut down" in result.text
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "words"),
+    [
+        (426, {"code": "version_mismatch", "detail": "Update the runner to 0.2."}, "Update the runner to 0.2."),
+        (401, {"detail": "No valid token came with the request."}, "No valid token"),
+        (404, {}, "no executor API"),
+    ],
+)
+async def test_what_can_not_work_ends_the_runner_with_a_sentence(
+    server: ProtocolServer, daemon: Callable[[], Daemon], status: int, problem: dict[str, str], words: str
+) -> None:
+    server.refused["hello"] = (status, problem)
+    code, errors = await daemon().ended()
+    assert code == 1
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+async def test_a_workspace_that_can_not_be_made_and_a_tool_that_is_not_there_are_results(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(settings):
+        missing = server.spec(clone_path="/elsewhere.git")
+        lost = await server.result(await server.offer("run_command", command("true"), workspace=missing))
+        assert lost.outcome is Outcome.ERROR
+        assert "workspace can't be made" in lost.text
+        unknown = await server.result(await server.offer("run_comand", command("true"), subject="session:2"))
+        assert unknown.outcome is Outcome.ERROR
+        assert "run_command" in unknown.text
+
+
+async def test_a_session_goes_on_on_another_runner_from_its_snapshot(
+    server: ProtocolServer, settings: RunnerSettings, tmp_path: Path
+) -> None:
+    async with running(settings):
+        snapshot = (await server.result(await server.offer("run_command", command("echo more > new.txt")))).snapshot
+    assert snapshot
+    spec = server.spec(bundle_blob=snapshot.bundle_blob, snapshot_commit=snapshot.commit, step=snapshot.step)
+    other = replace(settings, home=tmp_path / "other")
+    async with running(other):
+        line = command("cat new.txt; echo changed > app.py")
+        result: Result = await server.result(await server.offer("run_command", line, workspace=spec, lease_epoch=2))
+        assert "more" in result.text
+        assert result.snapshot
+        assert result.snapshot.step == snapshot.step + 1
+        assert [file.path for file in result.snapshot.files] == ["app.py"]
+        await server.until(lambda: any(held.lease_epoch == 2 for held in server.heartbeats[-1].held))
+
+
+async def test_a_home_has_one_runner(
+    server: ProtocolServer, settings: RunnerSettings, daemon: Callable[[], Daemon]
+) -> None:
+    async with running(settings):
+        await server.until(lambda: bool(server.hellos))
+        code, errors = await daemon().ended()
+        assert code == 1
+        assert "Another runner works in" in errors
+
+
+async def test_calls_of_one_subject_run_beside_each_other_and_capacity_counts_subjects(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(replace(settings, capacity=1)):
+        waits = await server.offer("run_command", command("until [ -e go ]; do sleep 0.05; done; sleep 1"))
+        other = await server.offer("run_command", command("true"), subject="session:2")
+        await server.result(await server.offer("run_command", command("touch go")))
+        assert not server.started[other]
+        await server.until(lambda: bool(server.results[other]))
+        assert server.results[waits]
+
+
+async def test_a_call_that_waits_for_its_clone_can_be_cancelled_and_be_done_later(
+    server: ProtocolServer, daemon: Callable[[], Daemon]
+) -> None:
+    server.git_open.clear()
+    first = daemon()
+    call = await server.offer("run_command", command("cat app.py"))
+    await server.until(lambda: bool(server.git_headers))
+    server.send(Cancel(subject="session:1", lease_epoch=1))
+    await server.until(lambda: bool(server.teardowns["session:1"]))
+    assert server.teardowns["session:1"][0].left == 0
+    await none_left(f":{server.port}/repo.git")
+    again = await server.offer("run_command", command("cat app.py"))
+    await server.until(lambda: len(server.git_headers) >= 2)
+    await first.end(signal.SIGKILL)
+    await none_left(f":{server.port}/repo.git")
+
+    server.git_open.set()
+    third = daemon()
+    server.send(server.make_offer("run_command", command("cat app.py")).model_copy(update={"call_id": again}))
+    late = await server.offer("run_command", command("cat app.py"))
+    assert "hello" in (await server.result(late)).text
+    assert not server.started[call]
+    assert (await third.end(signal.SIGTERM))[0] == 0
+
+
+async def test_a_silent_stream_is_left_and_what_the_server_forgot_is_wiped(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(replace(settings, drop_seconds=0.5)):
+        await server.result(await server.offer("run_command", command("true")))
+        server.wipe = ("session:1",)
+        await server.until(lambda: len(server.hellos) >= 3)
+        await gone(settings.home / "workspaces" / "session-1")
+        server.wipe = ()
+        await server.until(lambda: server.hellos[-1].subjects == ())
