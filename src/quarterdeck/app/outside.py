@@ -102,7 +102,7 @@ class Forge(Protocol):
         ...
 
     async def commit_of(self, project_id: int, ref: str) -> str:
-        """The full commit id of a branch, tag or commit. Raises NotFoundError."""
+        """The full commit id of a branch, tag or commit; `COMMIT^1` is its first parent. Raises NotFoundError."""
         ...
 
     async def read(self, project_id: int, commit: str, path: str) -> bytes | None:

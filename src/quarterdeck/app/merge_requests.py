@@ -1,0 +1,344 @@
+"""Merge requests: made, shown, talked about, merged and closed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import pipeline_views, pipelines, steering
+from quarterdeck.app.access import Project, project_for
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.outside import Author
+from quarterdeck.app.pipeline_views import PipelineView
+from quarterdeck.app.repositories import demand_target
+from quarterdeck.core.access import Ability
+from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
+from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
+from quarterdeck.core.text import clean, line
+from quarterdeck.store.tables import comments, merge_requests, projects, users
+from quarterdeck.store.tables import pipelines as pipeline_rows
+
+MergeRequestStatus = Literal["opened", "merged", "closed"]
+TITLE_CHARACTERS = 255
+TEXT_CHARACTERS = 1_000_000
+"""Of a description or comment; GitLab's number."""
+
+
+class CreateMergeRequest(BaseModel):
+    """What a merge request is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    source_branch: str = Field(max_length=REF_CHARACTERS)
+    target_branch: str | None = Field(
+        default=None, max_length=REF_CHARACTERS, description="The default branch if absent."
+    )
+    title: str = Field(max_length=TITLE_CHARACTERS)
+    description: str = Field(default="", max_length=TEXT_CHARACTERS)
+
+
+class CommentView(BaseModel):
+    """What somebody said."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    author: str
+    session_id: int | None
+    text: str
+    created_at: datetime
+
+
+class MergeRequestView(BaseModel):
+    """A merge request; comments and pipeline are there when it was asked for alone."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    iid: int
+    project_id: int
+    project_path: str
+    title: str
+    description: str
+    source_branch: str
+    target_branch: str
+    status: MergeRequestStatus
+    author: str
+    session_id: int | None
+    merge_commit: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    url: str
+    pipeline: PipelineView | None = None
+    """The newest of the source branch."""
+    comments: tuple[CommentView, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """How people name it: `!3`."""
+        return f"!{self.iid}"
+
+
+async def create(
+    app: App,
+    actor: Actor,
+    project: int | str,
+    request: CreateMergeRequest,
+    *,
+    session_id: int | None = None,
+    call_id: str | None = None,
+) -> MergeRequestView:
+    """Makes a merge request; the same call, or an open one of the same branches, gives the one that is there.
+
+    Raises:
+        InvalidInputError: a branch is not there, or brings nothing.
+    """
+    title = line(clean(request.title), TITLE_CHARACTERS)
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
+        target = request.target_branch or found.default_branch
+        # One at a time in a project: the number is the counter's, and a second one of the branch sees the first.
+        counter = select(projects.c.merge_request_counter).where(projects.c.id == found.id)
+        number = (await connection.execute(counter.with_for_update(key_share=True))).scalar_one() + 1
+        known = await _known(connection, found.id, request.source_branch, target, call_id)
+        if known is not None:
+            return await _load(app, connection, known)
+        await _check(app, found, request.source_branch, target, title)
+        await connection.execute(update(projects).where(projects.c.id == found.id).values(merge_request_counter=number))
+        made = (
+            await connection.execute(
+                insert(merge_requests)
+                .values(
+                    project_id=found.id,
+                    iid=number,
+                    title=title,
+                    description=clean(request.description),
+                    source_branch=request.source_branch,
+                    target_branch=target,
+                    status="opened",
+                    author_id=actor.user_id,
+                    session_id=session_id,
+                    call_id=call_id,
+                )
+                .returning(merge_requests.c.id)
+            )
+        ).scalar_one()
+        return await _load(app, connection, made)
+
+
+async def _known(
+    connection: AsyncConnection, project_id: int, source: str, target: str, call_id: str | None
+) -> int | None:
+    mine = merge_requests.c.project_id == project_id
+    if call_id is not None:
+        query = select(merge_requests.c.id).where(mine, merge_requests.c.call_id == call_id)
+        if (found := (await connection.execute(query)).scalar_one_or_none()) is not None:
+            return found
+    query = select(merge_requests.c.id).where(
+        mine,
+        merge_requests.c.source_branch == source,
+        merge_requests.c.target_branch == target,
+        merge_requests.c.status == "opened",
+    )
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def _check(app: App, project: Project, source: str, target: str, title: str) -> None:
+    if not title:
+        raise InvalidInputError("A merge request needs a title.")
+    if source == target:
+        raise InvalidInputError(f"Source and target are both {source!r}; work on a branch of its own.")
+    known = await app.forge.branches(project.id)
+    for name in (source, target):
+        if name not in known:
+            raise InvalidInputError(f"There is no branch {name!r} in {project.path}. Push it first.")
+    if known[source] == known[target]:
+        raise InvalidInputError(f"{source} has no commits that {target} doesn't have; there is nothing to merge.")
+
+
+async def find(
+    app: App,
+    actor: Actor,
+    project: int | str,
+    *,
+    status: MergeRequestStatus | None = None,
+    before: int | None = None,
+    limit: int = PAGE_ROWS,
+) -> list[MergeRequestView]:
+    """A project's merge requests, newest first; `before` is the iid of an earlier page's last."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
+        query = _query().where(merge_requests.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        if status is not None:
+            query = query.where(merge_requests.c.status == status)
+        if before is not None:
+            query = query.where(merge_requests.c.iid < before)
+        return [_view(app, row) for row in await connection.execute(query)]
+
+
+async def show(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
+    """One merge request with its comments and its source branch's newest pipeline."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
+        row = await _row(connection, found, iid)
+        return await _load(app, connection, row.id)
+
+
+async def diff(app: App, actor: Actor, project: int | str, iid: int) -> bytes:
+    """What it changes, or changed: of a merged one, what its merge brought into the target."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_REPOSITORY)
+        row = await _row(connection, found, iid)
+    if row.merge_commit is not None:
+        return await app.forge.diff(found.id, f"{row.merge_commit}^1", row.merge_commit)
+    return await app.forge.diff(found.id, row.target_branch, row.source_branch)
+
+
+async def merge(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
+    """Merges it, which finishes the session that made it, and starts the target's pipeline.
+
+    Raises:
+        ConflictError: it has ended already, or both branches changed the same.
+        ForbiddenError: the target is protected and the role too low.
+    """
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
+        row = await _opened(connection, found, iid)
+        demand_target(found, row.target_branch)
+        commit = await app.forge.merge(
+            found.id,
+            source=row.source_branch,
+            target=row.target_branch,
+            message=f"Merge branch '{row.source_branch}' into '{row.target_branch}'\n\n{row.title}\n\nSee !{iid}\n",
+            author=Author(actor.name or actor.username, actor.email or f"{actor.username}@localhost"),
+        )
+        await _end(connection, app, row, "merged", commit)
+        await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push")
+        return await _load(app, connection, row.id)
+
+
+async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
+    """Closes it without merging, which finishes the session that made it. Raises ConflictError when it has ended."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
+        row = await _opened(connection, found, iid)
+        await _end(connection, app, row, "closed", None)
+        return await _load(app, connection, row.id)
+
+
+async def _opened(connection: AsyncConnection, project: Project, iid: int) -> Row[Any]:
+    row = await _row(connection, project, iid, lock=True)
+    if row.status != "opened":
+        raise ConflictError(f"Merge request !{iid} is {row.status} already.")
+    return row
+
+
+async def _end(
+    connection: AsyncConnection, app: App, row: Row[Any], status: Literal["merged", "closed"], commit: str | None
+) -> None:
+    await connection.execute(
+        update(merge_requests)
+        .where(merge_requests.c.id == row.id)
+        .values(status=status, merge_commit=commit, ended_at=datetime.now(UTC))
+    )
+    if row.session_id is not None:
+        await steering.merge_request_ended(connection, app, row.session_id, f"!{row.iid}", status)
+
+
+async def comment(
+    app: App,
+    actor: Actor,
+    project: int | str,
+    iid: int,
+    text: str,
+    *,
+    session_id: int | None = None,
+    call_id: str | None = None,
+) -> MergeRequestView:
+    """Says something; the same call says it once."""
+    said = clean(text).strip()
+    if not 0 < len(said) <= TEXT_CHARACTERS:
+        raise InvalidInputError(f"A comment has 1 to {TEXT_CHARACTERS:,} characters.")
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.COMMENT)
+        row = await _row(connection, found, iid, lock=True)
+        query = select(comments.c.id).where(comments.c.call_id == call_id)
+        if call_id is None or (await connection.execute(query)).one_or_none() is None:
+            await connection.execute(
+                insert(comments).values(
+                    merge_request_id=row.id,
+                    author_id=actor.user_id,
+                    session_id=session_id,
+                    call_id=call_id,
+                    text=said,
+                )
+            )
+        return await _load(app, connection, row.id)
+
+
+async def _row(connection: AsyncConnection, project: Project, iid: int, *, lock: bool = False) -> Row[Any]:
+    query = select(merge_requests).where(merge_requests.c.project_id == project.id, merge_requests.c.iid == iid)
+    row = (await connection.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no merge request !{iid} in {project.path}.")
+    return row
+
+
+def _query() -> Select[Any]:
+    return (
+        select(merge_requests, projects.c.path, users.c.username)
+        .join(projects, projects.c.id == merge_requests.c.project_id)
+        .join(users, users.c.id == merge_requests.c.author_id)
+        .order_by(merge_requests.c.iid.desc())
+    )
+
+
+async def _load(app: App, connection: AsyncConnection, merge_request_id: int) -> MergeRequestView:
+    row = (await connection.execute(_query().where(merge_requests.c.id == merge_request_id))).one()
+    said = await connection.execute(
+        select(comments, users.c.username)
+        .join(users, users.c.id == comments.c.author_id)
+        .where(comments.c.merge_request_id == merge_request_id)
+        .order_by(comments.c.id)
+    )
+    newest = (
+        await connection.execute(
+            select(pipeline_rows.c.id)
+            .where(pipeline_rows.c.project_id == row.project_id, pipeline_rows.c.ref == row.source_branch)
+            .order_by(pipeline_rows.c.id.desc())
+            .limit(1)
+        )
+    ).scalar_one_or_none()
+    pipeline = await pipeline_views.load(app, connection, newest) if newest is not None else None
+    return _view(app, row, pipeline, [_comment(one) for one in said])
+
+
+def _comment(row: Row[Any]) -> CommentView:
+    return CommentView(
+        id=row.id, author=row.username, session_id=row.session_id, text=row.text, created_at=row.created_at
+    )
+
+
+def _view(
+    app: App, row: Row[Any], pipeline: PipelineView | None = None, said: Sequence[CommentView] = ()
+) -> MergeRequestView:
+    return MergeRequestView(
+        id=row.id,
+        iid=row.iid,
+        project_id=row.project_id,
+        project_path=row.path,
+        title=row.title,
+        description=row.description,
+        source_branch=row.source_branch,
+        target_branch=row.target_branch,
+        status=row.status,
+        author=row.username,
+        session_id=row.session_id,
+        merge_commit=row.merge_commit,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        url=f"{app.public_url}/projects/{row.project_id}/merge_requests/{row.iid}",
+        pipeline=pipeline,
+        comments=tuple(said),
+    )

@@ -1,0 +1,346 @@
+"""The life of a pipeline's jobs: offered to runners, reported by them, tried again, until the pipeline has ended.
+
+Every change locks the pipeline's row first. What a pipeline's end brings to sessions locks theirs after it; nobody
+who holds a session's row takes the lock of a pipeline that others can see.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import pipeline_views as views
+from quarterdeck.app.application import App
+from quarterdeck.app.change import changing
+from quarterdeck.app.job_variables import expanded, predefined
+from quarterdeck.app.pipeline_views import JobView
+from quarterdeck.app.server_calls import finish_call
+from quarterdeck.app.turns import new_call_id
+from quarterdeck.core.errors import NotFoundError, SessionEndedError
+from quarterdeck.core.events import CheckRecorded, Outcome
+from quarterdeck.core.pipeline import (
+    ENDED,
+    PIPELINE_ENDED,
+    CiPipeline,
+    JobStatus,
+    PipelineStatus,
+    decide,
+    outcome,
+    prerequisites,
+)
+from quarterdeck.core.protocol import JobSpec, Result
+from quarterdeck.core.text import clean, line
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipeline_waits, pipelines, projects
+
+RUNNER_LOST = "the runner was not heard of any more"
+"""The reason of an attempt that ended with its runner; the job gets one more, through no fault of its own."""
+_OPEN = ("waiting", "offered", "running")
+
+
+@dataclass(frozen=True)
+class JobOffer:
+    """What an executor needs of a job."""
+
+    project_id: int
+    ref: str
+    sha: str
+    spec: JobSpec
+
+
+async def lock(connection: AsyncConnection, pipeline_id: int) -> Row[Any]:
+    """Takes the pipeline's row for this transaction. Raises NotFoundError."""
+    query = select(pipelines).where(pipelines.c.id == pipeline_id).with_for_update(key_share=True)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no pipeline #{pipeline_id}.")
+    return row
+
+
+async def newest(connection: AsyncConnection, pipeline_id: int) -> dict[str, JobView]:
+    """The attempts that count, by the names of their jobs."""
+    return {job.name: job for job in await views.all_attempts(connection, pipeline_id)}
+
+
+async def advance(connection: AsyncConnection, app: App, pipeline_id: int) -> PipelineStatus:
+    """Lets jobs begin that may now, and ends the pipeline when nothing is left; can be called at any time."""
+    row = await lock(connection, pipeline_id)
+    definition = CiPipeline.model_validate(row.definition)
+    jobs = await newest(connection, pipeline_id)
+    statuses = {name: job.status for name, job in jobs.items()}
+    while changes := decide(definition, statuses):
+        statuses |= changes
+        for name, status in changes.items():
+            await _enter(connection, definition, jobs[name], status)
+    status = outcome(definition, statuses)
+    before = PipelineStatus(row.status)
+    if status is not before:
+        ended = datetime.now(UTC) if status in PIPELINE_ENDED else None
+        await connection.execute(
+            update(pipelines).where(pipelines.c.id == pipeline_id).values(status=status.value, ended_at=ended)
+        )
+    if status in PIPELINE_ENDED and before not in PIPELINE_ENDED:
+        await _tell_waiting(connection, app, pipeline_id)
+    await ring(connection, f"pipeline:{pipeline_id}")
+    return status
+
+
+async def _enter(connection: AsyncConnection, definition: CiPipeline, job: JobView, status: JobStatus) -> None:
+    values: dict[str, object] = {"status": status.value}
+    match status:
+        case JobStatus.PENDING:
+            values["call_id"] = call_id = new_call_id()
+            tags = next(one.tags for one in definition.jobs if one.name == job.name)
+            await connection.execute(
+                insert(offers).values(
+                    call_id=call_id,
+                    subject=f"job:{job.id}",
+                    job_id=job.id,
+                    side="executor",
+                    tool="pipeline_job",
+                    args={"tags": list(tags)} if tags else {},
+                    status="waiting",
+                )
+            )
+            await ring(connection, "runners:all")
+        case JobStatus.SKIPPED:
+            values["ended_at"] = datetime.now(UTC)
+        case _:
+            pass
+    await connection.execute(update(pipeline_jobs).where(pipeline_jobs.c.id == job.id).values(values))
+
+
+async def _tell_waiting(connection: AsyncConnection, app: App, pipeline_id: int) -> None:
+    """Ends the tool calls of sessions that waited for this pipeline."""
+    rows = await connection.execute(
+        delete(pipeline_waits)
+        .where(pipeline_waits.c.pipeline_id == pipeline_id)
+        .returning(pipeline_waits.c.session_id, pipeline_waits.c.call_id)
+    )
+    waiting = rows.all()
+    result, text = await views.told(connection, pipeline_id)
+    await _record_check(connection, app, pipeline_id, passed=result is Outcome.OK)
+    for row in waiting:
+        await finish_waiting(app, connection, row.session_id, row.call_id, result, text)
+
+
+async def _record_check(connection: AsyncConnection, app: App, pipeline_id: int, *, passed: bool) -> None:
+    """Notes in the session whose work the pipeline checked how it came out."""
+    session_id = (
+        await connection.execute(select(pipelines.c.session_id).where(pipelines.c.id == pipeline_id))
+    ).scalar_one()
+    if session_id is None:
+        return
+    with suppress(NotFoundError):
+        async with changing(app, connection, session_id) as it:
+            url = f"{app.public_url}/pipelines/{pipeline_id}"
+            it.append(CheckRecorded(name=f"pipeline #{pipeline_id}", passed=passed, url=url))
+
+
+async def finish_waiting(
+    app: App, connection: AsyncConnection, session_id: int, call_id: str, result: Outcome, text: str
+) -> None:
+    """Ends one call; a session that is gone or has ended needs no answer any more, and spoils nothing here."""
+    try:
+        async with connection.begin_nested():
+            await finish_call(app, connection, session_id, call_id, outcome=result, text=text)
+    except (NotFoundError, SessionEndedError):
+        return
+
+
+async def _job(connection: AsyncConnection, job_id: int) -> tuple[Row[Any], JobView]:
+    """The job's pipeline, locked, and the job. Raises NotFoundError."""
+    missing = NotFoundError(f"There is no job {job_id}.")
+    query = select(pipeline_jobs).where(pipeline_jobs.c.id == job_id)
+    found = (await connection.execute(query)).one_or_none()
+    if found is None:
+        raise missing
+    pipeline = await lock(connection, found.pipeline_id)
+    again = (await connection.execute(query)).one_or_none()
+    if again is None:
+        raise missing
+    return pipeline, views.job_view(again)
+
+
+async def job_offer(connection: AsyncConnection, app: App, job_id: int) -> JobOffer:
+    """What an executor is given of a job. Raises NotFoundError."""
+    del app
+    row = (
+        await connection.execute(
+            select(pipelines, projects.c.path, projects.c.default_branch, pipeline_jobs.c.name)
+            .join(pipeline_jobs, pipeline_jobs.c.pipeline_id == pipelines.c.id)
+            .join(projects, projects.c.id == pipelines.c.project_id)
+            .where(pipeline_jobs.c.id == job_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    definition = CiPipeline.model_validate(row.definition)
+    job = next(one for one in definition.jobs if one.name == row.name)
+    known = predefined(
+        sha=row.sha,
+        ref=row.ref,
+        default_branch=row.default_branch,
+        source=row.source,
+        pipeline_id=row.id,
+        project_id=row.project_id,
+        project_path=row.path,
+        job_id=job_id,
+        name=job.name,
+        stage=job.stage,
+    )
+    attempts = await newest(connection, row.id)
+    before = [attempts[one.name] for one in prerequisites(job, definition) if _brings(job.artifacts_from, one.name)]
+    return JobOffer(
+        project_id=row.project_id,
+        ref=row.ref,
+        sha=row.sha,
+        spec=JobSpec(
+            name=job.name,
+            before_script=job.before_script,
+            script=job.script,
+            after_script=job.after_script,
+            variables=expanded({**known, **job.variables}),
+            timeout_seconds=job.timeout_seconds,
+            artifact_paths=job.artifact_paths,
+            artifacts_when=job.artifacts_when,
+            needs_artifacts=tuple(one.artifacts_blob for one in before if one.artifacts_blob is not None),
+        ),
+    )
+
+
+def _brings(artifacts_from: tuple[str, ...] | None, name: str) -> bool:
+    return artifacts_from is None or name in artifacts_from
+
+
+async def job_started(connection: AsyncConnection, app: App, job_id: int) -> None:
+    """A runner has begun with the job; said again, or too late, it changes nothing."""
+    del app
+    pipeline, job = await _job(connection, job_id)
+    if job.status is not JobStatus.PENDING:
+        return
+    now = datetime.now(UTC)
+    await connection.execute(
+        update(pipeline_jobs).where(pipeline_jobs.c.id == job_id).values(status=JobStatus.RUNNING.value, started_at=now)
+    )
+    if pipeline.started_at is None:
+        await connection.execute(update(pipelines).where(pipelines.c.id == pipeline.id).values(started_at=now))
+    await ring(connection, f"pipeline:{pipeline.id}")
+
+
+async def job_finished(connection: AsyncConnection, app: App, job_id: int, result: Result) -> None:
+    """A job's end as its runner reports it; a job that has ended already stays as it is."""
+    pipeline, job = await _job(connection, job_id)
+    if job.status in ENDED:
+        return
+    if result.outcome is Outcome.INTERRUPTED:
+        await _interrupted(connection, app, pipeline.id, job)
+        return
+    passed = result.outcome is Outcome.OK and result.exit_code in (None, 0)
+    status = JobStatus.SUCCESS if passed else JobStatus.FAILED
+    if result.outcome is Outcome.CANCELLED:
+        status = JobStatus.CANCELED
+    await end_job(
+        connection,
+        job,
+        status,
+        reason="" if passed else _reason(result),
+        exit_code=result.exit_code,
+        artifacts_blob=result.artifacts_blob,
+    )
+    await advance(connection, app, pipeline.id)
+
+
+def _reason(result: Result) -> str:
+    """Why it failed, when the exit code alone doesn't tell."""
+    if result.outcome is Outcome.TIMED_OUT or result.exit_code is None:
+        return line(clean(result.text), 500) or result.outcome.value.replace("_", " ")
+    return ""
+
+
+async def job_interrupted(connection: AsyncConnection, app: App, job_id: int) -> None:
+    """The job's runner was lost: it is tried once more from its beginning."""
+    pipeline, job = await _job(connection, job_id)
+    if job.status not in ENDED:
+        await _interrupted(connection, app, pipeline.id, job)
+
+
+async def _interrupted(connection: AsyncConnection, app: App, pipeline_id: int, job: JobView) -> None:
+    attempts = await views.all_attempts(connection, pipeline_id)
+    lost_before = any(one.name == job.name and one.reason == RUNNER_LOST for one in attempts)
+    await end_job(connection, job, JobStatus.FAILED, reason=RUNNER_LOST)
+    if not lost_before:
+        await begin(connection, pipeline_id, await try_again(connection, job))
+    await advance(connection, app, pipeline_id)
+
+
+async def end_job(
+    connection: AsyncConnection,
+    job: JobView,
+    status: JobStatus,
+    *,
+    reason: str = "",
+    exit_code: int | None = None,
+    artifacts_blob: int | None = None,
+) -> None:
+    """Ends an attempt, and with it what is offered of it."""
+    await connection.execute(
+        update(pipeline_jobs)
+        .where(pipeline_jobs.c.id == job.id)
+        .values(
+            status=status.value,
+            reason=reason,
+            exit_code=exit_code,
+            artifacts_blob=artifacts_blob,
+            ended_at=datetime.now(UTC),
+        )
+    )
+    await connection.execute(
+        update(offers)
+        .where(offers.c.job_id == job.id, offers.c.status.in_(_OPEN))
+        .values(status="cancelled" if status is JobStatus.CANCELED else "finished")
+    )
+
+
+async def cancel_job(connection: AsyncConnection, job: JobView, reason: str) -> None:
+    """Ends an attempt and has its runner kill what runs of it."""
+    await end_job(connection, job, JobStatus.CANCELED, reason=reason)
+    runner = (
+        await connection.execute(
+            update(leases)
+            .where(leases.c.subject == f"job:{job.id}")
+            .values(cancelled=True)
+            .returning(leases.c.runner_id)
+        )
+    ).scalar_one_or_none()
+    if runner is not None:
+        await ring(connection, f"runner:{runner}")
+
+
+async def begin(connection: AsyncConnection, pipeline_id: int, job: JobView) -> None:
+    """Offers an attempt to the runners whatever its `when` is; the caller has the pipeline's lock."""
+    query = select(pipelines.c.definition).where(pipelines.c.id == pipeline_id)
+    definition = CiPipeline.model_validate((await connection.execute(query)).scalar_one())
+    await _enter(connection, definition, job, JobStatus.PENDING)
+
+
+async def try_again(connection: AsyncConnection, job: JobView) -> JobView:
+    """A new attempt at a job, decided on by the next `advance`; the earlier ones stay with their logs."""
+    made = (
+        await connection.execute(
+            insert(pipeline_jobs)
+            .values(
+                pipeline_id=job.pipeline_id,
+                name=job.name,
+                stage=job.stage,
+                status=JobStatus.CREATED.value,
+                allow_failure=job.allow_failure,
+                attempt=job.attempt + 1,
+            )
+            .returning(*pipeline_jobs.c)
+        )
+    ).one()
+    return views.job_view(made)

@@ -1,0 +1,377 @@
+"""Pipelines: started, shown, tried again, cancelled. The life of their jobs is in `pipeline_jobs`."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import pipeline_jobs as jobs
+from quarterdeck.app import pipeline_views as views
+from quarterdeck.app.access import Project, project_for
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.job_variables import source_name
+from quarterdeck.app.pipeline_jobs import (
+    JobOffer,
+    advance,
+    job_finished,
+    job_interrupted,
+    job_offer,
+    job_started,
+)
+from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
+from quarterdeck.core.access import Ability
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.limits import JOB_LOG_TAIL_BYTES, PAGE_ROWS
+from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, CiPipeline, JobStatus, PipelineStatus
+from quarterdeck.core.text import cut, decode
+from quarterdeck.store import output
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines, projects
+
+__all__ = [
+    "JobOffer", "JobView", "PipelineView", "advance", "cancel", "cancel_all", "failing_jobs_text", "find", "job",
+    "job_finished", "job_interrupted", "job_log", "job_offer", "job_started", "job_tail", "retry", "retry_job", "show",
+    "start", "start_for", "told", "wait_for",
+]  # fmt: skip
+
+CI_FILE = ".gitlab-ci.yml"
+LOG_PAGE_BYTES = 1 << 20
+
+
+async def start(app: App, actor: Actor, project: int | str, ref: str | None = None) -> PipelineView:
+    """Starts a pipeline of a branch's newest commit; of the default branch without `ref`.
+
+    Raises:
+        InvalidInputError: there is no such branch, or nothing to run at its commit.
+    """
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.RUN_PIPELINE)
+        branch = ref or found.default_branch
+        sha = (await app.forge.branches(found.id)).get(branch)
+        if sha is None:
+            raise InvalidInputError(f"There is no branch {branch[:255]!r} in {found.path}.")
+        pipeline_id = await _create(connection, app, found, branch, sha, source="api", session_id=None)
+        if pipeline_id is None:
+            raise InvalidInputError(
+                f"There is nothing to run at {sha[:12]} of {branch}: it has no {CI_FILE}, or its rules let no job in."
+            )
+        return await views.load(app, connection, pipeline_id)
+
+
+async def start_for(
+    connection: AsyncConnection,
+    app: App,
+    project_id: int,
+    ref: str,
+    sha: str,
+    *,
+    source: str,
+    session_id: int | None = None,
+) -> int | None:
+    """The pipeline of a commit that came to a branch: the branch's newest one if it is of that commit, or a new one.
+
+    None when the commit has no pipeline file, or its rules let no job in. A faulty file gives a pipeline that has
+    failed, with the faults as its error.
+    """
+    row = (
+        await connection.execute(select(projects).where(projects.c.id == project_id).with_for_update(key_share=True))
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no project {project_id}.")
+    latest = (
+        await connection.execute(
+            select(pipelines.c.id, pipelines.c.sha)
+            .where(pipelines.c.project_id == project_id, pipelines.c.ref == ref)
+            .order_by(pipelines.c.id.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if latest is not None and latest.sha == sha:
+        return latest.id
+    project = Project(row.id, row.path, row.name, row.description, row.default_branch, row.retention_days, None)
+    return await _create(connection, app, project, ref, sha, source=source, session_id=session_id)
+
+
+async def _create(
+    connection: AsyncConnection,
+    app: App,
+    project: Project,
+    ref: str,
+    sha: str,
+    *,
+    source: str,
+    session_id: int | None,
+) -> int | None:
+    definition, error = await _definition(app, project, ref, sha, source)
+    if definition is None or (not definition.jobs and not error):
+        return None
+    pipeline_id = (
+        await connection.execute(
+            insert(pipelines)
+            .values(
+                project_id=project.id,
+                ref=ref,
+                sha=sha,
+                source=source,
+                status=PipelineStatus.CREATED.value,
+                definition=definition.model_dump(mode="json"),
+                error=error,
+                session_id=session_id,
+            )
+            .returning(pipelines.c.id)
+        )
+    ).scalar_one()
+    if error:
+        await _fail(connection, pipeline_id)
+        return pipeline_id
+    for one in definition.jobs:
+        await connection.execute(
+            insert(pipeline_jobs).values(
+                pipeline_id=pipeline_id,
+                name=one.name,
+                stage=one.stage,
+                status=JobStatus.CREATED.value,
+                allow_failure=one.allow_failure,
+            )
+        )
+    await advance(connection, app, pipeline_id)
+    return pipeline_id
+
+
+async def _definition(app: App, project: Project, ref: str, sha: str, source: str) -> tuple[CiPipeline | None, str]:
+    """What the commit's file comes to, and what is wrong with it."""
+    nothing = CiPipeline(stages=(), jobs=())
+    try:
+        data = await app.forge.read(project.id, sha, CI_FILE)
+        if data is None:
+            return None, ""
+        made = await asyncio.to_thread(
+            app.forge.read_ci,
+            decode(data),
+            ref=ref,
+            sha=sha,
+            default_branch=project.default_branch,
+            source=source_name(source),
+        )
+    except InvalidInputError as error:
+        return nothing, cut(error.message, 16_000)
+    return made, ""
+
+
+async def _fail(connection: AsyncConnection, pipeline_id: int) -> None:
+    await connection.execute(
+        update(pipelines)
+        .where(pipelines.c.id == pipeline_id)
+        .values(status=PipelineStatus.FAILED.value, ended_at=pipelines.c.created_at)
+    )
+    await ring(connection, f"pipeline:{pipeline_id}")
+
+
+async def find(
+    app: App,
+    actor: Actor,
+    project: int | str,
+    *,
+    ref: str | None = None,
+    before: int | None = None,
+    limit: int = PAGE_ROWS,
+) -> list[PipelineView]:
+    """A project's newest pipelines, without their jobs; `before` is the id of an earlier page's last."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
+        query = views.query().where(pipelines.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        if ref is not None:
+            query = query.where(pipelines.c.ref == ref)
+        if before is not None:
+            query = query.where(pipelines.c.id < before)
+        return [views.view(app, row) for row in await connection.execute(query)]
+
+
+async def show(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
+    """One pipeline with its jobs."""
+    async with app.database.transaction() as connection:
+        await _allowed(connection, actor, pipeline_id, Ability.READ_PIPELINE)
+        return await views.load(app, connection, pipeline_id)
+
+
+async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, ability: Ability) -> None:
+    """The one check of everything about a pipeline. Raises NotFoundError or ForbiddenError."""
+    unknown = NotFoundError(f"There is no pipeline #{pipeline_id} that you may see.")
+    query = select(pipelines.c.project_id).where(pipelines.c.id == pipeline_id)
+    project_id = (await connection.execute(query)).scalar_one_or_none()
+    if project_id is None:
+        raise unknown
+    try:
+        await project_for(connection, actor, project_id, Ability.READ_PIPELINE)
+    except (NotFoundError, ForbiddenError):
+        raise unknown from None
+    await project_for(connection, actor, project_id, ability)
+
+
+async def _allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, ability: Ability) -> Row[Any]:
+    unknown = NotFoundError(f"There is no job {job_id} that you may see.")
+    row = (await connection.execute(select(pipeline_jobs).where(pipeline_jobs.c.id == job_id))).one_or_none()
+    if row is None:
+        raise unknown
+    try:
+        await _allowed(connection, actor, row.pipeline_id, ability)
+    except NotFoundError:
+        raise unknown from None
+    return row
+
+
+async def job(app: App, actor: Actor, job_id: int) -> JobView:
+    """One attempt at a job."""
+    async with app.database.transaction() as connection:
+        return views.job_view(await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE))
+
+
+async def job_log(app: App, actor: Actor, job_id: int, *, offset: int = 0, limit: int = LOG_PAGE_BYTES) -> bytes:
+    """At most `limit` bytes of a job's log from `offset`; empty when there is nothing behind it (yet)."""
+    async with app.database.transaction() as connection:
+        row = await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
+        if row.call_id is None:
+            return b""
+        return await output.read(connection, row.call_id, max(offset, 0), min(max(limit, 1), LOG_PAGE_BYTES))
+
+
+async def job_tail(app: App, actor: Actor, job_id: int, size: int = JOB_LOG_TAIL_BYTES) -> str:
+    """The end of a job's log as a model reads it: text without a terminal's codes."""
+    async with app.database.transaction() as connection:
+        row = await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
+        if row.call_id is None:
+            return ""
+        return views.readable(await output.tail(connection, row.call_id, min(max(size, 1), JOB_LOG_TAIL_BYTES)))
+
+
+async def retry(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
+    """Tries the failed and cancelled jobs of an ended pipeline again, and lets those behind them run.
+
+    Raises:
+        ConflictError: the pipeline still runs, or nothing in it failed.
+    """
+    async with app.database.transaction() as connection:
+        await _allowed(connection, actor, pipeline_id, Ability.RUN_PIPELINE)
+        row = await jobs.lock(connection, pipeline_id)
+        known = await jobs.newest(connection, pipeline_id)
+        failed = [one for one in known.values() if one.status in (JobStatus.FAILED, JobStatus.CANCELED)]
+        if PipelineStatus(row.status) not in PIPELINE_ENDED:
+            raise ConflictError(f"Pipeline #{pipeline_id} still runs; what has failed in it can be tried again after.")
+        if not failed:
+            raise ConflictError(f"No job of pipeline #{pipeline_id} failed; there is nothing to try again.")
+        for one in failed:
+            await jobs.try_again(connection, one)
+        await _resume(connection, app, pipeline_id)
+        return await views.load(app, connection, pipeline_id)
+
+
+async def retry_job(app: App, actor: Actor, job_id: int) -> PipelineView:
+    """Tries one ended job again, or starts a manual one; answers its pipeline.
+
+    Raises:
+        ConflictError: it has not ended, or there is a newer attempt.
+    """
+    async with app.database.transaction() as connection:
+        row = await _allowed_job(connection, actor, job_id, Ability.RUN_PIPELINE)
+        await jobs.lock(connection, row.pipeline_id)
+        known = await jobs.newest(connection, row.pipeline_id)
+        one = known[row.name]
+        if one.id != job_id or one.status not in ENDED or one.status is JobStatus.SKIPPED:
+            raise ConflictError(
+                f"Job {job_id} is {one.status}; only the newest attempt, once it ended, is tried again."
+            )
+        attempt = one if one.status is JobStatus.MANUAL else await jobs.try_again(connection, one)
+        await jobs.begin(connection, row.pipeline_id, attempt)
+        await _resume(connection, app, row.pipeline_id)
+        return await views.load(app, connection, row.pipeline_id)
+
+
+async def _resume(connection: AsyncConnection, app: App, pipeline_id: int) -> None:
+    """Decides anew about the jobs that were skipped, and lets the pipeline go on."""
+    skipped = [
+        one.id for one in (await jobs.newest(connection, pipeline_id)).values() if one.status is JobStatus.SKIPPED
+    ]
+    await connection.execute(
+        update(pipeline_jobs)
+        .where(pipeline_jobs.c.id.in_(skipped))
+        .values(status=JobStatus.CREATED.value, ended_at=None)
+    )
+    await connection.execute(
+        update(pipelines)
+        .where(pipelines.c.id == pipeline_id)
+        .values(status=PipelineStatus.RUNNING.value, ended_at=None)
+    )
+    await advance(connection, app, pipeline_id)
+
+
+async def cancel(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
+    """Stops all jobs of a pipeline; one that has ended stays as it is."""
+    async with app.database.transaction() as connection:
+        await _allowed(connection, actor, pipeline_id, Ability.RUN_PIPELINE)
+        await _cancel(connection, app, pipeline_id, f"cancelled by {actor.username}")
+        return await views.load(app, connection, pipeline_id)
+
+
+async def cancel_all(connection: AsyncConnection, app: App, project_id: int) -> None:
+    """Stops every pipeline of a project that is to be deleted."""
+    ended = [status.value for status in PIPELINE_ENDED]
+    query = select(pipelines.c.id).where(pipelines.c.project_id == project_id, pipelines.c.status.not_in(ended))
+    for pipeline_id in (await connection.execute(query)).scalars().all():
+        await _cancel(connection, app, pipeline_id, "the project was deleted")
+
+
+async def _cancel(connection: AsyncConnection, app: App, pipeline_id: int, reason: str) -> None:
+    await jobs.lock(connection, pipeline_id)
+    for one in (await jobs.newest(connection, pipeline_id)).values():
+        if one.status not in ENDED:
+            await jobs.cancel_job(connection, one, reason)
+    await advance(connection, app, pipeline_id)
+
+
+async def wait_for(app: App, pipeline_id: int, session_id: int, call_id: str) -> tuple[Outcome, str] | None:
+    """How the pipeline ended; None when it still runs: then its end will end the session's call."""
+    async with app.database.transaction() as connection:
+        row = await jobs.lock(connection, pipeline_id)
+        if PipelineStatus(row.status) in PIPELINE_ENDED:
+            return await told(connection, pipeline_id)
+        known = select(pipeline_waits.c.call_id).where(pipeline_waits.c.call_id == call_id)
+        if (await connection.execute(known)).one_or_none() is None:
+            await connection.execute(
+                insert(pipeline_waits).values(call_id=call_id, session_id=session_id, pipeline_id=pipeline_id)
+            )
+        return None
+
+
+async def failing_jobs(app: App, actor: Actor, project: int | str, pipeline_id: int) -> str:
+    """The failed jobs of one of the project's pipelines, with the ends of their logs."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
+        mine = select(pipelines.c.id).where(pipelines.c.id == pipeline_id, pipelines.c.project_id == found.id)
+        if (await connection.execute(mine)).one_or_none() is None:
+            raise NotFoundError(f"There is no pipeline #{pipeline_id} in {found.path}.")
+        return await views.failing_jobs_text(connection, pipeline_id)
+
+
+async def head(app: App, actor: Actor, project: int | str, branch: str) -> str:
+    """The newest commit of a branch. Raises NotFoundError when there is no such branch."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
+    sha = (await app.forge.branches(found.id)).get(branch)
+    if sha is None:
+        raise NotFoundError(f"There is no branch {branch!r} yet. Push by create_commit first.")
+    return sha
+
+
+async def cancel_of_session(app: App, session_id: int) -> None:
+    """Cancels the pipelines that a stopped session's work started and that still run."""
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(
+            select(pipelines.c.id).where(
+                pipelines.c.session_id == session_id, pipelines.c.status.in_(("created", "running"))
+            )
+        )
+        for pipeline_id in rows.scalars().all():
+            await _cancel(connection, app, pipeline_id, f"session #{session_id} was stopped")

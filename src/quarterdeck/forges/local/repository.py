@@ -1,0 +1,216 @@
+"""The bare repositories of the server: read, made, merged and served."""
+
+import asyncio
+import re
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from quarterdeck.app.outside import Author, Commit, PushGate
+from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
+from quarterdeck.core.limits import REF_CHARACTERS
+from quarterdeck.core.pipeline import CiPipeline
+from quarterdeck.core.text import decode
+from quarterdeck.forges.local import bundles, ci_file, git, imports, smart_http
+
+FILE_BYTES = 4 * 1024 * 1024
+_UNSAFE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|//|[/.]$|\.lock$|\.lock/|/\.")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}(\^1)?")
+
+
+class LocalForge:
+    """All repositories under one folder; implements `app.outside.Forge`.
+
+    `environment` has further variables for fetches from elsewhere (proxies, certificates).
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._home = home.absolute() / "repositories"
+        self._environment = dict(environment or {})
+        self._pushes = smart_http.Pushes()
+
+    def folder(self, project_id: int) -> Path:
+        """Where a project's bare repository is."""
+        return self._home / f"{project_id}.git"
+
+    async def create(self, project_id: int, *, source: str | None) -> str:
+        """Makes the repository; see the Protocol."""
+        target = self.folder(project_id)
+        if target.exists():
+            raise ConflictError(f"Project {project_id} has a repository already.")
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._home / f".new-{project_id}-{secrets.token_hex(4)}.git"
+        try:
+            branch = await imports.make(draft, source, self._environment)
+            draft.rename(target)
+        finally:
+            await _remove(draft)
+        return branch
+
+    async def commit_of(self, project_id: int, ref: str) -> str:
+        """The commit of a branch, a tag, or a whole or shortened commit id, looked for in this order."""
+        commit = _COMMIT.fullmatch(ref)
+        if ref != "HEAD" and not valid_name(ref) and not commit:
+            raise NotFoundError(f"{ref[:REF_CHARACTERS]!r} can't be the name of a branch, tag or commit.")
+        names = ["HEAD"] if ref == "HEAD" else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+        if commit:
+            names.append(ref)
+        for name in names:
+            found = await git.run(
+                *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
+                directory=self._there(project_id),
+            )
+            if found.exit_code == 0:
+                return decode(found.output).strip()
+        raise NotFoundError(f"There is no branch, tag or commit {ref!r} in this repository.")
+
+    async def read(self, project_id: int, commit: str, path: str) -> bytes | None:
+        """A file's bytes; TooLargeError beyond `FILE_BYTES`."""
+        if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+            return None
+        folder, sha = self._there(project_id), await self.commit_of(project_id, commit)
+        listed = decode(await git.ask("ls-tree", "-z", "-l", "--full-tree", sha, "--", path, directory=folder))
+        words = listed.partition("\t")[0].split()
+        if len(words) != 4 or words[1] != "blob":
+            return None
+        if int(words[3]) > FILE_BYTES:
+            raise TooLargeError(f"{path} has {int(words[3]):,} bytes; files of up to {FILE_BYTES:,} bytes are shown.")
+        return await git.ask("cat-file", "blob", words[2], directory=folder)
+
+    async def branches(self, project_id: int) -> dict[str, str]:
+        """Branch names and their commits."""
+        form = "--format=%(objectname) %(refname:lstrip=2)"
+        output = await git.ask("for-each-ref", form, "refs/heads", directory=self._there(project_id))
+        pairs = (line.partition(" ") for line in _lines(output))
+        return {name: sha for sha, _, name in pairs}
+
+    async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
+        """The newest commits of `ref`, newest first."""
+        sha = await self.commit_of(project_id, ref)
+        form = "--format=%H%x1f%cI%x1f%an%x1f%s"
+        output = await git.ask("log", form, f"--max-count={limit}", sha, "--", directory=self._there(project_id))
+        rows = (line.split("\x1f", 3) for line in _lines(output))
+        return [Commit(sha, title, author, datetime.fromisoformat(at)) for sha, at, author, title in rows]
+
+    async def diff(self, project_id: int, base: str, head: str) -> bytes:
+        """The diff from the merge base; InvalidInputError when the two have none."""
+        old, new = await self.commit_of(project_id, base), await self.commit_of(project_id, head)
+        ended = await git.run(
+            *("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", f"{old}...{new}", "--"),
+            directory=self._there(project_id),
+        )
+        if ended.exit_code:
+            raise InvalidInputError(f"There is no diff from {base} to {head}: {ended.reason}.")
+        return ended.output
+
+    async def push_bundle(self, project_id: int, bundle: Path, *, branch: str, commit: str) -> None:
+        """Takes work in from a bundle; see the Protocol."""
+        if not valid_name(branch):
+            raise InvalidInputError(f"{branch[:REF_CHARACTERS]!r} can't be the name of a branch.")
+        await bundles.push(self._there(project_id), bundle, branch=branch, commit=commit)
+
+    async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
+        """Merges branch into branch; see the Protocol."""
+        folder = self._there(project_id)
+        theirs = await self.commit_of(project_id, source)
+        ours = await self.commit_of(project_id, target)
+        contained = await git.run("merge-base", "--is-ancestor", theirs, ours, directory=folder)
+        if contained.exit_code == 0:
+            return ours
+        tree = await _merged_tree(folder, ours, theirs, source=source, target=target)
+        commit = await _committed(folder, tree, (ours, theirs), message, author)
+        moved = await git.run(*("update-ref", "-m", "merge", f"refs/heads/{target}", commit, ours), directory=folder)
+        if moved.exit_code:
+            raise ConflictError(f"{target} moved while {source} was merged into it; try again.")
+        return commit
+
+    async def delete(self, project_id: int) -> None:
+        """Removes the repository."""
+        gone = self._home / f".gone-{project_id}-{secrets.token_hex(4)}"
+        try:
+            self.folder(project_id).rename(gone)
+        except FileNotFoundError:
+            return
+        await _remove(gone)
+
+    def serve(
+        self,
+        project_id: int,
+        *,
+        service: str,
+        body: AsyncIterator[bytes],
+        advertise: bool,
+        protocol: str,
+        gate: PushGate | None = None,
+    ) -> AsyncIterator[bytes]:
+        """One request of git's smart HTTP; see the Protocol."""
+        folder = self._there(project_id)
+        if advertise:
+            return smart_http.advertisement(folder, service, protocol)
+        if service == "git-receive-pack":
+            return self._pushes.receive(folder, body, gate)
+        return smart_http.exchange(folder, service, body, protocol)
+
+    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
+        """A `.gitlab-ci.yml` as the pipeline of that commit."""
+        known = {
+            "CI": "true",
+            "CI_COMMIT_SHA": sha,
+            "CI_COMMIT_SHORT_SHA": sha[:8],
+            "CI_COMMIT_REF_NAME": ref,
+            "CI_COMMIT_BRANCH": ref,
+            "CI_DEFAULT_BRANCH": default_branch,
+            "CI_PIPELINE_SOURCE": source,
+        }
+        return ci_file.pipeline(text, known)
+
+    def _there(self, project_id: int) -> Path:
+        folder = self.folder(project_id)
+        if not folder.is_dir():
+            raise NotFoundError("The repository of this project is gone from the server's disk.")
+        return folder
+
+
+def valid_name(name: str) -> bool:
+    """Whether git takes it as the name of a branch or tag, and nobody can take it for anything else."""
+    return 0 < len(name) <= REF_CHARACTERS and not _UNSAFE.search(name) and name not in ("@", "HEAD")
+
+
+def _lines(output: bytes) -> list[str]:
+    return [line for line in decode(output).split("\n") if line]
+
+
+async def _merged_tree(folder: Path, ours: str, theirs: str, *, source: str, target: str) -> str:
+    ended = await git.run(
+        "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours, theirs, directory=folder
+    )
+    tree, *files = [part for part in ended.output.decode("utf-8", "replace").split("\0") if part] or [""]
+    if ended.exit_code == 1:
+        raise ConflictError(
+            f"{source} doesn't merge into {target}: both changed {', '.join(files[:20])}"
+            f"{f' and {len(files) - 20} more' if len(files) > 20 else ''}. "
+            f"Merge {target} into {source}, resolve that, and try again."
+        )
+    if ended.exit_code:
+        raise ConflictError(f"{source} doesn't merge into {target}: {ended.reason}.")
+    return tree
+
+
+async def _committed(folder: Path, tree: str, parents: tuple[str, ...], message: str, author: Author) -> str:
+    identity = {
+        "GIT_AUTHOR_NAME": author.name,
+        "GIT_AUTHOR_EMAIL": author.email,
+        "GIT_COMMITTER_NAME": author.name,
+        "GIT_COMMITTER_EMAIL": author.email,
+    }
+    flags = [word for parent in parents for word in ("-p", parent)]
+    made = await git.run("commit-tree", tree, *flags, directory=folder, environment=identity, stdin=message.encode())
+    if made.exit_code:
+        raise InvalidInputError(f"The merge commit can't be made: {made.reason}.")
+    return decode(made.output).strip()
+
+
+async def _remove(folder: Path) -> None:
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,253 @@
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.app.outside import Author
+from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
+from quarterdeck.forges.local import repository
+from quarterdeck.forges.local.repository import LocalForge
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+}
+ADA = Author("Ada", "ada@example.com")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "protocol.file.allow=always", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def commit(folder: Path, message: str, **files: str) -> str:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "--allow-empty", "-qm", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> LocalForge:
+    return LocalForge(tmp_path / "home")
+
+
+@pytest.fixture
+async def work(forge: LocalForge, tmp_path: Path) -> Path:
+    """Project 1 made from a repository with three branches, and a clone of it."""
+    origin = tmp_path / "origin"
+    git(tmp_path, "init", "-q", "-b", "trunk", str(origin))
+    commit(origin, "first", readme="hello\n", other="x\n")
+    git(origin, "tag", "v1")
+    git(origin, "checkout", "-qb", "feature")
+    commit(origin, "on feature", new="new\n")
+    git(origin, "checkout", "-q", "trunk")
+    git(origin, "checkout", "-qb", "clash")
+    commit(origin, "clashing", readme="clash\n")
+    git(origin, "checkout", "-q", "trunk")
+    commit(origin, "second ü", readme="hello again\n")
+    assert await forge.create(1, source=str(origin)) == "trunk"
+    git(tmp_path, "clone", "-q", str(forge.folder(1)), "work")
+    return tmp_path / "work"
+
+
+async def test_what_a_cloned_repository_has(forge: LocalForge, work: Path) -> None:
+    head = git(work, "rev-parse", "origin/trunk")
+    first = git(work, "rev-parse", "v1")
+    assert set(await forge.branches(1)) == {"trunk", "feature", "clash"}
+    assert (await forge.branches(1))["trunk"] == head
+    assert await forge.commit_of(1, "trunk") == head == await forge.commit_of(1, "HEAD")
+    assert await forge.commit_of(1, "v1") == first == await forge.commit_of(1, first[:9])
+    for ref in ("nothing", "trunk~1", ":/first", "--all", "", "a..b", "0" * 40, "trunk@{0}", "x" * 999):
+        with pytest.raises(NotFoundError):
+            await forge.commit_of(1, ref)
+    assert await forge.read(1, "trunk", "readme") == b"hello again\n"
+    assert await forge.read(1, first, "readme") == b"hello\n"
+    for path in ("none", "", "../readme", "/etc/passwd", ".", ":/readme", "read*"):
+        assert await forge.read(1, "trunk", path) is None
+    newest, oldest = await forge.commits(1, "trunk", 10)
+    assert (newest.title, newest.author, newest.sha) == ("second ü", "Ada", head)
+    assert oldest.at.tzinfo is not None
+    diff = await forge.diff(1, "trunk", "feature")
+    assert b"+new" in diff
+    assert b"hello again" not in diff
+
+
+async def test_empty_and_sample_and_gone(forge: LocalForge) -> None:
+    assert await forge.create(1, source=None) == "main"
+    assert await forge.branches(1) == {}
+    with pytest.raises(NotFoundError):
+        await forge.commit_of(1, "main")
+    with pytest.raises(ConflictError):
+        await forge.create(1, source=None)
+    assert await forge.create(2, source="sample:") == "main"
+    text = await forge.read(2, "main", ".gitlab-ci.yml")
+    assert text is not None
+    assert forge.read_ci(text.decode(), ref="main", sha="a" * 40, default_branch="main", source="push").jobs
+    await forge.delete(2)
+    await forge.delete(2)
+    with pytest.raises(NotFoundError):
+        await forge.branches(2)
+    assert sorted(path.name for path in forge.folder(1).parent.iterdir()) == ["1.git"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("/nonexistent/place", "does not"),
+        ("relative/path", "absolute path"),
+        ("ssh://example.com/x", "http, https and paths"),
+        ("git@example.com:x.git", "http, https and paths"),
+        ("ext::sh -c touch% /tmp/owned", "http, https and paths"),
+        ("https://user:secret@example.com/x.git", "user or password"),
+        ("http://127.0.0.1:1/x.git", "Failed to connect|unable to access"),
+        ("--upload-pack=/bin/sh", "absolute path"),
+    ],
+)
+async def test_a_source_that_cannot_be_cloned(forge: LocalForge, source: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said) as caught:
+        await forge.create(1, source=source)
+    assert "secret" not in caught.value.message
+    assert list(forge.folder(1).parent.iterdir()) == []
+
+
+async def test_a_large_file_is_not_read(forge: LocalForge, work: Path) -> None:
+    commit(work, "large", large="x" * (repository.FILE_BYTES + 1))
+    git(work, "push", "-q", "origin", "HEAD:refs/heads/large")
+    with pytest.raises(TooLargeError):
+        await forge.read(1, "large", "large")
+
+
+async def test_merges(forge: LocalForge, work: Path) -> None:
+    before = await forge.commit_of(1, "trunk")
+    with pytest.raises(ConflictError, match="readme"):
+        await forge.merge(1, source="clash", target="trunk", message="m", author=ADA)
+    assert await forge.commit_of(1, "trunk") == before
+    made = await forge.merge(1, source="feature", target="trunk", message="Take it in", author=ADA)
+    assert await forge.commit_of(1, "trunk") == made
+    assert await forge.read(1, "trunk", "new") == b"new\n"
+    assert await forge.read(1, "trunk", "readme") == b"hello again\n"
+    git(work, "fetch", "-q")
+    assert (
+        git(work, "log", "-1", "--format=%an %s %P", made)
+        == f"Ada Take it in {before} {git(work, 'rev-parse', 'origin/feature')}"
+    )
+    assert await forge.merge(1, source="feature", target="trunk", message="again", author=ADA) == made
+    git(work, "checkout", "-q", "--orphan", "alone")
+    commit(work, "alone")
+    git(work, "push", "-q", "origin", "alone")
+    with pytest.raises(ConflictError, match="unrelated"):
+        await forge.merge(1, source="alone", target="trunk", message="m", author=ADA)
+
+
+def bundle(work: Path, *what: str) -> Path:
+    git(work, "bundle", "create", "-q", "../b.bundle", *what)
+    return work.parent / "b.bundle"
+
+
+async def test_a_bundle_moves_its_branch(forge: LocalForge, work: Path) -> None:
+    git(work, "checkout", "-qb", "session/1")
+    one = commit(work, "one", a="1")
+    for _ in range(2):  # a repeated push comes to the same
+        await forge.push_bundle(1, bundle(work, "origin/trunk..session/1"), branch="session/1", commit=one)
+    two = commit(work, "two", a="2")
+    await forge.push_bundle(1, bundle(work, f"{one}..session/1"), branch="session/1", commit=two)
+    assert await forge.commit_of(1, "session/1") == two
+    git(forge.folder(1), "fsck", "--strict")
+    assert not list(Path("/tmp").glob(f"quarterdeck-bundle-*/{two}"))
+
+
+async def test_bundles_that_are_refused(forge: LocalForge, work: Path, tmp_path: Path) -> None:
+    git(work, "checkout", "-qb", "s")
+    one = commit(work, "one", a="1")
+    whole = bundle(work, "origin/trunk..s")
+    refs = await forge.branches(1)
+
+    async def refused(path: Path, kind: type[Exception], *, branch: str = "s", commit: str = one) -> str:
+        with pytest.raises(kind) as caught:
+            await forge.push_bundle(1, path, branch=branch, commit=commit)
+        return str(caught.value)
+
+    assert "default branch" in await refused(whole, InvalidInputError, branch="trunk")
+    assert "one ref" in await refused(whole, InvalidInputError, commit=refs["trunk"])
+    for name in ("../x", "-x", "a b", "x.lock", ""):
+        assert "name of a branch" in await refused(whole, InvalidInputError, branch=name)
+    data = whole.read_bytes()
+    broken = tmp_path / "broken.bundle"
+    for spoiled in (b"", b"junk", data[:-30], data[:-40] + b"\0" * 40):
+        broken.write_bytes(spoiled)
+        assert "bundle can't be" in await refused(broken, InvalidInputError)
+    two = commit(work, "two", a="2")
+    assert "can't be used" in await refused(bundle(work, f"{one}..s"), InvalidInputError, commit=two)
+    git(work, "branch", "t")
+    assert "one ref" in await refused(bundle(work, "origin/trunk..s", "t"), InvalidInputError, commit=two)
+    # Rewriting: the branch stands at `two`, the bundle brings another child of trunk.
+    await forge.push_bundle(1, bundle(work, "origin/trunk..s"), branch="s", commit=two)
+    git(work, "reset", "-q", "--hard", "origin/trunk")
+    other = commit(work, "other", a="3")
+    await refused(bundle(work, "origin/trunk..s"), ConflictError, commit=other)
+    assert await forge.branches(1) == {**refs, "s": two}
+
+
+async def test_objects_that_git_would_not_make_are_refused(forge: LocalForge, work: Path) -> None:
+    blob = git(work, "hash-object", "-w", "readme")
+    tree = (
+        subprocess.run(
+            ["git", "hash-object", "-w", "-t", "tree", "--literally", "--stdin"],
+            cwd=work,
+            env=ENVIRONMENT,
+            check=True,
+            capture_output=True,
+            input=b"100644 .git\0" + bytes.fromhex(blob),
+        )
+        .stdout.decode()
+        .strip()
+    )
+    bad = git(work, "commit-tree", "-p", "origin/trunk", "-m", "evil", tree)
+    git(work, "branch", "evil", bad)
+    with pytest.raises(InvalidInputError, match="refused"):
+        await forge.push_bundle(1, bundle(work, "origin/trunk..evil"), branch="evil", commit=bad)
+    assert "evil" not in await forge.branches(1)
+
+
+async def test_a_request_that_is_given_up_leaves_no_process(forge: LocalForge, work: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"0011command=fetch"
+        await asyncio.Event().wait()
+
+    answer = forge.serve(1, service="git-upload-pack", body=endless(), advertise=False, protocol="version=2")
+
+    async def read() -> None:
+        async for _ in answer:
+            pass
+
+    reading = asyncio.create_task(read())
+    wanted = f"upload-pack\0--stateless-rpc\0{forge.folder(1)}".encode()
+
+    def running() -> bool:
+        return any(wanted in _command(path) for path in Path("/proc").glob("[0-9]*"))
+
+    async with asyncio.timeout(30):
+        while not running():
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        while running():
+            await asyncio.sleep(0.01)
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""

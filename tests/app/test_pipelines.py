@@ -1,0 +1,304 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from quarterdeck.app import pipelines, projects
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.job_variables import expanded
+from quarterdeck.core.access import Role
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.pipeline import JobStatus, PipelineStatus
+from quarterdeck.core.protocol import Result
+from quarterdeck.forges.local import git
+from quarterdeck.store import blobs, output
+from quarterdeck.store.tables import leases, offers, pipeline_waits, runners, users
+from quarterdeck.store.tables import projects as project_rows
+
+CI = """
+stages: [build, test, deploy]
+variables: {WHO: you, GREETING: "hello $WHO in $CI_PROJECT_DIR, $HOME"}
+compile: {stage: build, script: make, artifacts: {paths: [out]}, tags: [linux]}
+unit: {stage: test, script: make test}
+lint: {stage: test, script: make lint, allow_failure: true, needs: []}
+ship: {stage: deploy, script: make ship, needs: [{job: compile, artifacts: true}, {job: unit, artifacts: false}]}
+clean: {stage: deploy, script: make clean, when: on_failure}
+by hand: {stage: deploy, script: make page, when: manual}
+"""
+
+
+async def put(app: App, project_id: int, text: str | None, branch: str = "main") -> str:
+    """A commit with that pipeline file, or with none, as the branch's only one."""
+    name, data = (".gitlab-ci.yml", text) if text is not None else ("readme", "x")
+    stream = f"commit refs/heads/{branch}\ncommitter A <a@b> now\ndata 1\nm\ndeleteall\n"
+    stream += f"M 100644 inline {name}\ndata {len(data.encode())}\n{data}\n"
+    folder = app.home / "repositories" / f"{project_id}.git"
+    await git.ask("fast-import", "--quiet", "--force", "--date-format=now", directory=folder, stdin=stream.encode())
+    return await app.forge.commit_of(project_id, branch)
+
+
+@pytest.fixture
+async def project(app: App, owner: Actor) -> projects.ProjectView:
+    made = await projects.add(app, owner, projects.AddProject(path="team/app"))
+    await put(app, made.id, CI)
+    return made
+
+
+async def person(app: App, name: str, project_id: int, role: Role | None, owner: Actor) -> Actor:
+    async with app.database.transaction() as connection:
+        made = insert(users).values(username=name, name=name.title()).returning(users.c.id)
+        user_id = (await connection.execute(made)).scalar_one()
+    if role is not None:
+        await projects.set_member(app, owner, project_id, name, role)
+    return Actor(user_id, name, name.title(), "", False)
+
+
+async def offered(app: App) -> dict[str, Any]:
+    """The open offers by their jobs' names; those of the sample project are left out."""
+    async with app.database.transaction() as connection:
+        rows = (await connection.execute(select(offers).where(offers.c.status == "waiting"))).all()
+        found = [(await pipelines.job_offer(connection, app, row.job_id), row) for row in rows]
+        return {job.spec.name: row for job, row in found if job.project_id != 1}
+
+
+async def end(app: App, job: Any, code: int, *, log: str = "", artifacts: bytes = b"") -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield artifacts
+
+    async with app.database.transaction() as connection:
+        await pipelines.job_started(connection, app, job.job_id)
+        if log:
+            await output.write(connection, job.subject, job.call_id, 0, log.encode())
+        blob = await blobs.write(connection, job.subject, pieces()) if artifacts else None
+        outcome = Outcome.OK if code == 0 else Outcome.ERROR
+        result = Result(turn_no=0, lease_epoch=1, outcome=outcome, text="", exit_code=code, artifacts_blob=blob)
+        for _ in range(2):  # a repeated report comes to the same
+            await pipelines.job_finished(connection, app, job.job_id, result)
+
+
+def statuses(view: pipelines.PipelineView) -> dict[str, JobStatus]:
+    return {job.name: job.status for job in view.jobs}
+
+
+async def test_a_pipeline_from_start_to_success(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    view = await pipelines.start(app, owner, project.id)
+    assert (view.status, view.ref, view.source) == (PipelineStatus.RUNNING, "main", "api")
+    waiting = await offered(app)
+    assert set(waiting) == {"compile", "lint"}
+    assert (waiting["compile"].subject, waiting["compile"].tool) == (f"job:{waiting['compile'].job_id}", "pipeline_job")
+    assert waiting["compile"].args == {"tags": ["linux"]}
+    await end(app, waiting["compile"], 0, artifacts=b"the files")
+    await end(app, waiting["lint"], 3)
+    waiting = await offered(app)
+    assert set(waiting) == {"unit"}
+    async with app.database.transaction() as connection:
+        spec = (await pipelines.job_offer(connection, app, waiting["unit"].job_id)).spec
+        assert len(spec.needs_artifacts) == 1
+        assert await blobs.whole(connection, spec.needs_artifacts[0]) == b"the files"
+        assert spec.variables["GREETING"] == "hello you in /workspace, $HOME"
+        assert spec.variables["CI_COMMIT_SHA"] == view.sha
+        assert spec.variables["CI_PROJECT_PATH"] == "team/app"
+        assert spec.variables["CI_JOB_ID"] == str(waiting["unit"].job_id)
+    await end(app, waiting["unit"], 0)
+    ship = (await offered(app))["ship"]
+    async with app.database.transaction() as connection:
+        assert len((await pipelines.job_offer(connection, app, ship.job_id)).spec.needs_artifacts) == 1
+    await end(app, ship, 0)
+    view = await pipelines.show(app, owner, view.id)
+    assert view.status is PipelineStatus.SUCCESS
+    assert view.started_at is not None
+    assert view.ended_at is not None
+    assert statuses(view) == {
+        "compile": JobStatus.SUCCESS,
+        "lint": JobStatus.FAILED,
+        "unit": JobStatus.SUCCESS,
+        "by hand": JobStatus.MANUAL,
+        "clean": JobStatus.SKIPPED,
+        "ship": JobStatus.SUCCESS,
+    }
+    assert [job.stage for job in view.jobs] == ["build", "test", "test", "deploy", "deploy", "deploy"]
+    by_hand = next(job for job in view.jobs if job.name == "by hand")
+    view = await pipelines.retry_job(app, owner, by_hand.id)
+    assert view.status is PipelineStatus.RUNNING
+    await end(app, (await offered(app))["by hand"], 0)
+    assert (await pipelines.show(app, owner, view.id)).status is PipelineStatus.SUCCESS
+
+
+async def test_a_failure_its_text_and_another_try(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    view = await pipelines.start(app, owner, project.path)
+    log = "\x1b[31mmake: no rule\x1b[0m\r\n" + "x" * 100_000 + "\nthe end of it"
+    first = (await offered(app))["compile"]
+    await end(app, first, 2, log=log)
+    await end(app, (await offered(app))["lint"], 0)
+    await end(app, (await offered(app))["clean"], 0)
+    view = await pipelines.show(app, owner, view.id)
+    assert view.status is PipelineStatus.FAILED
+    assert statuses(view)["ship"] is JobStatus.SKIPPED
+    async with app.database.transaction() as connection:
+        outcome, text = await pipelines.told(connection, view.id)
+    assert outcome is Outcome.ERROR
+    for part in (f"Pipeline #{view.id}", "failed", "Job compile", "stage build", "exit code 2", "the end of it"):
+        assert part in text
+    assert len(text) < 33_000
+    assert await pipelines.job_log(app, owner, first.job_id, limit=5) == b"\x1b[31m"
+    assert await pipelines.job_log(app, owner, first.job_id, offset=len(log) - 3) == b" it"
+    assert (await pipelines.job_tail(app, owner, first.job_id)).startswith("make: no rule\nxxx")
+    view = await pipelines.retry(app, owner, view.id)
+    assert (view.status, view.ended_at) == (PipelineStatus.RUNNING, None)
+    assert [(job.name, job.attempt, job.exit_code) for job in view.earlier] == [("compile", 1, 2)]
+    with pytest.raises(ConflictError):
+        await pipelines.retry(app, owner, view.id)
+    with pytest.raises(ConflictError):
+        await pipelines.retry_job(app, owner, first.job_id)
+    await end(app, (await offered(app))["compile"], 0)
+    await end(app, (await offered(app))["unit"], 0)
+    await end(app, (await offered(app))["ship"], 0)
+    view = await pipelines.show(app, owner, view.id)
+    assert view.status is PipelineStatus.SUCCESS
+    assert await pipelines.job_log(app, owner, first.job_id, limit=5) == b"\x1b[31m"
+
+
+async def test_a_job_whose_runner_dies_is_tried_once_more(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    view = await pipelines.start(app, owner, project.id)
+    for attempt in (1, 2):
+        job = (await offered(app))["compile"]
+        async with app.database.transaction() as connection:
+            await pipelines.job_started(connection, app, job.job_id)
+            await pipelines.job_interrupted(connection, app, job.job_id)
+            await pipelines.job_interrupted(connection, app, job.job_id)
+        view = await pipelines.show(app, owner, view.id)
+        assert len(view.earlier) == 1, attempt
+    compiled = view.jobs[0]
+    assert (compiled.status, compiled.attempt) == (JobStatus.FAILED, 2)
+    assert "not heard of" in compiled.reason
+    assert "compile" not in await offered(app)
+
+
+async def test_cancelling_kills_what_runs(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    view = await pipelines.start(app, owner, project.id)
+    job = (await offered(app))["compile"]
+    async with app.database.transaction() as connection:
+        runner = (
+            await connection.execute(insert(runners).values(name="r", kind="runner").returning(runners.c.id))
+        ).scalar_one()
+        row = {"subject": job.subject, "runner_id": runner, "epoch": 1, "expires_at": view.created_at}
+        await connection.execute(insert(leases).values(row))
+        await pipelines.job_started(connection, app, job.job_id)
+    with app.doorbell.listener(f"runner:{runner}") as listener:
+        view = await pipelines.cancel(app, owner, view.id)
+        async with asyncio.timeout(20):
+            while f"runner:{runner}" not in await listener.wait(1):
+                pass
+    assert view.status is PipelineStatus.CANCELED
+    assert set(statuses(view).values()) == {JobStatus.CANCELED}
+    assert await offered(app) == {}
+    async with app.database.transaction() as connection:
+        assert (await connection.execute(select(leases.c.cancelled))).scalar_one() is True
+    await end(app, job, 0)  # a late report changes nothing
+    assert (await pipelines.show(app, owner, view.id)).status is PipelineStatus.CANCELED
+
+
+async def test_pipelines_of_commits(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    async def come(text: str | None, branch: str) -> tuple[int | None, str]:
+        sha = await put(app, project.id, text, branch)
+        async with app.database.transaction() as connection:
+            made = await pipelines.start_for(connection, app, project.id, branch, sha, source="session")
+            assert await pipelines.start_for(connection, app, project.id, branch, sha, source="session") == made
+            return made, sha
+
+    assert (await come(None, "none"))[0] is None
+    assert (await come("a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == 'x'}]}", "ruled"))[0] is None
+    with pytest.raises(InvalidInputError, match="nothing to run"):
+        await pipelines.start(app, owner, project.id, "none")
+    with pytest.raises(InvalidInputError, match="no branch"):
+        await pipelines.start(app, owner, project.id, "gone")
+    faulty, sha = await come("a: {script: x, image: y}", "faulty")
+    assert faulty is not None
+    view = await pipelines.show(app, owner, faulty)
+    assert (view.status, view.sha, view.jobs) == (PipelineStatus.FAILED, sha, ())
+    assert "line 1: job a: `image` is not supported" in view.error
+    async with app.database.transaction() as connection:
+        assert "`image`" in (await pipelines.told(connection, faulty))[1]
+    pushed, _ = await come("a: {script: x, rules: [{if: $CI_PIPELINE_SOURCE == 'push'}]}", "pushed")
+    again = await pipelines.start(app, owner, project.id, "main")
+    newest, *_, oldest = await pipelines.find(app, owner, project.id)
+    assert (newest.id, oldest.id) == (again.id, faulty)
+    assert [view.id for view in await pipelines.find(app, owner, project.id, ref="pushed")] == [pushed]
+    assert await pipelines.find(app, owner, project.id, before=faulty) == []
+
+
+async def test_a_call_that_waits_for_a_pipeline(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    view = await pipelines.start(app, owner, project.id)
+    call = "c_" + "1" * 26
+    for _ in range(2):
+        assert await pipelines.wait_for(app, view.id, 999, call) is None
+    await pipelines.cancel(app, owner, view.id)  # the session is gone; that spoils nothing
+    async with app.database.transaction() as connection:
+        assert (await connection.execute(select(pipeline_waits))).all() == []
+    ended = await pipelines.wait_for(app, view.id, 999, call)
+    assert ended is not None
+    assert ended[0] is Outcome.ERROR
+
+
+async def test_who_may(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    view = await pipelines.start(app, owner, project.id)
+    stranger = await person(app, "eve", project.id, None, owner)
+    guest = await person(app, "gus", project.id, Role.GUEST, owner)
+    reporter = await person(app, "rex", project.id, Role.REPORTER, owner)
+    developer = await person(app, "dev", project.id, Role.DEVELOPER, owner)
+    for hidden in (stranger, guest):
+        with pytest.raises(NotFoundError):
+            await pipelines.show(app, hidden, view.id)
+        with pytest.raises(NotFoundError):
+            await pipelines.job_log(app, hidden, view.jobs[0].id)
+    assert (await pipelines.show(app, reporter, view.id)).id == view.id
+    for verb in (pipelines.cancel, pipelines.retry):
+        with pytest.raises(ForbiddenError):
+            await verb(app, reporter, view.id)
+    with pytest.raises(ForbiddenError):
+        await pipelines.start(app, reporter, project.id)
+    assert (await pipelines.cancel(app, developer, view.id)).status is PipelineStatus.CANCELED
+
+
+async def test_reports_at_once_let_the_next_stage_begin_once(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    jobs = "\n".join(f"j{n}: {{script: x, stage: build}}" for n in range(6))
+    await put(app, project.id, f"{jobs}\nlast: {{script: y, stage: deploy}}")
+    await pipelines.start(app, owner, project.id)
+    waiting = await offered(app)
+    await asyncio.gather(*(end(app, job, 0) for job in waiting.values()))
+    assert set(await offered(app)) == {"last"}
+
+
+def test_variables_in_variables() -> None:
+    grown = {f"V{n}": f"$V{n - 1}" * 100 for n in range(1, 9)}
+    known = expanded({"A": "1", "B": "${A}2$C", "C": "$$A $X", "L": "$M", "M": "$L", "V0": "v" * 100, **grown})
+    assert (known["B"], known["C"]) == ("12$A $X", "$A $X")
+    assert "$" in known["L"]
+    assert max(map(len, known.values())) < 300_000
+
+
+async def test_deleting_a_project(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    await pipelines.start(app, owner, project.id)
+    job = (await offered(app))["compile"]
+    await end(app, job, 0, log="x", artifacts=b"y")
+    await projects.delete_project(app, owner, project.id)
+    async with app.database.transaction() as connection:
+        for table in (project_rows, offers, leases):
+            query = select(table)
+            if table is project_rows:
+                query = query.where(project_rows.c.id == project.id)
+            elif table is offers:
+                query = query.where(offers.c.job_id == job.job_id)
+            assert (await connection.execute(query)).all() == []
+        assert await output.read(connection, job.call_id) == b""
+        await connection.execute(update(users).values(admin=True))
+    with pytest.raises(NotFoundError):
+        await app.forge.branches(project.id)
