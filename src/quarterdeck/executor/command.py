@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 10
 
 
 class SandboxBrokenError(QuarterdeckError):
-    """The sandbox stood when the runner started, and could not be put up for this command."""
+    """The sandbox stood when the runner started, but could not be put up for this command."""
 
     code = "sandbox_broken"
 

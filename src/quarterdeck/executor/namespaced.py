@@ -49,7 +49,7 @@ class NamespacedCommand(Command):
             await self._listen(os.dup(status))
             self._init_pid = (await self._said("child-pid")) or 0
             if not self._init_pid:
-                await self._broken()
+                raise SandboxBrokenError
             self._confine()
             os.write(block, b"!")
 
@@ -57,7 +57,7 @@ class NamespacedCommand(Command):
         """Until bubblewrap says the exit code, which it does only for a command that really began."""
         self.exit_code = await self._said("exit-code")
         if self.exit_code is None and not self.cancelled:
-            await self._broken()
+            raise SandboxBrokenError
 
     async def end(self) -> tuple[int, int, str]:
         """Kill the namespace by its first process, and see that gone."""
@@ -91,11 +91,6 @@ class NamespacedCommand(Command):
             if (value := json.loads(line).get(key)) is not None:
                 return int(value)
         return None
-
-    async def _broken(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            said = (await self.output.read(2_000)).decode("utf-8", "replace").strip()
-        raise SandboxBrokenError(f"The sandbox could not be put up: {said or 'bubblewrap was killed'}.")
 
     def _confine(self) -> None:
         try:

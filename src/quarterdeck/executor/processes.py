@@ -8,12 +8,13 @@ supervisor of ours. Either way a kill -9 of the runner is the end of all its com
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.events import Outcome
-from quarterdeck.executor.command import Command, Killed
+from quarterdeck.executor.command import Command, Killed, SandboxBrokenError
 from quarterdeck.executor.namespaced import NamespacedCommand
 from quarterdeck.executor.output import Output, Sink
 from quarterdeck.executor.sandbox import Sandbox
@@ -78,19 +79,16 @@ class Processes:
         command = self._command(argv, root=root, env=env or {}, readable=readable)
         held.commands.add(command)
         output = Output(sink)
-        timed_out = False
         try:
-            async with asyncio.timeout(timeout):
-                await command.start()
-                await _follow(command, output)
-        except TimeoutError:
-            timed_out = True
+            timed_out = await _follow(command, output, timeout)
         except BaseException:
             output.mute()
             raise
         finally:
             # A task of its own, because a second cancellation must not leave a process behind.
             await asyncio.shield(asyncio.create_task(self._end(command, held, output)))
+        if timed_out is None:
+            raise SandboxBrokenError(f"{SandboxBrokenError()} {output.text.strip()[:500]}")
         await output.finish()
         exit_code = None if timed_out else command.exit_code
         return Ended(
@@ -146,20 +144,37 @@ class Processes:
             held.commands.discard(command)
 
 
-async def _follow(command: Command, output: Output) -> None:
-    """Until the command has ended and its output too, or until one of them fails."""
-    both = [asyncio.create_task(output.drain(command.output)), asyncio.create_task(command.wait())]
+async def _follow(command: Command, output: Output, timeout: float) -> bool | None:
+    """Until it has ended, or its time is up: whether that was so; None when its walls could not be put up."""
+    time_left = asyncio.timeout(timeout)
     try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+        async with time_left:
+            await command.start()
+            await _both(output.drain(command.output), command.wait())
+    except TimeoutError:
+        if not time_left.expired():
+            raise
+        return True
+    except SandboxBrokenError:
+        output.mute()
+        return None
+    if command.cancelled:
+        command.exit_code = None
+    return False
+
+
+async def _both(first: Coroutine[None, None, None], second: Coroutine[None, None, None]) -> None:
+    """Until both are done or one fails, then neither goes on."""
+    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        for task in both:
+        for task in tasks:
             task.cancel()
-        faults = await asyncio.gather(*both, return_exceptions=True)
+        faults = await asyncio.gather(*tasks, return_exceptions=True)
     for fault in faults:
         if isinstance(fault, Exception):
             raise fault
-    if command.cancelled:
-        command.exit_code = None
 
 
 def _outcome(exit_code: int | None, *, timed_out: bool) -> Outcome:
