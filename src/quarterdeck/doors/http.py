@@ -1,29 +1,57 @@
 """The Litestar application of all HTTP doors, and the uvicorn server that lets it stop politely."""
 
 import asyncio
-import asyncio
 import signal
 import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
-from quarterdeck.doors.api import document, executor, flows, health, log, people, sessions
+from quarterdeck.doors.api import (
+    document,
+    executor,
+    flows,
+    health,
+    log,
+    merge_requests,
+    people,
+    pipelines,
+    projects,
+    repositories,
+    sessions,
+)
+from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor
+from quarterdeck.doors.git import smart_http
 from quarterdeck.doors.sse import Closing
 from quarterdeck.doors.web import pages
 
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
+API = (sessions, log, projects, repositories, pipelines, merge_requests, flows, people, health)
+"""What people's tokens open."""
+
+
+class Application(Litestar):
+    """Litestar, where a slash within a project's path may come as `%2F` and stays one name of the URL."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI entry."""
+        raw: bytes = scope.get("raw_path") or b""
+        if raw.startswith(b"/api/") and b"%2f" in raw.lower():
+            names = raw.partition(b"?")[0].decode("ascii", "replace").split("/")
+            scope = {**scope, "path": "/".join(unquote(name).replace("/", "%2F") for name in names)}
+        await super().__call__(scope, receive, send)
 
 
 def application(app: App) -> Litestar:
@@ -31,15 +59,27 @@ def application(app: App) -> Litestar:
     closing = Closing()
     people_only = Router(
         "/",
-        route_handlers=[sessions.ROUTES, log.ROUTES, flows.ROUTES, people.ROUTES, health.ROUTES],
-        middleware=[DefineMiddleware(PersonMiddleware, quarterdeck=app)],
-        dependencies={"actor": Provide(actor, sync_to_thread=False)},
+        route_handlers=[
+            sessions.ROUTES,
+            log.ROUTES,
+            projects.ROUTES,
+            pipelines.ROUTES,
+            flows.ROUTES,
+            people.ROUTES,
+            health.ROUTES,
+        ],
+        middleware=[PersonMiddleware],
+        dependencies={
+            "actor": Provide(actor, sync_to_thread=False),
+            "project_ref": Provide(project_ref, sync_to_thread=False),
+        },
     )
-    return Litestar(
+    return Application(
         route_handlers=[
             health.alive,
-            Router(document.PATH, route_handlers=[people_only, executor.routes(app)]),
-            *pages.routes(app),
+            Router(document.PATH, route_handlers=[people_only, executor.ROUTES]),
+            smart_http.ROUTES,
+            *pages.ROUTES,
         ],
         dependencies={
             "app": Provide(lambda: app, sync_to_thread=False),
@@ -49,7 +89,7 @@ def application(app: App) -> Litestar:
         openapi_config=document.CONFIG,
         request_max_body_size=BODY_BYTES,
         logging_config=None,
-        state=State({"closing": closing}),
+        state=State({"closing": closing, "quarterdeck": app}, deep_copy=False),
         debug=False,
     )
 

@@ -57,7 +57,7 @@ CONFIG = OpenAPIConfig(
     title="Quarterdeck",
     version=quarterdeck.__version__,
     description="Starts sessions of agents and flows, shows, steers and stops them. Errors are problem details.",
-    path=PATH,
+    path=f"{PATH}/openapi.json",
     render_plugins=[Document(path="/openapi.json")],
     use_handler_docstrings=True,
     operation_id_creator=_operation_id,

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import Dependency, Provide
-from litestar.middleware import DefineMiddleware
 from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody, SkipValidationMarker
 from litestar.response import Stream
 
@@ -147,15 +146,14 @@ def _gap(_: Request[Any, Any, Any], error: OutputGapError) -> Response[dict[str,
     return respond(problem_of(error).model_copy(update={"expected": error.expected}))
 
 
-def routes(app: App) -> Router:
-    """The executor's routes, for runners' tokens alone."""
-    return Router(
-        "/executor",
-        route_handlers=[
-            hello, work, heartbeat, started, output, result, push, prepared, teardown, write_blob, read_blob,
-        ],
-        middleware=[DefineMiddleware(RunnerMiddleware, quarterdeck=app)],
-        dependencies={"hands": Provide(hands_of_request, sync_to_thread=False)},
-        exception_handlers={OutputGapError: _gap},
-        tags=["executor"],
-    )  # fmt: skip
+ROUTES = Router(
+    "/executor",
+    route_handlers=[
+        hello, work, heartbeat, started, output, result, push, prepared, teardown, write_blob, read_blob,
+    ],
+    middleware=[RunnerMiddleware],
+    dependencies={"hands": Provide(hands_of_request, sync_to_thread=False)},
+    exception_handlers={OutputGapError: _gap},
+    tags=["executor"],
+)  # fmt: skip
+"""For runners' tokens alone."""

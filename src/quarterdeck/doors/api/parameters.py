@@ -16,7 +16,11 @@ Caller = Annotated[Actor, Dependency("named"), SkipValidationMarker()]
 SessionId = Annotated[int, PathParameter(ge=1, le=_LARGEST, description="The session's number, without `#`.")]
 RowId = Annotated[int, PathParameter(ge=1, le=_LARGEST)]
 CallId = Annotated[str, PathParameter(max_length=64, description="The call's id, `c_…`.")]
-ProjectRef = Annotated[str, PathParameter(max_length=255, description="The project's number or path.")]
+_ProjectInUrl = Annotated[
+    str, PathParameter(max_length=255, description="The project's number or path; a slash is written `%2F`.")
+]
+ProjectRef = Annotated[str, Dependency("named"), SkipValidationMarker()]
+"""How a handler asks for the project of its URL, `{project:str}`."""
 
 After = Annotated[int, QueryParameter(ge=0, le=_LARGEST, description="Only what comes after this `seq`.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=_LARGEST, description="The first byte.")]
@@ -30,3 +34,8 @@ IdempotencyKey = Annotated[
         name="Idempotency-Key", min_length=1, max_length=255, description="The same key again answers the same session."
     ),
 ]
+
+
+def project_ref(project: _ProjectInUrl) -> str:
+    """The dependency `project_ref`: what `{project:str}` in a route names."""
+    return project.replace("%2F", "/")

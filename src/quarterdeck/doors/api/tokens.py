@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.types import ASGIApp
 
 from quarterdeck.app import executors, people
 from quarterdeck.app.actor import Actor
@@ -13,6 +12,11 @@ from quarterdeck.app.application import App
 from quarterdeck.core.errors import UnauthenticatedError
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def quarterdeck(connection: Connection) -> App:
+    """The application, where no dependency can be asked for."""
+    return connection.app.state["quarterdeck"]
 
 
 def token(connection: Connection) -> str:
@@ -34,27 +38,19 @@ def token(connection: Connection) -> str:
 class PersonMiddleware(AbstractAuthenticationMiddleware):
     """Lets people with a token in; `request.user` is the Actor."""
 
-    def __init__(self, app: ASGIApp, quarterdeck: App) -> None:
-        super().__init__(app)
-        self._quarterdeck = quarterdeck
-
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The person behind the token. Raises UnauthenticatedError."""
         door = "cli" if connection.headers.get("user-agent", "").startswith("quarterdeck-cli/") else "api"
-        actor = await people.authenticate(self._quarterdeck, token(connection), door)
+        actor = await people.authenticate(quarterdeck(connection), token(connection), door)
         return AuthenticationResult(user=actor, auth=None)
 
 
 class RunnerMiddleware(AbstractAuthenticationMiddleware):
     """Lets executors with a runner's token in; `request.user` is what `executors.authenticate` answers."""
 
-    def __init__(self, app: ASGIApp, quarterdeck: App) -> None:
-        super().__init__(app)
-        self._quarterdeck = quarterdeck
-
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The executor behind the token. Raises UnauthenticatedError."""
-        hands = await executors.authenticate(self._quarterdeck, token(connection))
+        hands = await executors.authenticate(quarterdeck(connection), token(connection))
         return AuthenticationResult(user=hands, auth=None)
 
 

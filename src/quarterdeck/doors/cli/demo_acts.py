@@ -10,7 +10,7 @@ from quarterdeck.doors.cli.answers import Flow, MergeRequest, Pipeline, Project,
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
-from quarterdeck.doors.cli.plain import Lines
+from quarterdeck.doors.cli.plain import Lines, quote
 
 SAMPLE = "sample"
 """The path of the project that a server makes at its first start."""
@@ -53,7 +53,7 @@ def _act(cli: Cli, text: str) -> None:
 
 async def _project(cli: Cli, client: Client, asked: Play) -> Project:
     if asked.repo is None:
-        return parse(Project, await client.get(f"/projects/{asked.project or SAMPLE}"))
+        return parse(Project, await client.get(f"/projects/{quote(asked.project or SAMPLE)}"))
     taken = {one.path for one in parse(list[Project], await client.get("/projects"))}
     name = PurePosixPath(asked.repo.rstrip("/").removesuffix(".git")).name or "repository"
     plain_name = (
@@ -91,7 +91,7 @@ async def _model(cli: Cli, client: Client, asked: Play) -> str:
 
 async def _red_pipeline(cli: Cli, client: Client, where: Project) -> Pipeline:
     _act(cli, f"The pipeline of {where.path} on {where.default_branch}")
-    answer = await client.post(f"/projects/{where.path}/pipelines", {"ref": where.default_branch})
+    answer = await client.post(f"/projects/{where.id}/pipelines", {"ref": where.default_branch})
     red = parse(Pipeline, await pipeline_pages.wait(cli, client, answer))
     if red.status == "success":
         raise Failure(f"Pipeline #{red.id} of {where.path} passes: there is nothing to repair.")
@@ -140,7 +140,7 @@ async def _prove(cli: Cli, client: Client, where: Project, ended: Session) -> No
     number = (ended.merge_request or "").lstrip("!")
     if not number.isdigit():
         raise Failure(f"Session #{ended.id} ended without a merge request; nothing was proved.")
-    answer = await client.get(f"/projects/{where.path}/merge_requests/{number}")
+    answer = await client.get(f"/projects/{where.id}/merge_requests/{number}")
     opened = parse(MergeRequest, answer)
     _act(cli, "The merge request")
     merge_request.show_answer(cli, answer)
@@ -159,14 +159,14 @@ async def _prove(cli: Cli, client: Client, where: Project, ended: Session) -> No
 
 async def _head_pipeline(cli: Cli, client: Client, where: Project, opened: MergeRequest) -> Any:
     """The ended pipeline of exactly the commit that the merge request brings."""
-    branches: Any = await client.get(f"/projects/{where.path}/branches")
+    branches: Any = await client.get(f"/projects/{where.id}/branches")
     head = next((one["commit"] for one in branches if one["name"] == opened.source_branch), None)
     if head is None:
         raise Failure(f"The branch {opened.source_branch} is not there; nothing was proved.")
     try:
         async with asyncio.timeout(PIPELINE_SECONDS):
             while True:
-                answer = await client.get(f"/projects/{where.path}/pipelines", ref=opened.source_branch)
+                answer = await client.get(f"/projects/{where.id}/pipelines", ref=opened.source_branch)
                 found = [one for one in parse(list[Pipeline], answer) if one.sha == head]
                 if found:
                     break

@@ -6,6 +6,7 @@ import typer
 from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.plain import quote
 
 group = typer.Typer(help="Merge requests of a project.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ async def list_(
 ) -> None:
     """List merge requests, newest first."""
     async with cli.client() as client:
-        answer = await client.get(f"/projects/{project}/merge_requests", status=status)
+        answer = await client.get(f"/projects/{quote(project)}/merge_requests", status=status)
     if cli.json:
         cli.print(answer)
         return
@@ -45,11 +46,11 @@ async def show(
 ) -> None:
     """Show a merge request."""
     async with cli.client() as client:
-        show_answer(cli, await client.get(f"/projects/{project}/merge_requests/{number}"))
+        show_answer(cli, await client.get(f"/projects/{quote(project)}/merge_requests/{number}"))
         if diff and not cli.json:
             from quarterdeck.doors.cli import screen
 
-            data = await client.read(f"/projects/{project}/merge_requests/{number}/diff")
+            data = await client.read(f"/projects/{quote(project)}/merge_requests/{number}/diff")
             screen.console().print(screen.diff(data), end="")
 
 
@@ -73,7 +74,7 @@ async def comment(cli: Cli, project: Project, number: Number, text: Annotated[st
 
 async def _change(cli: Cli, project: str, number: int, verb: str, body: dict[str, JsonValue]) -> None:
     async with cli.client() as client:
-        show_answer(cli, await client.post(f"/projects/{project}/merge_requests/{number}/{verb}", body))
+        show_answer(cli, await client.post(f"/projects/{quote(project)}/merge_requests/{number}/{verb}", body))
 
 
 def show_answer(cli: Cli, answer: JsonValue) -> None:

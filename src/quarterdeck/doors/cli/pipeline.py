@@ -6,6 +6,7 @@ import typer
 from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.plain import quote
 
 group = typer.Typer(help="Pipelines of a project, their jobs and logs.", no_args_is_help=True)
 
@@ -22,7 +23,7 @@ async def list_(
 ) -> None:
     """List the newest pipelines of a project."""
     async with cli.client() as client:
-        answer = await client.get(f"/projects/{project}/pipelines", ref=ref, limit=limit)
+        answer = await client.get(f"/projects/{quote(project)}/pipelines", ref=ref, limit=limit)
     if cli.json:
         cli.print(answer)
         return
@@ -42,7 +43,7 @@ async def start(
     from quarterdeck.doors.cli import pipeline_pages
 
     async with cli.client() as client:
-        answer = await client.post(f"/projects/{project}/pipelines", {"ref": ref} if ref else {})
+        answer = await client.post(f"/projects/{quote(project)}/pipelines", {"ref": ref} if ref else {})
         if wait:
             answer = await pipeline_pages.wait(cli, client, answer)
         _print(cli, answer)

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import urllib.parse
 
 LINE_CHARACTERS = 2_000
 """A longer line is cut; the whole one is in the log."""
@@ -39,19 +40,24 @@ class Lines:
 
     def feed(self, data: bytes) -> list[str]:
         """The lines that are complete now."""
-        whole, _, self._rest = (self._rest + self._decoder.decode(data)).rpartition("\n")
+        whole, feed, self._rest = (self._rest + self._decoder.decode(data)).rpartition("\n")
+        rows = _rows(whole) if feed else []
         if len(self._rest) > LINE_CHARACTERS * 4:
-            whole, self._rest = f"{whole}\n{self._rest}" if whole else self._rest, ""
-        return _cut(whole)
+            rows += _rows(self._rest)
+            self._rest = ""
+        return rows
 
     def close(self) -> list[str]:
         """What is left."""
         rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
-        return _cut(rest)
+        return _rows(rest) if rest else []
 
 
-def _cut(text: str) -> list[str]:
-    if not text:
-        return []
-    found = plain(text).removesuffix("\n").split("\n")
-    return [row if len(row) <= LINE_CHARACTERS else row[:LINE_CHARACTERS] + "…" for row in found]
+def _rows(text: str) -> list[str]:
+    rows = [row for one in text.split("\n") for row in plain(one.removesuffix("\r")).split("\n")]
+    return [row if len(row) <= LINE_CHARACTERS else row[:LINE_CHARACTERS] + "…" for row in rows]
+
+
+def quote(project: str) -> str:
+    """A project's path as one name of a URL."""
+    return urllib.parse.quote(project, safe="")

@@ -6,6 +6,7 @@ import typer
 from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.plain import quote
 
 group = typer.Typer(help="Projects: a repository, its members, sessions and pipelines.", no_args_is_help=True)
 
@@ -59,14 +60,14 @@ async def list_(cli: Cli) -> None:
 async def show(cli: Cli, project: Ref) -> None:
     """Show a project."""
     async with cli.client() as client:
-        _print(cli, await client.get(f"/projects/{project}"))
+        _print(cli, await client.get(f"/projects/{quote(project)}"))
 
 
 @command(group)
 async def members(cli: Cli, project: Ref) -> None:
     """List the members of a project and their roles."""
     async with cli.client() as client:
-        answer = await client.get(f"/projects/{project}/members")
+        answer = await client.get(f"/projects/{quote(project)}/members")
     if cli.json:
         cli.print(answer)
         return

@@ -3,17 +3,15 @@
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.types import ASGIApp
 
 from quarterdeck.app import people
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import ForbiddenError, UnauthenticatedError
+from quarterdeck.doors.api.tokens import Connection, quarterdeck
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -38,16 +36,13 @@ def cookie(app: App, value: str) -> Cookie:
 class BrowserMiddleware(AbstractAuthenticationMiddleware):
     """Lets signed-in browsers in; `request.user` is the Actor."""
 
-    def __init__(self, app: ASGIApp, quarterdeck: App) -> None:
-        super().__init__(app)
-        self._quarterdeck = quarterdeck
-
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The person behind the cookie. Raises UnauthenticatedError."""
-        secret = connection.cookies.get(name(self._quarterdeck.public_url))
+        app = quarterdeck(connection)
+        secret = connection.cookies.get(name(app.public_url))
         if not secret:
             raise UnauthenticatedError
-        return AuthenticationResult(user=await people.authenticate(self._quarterdeck, secret, "web"), auth=None)
+        return AuthenticationResult(user=await people.authenticate(app, secret, "web"), auth=None)
 
 
 def own_pages_only(connection: Connection, _: BaseRouteHandler) -> None:

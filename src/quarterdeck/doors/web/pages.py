@@ -7,13 +7,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, Router, get, post
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.middleware import DefineMiddleware
 from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from quarterdeck.app import people, session_log, sessions, steering
 from quarterdeck.app.actor import Actor
-from quarterdeck.app.application import App
 from quarterdeck.core.status import FINAL, human
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.problem import problem_of
@@ -101,18 +99,17 @@ def _actor(request: Request[Actor, None, Any]) -> Actor:
     return request.user
 
 
-def routes(app: App) -> list[Router]:
-    """The pages for everybody and those for people who are signed in."""
-    errors = {Exception: _error, HTTPException: _error}
-    return [
-        Router("/", route_handlers=[style, sign_in], exception_handlers=errors, include_in_schema=False),
-        Router(
-            "/",
-            route_handlers=[index, show, cancel, sign_out],
-            middleware=[DefineMiddleware(BrowserMiddleware, quarterdeck=app)],
-            guards=[own_pages_only],
-            dependencies={"actor": Provide(_actor, sync_to_thread=False)},
-            exception_handlers=errors,
-            include_in_schema=False,
-        ),
-    ]
+_ERRORS = {Exception: _error, HTTPException: _error}
+ROUTES = (
+    Router("/", route_handlers=[style, sign_in], exception_handlers=_ERRORS, include_in_schema=False),
+    Router(
+        "/",
+        route_handlers=[index, show, cancel, sign_out],
+        middleware=[BrowserMiddleware],
+        guards=[own_pages_only],
+        dependencies={"actor": Provide(_actor, sync_to_thread=False)},
+        exception_handlers=_ERRORS,
+        include_in_schema=False,
+    ),
+)
+"""The pages for everybody, and those for people who are signed in."""

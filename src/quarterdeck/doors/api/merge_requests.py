@@ -1,0 +1,83 @@
+"""Merge requests: made, looked at, merged, closed, talked about."""
+
+from typing import Annotated
+
+from litestar import Response, Router, get, post
+from litestar.params import JSONBody, PathParameter, QueryParameter
+from pydantic import BaseModel, ConfigDict, Field
+
+from quarterdeck.app import merge_requests
+from quarterdeck.app.merge_requests import TEXT_CHARACTERS, CreateMergeRequest, MergeRequestStatus, MergeRequestView
+from quarterdeck.core import limits
+from quarterdeck.doors.api.log import plain
+from quarterdeck.doors.api.parameters import Caller, Limit, ProjectRef, TheApp
+
+Iid = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="The number in its project, without `!`.")]
+ONE = "/{iid:int}"
+
+
+class Remark(BaseModel):
+    """What somebody says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str = Field(min_length=1, max_length=TEXT_CHARACTERS)
+
+
+@post("/", summary="Create a merge request")
+async def create(
+    app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[CreateMergeRequest]
+) -> MergeRequestView:
+    """From a branch into another."""
+    return await merge_requests.create(app, actor, project_ref, data)
+
+
+@get("/", summary="List merge requests")
+async def find(
+    app: TheApp,
+    actor: Caller,
+    project_ref: ProjectRef,
+    status: Annotated[MergeRequestStatus | None, QueryParameter()] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="Only older ones.")] = None,
+    limit: Limit = limits.PAGE_ROWS,
+) -> list[MergeRequestView]:
+    """The newest first."""
+    return await merge_requests.find(app, actor, project_ref, status=status, before=before, limit=limit)
+
+
+@get(ONE, summary="Show a merge request")
+async def show(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
+    """With its comments and the newest pipeline of its branch."""
+    return await merge_requests.show(app, actor, project_ref, iid)
+
+
+@get(f"{ONE}/diff", media_type="text/x-diff", summary="Show what it changes")
+async def diff(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> Response[bytes]:
+    """As git prints it."""
+    return plain(await merge_requests.diff(app, actor, project_ref, iid), "text/x-diff")
+
+
+@post(f"{ONE}/merge", status_code=200, summary="Merge it")
+async def merge(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
+    """Finishes the session that made it."""
+    return await merge_requests.merge(app, actor, project_ref, iid)
+
+
+@post(f"{ONE}/close", status_code=200, summary="Close it")
+async def close(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
+    """Without merging."""
+    return await merge_requests.close(app, actor, project_ref, iid)
+
+
+@post(f"{ONE}/comments", summary="Say something")
+async def comment(
+    app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[Remark]
+) -> MergeRequestView:
+    """Answers the merge request with all that was said."""
+    return await merge_requests.comment(app, actor, project_ref, iid, data.text)
+
+
+ROUTES = Router(
+    "/projects/{project:str}/merge_requests",
+    route_handlers=[create, find, show, diff, merge, close, comment],
+    tags=["merge requests"],
+)
