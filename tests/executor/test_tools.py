@@ -1,11 +1,8 @@
 """The bodies of the executor's tools, on a hostile workspace, within the real sandbox."""
 
 import asyncio
-import contextlib
 import os
-import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -157,39 +154,33 @@ async def test_links_that_stay_inside_are_followed(session: Session) -> None:
     assert (session.root / "link.py").is_symlink()
 
 
-def test_swapping_a_folder_for_a_link_wins_nothing(tmp_path: Path) -> None:
-    root, outside = tmp_path / "files", tmp_path / "outside"
-    for folder in (root / "real", outside):
-        folder.mkdir(parents=True)
-        (folder / "file").write_text(folder.name, encoding="utf-8")
-    (root / "link").symlink_to(outside)
-    over = threading.Event()
+def blind(*_: object) -> None:
+    """Sees nothing."""
 
-    def swap() -> None:
-        while not over.is_set():
-            for name in ("real", "link"):
-                try:
-                    os.rename(root / name, root / "folder")
-                    os.rename(root / "folder", root / name)
-                except OSError:
-                    # A write made the folder in between.
-                    shutil.rmtree(root / "folder", ignore_errors=True)
 
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    seen: set[str] = set()
-    try:
-        for number in range(1_500):
-            with contextlib.suppress(QuarterdeckError), os.fdopen(Files(root).open("folder/file"), "rb") as file:
-                seen.add(file.read().decode())
-            with contextlib.suppress(QuarterdeckError, OSError):
-                Files(root).write(f"folder/{number % 7}", b"x")
-    finally:
-        over.set()
-        swapper.join()
+def test_a_link_put_there_after_the_look_wins_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fast as links may be swapped in, the kernel doesn't follow them: here every look comes too early."""
+    root, outside = session.root, session.root.parent
+    (root / "folder").symlink_to(outside)
+    (root / "file").symlink_to(outside / "secret")
+    monkeypatch.setattr("quarterdeck.executor.files._link_target", blind)
+    files = Files(root)
 
-    assert seen == {"real"}
-    assert os.listdir(outside) == ["file"]
+    for path in ("folder/secret", "file"):
+        with pytest.raises(QuarterdeckError):
+            files.open(path)
+        with pytest.raises(QuarterdeckError):
+            files.write(path, b"x")
+    for path in ("folder", "folder/made"):
+        with pytest.raises(QuarterdeckError):
+            files.make_folder(path)
+        with pytest.raises(QuarterdeckError):
+            files.entries(path)
+    monkeypatch.setattr("quarterdeck.executor.files._mode_of", blind)
+    files.write("file", b"x")
+    assert (root / "file").read_bytes() == b"x"
+    assert (outside / "secret").read_text(encoding="utf-8") == "secret\n"
+    assert sorted(os.listdir(outside)) == ["files", "secret"]
 
 
 async def test_writing(session: Session) -> None:

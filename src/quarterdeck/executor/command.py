@@ -14,7 +14,7 @@ from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.output import CHUNK_BYTES
 from quarterdeck.executor.sandbox import Sandbox
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 20
 """How long a step of the kernel or of a helper process may take before it counts as broken."""
 
 
@@ -128,7 +128,7 @@ class Command(ABC):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.begin()
         except TimeoutError:
-            raise SandboxBrokenError("The sandbox was not up after 10 seconds.") from None
+            raise SandboxBrokenError(f"The sandbox was not up after {PATIENCE_SECONDS} seconds.") from None
 
     @abstractmethod
     async def begin(self) -> None:
