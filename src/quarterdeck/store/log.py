@@ -1,7 +1,7 @@
 """The log: batch rows of events, and the session's row as their fold. The only writer of both."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -154,18 +154,7 @@ async def read(
     before: int | None = None,
     limit: int = 10_000,
 ) -> list[e.Event]:
-    """The events behind `after` and before `before`, oldest first, at most about `limit` (whole batches)."""
-    found: list[e.Event] = []
-    async for event in _stream(connection, session_id, after, before):
-        found.append(event)
-        if len(found) >= limit:
-            break
-    return found
-
-
-async def _stream(
-    connection: AsyncConnection, session_id: int, after: int, before: int | None
-) -> AsyncIterator[e.Event]:
+    """The events behind `after` and before `before`, oldest first, at most `limit`."""
     query = (
         select(event_batches.c.data)
         .where(event_batches.c.session_id == session_id)
@@ -174,11 +163,14 @@ async def _stream(
     )
     if before is not None:
         query = query.where(event_batches.c.first_seq < before)
-    result = await connection.stream(query)
-    async for row in result:
-        for event in unpack(session_id, row.data):
-            if event.seq > after and (before is None or event.seq < before):
-                yield event
+    found: list[e.Event] = []
+    async with connection.stream(query) as result:
+        async for row in result:
+            events = unpack(session_id, row.data)
+            found += (one for one in events if one.seq > after and (before is None or one.seq < before))
+            if len(found) >= limit:
+                break
+    return found[:limit]
 
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
