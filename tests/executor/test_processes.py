@@ -17,6 +17,7 @@ from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import OUTPUT_BYTES
 from quarterdeck.core.protocol import Isolation
+from quarterdeck.executor.cgroup import parents
 from quarterdeck.executor.command import SandboxBrokenError
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Processes
@@ -256,7 +257,9 @@ asyncio.run(main(*sys.argv[1:]))
 def test_a_killed_runner_takes_its_commands_along(isolation: str, tmp_path: Path) -> None:
     mark = new_mark()
     command = STUBBORN.format(mark=mark)
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, isolation, command, str(tmp_path)])
+    (tmp_path / "scratch").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER, isolation, command, str(tmp_path)], env=environment)
     try:
         wait_for(lambda: len(sleepers(mark)) >= 6)
     finally:
@@ -264,6 +267,9 @@ def test_a_killed_runner_takes_its_commands_along(isolation: str, tmp_path: Path
         runner.wait(20)
 
     wait_for(lambda: not sleepers(mark))
+    wait_for(lambda: not list((tmp_path / "scratch").iterdir()))
+    groups = [folder for parent in parents() for folder in parent.glob(f"quarterdeck-{runner.pid}-*")]
+    wait_for(lambda: Processes(Sandbox("none", "for a test")) and not any(group.exists() for group in groups))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 _REMOVE_TRIES = 50
+_PREFIX = "quarterdeck-"
 
 
 class Cgroup:
@@ -21,9 +22,9 @@ class Cgroup:
     @classmethod
     def made(cls, max_processes: int) -> "Cgroup | None":
         """New groups, or None where none can be made."""
-        name = f"quarterdeck-{uuid4().hex[:12]}"
+        name = f"{_PREFIX}{os.getpid()}-{uuid4().hex[:12]}"
         folders: list[Path] = []
-        for parent in _parents():
+        for parent in parents():
             folder = parent / name
             try:
                 folder.mkdir()
@@ -33,6 +34,15 @@ class Cgroup:
             with suppress(OSError):
                 (folder / "pids.max").write_text(str(max_processes))
         return cls(folders) if folders else None
+
+    @staticmethod
+    def sweep() -> None:
+        """Delete what runners left that were killed; a group with a process in it can't be deleted."""
+        for parent in parents():
+            for folder in parent.glob(f"{_PREFIX}*"):
+                if not Path("/proc", folder.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+                    with suppress(OSError):
+                        folder.rmdir()
 
     def add(self, pid: int) -> None:
         """Put a process, and with it all that it will start, into the groups."""
@@ -63,7 +73,7 @@ class Cgroup:
                     break
 
 
-def _parents() -> list[Path]:
+def parents() -> list[Path]:
     """This process's own groups in the v2 hierarchy, and in v1's for pids."""
     own = {controllers: path for line in _lines("/proc/self/cgroup") for _, controllers, path in [line.split(":", 2)]}
     parents: list[Path] = []

@@ -51,7 +51,9 @@ class NamespacedCommand(Command):
             if not self._init_pid:
                 raise SandboxBrokenError
             self._confine()
-            os.write(block, b"!")
+            # A broken pipe: it died of its walls, which is seen when it is waited for.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(block, b"!")
 
     async def wait(self) -> None:
         """Until bubblewrap says the exit code, which it does only for a command that really began."""

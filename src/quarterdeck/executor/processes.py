@@ -14,6 +14,7 @@ from pathlib import Path
 
 from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.events import Outcome
+from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.command import Command, Killed, SandboxBrokenError
 from quarterdeck.executor.namespaced import NamespacedCommand
 from quarterdeck.executor.output import Output, Sink
@@ -50,6 +51,7 @@ class Processes:
     """All commands of one runner. Use it from one event loop, in a thread that lives as long as the runner."""
 
     def __init__(self, sandbox: Sandbox) -> None:
+        Cgroup.sweep()
         self.sandbox = sandbox
         self._subjects: defaultdict[str, _Subject] = defaultdict(_Subject)
 

@@ -87,6 +87,7 @@ class SupervisedCommand(Command):
             rlimits(own_user_namespace=False),
             readable,
             writable if self.sandbox.isolation == "reduced" else None,
+            self._scratch,
         )
 
     async def _last_resort(self) -> tuple[int, int]:

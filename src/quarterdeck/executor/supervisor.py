@@ -20,8 +20,9 @@ from quarterdeck.executor import landlock, procfs
 _CHILD_SUBREAPER = 36
 _PATIENCE_SECONDS = 5
 
-Request = tuple[list[str], dict[str, str], str, list[tuple[int, int]], list[str], list[str] | None]
-"""argv, env, cwd, limits as pairs of resource and bound, readable paths, writable ones (None: without Landlock)."""
+Request = tuple[list[str], dict[str, str], str, list[tuple[int, int]], list[str], list[str] | None, str]
+"""argv, env, cwd, limits as pairs of resource and bound, readable paths, writable ones (None: without Landlock), and
+the scratch folder, which is left to the supervisor when the runner is gone."""
 
 
 def main(fd: int) -> None:
@@ -38,7 +39,14 @@ def main(fd: int) -> None:
     try:
         os.write(fd, f"{exit_code} {killed} {left}\n".encode())
     except OSError:
-        return
+        _tidy(request[-1])
+
+
+def _tidy(scratch: str) -> None:
+    # Imported here, because it takes its time and is hardly ever needed.
+    import shutil
+
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _request(fd: int) -> Request | None:
@@ -57,7 +65,7 @@ def _start(request: Request) -> int:
         os.dup2(null, 1)
         os.dup2(null, 2)
         return pid
-    argv, env, cwd, limits, readable, writable = request
+    argv, env, cwd, limits, readable, writable, _ = request
     try:
         os.setsid()
         for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
