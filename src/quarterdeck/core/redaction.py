@@ -268,8 +268,8 @@ def _percent_encoded(raw: bytes) -> Iterator[bytes]:
 
 def _base64(raw: bytes) -> Iterator[bytes]:
     """Encoded by itself, and as it looks behind 0, 1 or 2 other bytes, without the characters that it shares."""
-    yield b64encode(raw)
-    for before in range(3):
-        encoded = b64encode(bytes(before) + raw)[(8 * before + 5) // 6 : 8 * (before + len(raw)) // 6]
+    whole = b64encode(raw)
+    shared = (b64encode(bytes(n) + raw)[(8 * n + 5) // 6 : 8 * (n + len(raw)) // 6] for n in range(3))
+    for encoded in (whole, whole.rstrip(b"="), *shared):
         yield encoded
         yield encoded.translate(bytes.maketrans(b"+/", b"-_"))
