@@ -98,6 +98,7 @@ class ProtocolServer:
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._calls = 0
+        self._open: dict[str, Offer] = {}
 
     async def start(self) -> None:
         """Listen."""
@@ -147,9 +148,14 @@ class ProtocolServer:
         return Offer.model_validate(offer)
 
     def send(self, message: Offer | Cancel | Wipe) -> None:
-        """Put a message on every stream."""
+        """Put a message on every stream; an offer without a result is also the first thing on a new one."""
+        match message:
+            case Offer():
+                self._open[message.call_id] = message
+            case Cancel() | Wipe():
+                self._open = {id: offer for id, offer in self._open.items() if offer.subject != message.subject}
         for stream in self._streams:
-            stream.put_nowait(f"event: {type(message).__name__.lower()}\ndata: {message.model_dump_json()}\n\n")
+            stream.put_nowait(_event(message))
 
     async def offer(self, tool: str, args: dict[str, Any], **more: Any) -> str:
         """Offer a call once somebody streams."""
@@ -193,6 +199,9 @@ class ProtocolServer:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b": hello\n\n", "more_body": True})
+        for offer in self._open.values():
+            if not self.results[offer.call_id]:
+                stream.put_nowait(_event(offer))
         self._streams.add(stream)
         gone = asyncio.create_task(_gone(receive))
         try:
@@ -286,6 +295,10 @@ class ProtocolServer:
         head, _, content = answer.partition(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         await _answer(send, int(fields.pop("Status", "200").split()[0]), content, fields["Content-Type"])
+
+
+def _event(message: Offer | Cancel | Wipe) -> str:
+    return f"event: {type(message).__name__.lower()}\ndata: {message.model_dump_json()}\n\n"
 
 
 async def _body(receive: Receive) -> bytes:

@@ -23,16 +23,17 @@ from quarterdeck.executor import bodies, jobs
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
 from quarterdeck.executor.commits import Commits
 from quarterdeck.executor.hands import Done, Hands
+from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal, JournalError
 from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.snapshots import Snapshot
 from quarterdeck.executor.spool import Spool
-from quarterdeck.executor.workspace import Source, Workspace
+from quarterdeck.executor.workspace import Source, TokenRefusedError, Workspace
 from quarterdeck.tools.catalogue import CATALOGUE
 
 _log = structlog.get_logger(__name__)
 
-PIPELINE_JOB = "pipeline_job"
+_TOKEN_REFUSALS = 5
 _DIED = (
     "The executor died in the middle of this call. Whatever it had started is dead. It is not known how much of the "
     "call was done: files may be changed only in part. Look at the state of the workspace before you do it again."
@@ -46,8 +47,7 @@ class Equipment:
     client: Client
     journal: Journal
     processes: Processes
-    outputs: Path
-    """Where output waits for the server."""
+    home: Home
 
 
 class Call:
@@ -59,8 +59,8 @@ class Call:
         self._journal = equipment.journal
         self._equipment = equipment
         self._workspace = workspace
-        self._source = Source(self._client.url, self._download)
-        spooled = equipment.outputs / workspace.folder.name / offer.call_id
+        self._source = Source(self._client.url, self._download, offer.workspace.token)
+        spooled = equipment.home.output(offer.subject, offer.call_id)
         self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch)
         self._interruption = ""
         self._abandoned = False
@@ -73,6 +73,10 @@ class Call:
         self._interruption = self._interruption or reason
         if self._body:
             self._body.cancel()
+
+    def renew(self, offer: Offer) -> None:
+        """Take what is new in an offer of the same call: its token, as the one before ended with its stream."""
+        self._source.token = offer.workspace.token
 
     def abandon(self) -> None:
         """Nobody wants the result any more: whatever the body comes to, it isn't reported. Cancel the task after it."""
@@ -123,6 +127,7 @@ class Call:
         """Have the workspace there, however long the server is away; what went wrong, if it can't be."""
         pauses = Pauses()
         began = monotonic()
+        refusals = 0
         while True:
             try:
                 made = await self._workspace.prepare(self.offer.workspace, self.offer.lease_epoch, self._source)
@@ -131,7 +136,11 @@ class Call:
                 _log.info("workspace waits for the server", subject=self.offer.subject, fault=error.message)
                 await pauses.wait()
             except (QuarterdeckError, OSError) as error:
-                return f"The workspace can't be made: {error}"
+                refusals += 1
+                # A token that was replaced in the meantime comes with the next offer of this call.
+                if not isinstance(error, TokenRefusedError) or refusals == _TOKEN_REFUSALS:
+                    return f"The workspace can't be made: {error}"
+                await pauses.wait()
         if made:
             prepared = Prepared(
                 lease_epoch=self.offer.lease_epoch,

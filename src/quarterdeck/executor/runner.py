@@ -1,12 +1,10 @@
 """The runner daemon: takes what its server offers, carries it out, and can be cut off or killed at any moment."""
 
 import asyncio
-import fcntl
-import re
 import shutil
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -15,15 +13,13 @@ from typing import assert_never
 import structlog
 
 from quarterdeck import __version__
-from quarterdeck.core.errors import ConflictError, InvalidInputError, QuarterdeckError
+from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import (
     DROP_SECONDS,
     HEARTBEAT_SECONDS,
     PROTOCOL_VERSION,
     Cancel,
-    Heartbeat,
-    Held,
     Hello,
     Offer,
     Result,
@@ -32,15 +28,16 @@ from quarterdeck.core.protocol import (
 )
 from quarterdeck.executor.calls import Call, Equipment
 from quarterdeck.executor.client import Client, Pauses, SubjectLostError
+from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal
+from quarterdeck.executor.leases import Leases
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Processes
-from quarterdeck.executor.subjects import Subject, folder_name, subject_name
+from quarterdeck.executor.subjects import Subject
 from quarterdeck.executor.workspace import Workspace
 
 _log = structlog.get_logger(__name__)
 
-_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SHUTDOWN_SECONDS = 5
 CALLS_AT_ONCE = 8
 """Of one subject; more than that only wait for the same processors."""
@@ -81,10 +78,11 @@ async def run(settings: RunnerSettings) -> None:
         allow_unsandboxed=settings.allow_unsandboxed,
         extra_ro_paths=settings.extra_ro_paths,
     )
-    with _locked(settings.home):
+    home = Home(settings.home)
+    with home.locked():
         client = Client(settings.url, settings.token, settings.drop_seconds)
-        journal = Journal(settings.home / "journal.jsonl")
-        runner = Runner(settings, Equipment(client, journal, Processes(sandbox), settings.home / "outputs"))
+        journal = Journal(home.journal)
+        runner = Runner(settings, Equipment(client, journal, Processes(sandbox), home))
         try:
             await runner.work()
         finally:
@@ -99,15 +97,22 @@ class Runner:
     def __init__(self, settings: RunnerSettings, equipment: Equipment) -> None:
         self._settings = settings
         self._equipment = equipment
+        self._home = equipment.home
         self._client = equipment.client
         self._journal = equipment.journal
         self._processes = equipment.processes
         self._subjects: dict[str, Subject] = {}
         self._room = asyncio.Condition()
         self._background: set[asyncio.Task[None]] = set()
-        self._beat_now = asyncio.Event()
-        self._runner = 0
         self._closing = False
+        self._leases = Leases(
+            self._client,
+            self._processes,
+            self._subjects,
+            self._lose,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            drop_seconds=settings.drop_seconds,
+        )
 
     async def work(self) -> None:
         """Take offers until SIGTERM or SIGINT."""
@@ -115,7 +120,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        tasks = [asyncio.create_task(part) for part in (self._listen(), self._beat(), _until(stop))]
+        tasks = [asyncio.create_task(part) for part in (self._listen(), self._leases.keep(), _until(stop))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -150,7 +155,7 @@ class Runner:
         pauses = Pauses()
         while True:
             welcome = await self._client.hello(self._hello())
-            self._runner = welcome.runner
+            self._leases.runner = welcome.runner
             for subject in welcome.wipe:
                 await self._wipe(subject)
             for record in self._journal.untold():
@@ -175,7 +180,7 @@ class Runner:
             tags=self._settings.tags,
             isolation=sandbox.isolation,
             capabilities={"sandbox": sandbox.reason},
-            subjects=tuple(sorted({*self._on_disk(), *self._journal.subjects()})),
+            subjects=tuple(sorted({*self._home.subjects(), *self._journal.subjects()})),
         )
 
     async def _take(self, message: Offer | Cancel | Wipe | None) -> None:
@@ -188,7 +193,7 @@ class Runner:
                 case Wipe():
                     self._aside(self._wipe(message.subject))
                 case None:
-                    self._beat_now.set()
+                    self._leases.renew_now()
                 case _:
                     assert_never(message)
         except QuarterdeckError as error:
@@ -196,8 +201,6 @@ class Runner:
 
     async def _offered(self, offer: Offer) -> None:
         """Begin a call, unless it is under way; a newer lease ends what ran under an older one."""
-        if not _CALL_ID.fullmatch(offer.call_id):
-            raise InvalidInputError(f"{offer.call_id!r} is no id of a call.")
         subject = self._subject(offer.subject)
         async with subject.lock:
             if subject.epoch is not None and offer.lease_epoch < subject.epoch:
@@ -205,7 +208,8 @@ class Runner:
                 return
             if subject.epoch != offer.lease_epoch:
                 await subject.abandon(self._processes)
-            elif subject.carries_out(offer.call_id):
+            elif known := subject.under_way(offer.call_id):
+                known.renew(offer)
                 return
             subject.epoch = offer.lease_epoch
             subject.teardown = None
@@ -295,7 +299,7 @@ class Runner:
         async with subject.lock:
             await subject.abandon(self._processes)
             await subject.workspace.delete()
-            await asyncio.to_thread(shutil.rmtree, self._equipment.outputs / folder_name(name), ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._home.outputs(name), ignore_errors=True)
             await self._journal.wipe(name)
             self._processes.forget(name)
             self._subjects.pop(name, None)
@@ -311,59 +315,13 @@ class Runner:
     async def _tidy(self) -> None:
         """Take up what a runner before this one left, without jobs whose end the server knows."""
         untold = {record.offer.subject for record in self._journal.untold()}
-        for name in {*self._on_disk(), *self._journal.subjects()}:
+        for name in {*self._home.subjects(), *self._journal.subjects()}:
             if name.startswith("job:") and name not in untold:
                 await self._wipe(name)
             else:
                 subject = self._subject(name)
                 state = subject.workspace.state
                 subject.epoch = state.epoch if state else None
-
-    async def _beat(self) -> None:
-        """Renew the leases every 10 s; when that fails for too long, take them for lost."""
-        pauses = Pauses()
-        renewed = monotonic()
-        while True:
-            try:
-                if self._runner:
-                    await self._renew()
-                    renewed = monotonic()
-                    pauses.reset()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.heartbeat_seconds):
-                        await self._beat_now.wait()
-                self._beat_now.clear()
-            except QuarterdeckError as error:
-                _log.info("heartbeat failed", fault=error.message)
-                if monotonic() - renewed > self._settings.drop_seconds:
-                    await self._drop()
-                await pauses.wait()
-
-    async def _renew(self) -> None:
-        leases = tuple(
-            Held(subject=subject.name, lease_epoch=subject.epoch)
-            for subject in self._subjects.values()
-            if subject.epoch is not None
-        )
-        answer = await self._client.heartbeat(Heartbeat(runner=self._runner, held=leases))
-        held = {lease.subject: lease.lease_epoch for lease in leases}
-        for name in answer.lost:
-            subject = self._subjects.get(name)
-            # An offer of a newer lease may have come while the answer was on its way.
-            if subject and subject.epoch is not None and subject.epoch == held.get(name):
-                await self._lose(subject)
-
-    async def _drop(self) -> None:
-        """Our leases have ended, as far as we can know: nothing may run on that the server gives to another."""
-        reason = (
-            f"The executor could not reach the server for {self._settings.drop_seconds:.0f} seconds and killed this "
-            "call. Files may be changed only in part. Look at the state of the workspace before you do it again."
-        )
-        for subject in self._subjects.values():
-            if subject.epoch is not None:
-                async with subject.lock:
-                    subject.epoch = None
-                    await subject.interrupt(self._processes, reason)
 
     def _aside(self, work: Coroutine[None, None, None]) -> None:
         """Do something that the stream must not wait for."""
@@ -373,28 +331,10 @@ class Runner:
 
     def _subject(self, name: str) -> Subject:
         if name not in self._subjects:
-            folder = self._settings.home / "workspaces" / folder_name(name)
-            self._subjects[name] = Subject(name, Workspace(folder))
+            self._subjects[name] = Subject(name, Workspace(self._home.workspace(name)))
         return self._subjects[name]
-
-    def _on_disk(self) -> set[str]:
-        folder = self._settings.home / "workspaces"
-        names = [subject_name(path.name) for path in folder.iterdir()] if folder.is_dir() else []
-        return {name for name in names if name}
 
 
 async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
     _log.info("runner stops")
-
-
-@contextmanager
-def _locked(home: Path) -> Generator[None]:
-    """Have a home for oneself; the kernel lets go of it when the runner dies, however it dies."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / "lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(f"Another runner works in {home}. Give this one a home of its own.") from None
-        yield

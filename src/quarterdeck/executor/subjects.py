@@ -1,33 +1,12 @@
 """What a runner holds of one subject: its lease, its workspace, and the calls that are being carried out."""
 
 import asyncio
-import re
 from dataclasses import dataclass, field
 
-from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.protocol import Teardown
 from quarterdeck.executor.calls import Call
 from quarterdeck.executor.processes import Killed, Processes
 from quarterdeck.executor.workspace import Workspace
-
-_NAME = re.compile(r"[a-z]{1,20}:[0-9]{1,18}")
-
-
-def folder_name(subject: str) -> str:
-    """The name of a subject's folders, `session-12`.
-
-    Raises:
-        InvalidInputError: it is no name of a subject, and no path is made of it.
-    """
-    if not _NAME.fullmatch(subject):
-        raise InvalidInputError(f"{subject!r} is no subject.")
-    return subject.replace(":", "-")
-
-
-def subject_name(folder: str) -> str | None:
-    """The subject that a folder is of; None when it isn't of one."""
-    subject = folder.replace("-", ":")
-    return subject if _NAME.fullmatch(subject) else None
 
 
 @dataclass
@@ -46,9 +25,9 @@ class Subject:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Taking in a call and ending all calls exclude each other."""
 
-    def carries_out(self, call_id: str) -> bool:
-        """Whether a call is under way here."""
-        return any(call.offer.call_id == call_id for call in self.calls)
+    def under_way(self, call_id: str) -> Call | None:
+        """The call, if it is being carried out here."""
+        return next((call for call in self.calls if call.offer.call_id == call_id), None)
 
     async def abandon(self, processes: Processes) -> tuple[Killed, list[Call]]:
         """Kill all processes and let go of all calls; the proof, and the calls that nobody will report now."""

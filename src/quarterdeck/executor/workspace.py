@@ -33,12 +33,18 @@ _PASSING_FAULTS = (
 """Words by which git tells of a server that is away, not of one that refuses."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """Where a workspace comes from: the server's URL, and how to fetch a blob of it into a file."""
 
     url: str
     download: Callable[[int, Path], Awaitable[None]]
+    token: str
+    """For git; the server may replace it while a call is under way, by offering the call again."""
+
+
+class TokenRefusedError(GitError):
+    """The server refused the token with which the repository is fetched."""
 
 
 class State(BaseModel):
@@ -95,16 +101,13 @@ class Workspace:
             state = self.state
             if state and state.base == spec.commit and state.epoch == epoch:
                 return False
-            try:
-                if state is None or state.base != spec.commit:
-                    await asyncio.to_thread(_delete, self.folder)
-                    await self._make(spec, source)
-                else:
-                    await self._fetch(spec, source)
-                    await snapshots.tree_of_files(self._shadow)
-                await self._bring_to(spec, source)
-            except GitError as error:
-                raise _explained(error) from error
+            if state is None or state.base != spec.commit:
+                await asyncio.to_thread(_delete, self.folder)
+                await self._make(spec, source)
+            else:
+                await self._fetch(spec, source)
+                await snapshots.tree_of_files(self._shadow)
+            await self._bring_to(spec, source)
             commit = spec.snapshot_commit or spec.commit
             self._write(State(base=spec.commit, epoch=epoch, step=spec.step, commit=commit))
             return True
@@ -176,14 +179,15 @@ class Workspace:
     async def _make_own(self, spec: WorkspaceSpec) -> None:
         """The agent's own `.git`: copies of all objects, and nothing that points out of the workspace."""
         own = Git(self.files / ".git", self.files)
-        await own.init(f"--initial-branch={spec.branch}")
+        await own.init(*([f"--initial-branch={spec.branch}"] if spec.branch else []))
         objects = self._shadow.git_dir / "objects"
         await asyncio.to_thread(shutil.copytree, objects, own.git_dir / "objects", dirs_exist_ok=True)
         await own.run(
             "fetch", "--quiet", "--no-tags", str(self._shadow.git_dir), "+refs/remotes/origin/*:refs/remotes/origin/*",
             _TAGS, files=True,
         )  # fmt: skip
-        await own.run("update-ref", f"refs/heads/{spec.branch}", spec.commit)
+        # A job has no branch of its own: its HEAD is the commit itself.
+        await own.run("update-ref", *([] if spec.branch else ["--no-deref"]), "HEAD", spec.commit)
         await own.run("read-tree", "HEAD")
         await own.run("config", "user.name", spec.author)
         await own.run("config", "user.email", spec.author_email)
@@ -191,10 +195,13 @@ class Workspace:
 
     async def _fetch(self, spec: WorkspaceSpec, source: Source) -> None:
         url = f"{source.url}/{spec.clone_path.lstrip('/')}"
-        sign_in = signed_in("session", spec.token)
-        await self._shadow.fetch("--no-tags", "--prune", url, _BRANCHES, _TAGS, env=sign_in)
-        if not await self._shadow.commit_of(spec.commit):
-            await self._shadow.fetch("--no-tags", url, spec.commit, env=sign_in)
+        sign_in = signed_in("session", source.token)
+        try:
+            await self._shadow.fetch("--no-tags", "--prune", url, _BRANCHES, _TAGS, env=sign_in)
+            if not await self._shadow.commit_of(spec.commit):
+                await self._shadow.fetch("--no-tags", url, spec.commit, env=sign_in)
+        except GitError as error:
+            raise _explained(error) from error
 
     async def _bring_to(self, spec: WorkspaceSpec, source: Source) -> None:
         """The files as of the last snapshot; what the repository ignores stays where it is."""
@@ -216,8 +223,9 @@ class Workspace:
         tip = await self._shadow.commit_of(f"refs/remotes/origin/{spec.branch}")
         if not tip or await self._shadow.line("merge-base", tip, spec.commit) != spec.commit:
             return spec.commit
-        pushed = await self._shadow.line("log", "--format=%h %ce", f"{spec.commit}..{tip}")
-        foreign = [commit for commit in pushed.splitlines() if not commit.endswith(f" {spec.committer_email}")]
+        pushed = await self._shadow.line("log", "--format=%h %ae %ce", f"{spec.commit}..{tip}")
+        own = f" {spec.author_email} {spec.committer_email}"
+        foreign = [commit.split()[0] for commit in pushed.splitlines() if not commit.endswith(own)]
         if foreign:
             raise ConflictError(
                 f"The branch {spec.branch} has commits that this session didn't make ({', '.join(foreign[:3])}), and "
@@ -231,7 +239,7 @@ def _explained(error: GitError) -> QuarterdeckError:
     if any(words in said for words in _PASSING_FAULTS):
         return UnavailableError(error.message)
     if "could not read username" in said or "authentication failed" in said:
-        return GitError("The server refused the token with which the repository is fetched.")
+        return TokenRefusedError()
     return error
 
 
