@@ -124,6 +124,7 @@ class _Supervisor:
                 *("--url", f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
                 *("--token-file", str(settings.home / server.RUNNER_FILE)),
                 *("--name", "local", "--home", str(settings.home / "runner")),
+                *me,
                 *("--capacity", str(settings.runner_capacity)),
                 *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
                 *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
