@@ -31,14 +31,14 @@ class Api:
     token: str
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
-        return await self.client.get(f"/api/v1{path}", params=params, headers=self._headers)
+        return await self.client.get(f"/api/v1{path}", params=params, headers=self.headers)
 
     async def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.post(f"/api/v1{path}", json=body, headers={**self._headers, **given})
+        return await self.client.post(f"/api/v1{path}", json=body, headers={**self.headers, **given})
 
     @property
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
 

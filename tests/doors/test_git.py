@@ -62,8 +62,13 @@ class Site:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with asyncio.timeout(60):
+        try:
+            async with asyncio.timeout(60):
+                out, _ = await command.communicate()
+        except TimeoutError:
+            command.kill()
             out, _ = await command.communicate()
+            raise AssertionError(f"git {arguments} hangs: {out.decode()}") from None
         return Ran(command.returncode or 0, out.decode())
 
     async def commit(self, at: str, **files: str) -> str:
@@ -207,4 +212,4 @@ async def test_requests_that_are_no_gits(site: Site) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-git-upload-pack-result")
         assert answer.content.endswith(b"0000")
         answer = await client.post(base + "/git-receive-pack", auth=dev, content=b"zzzz")
-        assert answer.status_code in (400, 500)
+        assert (answer.status_code, answer.text) == (400, "This is not a push that can be read.\n")

@@ -16,7 +16,7 @@ from litestar.response import Stream
 from quarterdeck.doors.problem import problem_of
 
 KEEPALIVE = b": keep-alive\n\n"
-_OPENING = b": quarterdeck\nretry: 1000\n\n"
+_OPENING = b": quarterdeck\n\n"
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,47 @@
+"""The API's description is valid and complete, and loads nothing from elsewhere."""
+
+import re
+from typing import Any
+
+import schemathesis
+from litestar.routes import HTTPRoute
+
+from quarterdeck.app.application import App
+from quarterdeck.doors.http import application
+from tests.doors.conftest import Api
+
+
+async def test_the_document_is_valid_and_whole(api: Api, app: App) -> None:
+    answer = await api.client.get("/api/v1/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    assert document["openapi"].startswith("3.1")
+    schemathesis.openapi.from_dict(document).validate()
+    assert set(_references(document)) <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+    described = {(verb.upper(), path) for path, item in document["paths"].items() for verb in item}
+    served = {
+        (str(method), re.sub(r":\w+\}", "}", route.path))
+        for route in application(app).routes
+        if isinstance(route, HTTPRoute) and route.path.startswith("/api/v1/") and "openapi.json" not in route.path
+        for method in route.methods
+        if method != "OPTIONS"
+    }
+    assert described == served
+
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    for operation in operations:
+        assert operation["summary"]
+        assert "application/problem+json" in operation["responses"]["default"]["content"]
+        assert not [status for status in operation["responses"] if status.startswith(("4", "5"))]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for part in value.values() for found in _references(part)]
+    if isinstance(value, list):
+        return [found for part in value for found in _references(part)]
+    return []
