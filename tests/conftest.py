@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from quarterdeck import server
 from quarterdeck.app import first_start
 from quarterdeck.app.actor import Actor

@@ -1,6 +1,6 @@
 """The one way to change a session: its row locked, events appended, the next turn enqueued, in one transaction."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ class Change:
 
 
 @asynccontextmanager
-async def change(app: App, session_id: int, *, turn_no: int | None = None) -> AsyncIterator[Change]:
+async def change(app: App, session_id: int, *, turn_no: int | None = None) -> AsyncGenerator[Change]:
     """Locks a session for a change of its own transaction; `turn_no` fences a turn's changes.
 
     Raises:
@@ -60,7 +60,7 @@ async def change(app: App, session_id: int, *, turn_no: int | None = None) -> As
 @asynccontextmanager
 async def changing(
     app: App, connection: AsyncConnection, session_id: int, *, turn_no: int | None = None
-) -> AsyncIterator[Change]:
+) -> AsyncGenerator[Change]:
     """The same within a transaction that is open already."""
     session = await log.lock(connection, session_id, turn_no=turn_no)
     before = session.state.model_copy()

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import pipelines
+from quarterdeck.app import pipeline_jobs
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.core import events as e
@@ -145,7 +145,7 @@ async def _expire(app: App, subject: Subject, epoch: int) -> None:
             except NotFoundError:
                 await _unlease(connection, subject, epoch)
         elif await _unlease(connection, subject, epoch):
-            await pipelines.job_interrupted(connection, app, subject.id)
+            await pipeline_jobs.job_interrupted(connection, app, subject.id)
         await ring(connection, "runners:all")
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import pipelines
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
@@ -142,7 +143,9 @@ async def cancel(app: App, actor: Actor, session_id: int, reason: str = "") -> S
                 reason=cut(clean(reason), limits.REASON_CHARACTERS) or f"cancelled by {actor.username}",
                 by=actor.username,
             )
-        return await views.load(app, connection, session_id)
+        stopped = await views.load(app, connection, session_id)
+    await pipelines.cancel_of_session(app, session_id)
+    return stopped
 
 
 async def rename(app: App, actor: Actor, session_id: int, title: str) -> SessionView:

@@ -118,8 +118,8 @@ async def _take(
             await _offer(app, it, call_ids)
         case step.AskPerson(call_ids):
             _ask(it, call_ids)
-        case never:
-            assert_never(never)
+        case _:
+            assert_never(next_)
 
 
 def _enter(app: App, it: Change, flow: Flow, enter: step.Enter) -> None:

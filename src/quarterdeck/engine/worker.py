@@ -59,7 +59,8 @@ class Worker:
         try:
             await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                raise WorkerLostError(f"The worker ended: {ended.exception() or 'its heartbeat stopped'}")
+                why = "its heartbeat could not be renewed" if ended.cancelled() else ended.exception()
+                raise WorkerLostError(f"The worker ended: {why}.")
             thread.stop()
             await asyncio.wait((ended,), timeout=DRAIN_SECONDS + 2)
         finally:

@@ -1,0 +1,1 @@
+"""Bodies of the tools that the server carries out, one module each, named as the tool."""

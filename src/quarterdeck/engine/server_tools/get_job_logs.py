@@ -1,0 +1,12 @@
+"""Read a job's log."""
+
+from quarterdeck.app import pipelines
+from quarterdeck.engine.desk import Case, Done
+from quarterdeck.tools.get_job_logs import Args
+
+
+async def run(case: Case, args: Args) -> Done:
+    """The end of the log, below one line that says whose it is."""
+    job = await pipelines.job(case.app, case.actor, args.job_id)
+    log = await pipelines.job_tail(case.app, case.actor, args.job_id, args.tail_bytes)
+    return Done(f"Job {job.name} (id {job.id}, stage {job.stage}): {job.status.value}. The end of its log:\n{log}")
