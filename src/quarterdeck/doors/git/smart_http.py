@@ -2,15 +2,16 @@
 
 import base64
 import binascii
+import tempfile
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any, cast
 
 from litestar import Request, Response, Router, get, post
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 from litestar.response import Stream
-from litestar.types import ExceptionHandlersMap
 
 from quarterdeck.app import repositories
 from quarterdeck.app.application import App
@@ -23,6 +24,8 @@ from quarterdeck.doors.problem import problem_of
 REQUEST_BYTES = BUNDLE_BYTES + 16 * 1024 * 1024
 """The largest request, unpacked: a push of the largest pack that is taken, and its commands."""
 CHUNK_BYTES = 256 * 1024
+SPOOL_BYTES = 1024 * 1024
+"""A larger request is kept on disk while it comes."""
 
 _SUFFIXES: dict[str, Service] = {"/git-upload-pack": "git-upload-pack", "/git-receive-pack": "git-receive-pack"}
 _HEADERS = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
@@ -36,7 +39,7 @@ async def advertise(request: Connection, app: TheApp, path: FromPath[str]) -> St
     repository = _repository(path, "/info/refs")
     service = _service(request.query_params.get("service", ""))
     access = await _access(request, app, repository, service)
-    return _answer(app, request, access, _nothing(), advertise=True)
+    return await _answer(app, request, access, _nothing(), advertise=True)
 
 
 @post("/{path:path}", include_in_schema=False, request_max_body_size=None, status_code=200)
@@ -45,7 +48,7 @@ async def exchange(request: Connection, app: TheApp, path: FromPath[str]) -> Str
     for suffix, service in _SUFFIXES.items():
         if path.endswith(suffix):
             access = await _access(request, app, _repository(path, suffix), service)
-            return _answer(app, request, access, _body(request), advertise=False)
+            return await _answer(app, request, access, await _spooled(_body(request)), advertise=False)
     raise NotFoundError("There is nothing here; git's addresses end in /git-upload-pack or /git-receive-pack.")
 
 
@@ -82,11 +85,20 @@ def _credentials(header: str) -> tuple[str, str]:
     return username, secret
 
 
-def _answer(app: App, request: Connection, access: GitAccess, body: AsyncIterator[bytes], *, advertise: bool) -> Stream:
+async def _answer(
+    app: App, request: Connection, access: GitAccess, body: AsyncIterator[bytes], *, advertise: bool
+) -> Stream:
     protocol = request.headers.get("git-protocol", "")[:100]
     pieces = repositories.serve(app, access, body=body, advertise=advertise, protocol=protocol)
     kind = "advertisement" if advertise else "result"
-    return Stream(pieces, media_type=f"application/x-{access.service}-{kind}", headers=_HEADERS)
+    first = await anext(pieces, b"")  # what is wrong with a request comes before its first byte, and gets its status
+    return Stream(_chained(first, pieces), media_type=f"application/x-{access.service}-{kind}", headers=_HEADERS)
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 async def _body(request: Connection) -> AsyncIterator[bytes]:
@@ -103,6 +115,27 @@ async def _body(request: Connection) -> AsyncIterator[bytes]:
         if left < 0:
             raise TooLargeError(f"A request of git may have {REQUEST_BYTES:,} bytes.")
         if piece:
+            yield piece
+
+
+async def _spooled(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All of `body`, taken before the answer begins.
+
+    While an answer streams, the framework waits for the client's going away by reading from the connection, and would
+    take pieces of the request.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.SpooledTemporaryFile(SPOOL_BYTES))
+        async for piece in body:
+            file.write(piece)
+        file.seek(0)
+        stack.pop_all()
+    return _pieces(file)
+
+
+async def _pieces(file: "tempfile.SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]:
+    with file:
+        while piece := file.read(CHUNK_BYTES):
             yield piece
 
 
@@ -131,5 +164,6 @@ def refuse(request: Connection, error: Exception) -> Response[str]:
     return Response(problem.detail + "\n", status_code=problem.status, media_type="text/plain", headers=headers)
 
 
-HANDLERS: ExceptionHandlersMap = {Exception: refuse, HTTPException: refuse}
-ROUTES = Router("/git", route_handlers=[advertise, exchange], exception_handlers=HANDLERS)
+ROUTES = Router(
+    "/git", route_handlers=[advertise, exchange], exception_handlers={Exception: refuse, HTTPException: refuse}
+)
