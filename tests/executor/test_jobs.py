@@ -50,7 +50,7 @@ async def test_a_job_runs_its_scripts_shows_its_log_and_keeps_its_artifacts(
             "sh tool.sh\necho $GREETING $WORD",
             "cd ..; mkdir -p out/deep; cp answer.txt out/deep; ln -s /etc out/e",
         ),
-        after_script=("echo status $CI_JOB_STATUS; pwd; false",),
+        after_script=("echo status $CI_JOB_STATUS; test $PWD = $CI_PROJECT_DIR && echo at home; false",),
         variables={"WORD": 'it\'s "quoted" $HOME'},
         artifact_paths=("out/", "*.nothing"),
         needs_artifacts=(1,),
@@ -60,8 +60,13 @@ async def test_a_job_runs_its_scripts_shows_its_log_and_keeps_its_artifacts(
         result = await server.result(call)
         log = server.outputs[call].decode()
         assert (result.outcome, result.exit_code) == (Outcome.OK, 0), log
-        for text in ("\n$ sh tool.sh\necho $GREETING $WORD\nbuilt\nhi it's \"quoted\" $HOME\n", "status success",
-                     "after_script failed: exit code 1", "Keeping 2 artifact files", "succeeded"):  # fmt: skip
+        for text in (
+            '\n$ sh tool.sh\necho $GREETING $WORD\nbuilt\nhi it\'s "quoted" $HOME\n',
+            "status success\nat home\n",
+            "after_script failed: exit code 1",
+            "Keeping 2 artifact files",
+            "succeeded",
+        ):
             assert text in log
         assert result.artifacts_blob
         with tarfile.open(fileobj=io.BytesIO(server.blobs[result.artifacts_blob])) as tar:
@@ -106,6 +111,19 @@ async def test_a_cancelled_job_leaves_nothing(server: ProtocolServer, settings: 
         assert server.teardowns["job:7"][0].killed >= 1
         await server.until(lambda: not server.heartbeats[-1].held)
         assert not server.results[call]
+
+
+async def test_what_the_server_does_not_keep_fails_no_call(server: ProtocolServer, settings: RunnerSettings) -> None:
+    server.refused["/blobs"] = (413, {"detail": "That is larger than the server accepts."})
+    async with running(settings):
+        job = await server.result(await server.job(JobSpec(name="j", script=("true",), artifact_paths=("*.txt",))))
+        call = await server.result(await server.offer("run_command", {"command": "echo 42 > answer.txt"}))
+        for result in (job, call):
+            assert result.outcome is Outcome.OK
+            assert "larger than the server accepts" in result.text
+            assert result.snapshot is None
+            assert result.artifacts_blob is None
+    assert not [path for path in (settings.home / "outputs").rglob("*")]
 
 
 async def test_a_script_may_be_longer_than_a_command_line(server: ProtocolServer, settings: RunnerSettings) -> None:

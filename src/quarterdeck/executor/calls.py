@@ -130,7 +130,7 @@ class Call:
         refusals = 0
         while True:
             try:
-                made = await self._workspace.prepare(self.offer.workspace, self.offer.lease_epoch, self._source)
+                await self._workspace.prepare(self.offer.workspace, self.offer.lease_epoch, self._source)
                 break
             except UnavailableError as error:
                 _log.info("workspace waits for the server", subject=self.offer.subject, fault=error.message)
@@ -141,7 +141,7 @@ class Call:
                 if not isinstance(error, TokenRefusedError) or refusals == _TOKEN_REFUSALS:
                     return f"The workspace can't be made: {error}"
                 await pauses.wait()
-        if made:
+        if self._workspace.announced != self.offer.lease_epoch:
             prepared = Prepared(
                 lease_epoch=self.offer.lease_epoch,
                 base_commit=self.offer.workspace.commit,
@@ -149,6 +149,7 @@ class Call:
                 duration_ms=_milliseconds(began),
             )
             await _unless_refused(self._client.prepared(self.offer.subject, prepared))
+            self._workspace.announced = self.offer.lease_epoch
         return ""
 
     async def _watched_body(self) -> jobs.JobDone:
@@ -216,7 +217,11 @@ class Call:
     async def _result(self, ended: jobs.JobDone, began: float | None = None) -> Result:
         duration = _milliseconds(began) if began else 0
         report, notes = await self._snapshot()
-        artifacts = await self._upload(ended.artifacts) if ended.artifacts else None
+        artifacts = None
+        try:
+            artifacts = await self._upload(ended.artifacts) if ended.artifacts else None
+        except RefusedError as error:
+            notes.append(f"(The artifacts could not be kept: {error.message})")
         text = clean("\n".join([ended.done.text, *notes]))
         return Result(
             turn_no=self.offer.turn_no,

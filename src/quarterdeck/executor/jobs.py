@@ -88,12 +88,14 @@ class _Scripts:
         shell, content = shell_script(lines)
         script.write_text(content, encoding="utf-8")
         script.chmod(0o644)
+        # Without namespaces the workspace is where it is, not where the server expects it.
+        place = {"CI_PROJECT_DIR": self.processes.sandbox.workspace(self.workspace.files)}
         return await self.processes.run(
             self.subject,
             [shell, str(script)],
             root=self.workspace.files,
             timeout=seconds,
-            env={**self.job.variables, **(more or {})},
+            env={**self.job.variables, **place, **(more or {})},
             readable=(folder,),
             sink=self.sink,
         )

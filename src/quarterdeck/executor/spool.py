@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 from quarterdeck.core.limits import OUTPUT_CHUNK_BYTES
@@ -55,6 +56,8 @@ class Spool:
         """Delete the file."""
         self.close()
         self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.parent.rmdir()  # unless another call's output waits there
 
     async def send(self) -> None:
         """Hand the output over as it comes, until it is closed and the server has all of it.

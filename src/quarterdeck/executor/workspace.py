@@ -76,6 +76,8 @@ class Workspace:
         self.files = folder / "files"
         self.outbox = folder / "outbox"
         """Bundles and diffs on their way to the server."""
+        self.announced = 0
+        """The lease for which the server was told that this is ready; a runner that restarts tells it once more."""
         self._shadow = Git(folder / "shadow.git", self.files)
         self._lock = asyncio.Lock()
 
