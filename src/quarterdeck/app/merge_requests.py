@@ -1,28 +1,31 @@
 """Merge requests: made, shown, talked about, merged and closed."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import pipeline_views, pipelines, steering
+from quarterdeck.app import merge_request_views as views
+from quarterdeck.app import pipelines, steering
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.merge_request_views import CommentView, MergeRequestStatus, MergeRequestView
 from quarterdeck.app.outside import Author
-from quarterdeck.app.pipeline_views import PipelineView
 from quarterdeck.app.repositories import demand_target
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.core.text import clean, line
-from quarterdeck.store.tables import comments, merge_requests, projects, users
-from quarterdeck.store.tables import pipelines as pipeline_rows
+from quarterdeck.store.tables import comments, merge_requests, projects
 
-MergeRequestStatus = Literal["opened", "merged", "closed"]
+__all__ = [
+    "CommentView", "CreateMergeRequest", "MergeRequestStatus", "MergeRequestView", "close", "comment", "create", "diff",
+    "find", "merge", "show",
+]  # fmt: skip
+
 TITLE_CHARACTERS = 255
 TEXT_CHARACTERS = 1_000_000
 """Of a description or comment; GitLab's number."""
@@ -38,46 +41,6 @@ class CreateMergeRequest(BaseModel):
     )
     title: str = Field(max_length=TITLE_CHARACTERS)
     description: str = Field(default="", max_length=TEXT_CHARACTERS)
-
-
-class CommentView(BaseModel):
-    """What somebody said."""
-
-    model_config = ConfigDict(frozen=True)
-    id: int
-    author: str
-    session_id: int | None
-    text: str
-    created_at: datetime
-
-
-class MergeRequestView(BaseModel):
-    """A merge request; comments and pipeline are there when it was asked for alone."""
-
-    model_config = ConfigDict(frozen=True)
-    id: int
-    iid: int
-    project_id: int
-    project_path: str
-    title: str
-    description: str
-    source_branch: str
-    target_branch: str
-    status: MergeRequestStatus
-    author: str
-    session_id: int | None
-    merge_commit: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    url: str
-    pipeline: PipelineView | None = None
-    """The newest of the source branch."""
-    comments: tuple[CommentView, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """How people name it: `!3`."""
-        return f"!{self.iid}"
 
 
 async def create(
@@ -103,7 +66,7 @@ async def create(
         number = (await connection.execute(counter.with_for_update(key_share=True))).scalar_one() + 1
         known = await _known(connection, found.id, request.source_branch, target, call_id)
         if known is not None:
-            return await _load(app, connection, known)
+            return await views.load(app, connection, known)
         await _check(app, found, request.source_branch, target, title)
         await connection.execute(update(projects).where(projects.c.id == found.id).values(merge_request_counter=number))
         made = (
@@ -124,7 +87,7 @@ async def create(
                 .returning(merge_requests.c.id)
             )
         ).scalar_one()
-        return await _load(app, connection, made)
+        return await views.load(app, connection, made)
 
 
 async def _known(
@@ -169,12 +132,12 @@ async def find(
     """A project's merge requests, newest first; `before` is the iid of an earlier page's last."""
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
-        query = _query().where(merge_requests.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        query = views.query().where(merge_requests.c.project_id == found.id).limit(min(max(limit, 1), 100))
         if status is not None:
             query = query.where(merge_requests.c.status == status)
         if before is not None:
             query = query.where(merge_requests.c.iid < before)
-        return [_view(app, row) for row in await connection.execute(query)]
+        return [views.view(app, row) for row in await connection.execute(query)]
 
 
 async def show(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
@@ -182,7 +145,7 @@ async def show(app: App, actor: Actor, project: int | str, iid: int) -> MergeReq
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
         row = await _row(connection, found, iid)
-        return await _load(app, connection, row.id)
+        return await views.load(app, connection, row.id)
 
 
 async def diff(app: App, actor: Actor, project: int | str, iid: int) -> bytes:
@@ -215,7 +178,7 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
         )
         await _end(connection, app, row, "merged", commit)
         await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push")
-        return await _load(app, connection, row.id)
+        return await views.load(app, connection, row.id)
 
 
 async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
@@ -224,7 +187,7 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
         found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
         row = await _opened(connection, found, iid)
         await _end(connection, app, row, "closed", None)
-        return await _load(app, connection, row.id)
+        return await views.load(app, connection, row.id)
 
 
 async def _opened(connection: AsyncConnection, project: Project, iid: int) -> Row[Any]:
@@ -274,7 +237,7 @@ async def comment(
                     text=said,
                 )
             )
-        return await _load(app, connection, row.id)
+        return await views.load(app, connection, row.id)
 
 
 async def _row(connection: AsyncConnection, project: Project, iid: int, *, lock: bool = False) -> Row[Any]:
@@ -283,62 +246,3 @@ async def _row(connection: AsyncConnection, project: Project, iid: int, *, lock:
     if row is None:
         raise NotFoundError(f"There is no merge request !{iid} in {project.path}.")
     return row
-
-
-def _query() -> Select[Any]:
-    return (
-        select(merge_requests, projects.c.path, users.c.username)
-        .join(projects, projects.c.id == merge_requests.c.project_id)
-        .join(users, users.c.id == merge_requests.c.author_id)
-        .order_by(merge_requests.c.iid.desc())
-    )
-
-
-async def _load(app: App, connection: AsyncConnection, merge_request_id: int) -> MergeRequestView:
-    row = (await connection.execute(_query().where(merge_requests.c.id == merge_request_id))).one()
-    said = await connection.execute(
-        select(comments, users.c.username)
-        .join(users, users.c.id == comments.c.author_id)
-        .where(comments.c.merge_request_id == merge_request_id)
-        .order_by(comments.c.id)
-    )
-    newest = (
-        await connection.execute(
-            select(pipeline_rows.c.id)
-            .where(pipeline_rows.c.project_id == row.project_id, pipeline_rows.c.ref == row.source_branch)
-            .order_by(pipeline_rows.c.id.desc())
-            .limit(1)
-        )
-    ).scalar_one_or_none()
-    pipeline = await pipeline_views.load(app, connection, newest) if newest is not None else None
-    return _view(app, row, pipeline, [_comment(one) for one in said])
-
-
-def _comment(row: Row[Any]) -> CommentView:
-    return CommentView(
-        id=row.id, author=row.username, session_id=row.session_id, text=row.text, created_at=row.created_at
-    )
-
-
-def _view(
-    app: App, row: Row[Any], pipeline: PipelineView | None = None, said: Sequence[CommentView] = ()
-) -> MergeRequestView:
-    return MergeRequestView(
-        id=row.id,
-        iid=row.iid,
-        project_id=row.project_id,
-        project_path=row.path,
-        title=row.title,
-        description=row.description,
-        source_branch=row.source_branch,
-        target_branch=row.target_branch,
-        status=row.status,
-        author=row.username,
-        session_id=row.session_id,
-        merge_commit=row.merge_commit,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        url=f"{app.public_url}/projects/{row.project_id}/merge_requests/{row.iid}",
-        pipeline=pipeline,
-        comments=tuple(said),
-    )

@@ -5,7 +5,6 @@ who holds a session's row takes the lock of a pipeline that others can see.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import pipeline_views as views
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
-from quarterdeck.app.job_variables import expanded, predefined
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
 from quarterdeck.app.turns import new_call_id
@@ -29,26 +27,15 @@ from quarterdeck.core.pipeline import (
     PipelineStatus,
     decide,
     outcome,
-    prerequisites,
 )
-from quarterdeck.core.protocol import JobSpec, Result
+from quarterdeck.core.protocol import Result
 from quarterdeck.core.text import clean, line
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipeline_waits, pipelines, projects
+from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipeline_waits, pipelines
 
 RUNNER_LOST = "the runner was not heard of any more"
 """The reason of an attempt that ended with its runner; the job gets one more, through no fault of its own."""
 _OPEN = ("waiting", "offered", "running")
-
-
-@dataclass(frozen=True)
-class JobOffer:
-    """What an executor needs of a job."""
-
-    project_id: int
-    ref: str
-    sha: str
-    spec: JobSpec
 
 
 async def lock(connection: AsyncConnection, pipeline_id: int) -> Row[Any]:
@@ -60,16 +47,11 @@ async def lock(connection: AsyncConnection, pipeline_id: int) -> Row[Any]:
     return row
 
 
-async def newest(connection: AsyncConnection, pipeline_id: int) -> dict[str, JobView]:
-    """The attempts that count, by the names of their jobs."""
-    return {job.name: job for job in await views.all_attempts(connection, pipeline_id)}
-
-
 async def advance(connection: AsyncConnection, app: App, pipeline_id: int) -> PipelineStatus:
     """Lets jobs begin that may now, and ends the pipeline when nothing is left; can be called at any time."""
     row = await lock(connection, pipeline_id)
     definition = CiPipeline.model_validate(row.definition)
-    jobs = await newest(connection, pipeline_id)
+    jobs = await views.newest(connection, pipeline_id)
     statuses = {name: job.status for name, job in jobs.items()}
     while changes := decide(definition, statuses):
         statuses |= changes
@@ -163,57 +145,6 @@ async def _job(connection: AsyncConnection, job_id: int) -> tuple[Row[Any], JobV
     if again is None:
         raise missing
     return pipeline, views.job_view(again)
-
-
-async def job_offer(connection: AsyncConnection, app: App, job_id: int) -> JobOffer:
-    """What an executor is given of a job. Raises NotFoundError."""
-    del app
-    row = (
-        await connection.execute(
-            select(pipelines, projects.c.path, projects.c.default_branch, pipeline_jobs.c.name)
-            .join(pipeline_jobs, pipeline_jobs.c.pipeline_id == pipelines.c.id)
-            .join(projects, projects.c.id == pipelines.c.project_id)
-            .where(pipeline_jobs.c.id == job_id)
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    definition = CiPipeline.model_validate(row.definition)
-    job = next(one for one in definition.jobs if one.name == row.name)
-    known = predefined(
-        sha=row.sha,
-        ref=row.ref,
-        default_branch=row.default_branch,
-        source=row.source,
-        pipeline_id=row.id,
-        project_id=row.project_id,
-        project_path=row.path,
-        job_id=job_id,
-        name=job.name,
-        stage=job.stage,
-    )
-    attempts = await newest(connection, row.id)
-    before = [attempts[one.name] for one in prerequisites(job, definition) if _brings(job.artifacts_from, one.name)]
-    return JobOffer(
-        project_id=row.project_id,
-        ref=row.ref,
-        sha=row.sha,
-        spec=JobSpec(
-            name=job.name,
-            before_script=job.before_script,
-            script=job.script,
-            after_script=job.after_script,
-            variables=expanded({**known, **job.variables}),
-            timeout_seconds=job.timeout_seconds,
-            artifact_paths=job.artifact_paths,
-            artifacts_when=job.artifacts_when,
-            needs_artifacts=tuple(one.artifacts_blob for one in before if one.artifacts_blob is not None),
-        ),
-    )
-
-
-def _brings(artifacts_from: tuple[str, ...] | None, name: str) -> bool:
-    return artifacts_from is None or name in artifacts_from
 
 
 async def job_started(connection: AsyncConnection, app: App, job_id: int) -> None:

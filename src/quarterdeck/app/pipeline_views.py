@@ -98,10 +98,10 @@ async def load(app: App, connection: AsyncConnection, pipeline_id: int) -> Pipel
     if row is None:
         raise NotFoundError(f"There is no pipeline #{pipeline_id} that you may see.")
     attempts = await all_attempts(connection, pipeline_id)
-    newest = {job.name: job for job in attempts}
+    counted = {job.name: job for job in attempts}
     stages = CiPipeline.model_validate(row.definition).stages
-    jobs = sorted(newest.values(), key=lambda job: (stages.index(job.stage), job.name))
-    return view(app, row, jobs, [job for job in attempts if newest[job.name] is not job])
+    jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), job.name))
+    return view(app, row, jobs, [job for job in attempts if counted[job.name] is not job])
 
 
 async def all_attempts(connection: AsyncConnection, pipeline_id: int) -> list[JobView]:
@@ -110,6 +110,11 @@ async def all_attempts(connection: AsyncConnection, pipeline_id: int) -> list[Jo
         select(pipeline_jobs).where(pipeline_jobs.c.pipeline_id == pipeline_id).order_by(pipeline_jobs.c.id)
     )
     return [job_view(row) for row in rows]
+
+
+async def newest(connection: AsyncConnection, pipeline_id: int) -> dict[str, JobView]:
+    """The attempts that count, by the names of their jobs."""
+    return {job.name: job for job in await all_attempts(connection, pipeline_id)}
 
 
 def job_view(row: Row[Any]) -> JobView:
@@ -140,8 +145,7 @@ async def failing_jobs_text(connection: AsyncConnection, pipeline_id: int) -> st
         raise NotFoundError(f"There is no pipeline #{pipeline_id}.")
     if row.error:
         return row.error
-    newest = {job.name: job for job in await all_attempts(connection, pipeline_id)}
-    failed = [job for job in newest.values() if job.status is JobStatus.FAILED]
+    failed = [job for job in (await newest(connection, pipeline_id)).values() if job.status is JobStatus.FAILED]
     if not failed:
         return f"No job of pipeline #{pipeline_id} has failed."
     room = RESULT_CHARACTERS // (min(len(failed), FAILED_JOBS_TOLD) + 1)

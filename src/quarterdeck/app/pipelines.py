@@ -1,6 +1,5 @@
 """Pipelines: started, shown, tried again, cancelled. The life of their jobs is in `pipeline_jobs`."""
 
-import asyncio
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
@@ -8,28 +7,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs as jobs
 from quarterdeck.app import pipeline_views as views
-from quarterdeck.app.access import Project, project_for
+from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.job_variables import source_name
-from quarterdeck.app.pipeline_jobs import (
-    JobOffer,
-    advance,
-    job_finished,
-    job_interrupted,
-    job_offer,
-    job_started,
-)
+from quarterdeck.app.job_offers import JobOffer, job_offer
+from quarterdeck.app.pipeline_jobs import advance, job_finished, job_interrupted, job_started
+from quarterdeck.app.pipeline_starts import CI_FILE, create, start_for
 from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import JOB_LOG_TAIL_BYTES, PAGE_ROWS
-from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, CiPipeline, JobStatus, PipelineStatus
-from quarterdeck.core.text import cut, decode
+from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, JobStatus, PipelineStatus
 from quarterdeck.store import output
-from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines, projects
+from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines
 
 __all__ = [
     "JobOffer", "JobView", "PipelineView", "advance", "cancel", "cancel_all", "failing_jobs_text", "find", "job",
@@ -37,7 +28,6 @@ __all__ = [
     "start", "start_for", "told", "wait_for",
 ]  # fmt: skip
 
-CI_FILE = ".gitlab-ci.yml"
 LOG_PAGE_BYTES = 1 << 20
 
 
@@ -53,121 +43,12 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         sha = (await app.forge.branches(found.id)).get(branch)
         if sha is None:
             raise InvalidInputError(f"There is no branch {branch[:255]!r} in {found.path}.")
-        pipeline_id = await _create(connection, app, found, branch, sha, source="api", session_id=None)
+        pipeline_id = await create(connection, app, found, branch, sha, source="api", session_id=None)
         if pipeline_id is None:
             raise InvalidInputError(
                 f"There is nothing to run at {sha[:12]} of {branch}: it has no {CI_FILE}, or its rules let no job in."
             )
         return await views.load(app, connection, pipeline_id)
-
-
-async def start_for(
-    connection: AsyncConnection,
-    app: App,
-    project_id: int,
-    ref: str,
-    sha: str,
-    *,
-    source: str,
-    session_id: int | None = None,
-) -> int | None:
-    """The pipeline of a commit that came to a branch: the branch's newest one if it is of that commit, or a new one.
-
-    None when the commit has no pipeline file, or its rules let no job in. A faulty file gives a pipeline that has
-    failed, with the faults as its error.
-    """
-    row = (
-        await connection.execute(select(projects).where(projects.c.id == project_id).with_for_update(key_share=True))
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no project {project_id}.")
-    latest = (
-        await connection.execute(
-            select(pipelines.c.id, pipelines.c.sha)
-            .where(pipelines.c.project_id == project_id, pipelines.c.ref == ref)
-            .order_by(pipelines.c.id.desc())
-            .limit(1)
-        )
-    ).one_or_none()
-    if latest is not None and latest.sha == sha:
-        return latest.id
-    project = Project(row.id, row.path, row.name, row.description, row.default_branch, row.retention_days, None)
-    return await _create(connection, app, project, ref, sha, source=source, session_id=session_id)
-
-
-async def _create(
-    connection: AsyncConnection,
-    app: App,
-    project: Project,
-    ref: str,
-    sha: str,
-    *,
-    source: str,
-    session_id: int | None,
-) -> int | None:
-    definition, error = await _definition(app, project, ref, sha, source)
-    if definition is None or (not definition.jobs and not error):
-        return None
-    pipeline_id = (
-        await connection.execute(
-            insert(pipelines)
-            .values(
-                project_id=project.id,
-                ref=ref,
-                sha=sha,
-                source=source,
-                status=PipelineStatus.CREATED.value,
-                definition=definition.model_dump(mode="json"),
-                error=error,
-                session_id=session_id,
-            )
-            .returning(pipelines.c.id)
-        )
-    ).scalar_one()
-    if error:
-        await _fail(connection, pipeline_id)
-        return pipeline_id
-    for one in definition.jobs:
-        await connection.execute(
-            insert(pipeline_jobs).values(
-                pipeline_id=pipeline_id,
-                name=one.name,
-                stage=one.stage,
-                status=JobStatus.CREATED.value,
-                allow_failure=one.allow_failure,
-            )
-        )
-    await advance(connection, app, pipeline_id)
-    return pipeline_id
-
-
-async def _definition(app: App, project: Project, ref: str, sha: str, source: str) -> tuple[CiPipeline | None, str]:
-    """What the commit's file comes to, and what is wrong with it."""
-    nothing = CiPipeline(stages=(), jobs=())
-    try:
-        data = await app.forge.read(project.id, sha, CI_FILE)
-        if data is None:
-            return None, ""
-        made = await asyncio.to_thread(
-            app.forge.read_ci,
-            decode(data),
-            ref=ref,
-            sha=sha,
-            default_branch=project.default_branch,
-            source=source_name(source),
-        )
-    except InvalidInputError as error:
-        return nothing, cut(error.message, 16_000)
-    return made, ""
-
-
-async def _fail(connection: AsyncConnection, pipeline_id: int) -> None:
-    await connection.execute(
-        update(pipelines)
-        .where(pipelines.c.id == pipeline_id)
-        .values(status=PipelineStatus.FAILED.value, ended_at=pipelines.c.created_at)
-    )
-    await ring(connection, f"pipeline:{pipeline_id}")
 
 
 async def find(
@@ -256,7 +137,7 @@ async def retry(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
     async with app.database.transaction() as connection:
         await _allowed(connection, actor, pipeline_id, Ability.RUN_PIPELINE)
         row = await jobs.lock(connection, pipeline_id)
-        known = await jobs.newest(connection, pipeline_id)
+        known = await views.newest(connection, pipeline_id)
         failed = [one for one in known.values() if one.status in (JobStatus.FAILED, JobStatus.CANCELED)]
         if PipelineStatus(row.status) not in PIPELINE_ENDED:
             raise ConflictError(f"Pipeline #{pipeline_id} still runs; what has failed in it can be tried again after.")
@@ -277,7 +158,7 @@ async def retry_job(app: App, actor: Actor, job_id: int) -> PipelineView:
     async with app.database.transaction() as connection:
         row = await _allowed_job(connection, actor, job_id, Ability.RUN_PIPELINE)
         await jobs.lock(connection, row.pipeline_id)
-        known = await jobs.newest(connection, row.pipeline_id)
+        known = await views.newest(connection, row.pipeline_id)
         one = known[row.name]
         if one.id != job_id or one.status not in ENDED or one.status is JobStatus.SKIPPED:
             raise ConflictError(
@@ -292,7 +173,7 @@ async def retry_job(app: App, actor: Actor, job_id: int) -> PipelineView:
 async def _resume(connection: AsyncConnection, app: App, pipeline_id: int) -> None:
     """Decides anew about the jobs that were skipped, and lets the pipeline go on."""
     skipped = [
-        one.id for one in (await jobs.newest(connection, pipeline_id)).values() if one.status is JobStatus.SKIPPED
+        one.id for one in (await views.newest(connection, pipeline_id)).values() if one.status is JobStatus.SKIPPED
     ]
     await connection.execute(
         update(pipeline_jobs)
@@ -325,7 +206,7 @@ async def cancel_all(connection: AsyncConnection, app: App, project_id: int) -> 
 
 async def _cancel(connection: AsyncConnection, app: App, pipeline_id: int, reason: str) -> None:
     await jobs.lock(connection, pipeline_id)
-    for one in (await jobs.newest(connection, pipeline_id)).values():
+    for one in (await views.newest(connection, pipeline_id)).values():
         if one.status not in ENDED:
             await jobs.cancel_job(connection, one, reason)
     await advance(connection, app, pipeline_id)
