@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from quarterdeck.app import pipelines, projects
+from quarterdeck.app import job_offers, pipeline_jobs, pipelines, projects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import expanded
@@ -61,7 +61,7 @@ async def offered(app: App) -> dict[str, Any]:
     """The open offers by their jobs' names; those of the sample project are left out."""
     async with app.database.transaction() as connection:
         rows = (await connection.execute(select(offers).where(offers.c.status == "waiting"))).all()
-        found = [(await pipelines.job_offer(connection, app, row.job_id), row) for row in rows]
+        found = [(await job_offers.job_offer(connection, app, row.job_id), row) for row in rows]
         return {job.spec.name: row for job, row in found if job.project_id != 1}
 
 
@@ -70,14 +70,14 @@ async def end(app: App, job: Any, code: int, *, log: str = "", artifacts: bytes 
         yield artifacts
 
     async with app.database.transaction() as connection:
-        await pipelines.job_started(connection, app, job.job_id)
+        await pipeline_jobs.job_started(connection, app, job.job_id)
         if log:
             await output.write(connection, job.subject, job.call_id, 0, log.encode())
         blob = await blobs.write(connection, job.subject, pieces()) if artifacts else None
         outcome = Outcome.OK if code == 0 else Outcome.ERROR
         result = Result(turn_no=0, lease_epoch=1, outcome=outcome, text="", exit_code=code, artifacts_blob=blob)
-        for _ in range(2):  # a repeated report comes to the same
-            await pipelines.job_finished(connection, app, job.job_id, result)
+        await pipeline_jobs.job_finished(connection, app, job.job_id, result)
+        assert not await pipeline_jobs.job_finished(connection, app, job.job_id, result)
 
 
 def statuses(view: pipelines.PipelineView) -> dict[str, JobStatus]:
@@ -96,7 +96,7 @@ async def test_a_pipeline_from_start_to_success(app: App, owner: Actor, project:
     waiting = await offered(app)
     assert set(waiting) == {"unit"}
     async with app.database.transaction() as connection:
-        spec = (await pipelines.job_offer(connection, app, waiting["unit"].job_id)).spec
+        spec = (await job_offers.job_offer(connection, app, waiting["unit"].job_id)).spec
         assert len(spec.needs_artifacts) == 1
         assert await blobs.whole(connection, spec.needs_artifacts[0]) == b"the files"
         assert spec.variables["GREETING"] == "hello you in /workspace, $HOME"
@@ -106,7 +106,7 @@ async def test_a_pipeline_from_start_to_success(app: App, owner: Actor, project:
     await end(app, waiting["unit"], 0)
     ship = (await offered(app))["ship"]
     async with app.database.transaction() as connection:
-        assert len((await pipelines.job_offer(connection, app, ship.job_id)).spec.needs_artifacts) == 1
+        assert len((await job_offers.job_offer(connection, app, ship.job_id)).spec.needs_artifacts) == 1
     await end(app, ship, 0)
     view = await pipelines.show(app, owner, view.id)
     assert view.status is PipelineStatus.SUCCESS
@@ -169,9 +169,9 @@ async def test_a_job_whose_runner_dies_is_tried_once_more(
     for attempt in (1, 2):
         job = (await offered(app))["compile"]
         async with app.database.transaction() as connection:
-            await pipelines.job_started(connection, app, job.job_id)
-            await pipelines.job_interrupted(connection, app, job.job_id)
-            await pipelines.job_interrupted(connection, app, job.job_id)
+            await pipeline_jobs.job_started(connection, app, job.job_id)
+            await pipeline_jobs.job_interrupted(connection, app, job.job_id)
+            await pipeline_jobs.job_interrupted(connection, app, job.job_id)
         view = await pipelines.show(app, owner, view.id)
         assert len(view.earlier) == 1, attempt
     compiled = view.jobs[0]
@@ -189,7 +189,7 @@ async def test_cancelling_kills_what_runs(app: App, owner: Actor, project: proje
         ).scalar_one()
         row = {"subject": job.subject, "runner_id": runner, "epoch": 1, "expires_at": view.created_at}
         await connection.execute(insert(leases).values(row))
-        await pipelines.job_started(connection, app, job.job_id)
+        await pipeline_jobs.job_started(connection, app, job.job_id)
     with app.doorbell.listener(f"runner:{runner}") as listener:
         view = await pipelines.cancel(app, owner, view.id)
         async with asyncio.timeout(20):

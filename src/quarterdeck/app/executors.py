@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck import __version__
-from quarterdeck.app import people, pipeline_jobs, pipelines
+from quarterdeck.app import job_offers, people, pipeline_jobs, pipelines
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.leases import Subject, fence, finish_offer, release, subject_of
@@ -187,8 +187,8 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
         subject = await _subject(connection, call_id)
         await fence(connection, hands.token_id, subject, said.lease_epoch)
         if subject.kind == "job":
-            if await finish_offer(connection, call_id):
-                await pipeline_jobs.job_finished(connection, app, subject.id, said)
+            # It ends the offer itself: the pipeline is always locked before the offers of its jobs.
+            if await pipeline_jobs.job_finished(connection, app, subject.id, said):
                 await release(connection, subject)
             return
         async with changing(app, connection, subject.id) as it:
@@ -298,7 +298,7 @@ async def read_blob(app: App, hands: Hands, subject_text: str, blob_id: int) -> 
             raise NotFoundError(f"There is no blob {blob_id}.")
         owner: str | None = str(subject)
         if subject.kind == "job":
-            offer = await pipeline_jobs.job_offer(connection, app, subject.id)
+            offer = await job_offers.job_offer(connection, app, subject.id)
             owner = None if blob_id in offer.spec.needs_artifacts else owner
         async for chunk in blobs.read(connection, blob_id, subject=owner):
             yield chunk

@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlalchemy import case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import job_offers, people, repositories
 from quarterdeck.app import leases as lease
-from quarterdeck.app import people, pipeline_jobs, repositories
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.executors import Hands, own
@@ -152,7 +152,7 @@ async def _give_job(
     held = await lease.take(connection, line.runner_id, subject) if row is not None else None
     if row is None or held is None:
         return None
-    offer = await pipeline_jobs.job_offer(connection, app, subject.id)
+    offer = await job_offers.job_offer(connection, app, subject.id)
     return p.Offer(
         call_id=call_id,
         subject=str(subject),

@@ -162,14 +162,14 @@ async def job_started(connection: AsyncConnection, app: App, job_id: int) -> Non
     await ring(connection, f"pipeline:{pipeline.id}")
 
 
-async def job_finished(connection: AsyncConnection, app: App, job_id: int, result: Result) -> None:
-    """A job's end as its runner reports it; a job that has ended already stays as it is."""
+async def job_finished(connection: AsyncConnection, app: App, job_id: int, result: Result) -> bool:
+    """A job's end as its runner reports it, which also ends its offer; False when it had ended already."""
     pipeline, job = await _job(connection, job_id)
     if job.status in ENDED:
-        return
+        return False
     if result.outcome is Outcome.INTERRUPTED:
         await _interrupted(connection, app, pipeline.id, job)
-        return
+        return True
     passed = result.outcome is Outcome.OK and result.exit_code in (None, 0)
     status = JobStatus.SUCCESS if passed else JobStatus.FAILED
     if result.outcome is Outcome.CANCELLED:
@@ -183,6 +183,7 @@ async def job_finished(connection: AsyncConnection, app: App, job_id: int, resul
         artifacts_blob=result.artifacts_blob,
     )
     await advance(connection, app, pipeline.id)
+    return True
 
 
 def _reason(result: Result) -> str:

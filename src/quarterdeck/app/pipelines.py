@@ -10,8 +10,7 @@ from quarterdeck.app import pipeline_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.job_offers import JobOffer, job_offer
-from quarterdeck.app.pipeline_jobs import advance, job_finished, job_interrupted, job_started
+from quarterdeck.app.pipeline_jobs import advance
 from quarterdeck.app.pipeline_starts import CI_FILE, create, start_for
 from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
 from quarterdeck.core.access import Ability
@@ -23,9 +22,8 @@ from quarterdeck.store import output
 from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines
 
 __all__ = [
-    "JobOffer", "JobView", "PipelineView", "advance", "cancel", "cancel_all", "failing_jobs_text", "find", "job",
-    "job_finished", "job_interrupted", "job_log", "job_offer", "job_started", "job_tail", "retry", "retry_job", "show",
-    "start", "start_for", "told", "wait_for",
+    "JobView", "PipelineView", "cancel", "cancel_all", "failing_jobs_text", "find", "job", "job_log", "job_tail",
+    "retry", "retry_job", "show", "start", "start_for", "told", "wait_for",
 ]  # fmt: skip
 
 LOG_PAGE_BYTES = 1 << 20
