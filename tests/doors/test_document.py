@@ -1,12 +1,16 @@
 """The API's description is valid and complete, and loads nothing from elsewhere."""
 
+import importlib
+import pkgutil
 import re
 from typing import Any
 
 import schemathesis
+from litestar import Router
 from litestar.routes import HTTPRoute
 
 from quarterdeck.app.application import App
+from quarterdeck.doors import api as package
 from quarterdeck.doors.http import application
 from tests.doors.conftest import Api
 
@@ -45,3 +49,17 @@ def _references(value: Any) -> list[str]:
     if isinstance(value, list):
         return [found for part in value for found in _references(part)]
     return []
+
+
+def test_no_module_of_the_api_is_forgotten(app: App) -> None:
+    modules = [
+        importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
+    ]
+    promised = {
+        re.sub(r"//+", "/", f"/api/v1/{route.path}").rstrip("/")
+        for module in modules
+        if isinstance(routes := getattr(module, "ROUTES", None), Router)
+        for route in routes.routes
+    }
+    assert len(promised) > 40
+    assert promised <= {route.path for route in application(app).routes}

@@ -59,15 +59,7 @@ def application(app: App) -> Litestar:
     closing = Closing()
     people_only = Router(
         "/",
-        route_handlers=[
-            sessions.ROUTES,
-            log.ROUTES,
-            projects.ROUTES,
-            pipelines.ROUTES,
-            flows.ROUTES,
-            people.ROUTES,
-            health.ROUTES,
-        ],
+        route_handlers=[module.ROUTES for module in API],
         middleware=[PersonMiddleware],
         dependencies={
             "actor": Provide(actor, sync_to_thread=False),

@@ -1,12 +1,14 @@
 """`qd mr`: merge requests."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.plain import quote
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 group = typer.Typer(help="Merge requests of a project.", no_args_is_help=True)
 
@@ -72,12 +74,12 @@ async def comment(cli: Cli, project: Project, number: Number, text: Annotated[st
     await _change(cli, project, number, "comments", {"text": text})
 
 
-async def _change(cli: Cli, project: str, number: int, verb: str, body: dict[str, JsonValue]) -> None:
+async def _change(cli: Cli, project: str, number: int, verb: str, body: "dict[str, JsonValue]") -> None:
     async with cli.client() as client:
         show_answer(cli, await client.post(f"/projects/{quote(project)}/merge_requests/{number}/{verb}", body))
 
 
-def show_answer(cli: Cli, answer: JsonValue) -> None:
+def show_answer(cli: Cli, answer: "JsonValue") -> None:
     """A merge request with what was said to it."""
     if cli.json:
         cli.print(answer)

@@ -1,12 +1,14 @@
 """`qd pipeline`: pipelines, their jobs and the logs of those."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.plain import quote
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 group = typer.Typer(help="Pipelines of a project, their jobs and logs.", no_args_is_help=True)
 
@@ -85,7 +87,7 @@ async def cancel(cli: Cli, pipeline: Number) -> None:
         _print(cli, await client.post(f"/pipelines/{pipeline}/cancel"))
 
 
-def _print(cli: Cli, answer: JsonValue) -> None:
+def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return

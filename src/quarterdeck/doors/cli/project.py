@@ -1,12 +1,14 @@
 """`qd project`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.plain import quote
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 group = typer.Typer(help="Projects: a repository, its members, sessions and pipelines.", no_args_is_help=True)
 
@@ -27,7 +29,7 @@ async def add(
     _print(cli, answer)
 
 
-def body(path: str, source: str | None, name: str | None = None, description: str = "") -> dict[str, JsonValue]:
+def body(path: str, source: str | None, name: str | None = None, description: str = "") -> "dict[str, JsonValue]":
     """What makes a project; a source that is a folder here is named by its full path."""
     from pathlib import Path
 
@@ -79,7 +81,7 @@ async def members(cli: Cli, project: Ref) -> None:
     screen.console().print(screen.table(("member", "name", "role"), rows))
 
 
-def _print(cli: Cli, answer: JsonValue) -> None:
+def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return

@@ -1,13 +1,15 @@
 """`qd session`: start, watch, steer and stop sessions."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import JsonValue
 
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 group = typer.Typer(help="Start, watch, steer and stop sessions.", no_args_is_help=True)
 
@@ -235,25 +237,27 @@ async def delete(
         cli.say(f"Session #{session} is deleted.")
 
 
-async def _change(cli: Cli, session: int, verb: str, body: dict[str, JsonValue]) -> None:
+async def _change(cli: Cli, session: int, verb: str, body: "dict[str, JsonValue]") -> None:
     async with cli.client() as client:
         _print(cli, await client.post(f"/sessions/{session}/{verb}", body))
 
 
-async def _follow(cli: Cli, client: Any, answer: JsonValue, level: str, *, after: int = 0, stay: bool = False) -> None:
+async def _follow(
+    cli: Cli, client: Any, answer: "JsonValue", level: str, *, after: int = 0, stay: bool = False
+) -> None:
     from quarterdeck.doors.cli import session_pages
 
     await session_pages.follow(cli, client, _parsed(answer), level, after=after, stay=stay)
 
 
-def _parsed(answer: JsonValue) -> Any:
+def _parsed(answer: "JsonValue") -> Any:
     from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
     return parse(Session, answer)
 
 
-def _print(cli: Cli, answer: JsonValue) -> None:
+def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
@@ -270,8 +274,8 @@ def read(file: Path) -> str:
         raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
 
 
-def _object(text: str) -> dict[str, JsonValue]:
-    from pydantic import TypeAdapter, ValidationError
+def _object(text: str) -> "dict[str, JsonValue]":
+    from pydantic import JsonValue, TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(dict[str, JsonValue]).validate_json(text)

@@ -1,0 +1,162 @@
+"""`qd` as a process against a real server."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doors.conftest import Running
+
+Qd = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = (sys.executable, "-m", "quarterdeck.doors.cli.main")
+
+
+@pytest.fixture
+def qd(home: Path) -> Qd:
+    def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *args], env=environment(home), capture_output=True, text=True, timeout=60, check=False, **more
+        )
+
+    return run
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "QUARTERDECK_HOME": str(home), "QUARTERDECK_PORT": "9", "TERM": "dumb", "COLUMNS": "200"}
+
+
+def test_help_needs_no_library_of_the_commands() -> None:
+    heavy = "{'httpx', 'pydantic', 'rich', 'litestar', 'sqlalchemy', 'quarterdeck.app'}"
+    look = f"import sys; import quarterdeck.doors.cli.main; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
+def test_no_server_says_what_to_type(qd: Qd) -> None:
+    away = qd("session", "list")
+    assert away.returncode == 5
+    assert "qd serve" in away.stderr
+    assert "--server" in away.stderr
+    assert "Traceback" not in away.stderr
+    assert not away.stdout
+
+
+def test_a_session_by_commands(running: Running, qd: Qd) -> None:
+    assert "sample" in qd("project", "list").stdout
+    started = qd("session", "start", "-p", "sample", "--model", "scripted", "--goal", "\x1b[2JRepair it", "--json")
+    assert started.returncode == 0, started.stderr
+    session = str(json.loads(started.stdout)["id"])
+
+    shown = qd("session", "show", session)
+    assert "a script answers" in shown.stdout
+    assert "Repair it" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert f"#{session}" in qd("session", "list", "--mine").stdout
+    assert json.loads(qd("--json", "session", "list").stdout)["items"][0]["id"] == int(session)
+
+    refused = qd("session", "resume", session)
+    assert refused.returncode == 6
+    assert refused.stderr.startswith("qd: ")
+    assert len(refused.stderr.splitlines()) == 1
+    assert qd("session", "show", "4711").returncode == 3
+    assert qd("session", "approve", session, "--args", "[1]").returncode == 2
+    assert qd("session", "start", "-p", "sample", "--goal", "x" * 20_000).returncode == 2
+    assert qd("session", "watch", session, "--level", "loud").returncode == 2
+
+    stopped = qd("session", "cancel", session, "--reason", "enough", "--wait")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "nothing was running" in stopped.stdout
+    watched = qd("session", "watch", session)
+    assert watched.returncode == 1
+    assert "stopped by ada: enough" in watched.stdout
+    lines = qd("session", "events", session, "--json").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    assert "session.created" in qd("session", "events", session).stdout
+
+    kept = qd("session", "delete", session, input="n\n")
+    assert kept.returncode == 1
+    assert qd("session", "delete", session, "--yes").returncode == 0
+    assert qd("session", "show", session).returncode == 3
+
+
+def test_a_token_that_is_wrong(running: Running, qd: Qd, home: Path) -> None:
+    (home / "wrong").write_text("qdp_nobody", encoding="utf-8")
+    assert qd("whoami").stdout.startswith("ada")
+    assert qd("whoami", "--token-file", str(home / "wrong")).returncode == 4
+    assert qd("whoami", "--token-file", str(home / "missing")).returncode == 4
+    assert "/sign-in?token=" in qd("sign-in-link").stdout
+
+
+def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: Path) -> None:
+    repository = home / "orders"
+    for argv in (
+        ["init", "-q", "-b", "main", str(repository)],
+        ["-C", str(repository), "commit", "-q", "--allow-empty", "-m", "first"],
+    ):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *argv], check=True, timeout=30)
+    added = qd("project", "add", "group/orders", "--from", str(repository))
+    assert added.returncode == 0, added.stderr
+    assert "group/orders" in qd("project", "show", "group/orders").stdout
+    assert "owner" in qd("project", "members", "group/orders").stdout
+    assert qd("project", "add", "group/orders").returncode == 6
+    assert qd("pipeline", "list", "-p", "sample").returncode == 0
+    listed = qd("mr", "list", "-p", "group/orders", "--json")
+    assert listed.stdout.strip() == "[]", listed.stderr
+    assert qd("mr", "show", "-p", "sample", "1").returncode == 3
+    flows = qd("flow", "list")
+    assert "fix_pipeline" in flows.stdout
+
+
+def test_doctor_names_what_is_missing(running: Running, qd: Qd) -> None:
+    found = qd("doctor", "--json")
+    states = {finding["name"]: finding for finding in json.loads(found.stdout)}
+    assert states["server"]["state"] == states["database"]["state"] == states["git"]["state"] == "ok"
+    assert states["workers"]["state"] == states["runners"]["state"] == "failed"
+    assert states["runners"]["remedy"]
+    assert found.returncode == 1
+    assert "workers" in found.stderr
+
+
+def test_doctor_without_a_server(qd: Qd) -> None:
+    found = qd("doctor")
+    assert found.returncode == 1
+    assert "qd serve" in found.stdout
+    assert "is free" in found.stdout
+
+
+async def test_watch_survives_a_restart_and_ctrl_c(running: Running, qd: Qd, home: Path) -> None:
+    started = await asyncio.to_thread(qd, "session", "start", "-p", "sample", "--model", "scripted", "--json")
+    session = str(json.loads(started.stdout)["id"])
+    watching = await asyncio.create_subprocess_exec(
+        *COMMAND, "session", "watch", session, "--level", "full", "--json",
+        env=environment(home), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            assert json.loads(await watching.stdout.readline())["event"] == "session.created"
+            await asyncio.to_thread(running.stop)
+            await asyncio.to_thread(running.start)
+            await asyncio.to_thread(qd, "session", "rename", session, "after the restart")
+            again = json.loads(await watching.stdout.readline())
+            assert (again["event"], again["data"]["seq"]) == ("session.renamed", 2)
+            watching.send_signal(signal.SIGINT)
+            _, said = await watching.communicate()
+    finally:
+        if watching.returncode is None:
+            watching.kill()
+            await watching.wait()
+    assert watching.returncode == 130
+    assert f"qd session watch {session}" in said.decode()
+    assert b"Traceback" not in said
+    shown = await asyncio.to_thread(qd, "session", "show", session, "--json")
+    assert json.loads(shown.stdout)["status"] == "created"

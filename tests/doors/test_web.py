@@ -1,0 +1,86 @@
+"""The pages: signed in by cookie, written to only by themselves, and everything that others wrote escaped."""
+
+from litestar.testing import AsyncTestClient
+
+from quarterdeck.app import people
+from quarterdeck.app.application import App
+from quarterdeck.doors.http import application
+from tests.conftest import Start
+from tests.doors.conftest import Api
+from tests.doors.test_sessions import begin
+
+
+async def signed_in(api: Api, app: App, start: Start) -> dict[str, str]:
+    link = await people.sign_in_link(app, start.owner)
+    answer = await api.client.get(link.removeprefix(app.public_url))
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert "Secure" not in cookie
+    again = await api.client.get(link.removeprefix(app.public_url))
+    assert again.status_code == 401
+    assert "used already" in again.text
+    return {"Cookie": cookie.partition(";")[0]}
+
+
+async def test_a_link_signs_in_once(api: Api, app: App, start: Start) -> None:
+    stranger = await api.client.get("/")
+    assert stranger.status_code == 401
+    assert "qd sign-in-link" in stranger.text
+    headers = await signed_in(api, app, start)
+    api.client.cookies.clear()
+    page = await api.client.get("/", headers=headers)
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "<script" not in page.text
+
+
+async def test_what_others_wrote_is_text(api: Api, app: App, start: Start) -> None:
+    session = await begin(api, goal="<script>alert(1)</script>", title="<b>bold</b>")
+    headers = await signed_in(api, app, start)
+    for path in ("/", f"/sessions/{session['id']}"):
+        page = await api.client.get(path, headers=headers)
+        assert page.status_code == 200
+        assert "&lt;b&gt;bold" in page.text
+        assert "<script" not in page.text
+        assert "<b>bold" not in page.text
+    assert "a script does" in page.text
+    missing = await api.client.get("/sessions/4711", headers=headers)
+    assert missing.status_code == 404
+    assert "There is no session #4711" in missing.text
+
+
+async def test_only_our_own_pages_write(api: Api, app: App, start: Start) -> None:
+    session = await begin(api)
+    headers = await signed_in(api, app, start)
+    path = f"/sessions/{session['id']}/cancel"
+    host = api.client.base_url.host
+    for foreign in (
+        {},
+        {"Sec-Fetch-Site": "cross-site", "Origin": f"http://{host}"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ):
+        refused = await api.client.post(path, headers={**headers, **foreign}, follow_redirects=False)
+        assert refused.status_code == 403, foreign
+    assert (await api.get(f"/sessions/{session['id']}")).json()["status"] == "created"
+    done = await api.client.post(path, headers={**headers, "Sec-Fetch-Site": "same-origin"}, follow_redirects=False)
+    assert done.status_code == 303
+    assert (await api.get(f"/sessions/{session['id']}")).json()["status"] == "stopped"
+
+
+async def test_under_https_the_cookie_is_bound_to_the_host(app: App, start: Start) -> None:
+    from dataclasses import replace
+
+    secure = replace(app, public_url="https://quarterdeck.example")
+    async with AsyncTestClient(application(secure)) as client:
+        link = await people.sign_in_link(secure, start.owner)
+        answer = await client.get(link.removeprefix(secure.public_url))
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-quarterdeck=")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+    assert "Domain" not in cookie
