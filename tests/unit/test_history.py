@@ -1,0 +1,97 @@
+from quarterdeck.core import events as e
+from quarterdeck.core.history import Answered, Conversation, Message, Result, Results, Said, conversation
+from tests.unit.world import CREATED, event, finished
+
+
+def call(call_id: str) -> e.AnswerCall:
+    return e.AnswerCall(call_id=call_id, provider_id=f"p_{call_id}", tool="t", args={"id": call_id})
+
+
+def answer(text: str, *call_ids: str, seen: int | None = None, component: str = "a") -> e.ModelAnswered:
+    calls = tuple(call(call_id) for call_id in call_ids)
+    return e.ModelAnswered(component=component, text=text, thinking="hm", calls=calls, model="m", opaque="o", seen=seen)
+
+
+def answered(text: str, *call_ids: str) -> Answered:
+    return Answered(text, "hm", tuple(call(call_id) for call_id in call_ids), "o", "m")
+
+
+def result(call_id: str, outcome: e.Outcome, text: str = "") -> Result:
+    return Result(call_id, f"p_{call_id}", "t", {"id": call_id}, outcome, text or f"it was {outcome}")
+
+
+def said(text: str, component: str = "a") -> e.MessageAdded:
+    return e.MessageAdded(text=text, by="ada", component=component)
+
+
+def talk(*payloads: e.AnyPayload, component: str = "a") -> Conversation:
+    """The first of `payloads` has number 2."""
+    return conversation(component, (event(seq, payload) for seq, payload in enumerate([CREATED, *payloads], 1)))
+
+
+def messages(*payloads: e.AnyPayload) -> list[Message]:
+    return talk(*payloads).messages
+
+
+def test_a_conversation_is_of_one_component() -> None:
+    log: tuple[e.AnyPayload, ...] = (
+        said("to whoever it is", component=""),
+        e.ComponentEntered(component="a", system="be a", user="mend"),
+        answer("done"),
+        e.ComponentEntered(component="b", system="be b", user="look"),
+        answer("seen", component="b"),
+        said("again"),
+        e.ComponentEntered(component="a"),
+        answer("again done"),
+    )
+    assert talk(*log) == Conversation(
+        "be a",
+        [Said("to whoever it is"), Said("mend"), answered("done"), Said("again"), answered("again done")],
+    )
+    assert talk(*log, component="b").messages == [Said("to whoever it is"), Said("look"), answered("seen")]
+    assert talk(*log, component="b").system == "be b"
+
+
+def test_results_stand_in_the_order_of_the_calls_and_the_first_report_counts() -> None:
+    assert messages(
+        answer("", "c1", "c2"),
+        finished("c2", e.Outcome.ERROR),
+        finished("c2", e.Outcome.OK),
+        finished("c_of_another", e.Outcome.OK),
+        finished("c1", e.Outcome.OK),
+        answer("so"),
+    ) == [
+        answered("", "c1", "c2"),
+        Results((result("c1", e.Outcome.OK), result("c2", e.Outcome.ERROR))),
+        answered("so"),
+    ]
+
+
+def test_a_message_between_calls_and_results_stands_behind_them() -> None:
+    assert messages(
+        answer("", "c1"), said("one"), finished("c1", e.Outcome.OK), said("two"), answer("", "c2"), said("three")
+    )[:4] == [answered("", "c1"), Results((result("c1", e.Outcome.OK),)), Said("one"), Said("two")]
+
+
+def test_a_message_that_the_model_had_not_seen_stands_behind_its_answer() -> None:
+    log = (
+        said("one"),
+        said("two"),
+        answer("to one", "c1", seen=2),
+        finished("c1", e.Outcome.OK),
+        answer("to two", seen=5),
+    )
+    assert messages(*log[:4]) == [
+        Said("one"),
+        answered("to one", "c1"),
+        Results((result("c1", e.Outcome.OK),)),
+        Said("two"),
+    ]
+    assert messages(*log)[-2:] == [Said("two"), answered("to two")]
+
+
+def test_calls_that_were_never_carried_out_have_a_result_all_the_same() -> None:
+    cancelled = Results((result("c1", e.Outcome.OK), result("c2", e.Outcome.CANCELLED, "This call was cancelled.")))
+    log = (answer("", "c1", "c2"), finished("c1", e.Outcome.OK), said("go on"))
+    assert messages(*log) == [answered("", "c1", "c2"), cancelled, Said("go on")]
+    assert messages(*log, answer("well"))[-1] == answered("well")

@@ -1,0 +1,47 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quarterdeck.core.text import clean, cut, decode, line
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_cleaned_text_can_be_stored(text: str) -> None:
+    cleaned = clean(text)
+    assert "\x00" not in cleaned
+    assert cleaned.encode().decode() == cleaned == clean(cleaned)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")))
+def test_what_can_be_stored_stays(text: str) -> None:
+    assert clean(text) == text == decode(text.encode())
+
+
+def test_each_character_that_cannot_be_stored_is_marked() -> None:
+    assert clean("a\x00b\ud800c\udfff") == "a\ufffdb\ufffdc\ufffd"
+    assert clean("\ud83d\ude00") == "\U0001f600"
+    assert decode(b"a\xff\x00") == "a\ufffd\ufffd"
+
+
+@given(st.text(), st.integers(0, 50))
+def test_a_cut_keeps_head_and_tail_and_says_how_much_is_missing(text: str, limit: int) -> None:
+    short = cut(text, limit)
+    if len(text) <= limit:
+        assert short == text
+        return
+    head, tail = text[: limit // 3], text[len(text) - (limit - limit // 3) :]
+    assert short == f"{head}\n[… {len(text) - limit} characters left out …]\n{tail}"
+
+
+def test_a_cut_may_name_what_is_missing() -> None:
+    assert cut("x" * 2_000, 3, note="bytes of the log") == "x\n[… 1,997 bytes of the log …]\nxx"
+
+
+@given(st.text(), st.integers(1, 50))
+def test_a_line_is_one_and_short(text: str, limit: int) -> None:
+    flat = line(text, limit)
+    assert len(flat) <= limit
+    assert flat == " ".join(flat.split())
+    if len(" ".join(text.split())) <= limit:
+        assert flat == " ".join(text.split())
+    else:
+        assert flat.endswith("…")
