@@ -213,3 +213,16 @@ async def test_requests_that_are_no_gits(site: Site) -> None:
         assert answer.content.endswith(b"0000")
         answer = await client.post(base + "/git-receive-pack", auth=dev, content=b"zzzz")
         assert (answer.status_code, answer.text) == (400, "This is not a push that can be read.\n")
+
+
+async def test_the_first_branch_becomes_the_default(site: Site) -> None:
+    at = await cloned(site)
+    await site.git("checkout", "-qb", "trunk", at=at)
+    await site.commit(at, a="1")
+    assert (await site.git("push", "-q", "origin", "trunk", at=at)).code == 0
+    assert (await projects.show(site.app, site.owner, site.project_id)).default_branch == "trunk"
+    await cloned(site, "dev")
+    assert (await site.git("branch", "--show-current", at="dev")).out.strip() == "trunk"
+    await site.git("checkout", "-qb", "more", at="dev")
+    assert (await site.git("push", "-q", "origin", "more", at="dev")).code == 0
+    assert (await projects.show(site.app, site.owner, site.project_id)).default_branch == "trunk"

@@ -113,6 +113,10 @@ class Forge(Protocol):
         """Branch names and their commits."""
         ...
 
+    async def set_default_branch(self, project_id: int, branch: str) -> None:
+        """What a clone checks out."""
+        ...
+
     async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
         """The newest commits of `ref`, newest first."""
         ...

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import people, pipelines
@@ -169,11 +169,20 @@ class _Gate:
 
 
 async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...]) -> None:
-    """Starts the pipeline of each branch that a push made or moved."""
+    """Starts the pipeline of each branch that a push made or moved; the first branch of all becomes the default."""
+    moved = [(one.branch, one.new) for one in updates if one.branch is not None and not one.deletes]
     async with app.database.transaction() as connection:
-        for update in updates:
-            if update.branch is not None and not update.deletes:
-                await pipelines.start_for(connection, app, project_id, update.branch, update.new, source="push")
+        if moved:
+            await _default(connection, app, project_id, moved[0][0])
+        for branch, sha in moved:
+            await pipelines.start_for(connection, app, project_id, branch, sha, source="push")
+
+
+async def _default(connection: AsyncConnection, app: App, project_id: int, branch: str) -> None:
+    known = select(projects.c.default_branch).where(projects.c.id == project_id)
+    if (await connection.execute(known)).scalar_one() not in await app.forge.branches(project_id):
+        await app.forge.set_default_branch(project_id, branch)
+        await connection.execute(update(projects).where(projects.c.id == project_id).values(default_branch=branch))
 
 
 def demand_target(project: Project, branch: str) -> None:

@@ -86,6 +86,10 @@ class LocalForge:
         pairs = (line.partition(" ") for line in _lines(output))
         return {name: sha for sha, _, name in pairs}
 
+    async def set_default_branch(self, project_id: int, branch: str) -> None:
+        """What a clone checks out."""
+        await git.ask("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=self._there(project_id))
+
     async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
         """The newest commits of `ref`, newest first."""
         sha = await self.commit_of(project_id, ref)
