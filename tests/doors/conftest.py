@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ class Running:
             self._server = self._thread = None
 
     @contextmanager
-    def up(self) -> Iterator["Running"]:
+    def up(self) -> Generator["Running"]:
         self.start()
         try:
             yield self

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import cast
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
@@ -94,8 +95,7 @@ async def test_a_client_that_leaves_ends_its_source() -> None:
             await asyncio.sleep(0)  # awaited clean-up runs too: it is in a task of its own
             left.set()
 
-    body = stream(source(), Closing()).iterator
-    assert isinstance(body, AsyncIterator)
+    body = cast("AsyncIterator[bytes]", stream(source(), Closing()).iterator)
 
     async def watch() -> None:
         async for _ in body:
@@ -114,8 +114,7 @@ async def test_a_source_that_breaks_ends_with_an_error() -> None:
         yield chunk([message("one", "{}", 1), message("two", "{}", 2)])
         raise RuntimeError("select secret")
 
-    body = stream(source(), Closing()).iterator
-    assert isinstance(body, AsyncIterator)
+    body = cast("AsyncIterator[bytes]", stream(source(), Closing()).iterator)
     sent = [piece async for piece in body]
     assert sent[1] == b"id: 1\nevent: one\ndata: {}\n\nid: 2\nevent: two\ndata: {}\n\n"
     assert sent[2].startswith(b"event: error\n")

@@ -35,7 +35,7 @@ async def running_server(cli: Cli) -> AsyncGenerator[Client]:
     cli.say("No server is running; starting one for the time of this command.")
     with tempfile.TemporaryFile() as said:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "quarterdeck.doors.cli.main", "serve",
+            sys.executable, "-m", "quarterdeck", "serve",
             stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
         try:

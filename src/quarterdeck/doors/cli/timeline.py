@@ -13,6 +13,7 @@ from quarterdeck.doors.cli.screen import GLYPHS, STATUS_STYLES, duration
 
 ARGUMENT_CHARACTERS = 100
 CALL_CHARACTERS = 200
+ENTRIES_CHARACTERS = 60
 RESULT_LINES = 4
 
 
@@ -34,7 +35,12 @@ def arguments(args: dict[str, JsonValue]) -> str:
 
 
 def _value(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    shown = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | dict) and len(shown) > ENTRIES_CHARACTERS:
+        return f"({len(value)} entries)"
+    return shown
 
 
 def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best in one place
@@ -122,6 +128,8 @@ def _finished(p: e.ToolCallFinished) -> Row:
     took = duration(p.duration_ms)
     if p.outcome is e.Outcome.OK:
         return Row("└", f"ok{code}, {took}", "dim")
+    if p.output_bytes:
+        return Row("└", f"{p.outcome.value.replace('_', ' ')}{code}, {took}", "red")
     said = [line(text, 300) for text in plain(p.text).splitlines() if text.strip()][:RESULT_LINES]
     return Row("└", "\n".join([f"{p.outcome.value.replace('_', ' ')}{code}, {took}", *said]), "red")
 

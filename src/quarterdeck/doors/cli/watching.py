@@ -4,9 +4,11 @@ import asyncio
 import base64
 import json
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -27,8 +29,8 @@ from quarterdeck.doors.cli.timeline import Row, row
 
 PATIENCE_SECONDS = 300.0
 """How long `watch` tries again when the server is away."""
-OUTPUT_LINES = 20
-"""Lines of one call's output that are shown below level full; the rest is counted."""
+HEAD_LINES, TAIL_LINES = 8, 12
+"""The lines of one call's output that are shown below level full: its first at once, its last at its end."""
 _ORDER = list(Level)
 
 
@@ -80,9 +82,19 @@ class _Output:
     """The output of one running call."""
 
     lines: Lines = field(default_factory=Lines)
+    tail: deque[str] = field(default_factory=lambda: deque[str](maxlen=TAIL_LINES))
     shown: int = 0
     hidden: int = 0
     seen: int = 0
+
+
+@dataclass
+class _Call:
+    """A tool call as it was requested, and whether it was shown."""
+
+    row: Row
+    at: float
+    shown: bool = False
 
 
 class Watcher:
@@ -98,6 +110,7 @@ class Watcher:
         self._json = as_json
         self._console = console()
         self._outputs: dict[str, _Output] = {}
+        self._calls: dict[str, _Call] = {}
         self._partial = ""
 
     def open(self, approval_id: str) -> bool:
@@ -133,7 +146,8 @@ class Watcher:
         ready = text[: text.rfind("\n") + 1]
         if ready.startswith(self._partial) and len(ready) > len(self._partial):
             new = ready[len(self._partial) :].rstrip("\n")
-            self.print(Row(" " if self._partial else "●", new))
+            at = (datetime.now(UTC) - self.session.created_at).total_seconds()
+            self.print(Row(" " if self._partial else "●", new), None if self._partial else at)
             self._partial = ready
         elif self._partial and not text.startswith(self._partial):
             self.print(Row("!", "the answer was cut off and is asked for again", "yellow"))
@@ -144,17 +158,19 @@ class Watcher:
             return
         output = self._outputs.setdefault(str(data["call_id"]), _Output())
         raw = base64.b64decode(str(data["data"]))
+        self._show_call(str(data["call_id"]))
         fresh = raw[max(0, output.seen - int(data["offset"])) :]
         output.seen = max(output.seen, int(data["offset"]) + len(raw))
         self._print_output(output, output.lines.feed(fresh))
 
     def _print_output(self, output: _Output, lines: list[str]) -> None:
         for text in lines:
-            if self._level is Level.FULL or output.shown < OUTPUT_LINES:
+            if self._level is Level.FULL or output.shown < HEAD_LINES:
                 output.shown += 1
                 self.print(Row("│", text, "dim"))
             else:
-                output.hidden += 1
+                output.hidden += len(output.tail) == TAIL_LINES
+                output.tail.append(text)
 
     def _take_event(self, signal: ServerSentEvent) -> None:
         try:
@@ -164,20 +180,39 @@ class Watcher:
             return
         self.seq = event.seq
         at = (event.at - self.session.created_at).total_seconds()
+        made, shown = row(event), _ORDER.index(event.level) <= _ORDER.index(self._level)
         match event.payload:
             case e.StatusChanged(to_status=status, reason=reason):
                 self.status, self.reason = status, reason
             case e.WorkspaceTornDown() as proof:
                 self.torn_down = proof
-            case e.ToolCallFinished(call_id=call_id):
-                self._close_output(call_id)
+            case e.ModelAnswered() as answer:
+                made = self._rest_of_answer(answer, made)
+            case e.ToolCallRequested(call_id=call_id) if made is not None:
+                self._calls[call_id] = _Call(made, at, shown)
+            case e.ToolCallFinished() as p:
+                self._close_output(p.call_id)
+                shown = self._end_call(p, shown)
             case _:
                 pass
-        made = row(event)
-        if isinstance(event.payload, e.ModelAnswered):
-            made = self._rest_of_answer(event.payload, made)
-        if made is not None and _ORDER.index(event.level) <= _ORDER.index(self._level):
+        if made is not None and shown:
             self.print(made, at)
+
+    def _show_call(self, call_id: str) -> None:
+        """A call that only full views show, because what it prints or how it ends is shown."""
+        call = self._calls.get(call_id)
+        if call is not None and not call.shown:
+            call.shown = True
+            self.print(call.row, call.at)
+
+    def _end_call(self, p: e.ToolCallFinished, shown: bool) -> bool:
+        """Whether the end of a call is worth a line."""
+        if p.outcome is not e.Outcome.OK and shown:
+            self._show_call(p.call_id)
+        call = self._calls.pop(p.call_id, None)
+        if self._level is Level.FULL or p.outcome is not e.Outcome.OK:
+            return shown
+        return p.exit_code is not None and call is not None and call.shown
 
     def _close_output(self, call_id: str) -> None:
         output = self._outputs.pop(call_id, None)
@@ -186,6 +221,8 @@ class Watcher:
         self._print_output(output, output.lines.close())
         if output.hidden:
             self.print(Row("│", f"… {output.hidden:,} more lines (--level full shows them)", "dim"))
+        for text in output.tail:
+            self.print(Row("│", text, "dim"))
 
     def _rest_of_answer(self, answer: e.ModelAnswered, made: Row | None) -> Row | None:
         before, self._partial = self._partial, ""

@@ -1,0 +1,128 @@
+"""What `watch` shows of signals: once, in order, harmless, and no more than its level."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from httpx_sse import ServerSentEvent
+
+from quarterdeck.core import events as e
+from quarterdeck.core.events import Event, Level
+from quarterdeck.doors.cli.answers import Session, Usage
+from quarterdeck.doors.cli.failure import Failure
+from quarterdeck.doors.cli.watching import Watcher, verdict
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+SESSION = Session(
+    id=7, project_path="sample", title="t", goal="g", flow="f/1", model="m", scripted=False, initiator="ada",
+    status="running", status_group="active", seq=0, branch="b", ref="main", isolation="full", usage=Usage(), warnings=0,
+    errors=0, checks_passed=0, checks_failed=0, held=False, created_at=BEGAN, last_activity=BEGAN, url="http://x",
+)  # fmt: skip
+
+
+class Screen:
+    """A watcher that is fed, and what it printed."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], level: Level = Level.CONCISE) -> None:
+        self.watcher = Watcher(SESSION, level, as_json=False)
+        self._capture = capture
+        self._seq = 0
+
+    def event(self, payload: e.AnyPayload, level: Level | None = None) -> None:
+        self._seq += 1
+        at = BEGAN + timedelta(seconds=self._seq)
+        event = Event(session=7, seq=self._seq, at=at, level=level or payload.default_level, payload=payload)
+        self.watcher.take(ServerSentEvent(event=event.kind, data=event.model_dump_json(), id=str(self._seq)))
+
+    def output(self, data: bytes, offset: int) -> None:
+        self.signal("output", {"call_id": "c_1", "offset": offset, "data": base64.b64encode(data).decode()})
+
+    def signal(self, name: str, data: dict[str, Any]) -> None:
+        self.watcher.take(ServerSentEvent(event=name, data=json.dumps(data)))
+
+    def lines(self) -> list[str]:
+        return [line.strip() for line in self._capture.readouterr().out.splitlines()]
+
+
+def answered(text: str) -> e.ModelAnswered:
+    return e.ModelAnswered(component="a", text=text, model="m")
+
+
+def requested() -> e.ToolCallRequested:
+    return e.ToolCallRequested(
+        call_id="c_1", component="a", tool="run_command", args={"command": "make"}, side="executor", asks=False
+    )
+
+
+def finished(outcome: e.Outcome, code: int, size: int) -> e.ToolCallFinished:
+    return e.ToolCallFinished(
+        call_id="c_1", tool="run_command", outcome=outcome, text="told", exit_code=code, output_bytes=size
+    )
+
+
+def test_an_answer_that_was_shown_in_parts_is_not_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(capsys)
+    for text in ("First", "First line\nSec", "First line\nSecond\x1b[2J line\nThi"):
+        screen.signal("partial", {"turn_no": 1, "text": text})
+    screen.event(answered("First line\nSecond\x1b[2J line\nThird"))
+    shown = [line.split("●")[-1].strip() for line in screen.lines()]
+    assert [line.split()[-2:] for line in shown[:2]] == [["First", "line"], ["Second", "line"]]
+    assert shown[2].endswith("Third")
+    assert len(shown) == 3
+
+
+def test_an_answer_that_was_cut_off_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(capsys)
+    screen.signal("partial", {"turn_no": 1, "text": "One way\n"})
+    screen.signal("partial", {"turn_no": 1, "text": "Another"})
+    screen.event(answered("Another way"))
+    shown = screen.lines()
+    assert "asked for again" in shown[1]
+    assert shown[2].endswith("Another way")
+
+
+def test_output_comes_under_its_call_once_and_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(capsys)
+    screen.event(requested(), Level.FULL)
+    assert screen.lines() == []
+    data = b"".join(b"row %d\n" % number for number in range(100))
+    screen.output(data[:300], 0)
+    screen.output(data[:300], 0)
+    screen.output(data[250:], 250)
+    screen.event(finished(e.Outcome.ERROR, 2, len(data)), Level.CONCISE)
+    shown = screen.lines()
+    assert shown[0].endswith("$ run_command make")
+    assert shown[1:9] == [f"│ row {number}" for number in range(8)]
+    assert "80 more lines" in shown[9]
+    assert shown[10:22] == [f"│ row {number}" for number in range(88, 100)]
+    assert "exit code 2" in shown[22]
+    assert len(shown) == 23
+
+
+def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, expected in ((Level.RESULT, 0), (Level.CONCISE, 1), (Level.FULL, 2)):
+        screen = Screen(capsys, level)
+        screen.event(e.ComponentEntered(component="a"))
+        screen.event(e.ExecutorAttached(executor="local", executor_kind="runner", lease_epoch=1))
+        assert len(screen.lines()) == expected
+
+
+def test_a_kind_of_a_newer_server_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(capsys)
+    screen.signal("moon.landed", {"seq": 1})
+    assert "moon.landed" in screen.lines()[0]
+
+
+def test_the_session_s_end_is_the_command_s(capsys: pytest.CaptureFixture[str]) -> None:
+    from quarterdeck.core.status import Status, Transition
+
+    screen = Screen(capsys)
+    screen.event(
+        e.StatusChanged(
+            transition=Transition.DROP, from_status=Status.RUNNING, to_status=Status.FAILED, reason="no \x1b[1mway"
+        )
+    )
+    with pytest.raises(Failure, match="failed: no way"):
+        verdict(screen.watcher)
