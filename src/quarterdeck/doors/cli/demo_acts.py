@@ -35,8 +35,8 @@ class Play:
 async def play(cli: Cli, client: Client, asked: Play) -> None:
     """All acts; raises Failure unless the new branch's pipeline passed."""
     session_pages.level_of(asked.level)
-    where = await _project(cli, client, asked)
     model = await _model(cli, client, asked)
+    where = await _project(cli, client, asked)
     red = await _red_pipeline(cli, client, where)
     started = await _session(cli, client, asked, where, model, red)
     watcher = await session_pages.follow(cli, client, started, asked.level)

@@ -1,5 +1,6 @@
 """What people see: coloured lines and tables. All text goes through `plain`, nothing is read as markup."""
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -21,9 +22,14 @@ GLYPHS = {
 }  # fmt: skip
 
 
+WIDTH_ELSEWHERE = 200
+"""Where there is no terminal to be as wide as."""
+
+
 def console() -> Console:
     """Standard output; colours only where it is a terminal."""
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDTH_ELSEWHERE
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
 
 
 def status(name: str) -> Text:

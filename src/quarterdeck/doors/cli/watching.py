@@ -190,6 +190,9 @@ class Watcher:
                 made = self._rest_of_answer(answer, made)
             case e.ToolCallRequested(call_id=call_id) if made is not None:
                 self._calls[call_id] = _Call(made, at, shown)
+            case e.ApprovalRequested(call_ids=call_ids):
+                for call_id in call_ids:
+                    self._show_call(call_id)
             case e.ToolCallFinished() as p:
                 self._close_output(p.call_id)
                 shown = self._end_call(p, shown)
