@@ -202,6 +202,16 @@ def look_at_offers(log: list[e.Event]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(FLOWS), st.randoms(use_true_random=False), st.integers(0, 80))
 def test_any_session(its_flow: Flow, chance: Random, happenings: int) -> None:
+    live(its_flow, chance, happenings)
+
+
+@pytest.mark.parametrize("its_flow", FLOWS)
+def test_the_same_sessions_every_time(its_flow: Flow) -> None:
+    for seed in range(8):
+        live(its_flow, Random(seed), 60)
+
+
+def live(its_flow: Flow, chance: Random, happenings: int) -> None:
     world = World(its_flow, chance, look)
     world.chaos(happenings)
     look_at_refusals(world)

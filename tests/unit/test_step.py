@@ -161,7 +161,11 @@ STEP = flow(
     [
         deterministic(
             "d",
-            inputs=[{"from": "context:goal", "as": "text"}, {"from": "context:none", "optional": True}],
+            inputs=[
+                {"from": "context:goal", "as": "text"},
+                {"from": "context:goal", "as": "fast"},
+                {"from": "context:none", "optional": True},
+            ],
             toolset=[{"name": "run_pipeline", "fixed": {"fast": True}}, {"name": "other", "fixed": {"x": 1}}],
         )
     ],
@@ -190,7 +194,8 @@ def test_a_step_whose_executor_dies_is_repeated_a_few_times() -> None:
         assert isinstance(next_(STEP, *tries), step.CallTool)
         tries += [call(f"c{n}", component="d"), finished(f"c{n}", e.Outcome.INTERRUPTED)]
     assert isinstance(next_(STEP, *tries), step.Leave)
-    assert isinstance(next_(STEP, *tries, AT_STEP), step.CallTool)
+    again = (AT_STEP, call("c_again", component="d"), finished("c_again", e.Outcome.INTERRUPTED))
+    assert isinstance(next_(STEP, *tries, *again), step.CallTool)
 
 
 def test_a_step_that_reads_what_is_not_there_fails_with_the_reason() -> None:
