@@ -97,6 +97,11 @@ class Instance:
             raise AssertionError(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
+    def raw(self, path: str, **params: Any) -> bytes:
+        """The bytes behind a path of the API."""
+        with self.client() as client:
+            return client.get(path, params=params).raise_for_status().content
+
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         with self.client() as client:
             answer = client.post(path, json=body if body is not None else {}, headers=headers)
