@@ -105,8 +105,7 @@ def look(world: World) -> None:
 def look_ahead(its_flow: Flow, state: SessionState) -> None:
     next_ = step.next_step(its_flow, state)
     assert next_ == step.next_step(its_flow, reloaded(state))
-    if not state.turn_open:
-        assert state.wants_turn == (next_ != step.Rest())
+    assert state.wants_turn == (not state.turn_open and next_ != step.Rest())
     if state.status not in WORKING:
         assert next_ == step.Rest()
     elif not state.in_flight:
