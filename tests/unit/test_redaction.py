@@ -40,6 +40,8 @@ SURROUNDED = {
     "curl -H 'PRIVATE-TOKEN: {}' https://example.org": "abcdefgh12",
     'export AWS_SECRET_ACCESS_KEY="{}"': "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "said bearer {} there": "0123456789abcdef0123",
+    "Bearer {}!": "0123456789abcdef0123",
+    "X-Api-Key={}": "0123456789",
     "clone https://oauth2:{}@example.org/a.git": "s3cr3t!",
     "postgres://qd:{}@127.0.0.1:5432/qd": "p:w%40",
 }
@@ -74,7 +76,8 @@ def test_what_looks_like_a_secret_is_taken_out(kind: str, frame: str) -> None:
 
 @pytest.mark.parametrize("frame", SURROUNDED)
 def test_what_stands_where_a_secret_stands_is_taken_out(frame: str) -> None:
-    assert Redactor().text(frame.format(SURROUNDED[frame])) == frame.format(REDACTED)
+    for written in (frame, frame.lower(), frame.upper()):
+        assert Redactor().text(written.format(SURROUNDED[frame])) == written.format(REDACTED)
 
 
 @pytest.mark.parametrize("text", HARMLESS)
