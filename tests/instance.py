@@ -137,8 +137,7 @@ class Instance:
         """All events of a session, in order."""
         found: list[Any] = []
         while True:
-            page = self.get(f"/sessions/{session_id}/events", after=len(found), limit=1000)
-            items = page["items"] if isinstance(page, dict) else page
+            items: list[Any] = self.get(f"/sessions/{session_id}/events", after=len(found), limit=1000)["items"]
             if not items:
                 return found
             found += items

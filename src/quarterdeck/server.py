@@ -11,6 +11,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -28,6 +29,7 @@ _PR_SET_PDEATHSIG = 1
 
 def assemble(settings: Settings, database_url: str) -> App:
     """One process's Quarterdeck on that database."""
+    from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
     from quarterdeck.engine.models import access
     from quarterdeck.flows.library import Library
@@ -54,8 +56,16 @@ def assemble(settings: Settings, database_url: str) -> App:
         default_model=settings.model or access.default_model(keys),
         check_model=lambda name: access.check(name, keys),
         check_script=check_script,
+        redactor=Redactor(_secrets(settings, database_url)),
         models=access.known(keys),
     )
+
+
+def _secrets(settings: Settings, database_url: str) -> list[str]:
+    """The server's own secrets, by value."""
+    keys = (settings.anthropic_api_key, settings.openai_api_key)
+    password = urlsplit(database_url).password
+    return [key.get_secret_value() for key in keys if key] + ([password] if password else [])
 
 
 def model_keys(settings: Settings) -> "ModelKeys":

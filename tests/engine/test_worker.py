@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing_extensions import override
 
 import pytest
+from typing_extensions import override
 
 from quarterdeck.app import session_log, sessions, steering
 from quarterdeck.app.application import App
@@ -60,7 +60,7 @@ class Slow(Model):
 
 
 @asynccontextmanager
-async def working(app: App, model: Model, *, concurrency: int = 16) -> AsyncIterator[asyncio.Task[None]]:
+async def working(app: App, model: Model, *, concurrency: int = 16) -> AsyncGenerator[asyncio.Task[None]]:
     stop = asyncio.Event()
     task = asyncio.create_task(
         Worker(app, Brain(app, lambda _name, _script: model), Desk(app), concurrency=concurrency).run(stop)

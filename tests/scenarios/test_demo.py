@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.instance import Instance
 from tests.scenarios.work import payloads
@@ -15,8 +16,7 @@ def test_the_demo_repairs_the_sample(instance: Instance) -> None:
     assert newest["scripted"]
     assert newest["status"] == "idle", "its merge request is open"
     assert newest["checks_passed"] == 1
-    pipelines = instance.get("/projects/sample/pipelines", ref=newest["branch"])
-    found = pipelines if isinstance(pipelines, list) else pipelines["items"]
+    found: list[Any] = instance.get("/projects/sample/pipelines", ref=newest["branch"])
     assert [one["status"] for one in found] == ["success"]
     events = instance.events(newest["id"])
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
@@ -53,6 +53,9 @@ def test_the_demo_on_another_repository_with_another_script(instance: Instance, 
 
 
 def test_a_repository_that_is_none_is_refused_with_the_reason(instance: Instance, tmp_path: Path) -> None:
-    told = instance.qd("demo", "--repo", str(tmp_path / "nothing"), code=None)
+    script = tmp_path / "script.yml"
+    script.write_text("components: {repair: [{say: unused}]}", encoding="utf-8")
+    given = ("--model", "scripted", "--script", str(script))
+    told = instance.qd("demo", "--repo", str(tmp_path / "nothing"), *given, code=None)
     assert told.returncode not in (0, None)
     assert "nothing" in told.stderr

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
 
@@ -27,5 +28,7 @@ class App:
     """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
+    redactor: Redactor
+    """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     models: tuple[str, ...] = ()
     """The providers that are configured."""

@@ -4,11 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pydantic import JsonValue
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
-from quarterdeck.core.events import AnyPayload, StatusChanged
+from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition, after
 from quarterdeck.store import log
@@ -22,6 +24,7 @@ class Change:
 
     connection: AsyncConnection
     session: log.Locked
+    redactor: Redactor
 
     @property
     def state(self) -> SessionState:
@@ -29,8 +32,8 @@ class Change:
         return self.session.state
 
     def append(self, *drafts: log.Draft | AnyPayload) -> None:
-        """Puts events behind the log."""
-        log.append(self.session, *drafts)
+        """Puts events behind the log, without the secrets that are in them."""
+        log.append(self.session, *(redacted(self.redactor, draft) for draft in drafts))
 
     def move(self, transition: Transition, *, reason: str = "", by: str = "") -> None:
         """Appends the status change; nothing when the session is there already.
@@ -44,6 +47,18 @@ class Change:
         self.append(
             StatusChanged(transition=transition, from_status=self.state.status, to_status=target, reason=reason, by=by)
         )
+
+
+def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | AnyPayload:
+    """The same without secrets; the one gate that everything passes on its way into a log."""
+    payload = draft.payload if isinstance(draft, log.Draft) else draft
+    plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
+    clean = redactor.value(plain)
+    if clean == plain or not isinstance(clean, dict):
+        return draft
+    kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
+    payload = type(payload).model_validate({**clean, **kept})
+    return log.Draft(payload, draft.level) if isinstance(draft, log.Draft) else payload
 
 
 @asynccontextmanager
@@ -65,7 +80,7 @@ async def changing(
     session = await log.lock(connection, session_id, turn_no=turn_no)
     before = session.state.model_copy()
     wanted = before.wants_turn
-    yield Change(connection, session)
+    yield Change(connection, session, app.redactor)
     await log.flush(connection, session)
     await settle(app, connection, session, before=before, wanted=wanted)
 

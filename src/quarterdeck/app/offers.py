@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import case, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import job_offers, people, repositories
@@ -64,9 +64,13 @@ async def _offers(app: App, line: _Line) -> list[Order]:
         candidates = (
             await connection.execute(
                 select(offers.c.call_id, offers.c.subject, offers.c.status, leases.c.runner_id)
+                .select_from(offers)
+                .join(runners, runners.c.id == line.runner_id)
                 .outerjoin(leases, leases.c.subject == offers.c.subject)
                 .where(offers.c.side == "executor", offers.c.status.in_(OPEN), offers.c.call_id.not_in(line.sent))
                 .where((leases.c.runner_id == line.runner_id) | leases.c.runner_id.is_(None))
+                # A pipeline job goes only to a runner that has all of its tags.
+                .where(runners.c.tags.contains(func.coalesce(offers.c.args["tags"], text("'[]'::jsonb"))))
                 .order_by(offers.c.created_at)
                 .limit(200)
             )

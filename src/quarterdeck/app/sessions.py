@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy import delete as sql_delete
@@ -13,7 +14,7 @@ from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing, settle
+from quarterdeck.app.change import changing, redacted, settle
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
@@ -21,6 +22,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
+from quarterdeck.core.inputs import check_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import blobs, log
@@ -89,6 +91,7 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         flow = app.flows.read(flow_text)
         model, script = _model(app, request, shipped_script)
         inputs, pipeline_ref = await _inputs(connection, project, request)
+        check_inputs(flow, inputs)
         ref = request.ref or pipeline_ref or project.default_branch
         created = e.SessionCreated(
             goal=clean(request.goal) or _default_goal(flow, request),
@@ -109,7 +112,7 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         )
         session = await log.create(
             connection,
-            created,
+            cast("e.SessionCreated", redacted(app.redactor, created)),
             flow_hash=await _keep(connection, "flow", flow_text),
             script_hash=await _keep(connection, "script", script) if script is not None else None,
             idempotency_key=idempotency_key,

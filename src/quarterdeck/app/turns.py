@@ -50,6 +50,8 @@ class Question:
     component: str
     conversation: Conversation
     tools: tuple[Tool, ...]
+    seen: int
+    """The last event that the question knows of; a message behind it is answered later."""
 
 
 def new_call_id() -> str:
@@ -86,7 +88,8 @@ async def advance(app: App, turn: Turn) -> Question | None:
                 case step.AskModel(component):
                     return await _question(it, flow, component)
                 case step.Rest():
-                    it.append(e.TurnEnded(turn_no=turn.turn_no))
+                    if not it.state.final:
+                        it.append(e.TurnEnded(turn_no=turn.turn_no))
                     return None
                 case step.End(transition, reason):
                     it.move(transition, reason=reason)
@@ -181,6 +184,7 @@ async def _question(it: Change, flow: Flow, name: str) -> Question:
         script=script,
         component=name,
         conversation=conversation(name, events),
+        seen=it.state.seq,
         tools=tuple(tool_named(use.name) for use in component.toolset),
     )
 
@@ -201,6 +205,8 @@ def _requests(it: Change, flow: Flow, name: str, calls: tuple[tuple[str, Request
             args |= uses[call.tool].fixed
             if not fault:
                 tool.parse(args)
+            if not fault and it.redactor.value(args) != args:
+                fault = "The arguments hold what looks like a secret. It is not stored, so no tool can be given it."
             if place >= limits.CALLS_PER_ANSWER:
                 fault = f"One answer may have {limits.CALLS_PER_ANSWER} calls; this one is beyond that."
         except QuarterdeckError as error:
@@ -243,7 +249,7 @@ def _asks(it: Change, component: object, tool: Tool, args: dict[str, JsonValue])
     )
 
 
-async def answered(app: App, turn: Turn, component: str, answer: Reply) -> None:
+async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> None:
     """Commits the model's answer with the intents of its calls.
 
     Raises:
@@ -255,7 +261,7 @@ async def answered(app: App, turn: Turn, component: str, answer: Reply) -> None:
         it.append(
             log.Draft(
                 e.ModelAnswered(
-                    component=component,
+                    component=question.component,
                     text=clean(answer.text),
                     thinking=clean(answer.thinking),
                     calls=tuple(
@@ -263,12 +269,13 @@ async def answered(app: App, turn: Turn, component: str, answer: Reply) -> None:
                     ),
                     model=answer.model,
                     opaque=answer.opaque,
+                    seen=question.seen,
                     duration_ms=answer.duration_ms,
                 ),
                 e.Level.RESULT if answer.text.strip() else e.Level.FULL,
             ),
-            e.UsageRecorded(component=component, model=answer.model, usage=answer.usage),
-            *_requests(it, flow, component, calls),
+            e.UsageRecorded(component=question.component, model=answer.model, usage=answer.usage),
+            *_requests(it, flow, question.component, calls),
         )
         await it.connection.execute(delete(partials).where(partials.c.session_id == turn.session_id))
 
@@ -320,7 +327,9 @@ async def drop(app: App, turn: Turn, reason: str) -> None:
 async def partial(app: App, turn: Turn, text: str) -> None:
     """Overwrites the answer so far; no event, gone with the turn."""
     async with app.database.transaction() as connection:
-        statement = upsert(partials).values(session_id=turn.session_id, turn_no=turn.turn_no, text=clean(text))
+        statement = upsert(partials).values(
+            session_id=turn.session_id, turn_no=turn.turn_no, text=app.redactor.text(clean(text))
+        )
         await connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[partials.c.session_id],

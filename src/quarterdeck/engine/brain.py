@@ -75,7 +75,7 @@ class Brain:
             except ModelRejectedError as error:
                 await turns.pause(self._app, turn, error.message)
                 return
-            await turns.answered(self._app, turn, question.component, reply)
+            await turns.answered(self._app, turn, question, reply)
 
     async def _ask(self, turn: Turn, question: Question) -> Reply:
         try:

@@ -18,6 +18,7 @@ from quarterdeck.core.errors import QuarterdeckError, TooLargeError, Unauthentic
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
 from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SnapshotReport, Started
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, cut
 from quarterdeck.executor import bodies, jobs
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
@@ -61,7 +62,8 @@ class Call:
         self._workspace = workspace
         self._source = Source(self._client.url, self._download, offer.workspace.token)
         spooled = equipment.home.output(offer.subject, offer.call_id)
-        self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch)
+        redactor = Redactor((offer.workspace.token,))
+        self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch, redactor)
         self._interruption = ""
         self._abandoned = False
         self.begun = False

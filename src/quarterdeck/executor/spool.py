@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from quarterdeck.core.limits import OUTPUT_CHUNK_BYTES
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.executor.client import Client, OutputGapError
 
 BATCH_SECONDS = 0.05
@@ -15,11 +16,12 @@ BATCH_BYTES = 64 * 1024
 class Spool:
     """One call's output. A file that a runner before this one left behind is sent on, not begun anew."""
 
-    def __init__(self, path: Path, client: Client, call_id: str, epoch: int) -> None:
+    def __init__(self, path: Path, client: Client, call_id: str, epoch: int, redactor: Redactor) -> None:
         self._path = path
         self._client = client
         self._call_id = call_id
         self._epoch = epoch
+        self._redaction = redactor.stream()
         self._hash = hashlib.sha256()
         self._news = asyncio.Event()
         self._full = asyncio.Event()
@@ -37,16 +39,22 @@ class Spool:
         return self._hash.hexdigest() if self.size else ""
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self._file.write(data)
-        self._count(data)
-        self._news.set()
+        """Take the next bytes; secrets are taken out, which holds back an end that may be the beginning of one."""
+        self._keep(self._redaction.feed(data))
         if self.size - self._sent >= BATCH_BYTES:
             self._full.set()
             await asyncio.sleep(0)
 
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._file.write(data)
+            self._count(data)
+            self._news.set()
+
     def close(self) -> None:
         """No more will come; `send` ends when the server has everything."""
+        if not self._closed:
+            self._keep(self._redaction.close())
         self._closed = True
         self._file.close()
         self._news.set()

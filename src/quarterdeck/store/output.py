@@ -10,8 +10,8 @@ from quarterdeck.store.tables import offers, outputs
 async def write(connection: AsyncConnection, subject: str, call_id: str, offset: int, data: bytes) -> int | None:
     """Takes `data` at `offset` and answers how many bytes there are now; None when there is a gap before it.
 
-    Rings the subject's bell. Bytes that are there already are left as they are, so a repeated chunk comes to the same. The offer's row is
-    locked: chunks of one call are taken one after the other.
+    Rings the subject's bell. Bytes that are there already are left as they are, so a repeated chunk comes to the same.
+    The offer's row is locked: chunks of one call are taken one after the other.
     """
     known = (
         await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id).with_for_update())

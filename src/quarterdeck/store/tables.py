@@ -306,6 +306,7 @@ comments = Table(
     _id(),
     Column(
         "merge_request_id",
+        BigInteger,
         ForeignKey("merge_requests.id", ondelete="CASCADE"),
         nullable=False,
     ),
