@@ -29,7 +29,7 @@ version: v1
 environment: ambient
 name: work
 components:
-  - {name: work, type: AgentComponent, prompt_id: work, inputs: ["context:goal"], max_cycles: 12,
+  - {name: work, type: AgentComponent, prompt_id: work, inputs: ["context:goal"], max_cycles: 30,
      toolset: [read_file, list_dir, run_command, edit_file, todo_write]}
 routers: [{from: work, to: end}]
 flow: {entry_point: work}
@@ -40,7 +40,8 @@ PLANTED = "ghp_" + "a1B2" * 9
 CALLS = (
     RequestedCall("p1", "read_file", {"file_path": "a"}),
     RequestedCall("p2", "list_dir", {"directory": "."}),
-    RequestedCall("p3", "run_command", {"command": f"echo {PLANTED}"}),
+    RequestedCall("p3", "run_command", {"command": "make"}),
+    RequestedCall("p8", "run_command", {"command": f"echo {PLANTED}"}),
     RequestedCall("p4", "todo_write", {"items": []}),
     RequestedCall("p5", "no_such_tool", {}),
     RequestedCall("p6", "edit_file", {"wrong": 1}),
@@ -84,7 +85,7 @@ class World:
     async def answer(self) -> None:
         if self.turn is None or self.question is None:
             return
-        calls = tuple(self.chance.sample(CALLS, self.chance.randint(0, 4))) if self.chance.random() < 0.8 else ()
+        calls = tuple(self.chance.sample(CALLS, self.chance.randint(1, 4))) if self.chance.random() < 0.95 else ()
         reply = Reply(f"Said. {PLANTED}", "thought", calls, "opaque", "scripted:x", Usage(requests=1), 5)
         await turns.answered(self.app, self.turn, self.question, reply)
         self.asked = self.question
@@ -190,7 +191,7 @@ def _ends(event: Any) -> bool:
     return getattr(event.payload, "to_status", None) in FINAL
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(10))
 async def test_the_fold_of_the_log_is_the_stored_row(app: App, start: Start, seed: int) -> None:
     hands = await executors.authenticate(app, start.runner_token)
     welcome = await executors.hello(
@@ -211,7 +212,7 @@ async def test_the_fold_of_the_log_is_the_stored_row(app: App, start: Start, see
         *(world.take_offers, world.take_offers, world.begin_call, world.end_call, world.end_call, world.repeat_result),
         *(world.server_side, world.server_side, world.person, world.late, world.fail),
     ]
-    for _ in range(150):
+    for _ in range(250):
         action = world.chance.choice(actions)
         try:
             await action()
