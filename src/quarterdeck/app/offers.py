@@ -1,6 +1,6 @@
 """What an executor has to do: offers of free work, endings of its own, over one stream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ class _Line:
     tokens: dict[str, str] = field(default_factory=dict[str, str])
 
 
-async def stream(app: App, hands: Hands, runner_id: int) -> AsyncIterator[list[Order]]:
+async def stream(app: App, hands: Hands, runner_id: int) -> AsyncGenerator[list[Order]]:
     """What the runner has to do: at first all that is open, then what comes; an empty list keeps the line alive."""
     line = _Line(runner_id)
     async with app.database.transaction() as connection:
