@@ -38,11 +38,29 @@ class Settings(BaseSettings):
     )
     allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
 
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
-    ollama_base_url: str | None = Field(default=None, validation_alias="OLLAMA_BASE_URL")
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY",
+        description="The key for `openai:` models; `openai-compatible:` ones get it too.",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        description="The address of `openai-compatible:` models, with `/v1`; it redirects `openai:` too.",
+    )
+    ollama_base_url: str | None = Field(
+        default=None,
+        validation_alias="OLLAMA_BASE_URL",
+        description="Where Ollama is, with `/v1`; by default port 11434 of this machine.",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias="ANTHROPIC_API_KEY", description="The key for `anthropic:` models."
+    )
+    anthropic_base_url: str | None = Field(
+        default=None,
+        validation_alias="ANTHROPIC_BASE_URL",
+        description="Another address for `anthropic:` models, without `/v1`.",
+    )
 
     @property
     def url(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from quarterdeck.core.answer import Reply, RequestedCall
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
 from quarterdeck.core.history import Message
 from quarterdeck.tools.tool import Tool
 
@@ -47,7 +47,7 @@ class Model(Protocol):
         ...
 
 
-class ModelRejectedError(QuarterdeckError):
+class ModelRejectedError(InvalidInputError):
     """The model refused the request. Check the key, the model's name and what the key may use."""
 
     code = "model_rejected"
