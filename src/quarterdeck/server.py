@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import ctypes
 import getpass
+import importlib
 import os
 import signal
 import socket
@@ -13,22 +14,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import structlog
-
-from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.settings import Settings, load
 
 if TYPE_CHECKING:
+    from quarterdeck.app.application import App
     from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
 RUNNER_FILE = "runner.token"
 _PR_SET_PDEATHSIG = 1
+WEB_MODULES = (
+    "quarterdeck.doors.http",
+    "quarterdeck.store.schema",
+    "quarterdeck.engine.jobs",
+    "quarterdeck.engine.models.access",
+    "quarterdeck.flows.library",
+    "quarterdeck.forges.local.repository",
+)
+"""What the web process is made of; loaded before it needs its database."""
 
 
-def assemble(settings: Settings, database_url: str) -> App:
+def assemble(settings: Settings, database_url: str) -> "App":
     """One process's Quarterdeck on that database."""
+    from quarterdeck.app.application import App
     from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
     from quarterdeck.engine.models import access
@@ -140,6 +149,8 @@ async def worker(settings: Settings, database_url: str) -> None:
 
 def log_to_stderr() -> None:
     """One line an event, for people on a terminal and as JSON elsewhere."""
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -171,6 +182,9 @@ def main(arguments: list[str] | None = None) -> int:
         die_with(given.parent)
     log_to_stderr()
     settings = load()
+    if given.role == "web":
+        for name in WEB_MODULES:  # while PostgreSQL starts
+            importlib.import_module(name)
     try:
         url = database_url(settings)
         if given.role == "worker":
@@ -187,11 +201,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def database_url(settings: Settings) -> str:
-    """The PostgreSQL that the settings name.
+    """The PostgreSQL that the settings name, else the one that `serve` tells on the standard input.
 
     Raises:
         QuarterdeckError: none is named; only `serve` starts the embedded one.
     """
+    if settings.database_url is None and (told := sys.stdin.readline().strip()):
+        return told
     if settings.database_url is None:
         raise QuarterdeckError("DATABASE_URL is not set. `quarterdeck serve` starts a PostgreSQL of its own.")
     return settings.database_url.get_secret_value()

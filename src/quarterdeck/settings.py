@@ -17,7 +17,7 @@ def _default_home() -> Path:
 class Settings(BaseSettings):
     """What an administrator may set; each field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="QUARTERDECK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="QUARTERDECK_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     home: Path = Field(
         default_factory=_default_home, description="The folder of all state that is not in the database."
@@ -73,13 +73,16 @@ def load(**overrides: object) -> Settings:
     return Settings.model_validate({}) if not overrides else Settings(**overrides)  # pyright: ignore[reportArgumentType]
 
 
-def child_environment(settings: Settings, database_url: str) -> dict[str, str]:
-    """The environment of a process that `serve` starts: this one's, with what was decided here."""
+def child_environment(settings: Settings, database_url: str | None) -> dict[str, str]:
+    """The environment of a process that `serve` starts: this one's, with what was decided here.
+
+    Without `database_url` the process is told it on its standard input.
+    """
     return {
         **os.environ,
         "QUARTERDECK_HOME": str(settings.home),
         "QUARTERDECK_HOST": settings.host,
         "QUARTERDECK_PORT": str(settings.port),
         "QUARTERDECK_PUBLIC_URL": settings.public_url,
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": database_url or "",
     }

@@ -16,9 +16,10 @@ from quarterdeck import server
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.settings import Settings, child_environment
 
-LONGEST_BACKOFF = 30.0
-CALM_SECONDS = 10.0
-"""A process that lived this long starts again at once when it ends."""
+LONGEST_BACKOFF = 5.0
+"""What a process that can't start costs is bounded by this, and so is how late it comes back after the cure."""
+CALM_SECONDS = 2.0
+"""A process that lived this long did start: whatever ended it, it starts again at once."""
 STOP_SECONDS = 10.0
 
 
@@ -91,13 +92,17 @@ class _Supervisor:
         listening = server.bind(self._settings)
         host, port = listening.getsockname()[:2]
         settings = self._settings.model_copy(update={"port": port})
-        postgres = await _Postgres.start(settings)
-        environment = child_environment(settings, postgres.url)
-        keepers = [asyncio.create_task(postgres.keep())]
+        keepers: list[asyncio.Task[None]] = []
+        postgres = None
         try:
-            started = await self._keep_web(keepers, settings, environment, listening)
+            web = await self._start_web(settings, listening)
+            postgres = await _Postgres.start(settings)
+            environment = child_environment(settings, postgres.url)
+            keepers.append(asyncio.create_task(postgres.keep()))
+            started = await web.ready(postgres.url)
             if started is None:
                 return 1
+            keepers.append(asyncio.create_task(self._keep(web.role, environment, web.process)))
             _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
             _announce(settings, link=started)
             keepers += [
@@ -114,7 +119,8 @@ class _Supervisor:
             await self._end_children(keepers)
             listening.close()
             (home / "server.json").unlink(missing_ok=True)
-            await postgres.stop()
+            if postgres is not None:
+                await postgres.stop()
 
     def _roles(self, settings: Settings, host: str, port: int) -> list[Role]:
         me = ("--parent", str(os.getpid()))
@@ -132,28 +138,20 @@ class _Supervisor:
             roles.append(Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options)))
         return roles
 
-    async def _keep_web(
-        self,
-        keepers: list[asyncio.Task[None]],
-        settings: Settings,
-        environment: dict[str, str],
-        listening: socket.socket,
-    ) -> str | None:
-        """Starts the web process and waits for its word; its first failure is the server's."""
-        del settings
+    async def _start_web(self, settings: Settings, listening: socket.socket) -> "_FirstWeb":
+        """Starts the web process; it loads while PostgreSQL starts, and is told its URL then."""
         reading, writing = os.pipe()
         command = (sys.executable, "-m", "quarterdeck.server", "web", "--parent", str(os.getpid()))
         command += ("--socket", str(listening.fileno()))
-        first = await self._start(
-            Role("web", (*command, "--ready", str(writing)), (listening.fileno(), writing)), environment
+        process = await asyncio.create_subprocess_exec(
+            *(*command, "--ready", str(writing)),
+            env=child_environment(settings, None),
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(listening.fileno(), writing),
         )
         os.close(writing)
-        said = await asyncio.get_running_loop().run_in_executor(None, _read_all, reading)
-        if not said and not self._stop.is_set():
-            await first.wait()
-            return None
-        keepers.append(asyncio.create_task(self._keep(Role("web", command, (listening.fileno(),)), environment, first)))
-        return said.decode().strip()
+        self._children["web"] = process
+        return _FirstWeb(Role("web", command, (listening.fileno(),)), process, reading)
 
     async def _start(self, role: Role, environment: dict[str, str]) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -193,6 +191,26 @@ class _Supervisor:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class _FirstWeb:
+    """The web process as `serve` starts it first; when it can't begin, the server can't."""
+
+    role: Role
+    process: asyncio.subprocess.Process
+    descriptor: int
+
+    async def ready(self, database_url: str) -> str | None:
+        """Tells it the database, and answers its word (a sign-in link at the first start); None when it ended."""
+        if self.process.stdin is not None:
+            self.process.stdin.write(f"{database_url}\n".encode())
+            self.process.stdin.close()
+        said = await asyncio.get_running_loop().run_in_executor(None, _read_all, self.descriptor)
+        if said:
+            return said.decode().strip()
+        await self.process.wait()
+        return None
 
 
 class _Postgres:

@@ -1,17 +1,18 @@
 """Brings a database to today's tables, one starter at a time."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.store.database import driver_url, translated
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_STEPS = Path(__file__).with_name("migrations")
 _LOCK = 7_433_001
 """Any number that no other program takes an advisory lock with in this database."""
 
@@ -22,36 +23,50 @@ class SchemaTooNewError(QuarterdeckError):
     code = "schema_too_new"
 
 
-def config(connection: Connection | None = None) -> Config:
+def config(connection: Connection | None = None) -> "Config":
     """Alembic's configuration, without a file."""
+    from alembic.config import Config
+
     settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    settings.set_main_option("script_location", str(_STEPS))
     settings.attributes["connection"] = connection
     return settings
 
 
+def steps() -> list[str]:
+    """All steps in order: the numbers that the files of `migrations/versions` begin with."""
+    return sorted(file.name.partition("_")[0] for file in (_STEPS / "versions").glob("[0-9]*_*.py"))
+
+
 def upgrade(url: str) -> None:
-    """Takes all steps that are missing; returns at once when there are none.
+    """Takes all steps that are missing. When there are none, it is one look, and Alembic is not even imported.
 
     Raises:
         DatabaseUnavailableError, DatabaseFullError: nothing was changed then, a step is a transaction.
         SchemaTooNewError: this code doesn't know the database's step.
     """
+    known = steps()
     engine = create_engine(driver_url(url))
-    scripts = ScriptDirectory.from_config(config())
     try:
         with engine.connect() as connection:
             connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            present = _present(connection)
             connection.commit()
-            present = MigrationContext.configure(connection).get_current_revision()
-            connection.commit()
-            if present == scripts.get_current_head():
+            if present == known[-1]:
                 return
-            if present is not None and present not in {step.revision for step in scripts.walk_revisions()}:
+            if present is not None and present not in known:
                 raise SchemaTooNewError
+            from alembic import command
+
             command.upgrade(config(connection), "head")
             connection.commit()
     except (OperationalError, InterfaceError) as error:
         raise translated(error) from error
     finally:
         engine.dispose()
+
+
+def _present(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("select version_num from alembic_version")).scalar_one_or_none()
