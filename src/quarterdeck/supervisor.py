@@ -17,7 +17,9 @@ from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.settings import Settings, child_environment
 
 LONGEST_BACKOFF = 5.0
-"""What a process that can't start costs is bounded by this, and so is how late it comes back after the cure."""
+"""Keeps cheap what can't start, and its return quick once it can: a worker whose database was away."""
+KILLED_BACKOFF = 1.0
+"""The same for a process that didn't fail by itself but was killed."""
 CALM_SECONDS = 2.0
 """A process that lived this long did start: whatever ended it, it starts again at once."""
 STOP_SECONDS = 10.0
@@ -173,7 +175,8 @@ class _Supervisor:
             if self._stop.is_set():
                 return
             calm = time.monotonic() - began > CALM_SECONDS
-            backoff = 0.0 if calm else min(LONGEST_BACKOFF, max(0.1, backoff * 2))
+            longest = KILLED_BACKOFF if code == -signal.SIGKILL else LONGEST_BACKOFF
+            backoff = 0.0 if calm else min(longest, max(0.1, backoff * 2))
             sys.stderr.write(f"quarterdeck: the {role.name} ended with {code}; it starts again in {backoff:.1f} s\n")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), backoff or 0.01)
