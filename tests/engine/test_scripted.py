@@ -4,7 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,20 @@ async def test_interrupted_calls_are_made_again_three_times() -> None:
     talk.bring("the executor died", outcome=Outcome.INTERRUPTED)
     with pytest.raises(ModelRejectedError, match="interrupted 4 times"):
         await talk.ask()
+
+
+async def test_one_interrupted_call_is_enough_for_another_go() -> None:
+    talk = Talk(SCRIPT)
+    talk.say("number 42")
+    await talk.ask()
+    talk.bring("42: a.py")
+    first = await talk.ask()
+    talk.bring("the executor died", "planned")
+    came = talk.messages[-1]
+    assert isinstance(came, Results)
+    talk.messages[-1] = Results((replace(came.results[0], outcome=Outcome.INTERRUPTED), *came.results[1:]))
+    again = await talk.ask()
+    assert [(call.tool, call.args) for call in again.calls] == [(call.tool, call.args) for call in first.calls]
 
 
 async def test_a_step_fails_as_often_as_it_says() -> None:

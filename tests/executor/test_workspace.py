@@ -227,6 +227,8 @@ async def test_commits_follow_each_other_on_the_branch(
     )
     with pytest.raises(InvalidInputError, match=parents[-1][:10]):
         await workspace.commit(spec, "Nothing more", source)
+    again = await workspace.commit(spec, "Make it second\n", source)
+    assert (again.commit, [file.path for file in again.files]) == (parents[-1], ["a.txt"]), "a repeat is no new commit"
 
     work = server.folder / "person"
     git(server.folder, "clone", "-q", "-b", branch, "repo.git", "person")

@@ -131,6 +131,8 @@ class Workspace:
     async def commit(self, spec: WorkspaceSpec, message: str, source: Source) -> Commit:
         """All changes of the files as one commit after the last that the session pushed, or after its base.
 
+        Asked for again with the same message and the same files, it is the commit that was pushed.
+
         Raises:
             InvalidInputError: there is nothing to commit.
             ConflictError: somebody else pushed to the session's branch.
@@ -139,12 +141,18 @@ class Workspace:
             await self._fetch(spec, source)
             parent = await self._parent(spec)
             tree = await snapshots.tree_of_files(self._shadow)
-            if tree.id == await self._shadow.line("rev-parse", f"{parent}^{{tree}}"):
+            if tree.id != await self._shadow.line("rev-parse", f"{parent}^{{tree}}"):
+                identity = Identity(spec.author, spec.author_email, spec.committer, spec.committer_email)
+                commit = await self._shadow.line(
+                    "commit-tree", tree.id, "-p", parent, "-m", message, env=identity.environment()
+                )
+            elif (
+                parent != spec.commit and await self._shadow.line("log", "-1", "--format=%B", parent) == message.strip()
+            ):
+                # A call that died behind its push made it: the same files with the same words are the same commit.
+                commit, parent = parent, f"{parent}^"
+            else:
                 raise InvalidInputError(_nothing(spec, parent, tree.left_out))
-            identity = Identity(spec.author, spec.author_email, spec.committer, spec.committer_email)
-            commit = await self._shadow.line(
-                "commit-tree", tree.id, "-p", parent, "-m", message, env=identity.environment()
-            )
             await self._shadow.run("update-ref", f"refs/heads/{spec.branch}", commit)
             self.outbox.mkdir(exist_ok=True)
             bundle = self.outbox / "commit.bundle"

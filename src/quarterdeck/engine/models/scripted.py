@@ -36,7 +36,7 @@ from quarterdeck.engine.models.script import (
 )
 
 REPEATS = 3
-"""How often a step is given again when an executor died under all its calls."""
+"""How often a step is given again when an executor died under one of its calls."""
 PIECES = 20
 SHOWN_CHARACTERS = 600
 """How much of what came a mismatch shows."""
@@ -172,7 +172,7 @@ def _rounds(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], li
 
 def _interrupted(came: Sequence[Said | Results]) -> bool:
     results = [result for message in came if isinstance(message, Results) for result in message.results]
-    return bool(results) and all(result.outcome is Outcome.INTERRUPTED for result in results)
+    return any(result.outcome is Outcome.INTERRUPTED for result in results)
 
 
 def _text(came: Sequence[Said | Results]) -> str:
