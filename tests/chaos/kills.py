@@ -1,0 +1,110 @@
+"""Kills: which processes can be victims, how each is found and ended, and when it is done along a session."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal, get_args
+
+from tests.chaos.journal import Journal
+from tests.instance import Instance, processes_below
+
+Victim = Literal["worker", "web", "runner", "postgres", "serve"]
+VICTIMS: tuple[Victim, ...] = get_args(Victim)
+_COMMANDS = {
+    "worker": "-m quarterdeck.server worker ",
+    "web": "-m quarterdeck.server web ",
+    "runner": "-m quarterdeck.executor --url ",
+    "postgres": "/bin/postgres -D ",
+}
+QUIET_EVENTS = 6
+"""So many events come between two kills: long enough for the victim to be at work again."""
+
+
+def pid_of(instance: Instance, victim: Victim) -> int | None:
+    """The victim's process, or None while it isn't there."""
+    assert instance.process is not None
+    if victim == "serve":
+        return instance.process.pid
+    found = processes_below(instance.process.pid).items()
+    matching = [pid for pid, line in found if _COMMANDS[victim] in line and "watcher.py" not in line]
+    return min(matching, default=None)  # a child that it has just forked looks the same
+
+
+def kill(instance: Instance, victim: Victim) -> None:
+    """`kill -9` of the victim, once it is there; `serve` is started again as a person would."""
+    assert instance.process is not None
+
+    def killed() -> bool:
+        pid = pid_of(instance, victim)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        return pid is not None
+
+    instance.wait(killed, 60, f"the {victim} is there to be killed")
+    if victim == "serve":
+        instance.process.wait(10)
+        instance.start()
+
+
+@dataclass
+class Plan:
+    """Kills one victim at each kind of boundary, at most once per kind, over as many sessions as that takes."""
+
+    instance: Instance
+    victim: Victim
+    journal: Journal
+    fine: bool
+    """Every single event is a boundary of its own, not only every kind."""
+    done: list[str] = field(default_factory=list[str])
+    recoveries: list[float] = field(default_factory=list[float])
+    """Seconds from each kill to the next new event that a watcher saw."""
+    _since: int = 0
+    _counted: dict[str, int] = field(default_factory=dict[str, int])
+    _tools: dict[str, str] = field(default_factory=dict[str, str])
+    _killed: tuple[float, float] | None = None
+
+    def begin(self) -> None:
+        """A new session."""
+        self._since = QUIET_EVENTS
+        self._counted.clear()
+        self._killed = None
+
+    def boundary(self, payload: Any) -> str:
+        """The name of the boundary behind an event."""
+        if payload["kind"] == "tool_call.requested":
+            self._tools[payload["call_id"]] = payload["tool"]
+        name = payload["kind"]
+        if name == "tool_call.started":
+            name += " " + ("here" if payload["executor"] == "server" else "on the runner")
+        if name in ("status.changed", "artifact.created"):
+            name += " " + str(payload.get("to_status") or payload["artifact"])
+        if name == "tool_call.finished" and payload["tool"] in ("run_pipeline", "create_commit"):
+            name += " " + payload["tool"]
+        if self.fine:
+            self._counted[name] = self._counted.get(name, 0) + 1
+            name += f" #{self._counted[name]}"
+        return name
+
+    def saw(self, event: Any, at: float) -> None:
+        """An event came; `at` is when it was made, in seconds since the epoch."""
+        if self._killed and at > self._killed[0]:
+            self.recoveries.append(time.monotonic() - self._killed[1])
+            self._killed = None
+        name = self.boundary(event["payload"])
+        self._since += 1
+        if name in self.done or self._since < QUIET_EVENTS:
+            return
+        self.done.append(name)
+        self._since = 0
+        self._killed = (time.time(), time.monotonic())
+        kill(self.instance, self.victim)
+        self.journal.look()
+
+    def figures(self) -> str:
+        """What is told at the end."""
+        shown = (
+            f"median {median(self.recoveries):.1f} s, worst {max(self.recoveries):.1f} s" if self.recoveries else "-"
+        )
+        return f"{self.victim}: {len(self.done)} kills, the next event after {shown}"

@@ -1,0 +1,126 @@
+"""What must hold after a session has come through: of its log, its row, its outcome, and of what is left behind."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from quarterdeck.core.fold import fold
+from quarterdeck.core.state import SessionState
+from quarterdeck.store import log
+from quarterdeck.store.database import Database
+from quarterdeck.store.tables import leases, offers, partials, pipeline_jobs, pipeline_waits, pipelines, sessions
+from tests.chaos.kills import pid_of
+from tests.instance import Instance, processes_below
+from tests.scenarios.work import payloads
+
+
+def prove(instance: Instance, session_id: int, seen: list[Any]) -> None:
+    """Everything about one session that has come to rest; `seen` is what its watcher was sent."""
+    view = instance.session(session_id)
+    assert view["status"] == "idle", f"{view['status']}: {view['reason']}\n{_told(seen)}\n{instance.log()}"
+    assert view["merge_request"], "it has a merge request"
+    events = instance.events(session_id)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert seen == events[: len(seen)], "what a watcher was sent stays as it was"
+    rest = {event["payload"]["kind"] for event in events[len(seen) :]}
+    assert not rest, f"after the end came {rest}"
+    _calls(events)
+    found = instance.get("/projects/sample/pipelines", ref=view["branch"])
+    ran = found if isinstance(found, list) else found["items"]
+    assert [one["status"] for one in ran] == ["success"], "one pipeline, and it is green"
+    asyncio.run(_stored(instance, session_id))
+    instance.wait(lambda: not _left(instance), 30, "nothing is left over")
+
+
+def _told(events: list[Any]) -> str:
+    return "\n".join(str(event)[:300] for event in events[-20:])
+
+
+def _calls(events: list[Any]) -> None:
+    """Each call was offered once, started at most once, and ended once."""
+    requested = [one["call_id"] for one in payloads(events, "tool_call.requested")]
+    offered = [call_id for one in payloads(events, "tool_call.offered") for call_id in one["call_ids"]]
+    started = [one["call_id"] for one in payloads(events, "tool_call.started")]
+    finished = [one["call_id"] for one in payloads(events, "tool_call.finished")]
+    assert sorted(requested) == sorted(offered) == sorted(finished)
+    assert len(set(requested)) == len(requested)
+    assert len(set(started)) == len(started)
+    turns = [one["turn_no"] for one in payloads(events, "turn.started")]
+    assert turns == list(range(1, len(turns) + 1))
+    merge_requests = [one for one in payloads(events, "artifact.created") if one["artifact"] == "merge_request"]
+    assert len(merge_requests) == 1
+
+
+async def _stored(instance: Instance, session_id: int) -> None:
+    """The session's row is the fold of its log."""
+    database = Database(database_url(instance))
+    try:
+        async with database.transaction() as connection:
+            query = select(sessions.c.state, sessions.c.seq, sessions.c.status).where(sessions.c.id == session_id)
+            row = (await connection.execute(query)).one()
+            folded = fold(await log.read(connection, session_id, limit=1_000_000))
+        assert folded == SessionState.model_validate(row.state)
+        assert (folded.seq, folded.status.value) == (row.seq, row.status)
+    finally:
+        await database.close()
+
+
+def database_url(instance: Instance) -> str:
+    """The database of an instance, as its own processes are told."""
+    pid = pid_of(instance, "worker")
+    assert pid is not None
+    variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return next(one.partition("=")[2] for one in variables if one.startswith("DATABASE_URL="))
+
+
+def _left(instance: Instance) -> str:
+    """What is still there although no session is at work; empty when all is well."""
+    assert instance.process is not None
+    below = processes_below(instance.process.pid)
+    tools = [line for line in below.values() if "bwrap" in line or "quarterdeck.executor." in line]
+    strangers = [
+        line
+        for pid, line in processes_below(1).items()
+        if str(instance.home) in line and pid not in below | _own(instance)
+    ]
+    folders = [path.name for path in (instance.home / "runner" / "workspaces").iterdir() if path.name.startswith("job")]
+    outputs = [str(path) for path in (instance.home / "runner" / "outputs").rglob("*") if path.is_file()]
+    files = [path.name for path in instance.home.glob("push-*")]
+    found = {"tools": tools, "strangers": strangers, "folders": folders, "outputs": outputs, "files": files}
+    rows = asyncio.run(_rows(instance))
+    return ", ".join(f"{name}: {what}" for name, what in (found | rows).items() if what)
+
+
+def _own(instance: Instance) -> dict[int, str]:
+    assert instance.process is not None
+    return {instance.process.pid: ""}
+
+
+async def _rows(instance: Instance) -> dict[str, Any]:
+    """Rows that only sessions and jobs at work have."""
+    database = Database(database_url(instance))
+    try:
+        async with database.transaction() as connection:
+
+            async def count(query: Any) -> int:
+                return (await connection.execute(query)).scalar_one()
+
+            at_work = ("waiting", "offered", "running")
+            return {
+                "open offers": await count(select(func.count()).where(offers.c.status.in_(at_work))),
+                "leases of jobs": await count(
+                    select(func.count()).select_from(leases).where(leases.c.subject.like("job:%"))
+                ),
+                "partials": await count(select(func.count()).select_from(partials)),
+                "jobs": await count(text("select count(*) from procrastinate_jobs where status <> 'succeeded'")),
+                "open turns": await count(select(func.count()).where(sessions.c.turn_open)),
+                "calls that wait": await count(select(func.count()).select_from(pipeline_waits)),
+                "open pipelines": await count(select(func.count()).where(pipelines.c.ended_at.is_(None))),
+                "open jobs": await count(
+                    select(func.count()).where(pipeline_jobs.c.status.in_(("created", "pending", "running")))
+                ),
+            }
+    finally:
+        await database.close()
