@@ -93,9 +93,10 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         inputs, pipeline_ref = await _inputs(connection, project, request)
         check_inputs(flow, inputs)
         ref = request.ref or pipeline_ref or project.default_branch
+        goal = clean(request.goal) or _default_goal(flow, request)
         created = e.SessionCreated(
-            goal=clean(request.goal) or _default_goal(flow, request),
-            title=clean(request.title or "") or line(clean(request.goal) or flow.name, limits.TITLE_CHARACTERS),
+            goal=goal,
+            title=line(clean(request.title or "") or goal, limits.TITLE_CHARACTERS),
             flow=flow.id,
             model=model,
             scripted=script is not None,
@@ -191,7 +192,7 @@ async def _inputs(
 
 def _default_goal(flow: Flow, request: StartSession) -> str:
     if request.pipeline_id is not None:
-        return f"Find out why pipeline #{request.pipeline_id} fails and repair it."
+        return f"Repair pipeline #{request.pipeline_id}: find out why it fails, and prove the repair."
     return flow.description or f"Run the flow {flow.id}."
 
 
