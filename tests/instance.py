@@ -61,7 +61,7 @@ class Instance:
             raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log()}")
         try:
             health = self.get("/health")
-        except (OSError, ValueError, httpx.HTTPError):
+        except (OSError, ValueError, httpx.HTTPError, AssertionError):
             return False
         return any(runner["alive"] for runner in health["runners"]) and health["workers"] > 0
 

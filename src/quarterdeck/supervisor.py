@@ -11,10 +11,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quarterdeck import server
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.settings import Settings, child_environment
+
+if TYPE_CHECKING:
+    from quarterdeck.store.embedded import EmbeddedPostgres
 
 LONGEST_BACKOFF = 5.0
 """Keeps cheap what can't start, and its return quick once it can: a worker whose database was away."""
@@ -242,7 +246,21 @@ class _Postgres:
         while True:
             await _ended(self._embedded.pid)
             sys.stderr.write("quarterdeck: PostgreSQL ended; it starts again\n")
-            await asyncio.to_thread(self._embedded.start)
+            backoff = 0.1
+            while not await self._started(self._embedded):
+                await asyncio.sleep(backoff)
+                backoff = min(LONGEST_BACKOFF, backoff * 2)
+
+    async def _started(self, embedded: "EmbeddedPostgres") -> bool:
+        """Whether it could be started again; if not, it says why, and that may pass: a full disk, a kill."""
+        from quarterdeck.store.embedded import EmbeddedPostgresError
+
+        try:
+            await asyncio.to_thread(embedded.start)
+        except EmbeddedPostgresError as error:
+            sys.stderr.write(f"quarterdeck: {error.message}\n")
+            return False
+        return True
 
     async def stop(self) -> None:
         from quarterdeck.store.embedded import EmbeddedPostgres

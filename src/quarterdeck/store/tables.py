@@ -1,6 +1,7 @@
 """All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -124,7 +125,9 @@ sessions = Table(
     Column("turn_no", Integer, nullable=False),
     Column("turn_open", Boolean, nullable=False),
     Column("waiting_for", JSONB),
-    Column("state", JSONB, nullable=False),
+    Column(
+        "state", JSON, nullable=False
+    ),  # not JSONB, which loses the order of keys, and with it that of an answer's calls
     Column("cost", Numeric),
     Column("warnings", Integer, nullable=False),
     Column("errors", Integer, nullable=False),

@@ -15,9 +15,13 @@ class DataVersionError(EmbeddedPostgresError):
     code = "database_version"
 
 
+_TOO_EARLY = "the database system is "
+"""Said to a client that comes while it starts or stops; no reason for anything."""
+
+
 def reason(output: str) -> str:
     """The line of PostgreSQL's own output that says why it ended, without time and prefix; empty if it said nothing."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip() and _TOO_EARLY not in line]
     for mark in ("PANIC:", "FATAL:", "error:", "ERROR:"):
         told = [line.split(mark, 1)[1].strip() for line in lines if mark in line]
         if told:

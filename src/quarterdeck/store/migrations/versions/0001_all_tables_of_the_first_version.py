@@ -254,7 +254,7 @@ def upgrade() -> None:
         sa.Column("turn_no", sa.Integer(), nullable=False),
         sa.Column("turn_open", sa.Boolean(), nullable=False),
         sa.Column("waiting_for", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.JSON(), nullable=False),
         sa.Column("cost", sa.Numeric(), nullable=True),
         sa.Column("warnings", sa.Integer(), nullable=False),
         sa.Column("errors", sa.Integer(), nullable=False),
