@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.text import clean, cut, decode, line
+from quarterdeck.core.text import clean, clean_value, cut, decode, line
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -20,6 +20,11 @@ def test_each_character_that_cannot_be_stored_is_marked() -> None:
     assert clean("a\x00b\ud800c\udfff") == "a\ufffdb\ufffdc\ufffd"
     assert clean("\ud83d\ude00") == "\U0001f600"
     assert decode(b"a\xff\x00") == "a\ufffd\ufffd"
+
+
+def test_all_texts_of_a_value_are_cleaned() -> None:
+    value = {"a\x00": ["\ud800", {"b": "c\x00"}, 1, None, True, 0.5]}
+    assert clean_value(value) == {"a\ufffd": ["\ufffd", {"b": "c\ufffd"}, 1, None, True, 0.5]}
 
 
 @given(st.text(), st.integers(0, 50))

@@ -4,17 +4,27 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from quarterdeck.core.text import clean, clean_value
 from quarterdeck.core.usage import Usage
 
 
 @dataclass(frozen=True)
 class RequestedCall:
-    """A tool call as the model put it; `fault` says why the arguments were no JSON object, `args` is then empty."""
+    """A tool call as the model put it, but for characters that can't be stored.
+
+    `fault` says why the arguments were no JSON object, `args` is then empty.
+    """
 
     provider_id: str
     tool: str
     args: dict[str, JsonValue]
     fault: str = ""
+
+    def __post_init__(self) -> None:
+        """Cleans what the model wrote."""
+        object.__setattr__(self, "provider_id", clean(self.provider_id))
+        object.__setattr__(self, "tool", clean(self.tool))
+        object.__setattr__(self, "args", {clean(name): clean_value(value) for name, value in self.args.items()})
 
 
 @dataclass(frozen=True)

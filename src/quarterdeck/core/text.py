@@ -1,9 +1,24 @@
 """The boundary of text: what may be stored, and how long text is cut."""
 
+from pydantic import JsonValue
+
 
 def clean(text: str) -> str:
     """`text` without NUL and lone surrogates (each becomes U+FFFD), so that PostgreSQL and UTF-8 take it."""
     return text.replace("\x00", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def clean_value(value: JsonValue) -> JsonValue:
+    """A JSON value with all its texts clean, names too."""
+    match value:
+        case str():
+            return clean(value)
+        case list():
+            return [clean_value(item) for item in value]
+        case dict():
+            return {clean(name): clean_value(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def decode(data: bytes) -> str:

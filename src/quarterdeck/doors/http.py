@@ -31,6 +31,7 @@ from quarterdeck.doors.api import (
 )
 from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor
+from quarterdeck.doors.body import JsonRequest
 from quarterdeck.doors.git import smart_http
 from quarterdeck.doors.sse import Closing
 from quarterdeck.doors.web import pages
@@ -78,6 +79,7 @@ def application(app: App) -> Litestar:
             "closing": Provide(lambda: closing, sync_to_thread=False),
         },
         exception_handlers=problem.HANDLERS,
+        request_class=JsonRequest,
         openapi_config=document.CONFIG,
         request_max_body_size=BODY_BYTES,
         logging_config=None,

@@ -133,7 +133,15 @@ def _unexpected(error: Exception) -> Problem:
 def _faults(error: ValidationException) -> tuple[Fault, ...]:
     given: object = error.extra
     faults = cast("list[dict[str, object]]", given) if isinstance(given, list) else []
-    return tuple(Fault(field=str(fault.get("key", "")), message=str(fault.get("message", ""))) for fault in faults)
+    return tuple(_fault(str(fault.get("key", "")), str(fault.get("message", ""))) for fault in faults)
+
+
+def _fault(key: str, message: str) -> Fault:
+    """Of what is missing Litestar says only the name again; the body is called `data` there."""
+    body = key == "data"
+    if message == repr(key):
+        message = "the body is missing" if body else "it is missing"
+    return Fault(field="" if body else key, message=message)
 
 
 def _without_url(detail: str) -> str:

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from quarterdeck.core.errors import QuarterdeckError, UnavailableError
+from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, UnavailableError
 
 OLDEST_VERSION = 16
 """The oldest PostgreSQL major version that is accepted from outside; the embedded one is 18."""
@@ -57,12 +57,15 @@ class Database:
 
         Raises:
             DatabaseUnavailableError, DatabaseFullError: in place of the driver's words.
+            InvalidInputError: a value is none that PostgreSQL has: a NUL in a text, a number beyond its type.
         """
         try:
             async with self.engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise translated(error) from error
+        except DataError as error:
+            raise InvalidInputError(f"A value can't be stored or looked for: {_reason(error)}.") from error
 
     async def check(self) -> int:
         """The server's major version.
@@ -88,7 +91,10 @@ class Database:
 
 def translated(error: DBAPIError) -> QuarterdeckError:
     """The driver's error as one sentence, without the statement and without the password."""
-    reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
     if getattr(error.orig, "sqlstate", None) == "53100":
         return DatabaseFullError()
-    return DatabaseUnavailableError(f"PostgreSQL can't be reached now: {reason}")
+    return DatabaseUnavailableError(f"PostgreSQL can't be reached now: {_reason(error)}")
+
+
+def _reason(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if error.orig else str(error)

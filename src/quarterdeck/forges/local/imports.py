@@ -49,8 +49,10 @@ async def first_commit(folder: Path, files: Mapping[str, bytes], *, message: str
 
 def _location(source: str) -> str:
     """The path or URL in the form that git is given."""
+    if not source.isprintable():
+        raise InvalidInputError(f"{source!r} can't be cloned: it has characters that no path or URL has.")
     if source.startswith(("http://", "https://")):
-        if "@" in urlsplit(source).netloc:
+        if "@" in _host(source):
             raise InvalidInputError(
                 "The URL has a user or password in it, which would be seen by others on this machine. "
                 "Clone it yourself, and push it to an empty project."
@@ -62,6 +64,13 @@ def _location(source: str) -> str:
     if _SCHEME.match(source) or "@" in source:
         raise InvalidInputError(f"{source!r} can't be cloned: http, https and paths on the server are supported.")
     raise InvalidInputError(f"{source!r} can't be cloned: give an absolute path or a URL.")
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError as error:
+        raise InvalidInputError(f"{url!r} can't be cloned: {error}.") from error
 
 
 async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) -> str:
@@ -81,7 +90,7 @@ async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) ->
     except git.GitError as error:
         raise InvalidInputError(f"{location.removeprefix('file://')} can't be cloned: {error}") from error
     if fetched.exit_code:
-        reason = cut(fetched.reason, 1000)
+        reason = cut(fetched.reason, 1000).rstrip(".")
         raise InvalidInputError(f"{location.removeprefix('file://')} can't be cloned: {reason}.")
     return await _head(folder, decode(listed.output))
 
