@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck import server
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import ForbiddenError, InvalidInputError, QuarterdeckError
 from quarterdeck.settings import Settings, child_environment
 
 if TYPE_CHECKING:
@@ -47,13 +47,22 @@ class Role:
 def serve(settings: Settings, *, runner: bool = True) -> int:
     """Runs everything until SIGTERM or SIGINT; answers the exit code."""
     home = settings.home
-    home.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
+        _make(home)
         with _Lock(home):
             return asyncio.run(_Supervisor(settings, runner=runner).run())
     except QuarterdeckError as error:
         sys.stderr.write(f"quarterdeck: {error.message}\n")
         return 1
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"{home} can't be the home: {error.strerror}. Choose a folder with --home.") from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise ForbiddenError(f"{home} can't be the home: nothing can be written there. Choose a folder with --home.")
 
 
 class _Lock:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, UnavailableError
@@ -32,8 +32,31 @@ class DatabaseVersionError(QuarterdeckError):
 
 
 def driver_url(url: str) -> URL:
-    """`url` (libpq's form) for SQLAlchemy with psycopg."""
-    return make_url(url).set(drivername="postgresql+psycopg")
+    """`url` (libpq's form) for SQLAlchemy with psycopg.
+
+    Raises:
+        InvalidInputError: it is none of PostgreSQL; the message doesn't repeat it, for it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise InvalidInputError(
+            "DATABASE_URL is no URL of PostgreSQL. Its form is postgresql://USER@HOST:PORT/DATABASE."
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def major_version(number: int) -> int:
+    """The major version in `server_version_num`. Raises DatabaseVersionError when it is too old."""
+    major = number // 10_000
+    if major < OLDEST_VERSION:
+        raise DatabaseVersionError(
+            f"This PostgreSQL is version {major}; Quarterdeck needs {OLDEST_VERSION} or newer. "
+            "Point DATABASE_URL at a newer one, or unset it to use the embedded server."
+        )
+    return major
 
 
 class Database:
@@ -41,6 +64,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self.url = url
+        self._pool_size = pool_size
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
             pool_size=pool_size,
@@ -64,6 +88,10 @@ class Database:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise translated(error) from error
+        except PoolTimeoutError as error:
+            raise DatabaseUnavailableError(
+                f"All {2 * self._pool_size} connections to PostgreSQL are busy. Try again in a moment."
+            ) from error
         except DataError as error:
             raise InvalidInputError(f"A value can't be stored or looked for: {_reason(error)}.") from error
 
@@ -76,13 +104,7 @@ class Database:
         """
         async with self.transaction() as connection:
             number = (await connection.exec_driver_sql("show server_version_num")).scalar_one()
-        major = int(number) // 10_000
-        if major < OLDEST_VERSION:
-            raise DatabaseVersionError(
-                f"This PostgreSQL is version {major}; Quarterdeck needs {OLDEST_VERSION} or newer. "
-                "Point DATABASE_URL at a newer one, or unset it to use the embedded server."
-            )
-        return major
+        return major_version(int(number))
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.store.database import driver_url, translated
+from quarterdeck.store.database import driver_url, major_version, translated
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -43,12 +43,14 @@ def upgrade(url: str) -> None:
 
     Raises:
         DatabaseUnavailableError, DatabaseFullError: nothing was changed then, a step is a transaction.
+        DatabaseVersionError: the server is too old.
         SchemaTooNewError: this code doesn't know the database's step.
     """
     known = steps()
     engine = create_engine(driver_url(url))
     try:
         with engine.connect() as connection:
+            major_version(int(connection.execute(text("show server_version_num")).scalar_one()))
             connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": _LOCK})
             present = _present(connection)
             connection.commit()
