@@ -7,6 +7,7 @@ by the database's clock. A worker that can't renew it exits, because others take
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import procrastinate
 import psycopg
@@ -51,21 +52,28 @@ class Worker:
         Raises:
             WorkerLostError: the heartbeat could not be renewed, or the job engine ended by itself.
         """
-        jobs = self._jobs(asyncio.get_running_loop())
-        thread = _JobThread(jobs, self._app.database.url, self._concurrency)
+        loop, lost = asyncio.get_running_loop(), asyncio.Event()
+
+        def lose() -> None:
+            with suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(lost.set)
+
+        thread = _JobThread(self._jobs(loop), self._app.database.url, self._concurrency, lose)
         nets = asyncio.create_task(self._nets())
         stopping = asyncio.create_task(stop.wait())
+        losing = asyncio.create_task(lost.wait())
         ended = asyncio.ensure_future(thread.start())
         try:
-            await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((stopping, losing, ended), return_when=asyncio.FIRST_COMPLETED)
+            if losing.done():  # the jobs are another's by now or soon: what runs here ends with the process, at once
+                raise WorkerLostError("The worker ended: its heartbeat could not be renewed.")
             if ended.done():
-                why = "its heartbeat could not be renewed" if ended.cancelled() else ended.exception()
-                raise WorkerLostError(f"The worker ended: {why}.")
+                raise WorkerLostError(f"The worker ended: {'' if ended.cancelled() else ended.exception()}.")
             thread.stop()
             await asyncio.wait((ended,), timeout=DRAIN_SECONDS + 2)
         finally:
-            nets.cancel()
-            stopping.cancel()
+            for task in (nets, stopping, losing):
+                task.cancel()
 
     def _jobs(self, main: asyncio.AbstractEventLoop) -> procrastinate.App:
         jobs = procrastinate.App(connector=connector(self._app.database.url))
@@ -97,13 +105,15 @@ class Worker:
                 await turns.revive(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)
+            except Exception:
+                _log.exception("a net failed; it looks again")
 
 
 class _JobThread:
     """Procrastinate's loop, heartbeat and reaper, away from the brain's loop: a busy brain is not a dead worker."""
 
-    def __init__(self, jobs: procrastinate.App, url: str, concurrency: int) -> None:
-        self._jobs, self._url = jobs, url
+    def __init__(self, jobs: procrastinate.App, url: str, concurrency: int, lose: Callable[[], None]) -> None:
+        self._jobs, self._url, self._lose = jobs, url, lose
         self._loop = asyncio.new_event_loop()
         self._worker = JobWorker(
             app=jobs,
@@ -167,9 +177,4 @@ class _JobThread:
         except psycopg.Error as error:
             _log.warning("the heartbeat lost its connection", reason=str(error).strip())
         if not self._over.is_set():
-            self._loop.call_soon_threadsafe(self._give_up)
-
-    def _give_up(self) -> None:
-        """The jobs are another's by now or soon: nothing here may go on, so the process must end."""
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+            self._lose()
