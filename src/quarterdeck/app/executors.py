@@ -1,27 +1,33 @@
 """The server's side of the executor protocol (`core/protocol.py`): who they are and what they report."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck import __version__
 from quarterdeck.app import job_offers, people, pipeline_jobs, pipelines
+from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
-from quarterdeck.app.leases import Subject, fence, finish_offer, release, subject_of
+from quarterdeck.app.leases import Subject, fence, finish_offer, in_time, release, subject_of
+from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core import protocol as p
+from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import (
     ConflictError,
+    FencedError,
     InvalidInputError,
     NotFoundError,
+    TooLargeError,
     UnauthenticatedError,
     VersionMismatchError,
 )
@@ -30,6 +36,7 @@ from quarterdeck.core.text import clean, cut
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
 from quarterdeck.tools.catalogue import tool as tool_named
 
@@ -77,7 +84,9 @@ async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
             f"speaks {p.PROTOCOL_VERSION}. Upgrade the {older}."
         )
     async with app.database.transaction() as connection:
+        await _one_of_a_name(connection, hands, said)
         row = upsert(runners).values(
+            instance=said.instance,
             name=said.name,
             kind=said.kind,
             version=said.version,
@@ -85,11 +94,11 @@ async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
             capacity=said.capacity,
             tags=list(said.tags),
             capabilities=dict(said.capabilities),
-            last_contact=datetime.now(UTC),
+            last_contact=func.now(),
         )
         changed = {
             name: row.excluded[name]
-            for name in ("kind", "version", "isolation", "capacity", "tags", "capabilities", "last_contact")
+            for name in ("instance", "kind", "version", "isolation", "capacity", "tags", "capabilities", "last_contact")
         }
         runner_id = (
             await connection.execute(
@@ -111,12 +120,23 @@ async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
     )
 
 
+async def _one_of_a_name(connection: AsyncConnection, hands: Hands, said: p.Hello) -> None:
+    """Raises ConflictError when the name is that of another executor that is alive: both would get every call."""
+    row = (
+        await connection.execute(
+            select(runners.c.id, runners.c.instance, tokens.c.id.label("token_id"))
+            .outerjoin(tokens, tokens.c.runner_id == runners.c.id)
+            .where(runners.c.name == said.name)
+            .where(runners.c.last_contact > func.now() - timedelta(seconds=p.DROP_SECONDS))
+        )
+    ).first()
+    if row is not None and (row.instance != said.instance or row.token_id not in (None, hands.token_id)):
+        raise ConflictError(f"Another runner is called {said.name!r} and is alive. Give this one another --name.")
+
+
 async def _renew(connection: AsyncConnection, runner_id: int) -> None:
-    now = datetime.now(UTC)
-    await connection.execute(
-        update(leases).where(leases.c.runner_id == runner_id).values(expires_at=now + timedelta(seconds=p.DROP_SECONDS))
-    )
-    await connection.execute(update(runners).where(runners.c.id == runner_id).values(last_contact=now))
+    await connection.execute(update(leases).where(leases.c.runner_id == runner_id).values(expires_at=in_time()))
+    await connection.execute(update(runners).where(runners.c.id == runner_id).values(last_contact=func.now()))
 
 
 async def heartbeat(app: App, hands: Hands, said: p.Heartbeat) -> p.HeartbeatAnswer:
@@ -195,8 +215,21 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
             call = it.state.calls.get(call_id)
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
                 return
+            await _own_blobs(connection, subject, said)
             it.append(*_result_drafts(it, call_id, said))
             await finish_offer(connection, call_id)
+
+
+async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Result) -> None:
+    """Raises InvalidInputError when the result names bytes that were not kept for its subject."""
+    named = {said.artifacts_blob} if said.artifacts_blob is not None else set[int]()
+    if said.snapshot is not None:
+        named |= {said.snapshot.bundle_blob, said.snapshot.step_diff_blob, said.snapshot.whole_diff_blob}
+    mine = await connection.execute(
+        select(blob_rows.c.id).where(blob_rows.c.id.in_(named), blob_rows.c.subject == str(subject))
+    )
+    if named - set(mine.scalars()):
+        raise InvalidInputError(f"The result names bytes that are not of {subject}.")
 
 
 def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
@@ -280,9 +313,17 @@ async def teardown(app: App, hands: Hands, subject_text: str, said: p.Teardown) 
 async def write_blob(app: App, hands: Hands, subject_text: str, epoch: int, body: AsyncIterator[bytes]) -> p.BlobAnswer:
     """Keeps bytes for the subject."""
     subject = subject_of(subject_text)
-    async with app.database.transaction() as connection:
-        await fence(connection, hands.token_id, subject, epoch)
-        return p.BlobAnswer(blob=await blobs.write(connection, str(subject), body))
+    with tempfile.TemporaryFile(dir=app.home) as file:
+        await _spool(body, file.write)
+        file.seek(0)
+        async with app.database.transaction() as connection:
+            await fence(connection, hands.token_id, subject, epoch)
+            return p.BlobAnswer(blob=await blobs.write(connection, str(subject), _pieces(file)))
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while piece := file.read(blobs.CHUNK_BYTES):
+        yield piece
 
 
 async def read_blob(app: App, hands: Hands, subject_text: str, blob_id: int) -> AsyncIterator[bytes]:
@@ -309,16 +350,14 @@ async def push(
 ) -> p.PushAnswer:
     """Takes a session's work as a bundle, checks it, moves its branch and starts the branch's pipeline.
 
+    Git works outside of any transaction, so that a stop never waits for it.
+
     Raises:
         InvalidInputError: the bundle is broken or is for another branch than the session's.
+        ForbiddenError: the session's initiator may not push any more.
     """
     with tempfile.NamedTemporaryFile(dir=app.home, prefix="push-", suffix=".bundle") as file:
-        size = 0
-        async for chunk in body:
-            size += len(chunk)
-            if size > limits.BUNDLE_BYTES:
-                raise InvalidInputError(f"A bundle may have {limits.BUNDLE_BYTES:,} bytes.")
-            file.write(chunk)
+        await _spool(body, file.write)
         file.flush()
         async with app.database.transaction() as connection:
             subject = await _subject(connection, call_id)
@@ -326,20 +365,37 @@ async def push(
             if subject.kind != "session":
                 raise InvalidInputError("Only a session's call pushes.")
             async with changing(app, connection, subject.id) as it:
-                return await _push(app, it, Path(file.name), branch, commit)
-
-
-async def _push(app: App, it: Change, bundle: Path, branch: str, commit: str) -> p.PushAnswer:
-    created = it.state.created
-    if it.state.final or branch != created.branch or created.project_id is None:
-        raise InvalidInputError(f"Session #{it.session.id} may push {created.branch!r} only, while it lives.")
-    await app.forge.push_bundle(created.project_id, bundle, branch=branch, commit=commit)
-    if any(known.name == commit for known in it.state.artifacts):
-        return p.PushAnswer(branch=branch, commit=commit)
-    if not any(known.artifact == "branch" for known in it.state.artifacts):
-        it.append(e.ArtifactCreated(artifact="branch", name=branch))
-    it.append(e.ArtifactCreated(artifact="commit", name=commit, ref={"branch": branch}))
-    await pipelines.start_for(
-        it.connection, app, created.project_id, branch, commit, source="session", session_id=it.session.id
-    )
+                project_id = await _may_push(it, call_id, branch)
+        await app.forge.push_bundle(project_id, Path(file.name), branch=branch, commit=commit)
+    async with app.database.transaction() as connection:
+        await fence(connection, hands.token_id, subject, epoch)
+        async with changing(app, connection, subject.id) as it:
+            await _may_push(it, call_id, branch)
+            if not any(known.artifact == "branch" for known in it.state.artifacts):
+                it.append(e.ArtifactCreated(artifact="branch", name=branch))
+            if not any(known.name == commit for known in it.state.artifacts):
+                it.append(e.ArtifactCreated(artifact="commit", name=commit, ref={"branch": branch}))
+        await pipelines.start_for(connection, app, project_id, branch, commit, source="session", session_id=subject.id)
     return p.PushAnswer(branch=branch, commit=commit)
+
+
+async def _may_push(it: Change, call_id: str, branch: str) -> int:
+    """The project that the call may push its session's branch to."""
+    created = it.state.created
+    call = it.state.calls.get(call_id)
+    if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
+        raise FencedError(f"Call {call_id} has ended; nothing is pushed for it any more.")
+    if branch != created.branch or created.project_id is None:
+        raise InvalidInputError(f"Session #{it.session.id} may push {created.branch!r} only.")
+    await project_for(it.connection, await initiator(it.connection, created), created.project_id, Ability.PUSH)
+    return created.project_id
+
+
+async def _spool(body: AsyncIterator[bytes], write: Callable[[bytes], object]) -> None:
+    """Takes a body whole before a connection of the database is held for it. Raises TooLargeError."""
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > limits.BUNDLE_BYTES:
+            raise TooLargeError(f"At most {limits.BUNDLE_BYTES:,} bytes are taken; these are more.")
+        write(chunk)

@@ -1,20 +1,20 @@
 """Leases: which executor has a subject, fenced by the epoch, and what becomes of it when it is not heard of."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing
+from quarterdeck.app.change import Change, changing
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
-from quarterdeck.core.state import CallStatus
+from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import leases, offers, runners, tokens
@@ -52,7 +52,7 @@ class Lease:
 
 async def take(connection: AsyncConnection, runner_id: int, subject: Subject) -> Lease | None:
     """The runner's lease on the subject, taken if it is free; None when another has it or it has ended."""
-    expires = datetime.now(UTC) + timedelta(seconds=p.DROP_SECONDS)
+    expires = in_time()
     row = (
         await connection.execute(select(leases).where(leases.c.subject == str(subject)).with_for_update())
     ).one_or_none()
@@ -117,14 +117,11 @@ async def release(connection: AsyncConnection, subject: Subject) -> None:
 async def expire(app: App) -> int:
     """Ends the leases of executors that were not heard of in time, and answers how many.
 
-    Calls that were offered to them are interrupted and the model is told; their pipeline jobs start again elsewhere.
+    Calls that were given to them are interrupted and the model is told; their pipeline jobs start again elsewhere. A
+    lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back.
     """
     async with app.database.transaction() as connection:
-        rows = await connection.execute(
-            select(leases.c.subject, leases.c.epoch).where(
-                leases.c.runner_id.is_not(None), leases.c.expires_at < datetime.now(UTC)
-            )
-        )
+        rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
         await _expire(app, subject_of(row.subject), row.epoch)
@@ -138,25 +135,50 @@ async def _expire(app: App, subject: Subject, epoch: int) -> None:
                 async with changing(app, connection, subject.id) as it:
                     if not await _unlease(connection, subject, epoch):
                         return
-                    for call_id, call in list(it.state.calls.items()):
-                        if call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING):
-                            it.append(_interrupted(call_id, call.tool, it.state.executor))
-                            await finish_offer(connection, call_id)
+                    for call_id, call in await _given(it):
+                        it.append(_interrupted(call_id, call.tool, it.state.executor))
+                        await finish_offer(connection, call_id)
             except NotFoundError:
                 await _unlease(connection, subject, epoch)
-        elif await _unlease(connection, subject, epoch):
-            await pipeline_jobs.job_interrupted(connection, app, subject.id)
+        else:
+            await pipeline_jobs.lock_of(connection, subject.id)
+            if await _unlease(connection, subject, epoch):
+                await pipeline_jobs.job_interrupted(connection, app, subject.id)
         await ring(connection, "runners:all")
 
 
 async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int) -> bool:
     done = await connection.execute(
         update(leases)
-        .where(leases.c.subject == str(subject), leases.c.epoch == epoch, leases.c.expires_at < datetime.now(UTC))
+        .where(leases.c.subject == str(subject), leases.c.epoch == epoch, _overdue())
         .values(runner_id=None)
         .returning(leases.c.subject)
     )
     return done.one_or_none() is not None
+
+
+async def _given(it: Change) -> list[tuple[str, Call]]:
+    """The session's calls that the dead executor was sent; those that still wait go to the next one."""
+    rows = await it.connection.execute(
+        select(offers.c.call_id).where(
+            offers.c.subject == f"session:{it.session.id}", offers.c.status.in_(("offered", "running"))
+        )
+    )
+    sent = set(rows.scalars())
+    return [
+        (call_id, call)
+        for call_id, call in it.state.calls.items()
+        if call_id in sent and call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING)
+    ]
+
+
+def in_time() -> ColumnElement[datetime]:
+    """When a lease that is renewed now runs out, by the database's clock."""
+    return func.now() + timedelta(seconds=p.DROP_SECONDS)
+
+
+def _overdue() -> ColumnElement[bool]:
+    return leases.c.runner_id.is_not(None) & (leases.c.expires_at < func.now()) & leases.c.cancelled.is_(False)
 
 
 def _interrupted(call_id: str, tool: str, executor: str) -> log.Draft:

@@ -147,6 +147,12 @@ async def _job(connection: AsyncConnection, job_id: int) -> tuple[Row[Any], JobV
     return pipeline, views.job_view(again)
 
 
+async def lock_of(connection: AsyncConnection, job_id: int) -> None:
+    """Locks the job's pipeline, which is to be locked before the job's lease; nothing when the job is gone."""
+    with suppress(NotFoundError):
+        await _job(connection, job_id)
+
+
 async def job_started(connection: AsyncConnection, app: App, job_id: int) -> None:
     """A runner has begun with the job; said again, or too late, it changes nothing."""
     del app

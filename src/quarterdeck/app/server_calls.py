@@ -3,19 +3,20 @@
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change, changing
+from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store import log
-from quarterdeck.store.tables import offers, users
+from quarterdeck.store.tables import offers
 from quarterdeck.tools.catalogue import CATALOGUE
 
 
@@ -42,11 +43,10 @@ async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
                 level = CATALOGUE[call.tool].level
                 it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor="server"), level))
             created = it.state.created
-            row = (await it.connection.execute(select(users).where(users.c.id == created.initiator_id))).one()
             return Begun(
                 tool=call.tool,
                 args=call.args,
-                actor=Actor(row.id, row.username, row.name, row.email, row.admin, "server"),
+                actor=await initiator(it.connection, created),
                 project_id=created.project_id or 0,
                 branch=created.branch,
                 base=created.ref,

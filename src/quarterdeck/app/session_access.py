@@ -7,7 +7,8 @@ from quarterdeck.app.access import demand, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.core.access import INITIATOR_ABILITIES, Ability
 from quarterdeck.core.errors import ForbiddenError, NotFoundError
-from quarterdeck.store.tables import sessions
+from quarterdeck.core.events import SessionCreated
+from quarterdeck.store.tables import sessions, users
 
 
 async def may(connection: AsyncConnection, actor: Actor, session_id: int, ability: Ability) -> None:
@@ -37,14 +38,24 @@ async def may(connection: AsyncConnection, actor: Actor, session_id: int, abilit
 
 
 async def steer_check(connection: AsyncConnection, actor: Actor, session_id: int) -> None:
-    """Only the initiator answers, writes, pauses and resumes.
+    """Only the initiator answers, writes, pauses and resumes, as long as a role in the project allows sessions.
 
     Raises:
         NotFoundError, ForbiddenError: as `may` does.
     """
     await may(connection, actor, session_id, Ability.READ_SESSION)
-    initiator = (
-        await connection.execute(select(sessions.c.initiator_id, sessions.c.id).where(sessions.c.id == session_id))
+    row = (
+        await connection.execute(
+            select(sessions.c.initiator_id, sessions.c.project_id).where(sessions.c.id == session_id)
+        )
     ).one()
-    if initiator.initiator_id != actor.user_id:
+    if row.initiator_id != actor.user_id:
         raise ForbiddenError(f"Only the initiator of session #{session_id} steers it; you may watch it.")
+    if row.project_id is not None:
+        await project_for(connection, actor, row.project_id, Ability.START_SESSION)
+
+
+async def initiator(connection: AsyncConnection, created: SessionCreated) -> Actor:
+    """The session's initiator, in whose name the server acts for it."""
+    row = (await connection.execute(select(users).where(users.c.id == created.initiator_id))).one()
+    return Actor(row.id, row.username, row.name, row.email, row.admin, "server")

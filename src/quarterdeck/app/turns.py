@@ -1,5 +1,6 @@
 """A turn's side of the log: claimed, advanced step by step, each outcome one transaction, fenced by `turn_no`."""
 
+import asyncio
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from pydantic import JsonValue
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +19,7 @@ from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.approval import needs_approval
 from quarterdeck.core.context import values
-from quarterdeck.core.errors import NotFoundError, QuarterdeckError
+from quarterdeck.core.errors import NotFoundError, QuarterdeckError, UnavailableError
 from quarterdeck.core.flow import AgentComponent, Flow, ToolUse
 from quarterdeck.core.history import Conversation, conversation
 from quarterdeck.core.status import Transition
@@ -83,21 +84,27 @@ async def advance(app: App, turn: Turn) -> Question | None:
     """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
     async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
         flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-        while True:
-            match step.next_step(flow, it.state):
-                case step.AskModel(component):
-                    return await _question(it, flow, component)
-                case step.Rest():
-                    if not it.state.final:
-                        it.append(e.TurnEnded(turn_no=turn.turn_no))
-                    return None
-                case step.End(transition, reason):
-                    it.move(transition, reason=reason)
-                    if not it.state.final:
-                        it.append(e.TurnEnded(turn_no=turn.turn_no))
-                    return None
-                case other:
-                    await _take(app, it, flow, other)
+        component = await _steps(app, it, flow, turn)
+    return None if component is None else await _question(app, it, flow, component)
+
+
+async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> str | None:
+    """Walks on until the model is to be asked, and answers for which component; None when the turn is over."""
+    while True:
+        match step.next_step(flow, it.state):
+            case step.AskModel(component):
+                return component
+            case step.Rest():
+                if not it.state.final:
+                    it.append(e.TurnEnded(turn_no=turn.turn_no))
+                return None
+            case step.End(transition, reason):
+                it.move(transition, reason=reason)
+                if not it.state.final:
+                    it.append(e.TurnEnded(turn_no=turn.turn_no))
+                return None
+            case other:
+                await _take(app, it, flow, other)
 
 
 async def _take(
@@ -172,13 +179,14 @@ def _ask(it: Change, call_ids: tuple[str, ...]) -> None:
     it.move(Transition.REQUIRE_TOOL_CALL_APPROVAL)
 
 
-async def _question(it: Change, flow: Flow, name: str) -> Question:
-    await log.flush(it.connection, it.session)
+async def _question(app: App, it: Change, flow: Flow, name: str) -> Question:
+    """The conversation as of now. It is read without the session's lock: a person or an executor need not wait."""
     component = flow.component(name)
-    events = await log.read(it.connection, it.session.id, limit=1_000_000)
-    script = None
-    if it.session.script_hash is not None:
-        script = await _document(it.connection, it.session.script_hash)
+    async with app.database.transaction() as connection:
+        events = await log.read(connection, it.session.id, before=it.state.seq + 1, limit=1_000_000)
+        script = None
+        if it.session.script_hash is not None:
+            script = await _document(connection, it.session.script_hash)
     return Question(
         model=it.state.created.model,
         script=script,
@@ -344,12 +352,16 @@ async def until_over(app: App, turn: Turn) -> None:
     """Returns when the turn is no longer this one's: the session was ended or the turn was taken."""
     with app.doorbell.listener(f"turn:{turn.session_id}") as listener:
         while True:
-            async with app.database.transaction() as connection:
-                row = (
-                    await connection.execute(
-                        select(sessions.c.turn_no, sessions.c.turn_open).where(sessions.c.id == turn.session_id)
-                    )
-                ).one_or_none()
+            try:
+                async with app.database.transaction() as connection:
+                    row = (
+                        await connection.execute(
+                            select(sessions.c.turn_no, sessions.c.turn_open).where(sessions.c.id == turn.session_id)
+                        )
+                    ).one_or_none()
+            except UnavailableError:  # no reason to throw an answer away: the turn goes on until it is told otherwise
+                await asyncio.sleep(1)
+                continue
             if row is None or row.turn_no != turn.turn_no or not row.turn_open:
                 return
             await listener.wait()
@@ -361,11 +373,13 @@ async def revive(app: App) -> int:
         rows = await connection.execute(
             select(sessions.c.id, sessions.c.turn_no)
             .where(sessions.c.status.in_(("created", "running")))
-            .where(sessions.c.last_activity < datetime.now(UTC) - timedelta(seconds=REVIVE_SECONDS))
+            .where(sessions.c.last_activity < func.now() - timedelta(seconds=REVIVE_SECONDS))
+            .where(sessions.c.turn_open | sessions.c.waiting_for["on"].astext.in_(("worker", "model")))
         )
         quiet = {row.id: row.turn_no for row in rows}
         if quiet:
-            quiet = {i: no for i, no in quiet.items() if i not in await app.dispatch.with_turns(connection)}
+            working = await app.dispatch.with_turns(connection)
+            quiet = {i: no for i, no in quiet.items() if i not in working}
     revived = 0
     for session_id, turn_no in quiet.items():
         with suppress(NotFoundError):

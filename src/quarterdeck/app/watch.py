@@ -11,6 +11,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.session_access import may
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Ability
+from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.store import log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.tables import leases, partials, sessions
@@ -52,7 +53,7 @@ class _Cursor:
     seq: int
     partial: PartialSignal | None = None
     running: dict[str, int] = field(default_factory=dict[str, int])
-    """Calls that print, and how many bytes of each were seen."""
+    """Calls that print, and how many bytes of each were sent."""
     ended: bool = False
 
 
@@ -64,9 +65,11 @@ async def session(app: App, actor: Actor, session_id: int, *, after: int) -> Asy
     Raises:
         NotFoundError: there is no such session for the actor.
     """
+    cursor = _Cursor(after)
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
-    cursor = _Cursor(after)
+        if after:
+            cursor.running = await _printing(connection, session_id)
     with app.doorbell.listener(f"session:{session_id}") as listener:
         while True:
             async with app.database.transaction() as connection:
@@ -91,20 +94,36 @@ async def _look(connection: AsyncConnection, session_id: int, cursor: _Cursor) -
     if row is None:
         cursor.ended = True
         return found
+    for call_id in tuple(cursor.running):
+        found += await _output(connection, call_id, cursor)  # before the event that may end the call
     if row.seq > cursor.seq:
         for event in await log.read(connection, session_id, after=cursor.seq, limit=CHUNK_EVENTS):
+            if isinstance(event.payload, e.ToolCallFinished) and event.payload.call_id in cursor.running:
+                found += await _output(connection, event.payload.call_id, cursor)
             found.append(EventSignal(event))
             cursor.seq = event.seq
             _follow(cursor, event.payload)
-    for call_id, seen in list(cursor.running.items()):
-        data = await outputs.read(connection, call_id, seen)
-        if data:
-            found.append(OutputSignal(call_id, seen, data))
-            cursor.running[call_id] = seen + len(data)
     if row.turn_open:
         found += await _partial(connection, session_id, cursor)
     cursor.ended = row.ended_at is not None and row.torn_down is not False and cursor.seq >= row.seq
     return found
+
+
+async def _output(connection: AsyncConnection, call_id: str, cursor: _Cursor) -> list[Signal]:
+    """What a call printed that was not sent yet."""
+    found: list[Signal] = []
+    while data := await outputs.read(connection, call_id, cursor.running[call_id]):
+        found.append(OutputSignal(call_id, cursor.running[call_id], data))
+        cursor.running[call_id] += len(data)
+    return found
+
+
+async def _printing(connection: AsyncConnection, session_id: int) -> dict[str, int]:
+    """The executor's calls that run now. One who comes back is sent what they printed from the start, by offset."""
+    state = SessionState.model_validate(
+        (await connection.execute(select(sessions.c.state).where(sessions.c.id == session_id))).scalar_one()
+    )
+    return {i: 0 for i, call in state.calls.items() if call.side == "executor" and call.status is CallStatus.RUNNING}
 
 
 def _follow(cursor: _Cursor, payload: e.AnyPayload) -> None:

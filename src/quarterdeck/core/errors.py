@@ -53,6 +53,12 @@ class NotFoundError(QuarterdeckError):
     code = "not_found"
 
 
+class SessionGoneError(NotFoundError):
+    """The session was deleted."""
+
+    code = "session_gone"
+
+
 class ConflictError(QuarterdeckError):
     """The thing was changed or claimed by somebody else in the meantime."""
 

@@ -46,6 +46,8 @@ class Hello(_Wire):
     protocol: int
     version: str
     name: str
+    instance: str = ""
+    """A random id that its home keeps: two executors of one name are told apart by it."""
     kind: Literal["runner", "ide", "client"] = "runner"
     capacity: int
     tags: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import structlog
 from quarterdeck.app import turns
 from quarterdeck.app.application import App
 from quarterdeck.app.turns import Question, Turn
-from quarterdeck.core.errors import FencedError, NotFoundError, QuarterdeckError, SessionEndedError, UnavailableError
+from quarterdeck.core.errors import FencedError, QuarterdeckError, SessionEndedError, SessionGoneError, UnavailableError
 from quarterdeck.engine.models.model import Model, ModelRejectedError, ModelUnavailableError, Reply, Request
 
 _log = structlog.get_logger(__name__)
@@ -54,14 +54,17 @@ class Brain:
     async def _guarded(self, turn: Turn) -> None:
         try:
             await self._work(turn)
-        except (FencedError, SessionEndedError, NotFoundError):
+        except (FencedError, SessionEndedError, SessionGoneError):
             return
         except UnavailableError:
             raise
+        except QuarterdeckError as error:
+            with suppress(FencedError, SessionGoneError):
+                await turns.drop(self._app, turn, error.message)
         except Exception:
             number = secrets.token_hex(4)
             _log.exception("a turn failed", session=turn.session_id, turn=turn.turn_no, fault=number)
-            with suppress(FencedError, NotFoundError):
+            with suppress(FencedError, SessionGoneError):
                 reason = f"The server failed on this turn. An administrator finds the fault in the log as {number}."
                 await turns.drop(self._app, turn, reason)
 
@@ -107,4 +110,5 @@ class _Partial:
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._next = now + PARTIAL_SECONDS
-            await turns.partial(self._app, self._turn, text)
+            with suppress(UnavailableError):  # an answer that can't be shown meanwhile is an answer all the same
+                await turns.partial(self._app, self._turn, text)

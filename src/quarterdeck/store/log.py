@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import insert, select, update
+from sqlalchemy import ScalarSelect, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import FencedError, NotFoundError
+from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
 from quarterdeck.store.doorbell import ring
@@ -67,7 +67,7 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
         )
     ).one_or_none()
     if row is None:
-        raise NotFoundError(f"There is no session #{session_id}.")
+        raise SessionGoneError(f"There is no session #{session_id}.")
     state = SessionState.model_validate(row.state)
     if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
         raise FencedError(f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}.")
@@ -158,7 +158,7 @@ async def read(
     query = (
         select(event_batches.c.data)
         .where(event_batches.c.session_id == session_id)
-        .where(event_batches.c.first_seq + event_batches.c.n > after + 1)
+        .where(event_batches.c.first_seq >= func.coalesce(_batch_of(session_id, after + 1), 0))
         .order_by(event_batches.c.first_seq)
     )
     if before is not None:
@@ -177,6 +177,15 @@ def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
     lines = _unpack.decompress(data).splitlines()
     return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+
+
+def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
+    """Where the batch begins that holds `seq`, found by the key."""
+    return (
+        select(func.max(event_batches.c.first_seq))
+        .where(event_batches.c.session_id == session_id, event_batches.c.first_seq <= seq)
+        .scalar_subquery()
+    )
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:

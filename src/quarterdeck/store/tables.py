@@ -141,6 +141,7 @@ sessions = Table(
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
+    Index("ix_sessions_live", "last_activity", postgresql_where=text("status in ('created', 'running')")),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -235,6 +236,7 @@ runners = Table(
     metadata,
     _id(),
     Column("name", Text, nullable=False, unique=True),
+    _text("instance"),  # of one home: another living executor can't take the name
     Column("kind", Text, nullable=False),
     _text("version"),
     _text("isolation"),

@@ -1,5 +1,6 @@
 """One question to a provider and its streamed answer."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -29,6 +30,10 @@ PARTIAL_SECONDS = 0.05
 """How often `on_text` is told at most."""
 ANSWER_CHARACTERS = 4_000_000
 """Far more than any model gives in one answer; a local one that never ends is cut off here."""
+SILENT_SECONDS = 300.0
+"""How long a provider may keep a connection alive without saying a word of its answer."""
+ANSWER_SECONDS = 900.0
+"""How long a whole answer may take."""
 
 # A stream that ends before the provider said why it ended was cut, even if the connection was closed in good order.
 _COMPLETE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
@@ -41,11 +46,17 @@ async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
     """The answer to `request`, as `Model.answer` promises it."""
     started = time.monotonic()
     opening = _opening(endpoint, request)
-    async with AsyncExitStack() as stack:
-        with told(endpoint):
-            stream = await stack.enter_async_context(opening)
-        await _follow(stream, endpoint, on_text)
-        response = stream.get()
+    patience = asyncio.timeout(SILENT_SECONDS)
+    try:
+        async with patience, AsyncExitStack() as stack:
+            with told(endpoint):
+                stream = await stack.enter_async_context(opening)
+            await _follow(stream, endpoint, on_text, patience)
+            response = stream.get()
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise ModelUnavailableError(f"{endpoint.name} can't answer now: its answer didn't come to an end.") from None
     _check_end(response, endpoint)
     return Reply(
         text=answers.text(response),
@@ -86,11 +97,14 @@ def _model(endpoint: Endpoint) -> TheirModel:
     return OpenAIChatModel(endpoint.model, provider=provider, profile=_COMPLETE)
 
 
-async def _follow(stream: StreamedResponse, endpoint: Endpoint, on_text: OnText) -> None:
+async def _follow(stream: StreamedResponse, endpoint: Endpoint, on_text: OnText, patience: asyncio.Timeout) -> None:
     """Read the stream to its end and tell `on_text` of it, whose own errors pass as they are."""
     events = aiter(stream)
     last_told, told_text = float("-inf"), ""
+    clock = asyncio.get_running_loop().time
+    end = clock() + ANSWER_SECONDS
     while await _next(events, endpoint) is not None:
+        patience.reschedule(min(clock() + SILENT_SECONDS, end))
         if time.monotonic() - last_told < PARTIAL_SECONDS:
             continue
         told_text = await _tell(stream.get(), told_text, endpoint, on_text)

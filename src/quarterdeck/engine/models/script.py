@@ -26,21 +26,21 @@ def filled(text: str, captured: dict[str, str], shape: Callable[[str], str] = st
     return _PLACEHOLDER.sub(put, text)
 
 
-def pattern(text: str, captured: dict[str, str]) -> re.Pattern[str]:
+def pattern(text: str, captured: dict[str, str]) -> str:
     """The regular expression in `text`; what was captured stands in it for itself. `^` and `$` are those of a line."""
-    return re.compile(filled(text, captured, re.escape), re.MULTILINE)
+    return filled(text, captured, re.escape)
 
 
 def _compiles(text: str) -> str:
     try:
-        pattern(text, {})
-    except re.error as error:
+        re.compile(pattern(text, {}))
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"no regular expression: {error}") from error
     return text
 
 
 def _one_group(text: str) -> str:
-    groups = pattern(text, {}).groups
+    groups = re.compile(pattern(text, {})).groups
     if groups != 1:
         raise ValueError(f"must have one group, the part to keep; it has {groups}")
     return text

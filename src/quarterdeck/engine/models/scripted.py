@@ -34,6 +34,7 @@ from quarterdeck.engine.models.script import (
     pattern,
     read_script,
 )
+from quarterdeck.engine.models.searches import Search, searching
 
 REPEATS = 3
 """How often a step is given again when an executor died under one of its calls."""
@@ -65,8 +66,9 @@ class ScriptedModel:
         if steps is None:
             known = ", ".join(self._script.components)
             raise ModelRejectedError(f"The script has no answers for {request.component!r}; it has some for {known}.")
-        reading = _Reading(request.component, steps)
-        step = reading.next(request.messages)
+        async with searching() as search:
+            reading = _Reading(request.component, steps, search)
+            step = await reading.next(request.messages)
         if step.fail is not None:
             self._fail(step.fail, (request.session, request.component, reading.number))
         text = filled(step.say, reading.captured)
@@ -103,6 +105,7 @@ class _Reading:
 
     component: str
     steps: tuple[Step, ...]
+    search: Search
     number: int = 0
     """The step given last, counted from 1."""
     answers: int = 0
@@ -110,7 +113,7 @@ class _Reading:
     _seen: list[Message] = field(default_factory=list[Message])
     _repeats: int = 0
 
-    def next(self, messages: Sequence[Message]) -> Step:
+    async def next(self, messages: Sequence[Message]) -> Step:
         """The step that answers the conversation as it stands."""
         step: Step | None = None
         for seen, came in _rounds(messages):
@@ -121,35 +124,35 @@ class _Reading:
                     f"{self._step()}: its calls were interrupted {self._repeats} times; the script gives them up."
                 )
             if not again:
-                step = self._advance(seen, _text(came))
+                step = await self._advance(seen, _text(came))
             self.answers = sum(isinstance(message, Answered) for message in seen)
         if step is None:
             raise ModelRejectedError("There is nothing in the conversation that a script could answer.")
         return step
 
-    def _advance(self, seen: Sequence[Message], came: str) -> Step:
+    async def _advance(self, seen: Sequence[Message], came: str) -> Step:
         while self.number < len(self.steps):
             step = self.steps[self.number]
             self.number += 1
-            if step.when is not None and not pattern(step.when, self.captured).search(came):
+            if step.when is not None and await self._found(step.when, came) is None:
                 continue
-            self._demand(step, came)
+            if step.expect is not None and await self._found(step.expect, came) is None:
+                raise self._mismatch(f"{step.expect!r} was expected", came)
             for name, capture in step.capture.items():
                 text = _result_of(capture.of, seen) if capture.of else came
-                found = pattern(capture.pattern, self.captured).search(text)
-                if found is None or len(found[1] or "") > CAPTURE_CHARACTERS:
+                found = await self._found(capture.pattern, text)
+                if found is None or len(found) > CAPTURE_CHARACTERS:
                     problem = "nothing" if found is None else f"more than {CAPTURE_CHARACTERS:,} characters"
                     raise self._mismatch(f"{problem} to capture as {name!r} with {capture.pattern!r}", text)
-                self.captured[name] = found[1] or ""
+                self.captured[name] = found
             return step
         raise ModelRejectedError(
             f"The script has ended: it has {len(self.steps)} steps for {self.component!r}, and all are used. "
             f"What came is: {cut(came, SHOWN_CHARACTERS)}"
         )
 
-    def _demand(self, step: Step, came: str) -> None:
-        if step.expect is not None and not pattern(step.expect, self.captured).search(came):
-            raise self._mismatch(f"{step.expect!r} was expected", came)
+    async def _found(self, text: str, came: str) -> str | None:
+        return await self.search(pattern(text, self.captured), came)
 
     def _mismatch(self, what: str, came: str) -> ModelRejectedError:
         return ModelRejectedError(f"{self._step()}: {what}, but what came begins: {came[:SHOWN_CHARACTERS]}")

@@ -116,6 +116,7 @@ def upgrade() -> None:
         "runners",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("instance", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("version", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("isolation", sa.Text(), server_default=sa.text("''"), nullable=False),
@@ -271,6 +272,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("initiator_id", "idempotency_key", name=op.f("uq_sessions_initiator_id_idempotency_key")),
         postgresql_with={"fillfactor": 70},
+    )
+    op.create_index(
+        "ix_sessions_live",
+        "sessions",
+        ["last_activity"],
+        unique=False,
+        postgresql_where=sa.text("status in ('created', 'running')"),
     )
     op.create_index(op.f("ix_sessions_expires_on"), "sessions", ["expires_on"], unique=False)
     op.create_index(
