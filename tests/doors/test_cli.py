@@ -16,6 +16,7 @@ from tests.doors.conftest import Running
 
 Qd = Callable[..., subprocess.CompletedProcess[str]]
 COMMAND = (sys.executable, "-m", "quarterdeck.doors.cli.main")
+START = ("session", "start", "-p", "sample", "--model", "scripted", "--input", "pipeline.id=1")
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ def test_no_server_says_what_to_type(qd: Qd) -> None:
 
 def test_a_session_by_commands(running: Running, qd: Qd) -> None:
     assert "sample" in qd("project", "list").stdout
-    started = qd("session", "start", "-p", "sample", "--model", "scripted", "--goal", "\x1b[2JRepair it", "--json")
+    without = qd("session", "start", "-p", "sample", "--model", "scripted")
+    assert without.returncode == 2
+    assert "--pipeline" in without.stderr
+    started = qd(*START, "--goal", "\x1b[2JRepair it", "--json")
     assert started.returncode == 0, started.stderr
     session = str(json.loads(started.stdout)["id"])
 
@@ -67,7 +71,8 @@ def test_a_session_by_commands(running: Running, qd: Qd) -> None:
     assert len(refused.stderr.splitlines()) == 1
     assert qd("session", "show", "4711").returncode == 3
     assert qd("session", "approve", session, "--args", "[1]").returncode == 2
-    assert qd("session", "start", "-p", "sample", "--goal", "x" * 20_000).returncode == 2
+    assert qd(*START, "--goal", "x" * 20_000).returncode == 2
+    assert qd(*START, "--input", "pipeline.id").returncode == 2
     assert qd("session", "watch", session, "--level", "loud").returncode == 2
 
     stopped = qd("session", "cancel", session, "--reason", "enough", "--wait")
@@ -133,7 +138,7 @@ def test_doctor_without_a_server(qd: Qd) -> None:
 
 
 async def test_watch_survives_a_restart_and_ctrl_c(running: Running, qd: Qd, home: Path) -> None:
-    started = await asyncio.to_thread(qd, "session", "start", "-p", "sample", "--model", "scripted", "--json")
+    started = await asyncio.to_thread(qd, *START, "--json")
     session = str(json.loads(started.stdout)["id"])
     watching = await asyncio.create_subprocess_exec(
         *COMMAND, "session", "watch", session, "--level", "full", "--json",

@@ -6,7 +6,7 @@ from tests.conftest import Start
 from tests.doors.conftest import Api
 from tests.doors.test_problem import problem
 
-NEW = {"project": "sample", "model": "scripted", "goal": "Repair it"}
+NEW = {"project": "sample", "model": "scripted", "goal": "Repair it", "inputs": {"pipeline": {"id": 1}}}
 
 
 async def begin(api: Api, **more: Any) -> dict[str, Any]:

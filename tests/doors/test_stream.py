@@ -20,7 +20,9 @@ def client(running: Running) -> httpx.AsyncClient:
 
 
 async def begun(http: httpx.AsyncClient) -> str:
-    answer = await http.post("/sessions", json={"project": "sample", "model": "scripted"})
+    answer = await http.post(
+        "/sessions", json={"project": "sample", "model": "scripted", "inputs": {"pipeline": {"id": 1}}}
+    )
     assert answer.status_code == 201, answer.text
     return f"/sessions/{answer.json()['id']}"
 

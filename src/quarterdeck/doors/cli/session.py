@@ -11,6 +11,8 @@ from quarterdeck.doors.cli.failure import Exit, Failure
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from quarterdeck.doors.cli.client import Client
+
 group = typer.Typer(help="Start, watch, steer and stop sessions.", no_args_is_help=True)
 
 Number = Annotated[int, typer.Argument(metavar="SESSION", min=1, help="The session's number.")]
@@ -28,6 +30,10 @@ async def start(
     script: Annotated[Path | None, typer.Option("--script", help="The answers of the scripted model, a file.")] = None,
     ref: Annotated[str, typer.Option("--ref", help="Branch, tag or commit to start from.")] = "",
     pipeline: Annotated[int | None, typer.Option("--pipeline", help="The pipeline that it is about.")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="CATEGORY.FIELD=VALUE", help="What the flow asks for; may be repeated."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title")] = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask before every call that can be asked for.")] = False,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
@@ -38,7 +44,7 @@ async def start(
     async with cli.client() as client:
         body: dict[str, Any] = {
             "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
-            "title": title, "origin": "cli",
+            "title": title, "origin": "cli", "inputs": _inputs(inputs or []),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
             body |= {"flow": "custom", "flow_yaml": read(Path(flow))}
@@ -46,7 +52,7 @@ async def start(
             body["script"] = read(script)
         if ask_all:
             body["pre_approved"] = []
-        answer = await client.post("/sessions", body, headers={"Idempotency-Key": key} if key else None)
+        answer = await _post(client, body, {"Idempotency-Key": key} if key else None)
         if watch_it:
             await _follow(cli, client, answer, level)
         elif cli.json:
@@ -237,6 +243,15 @@ async def delete(
         cli.say(f"Session #{session} is deleted.")
 
 
+async def _post(client: "Client", body: dict[str, Any], headers: dict[str, str] | None) -> "JsonValue":
+    try:
+        return await client.post("/sessions", body, headers=headers)
+    except Failure as failure:
+        if "pipeline.id is missing" not in str(failure):
+            raise
+        raise Failure(f"{failure} Name it with --pipeline NUMBER.", failure.exit) from None
+
+
 async def _change(cli: Cli, session: int, verb: str, body: "dict[str, JsonValue]") -> None:
     async with cli.client() as client:
         _print(cli, await client.post(f"/sessions/{session}/{verb}", body))
@@ -272,6 +287,23 @@ def read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+
+
+def _inputs(given: list[str]) -> "dict[str, dict[str, JsonValue]]":
+    """Inputs by category and field; a value that is no JSON is text."""
+    import json
+
+    inputs: dict[str, dict[str, JsonValue]] = {}
+    for one in given:
+        place, equals, value = one.partition("=")
+        category, dot, field = place.partition(".")
+        if not (equals and dot and category and field):
+            raise Failure(f"--input has to be CATEGORY.FIELD=VALUE, like pipeline.id=7; not {one!r}.", Exit.USAGE)
+        try:
+            inputs.setdefault(category, {})[field] = json.loads(value)
+        except ValueError:
+            inputs[category][field] = value
+    return inputs
 
 
 def _object(text: str) -> "dict[str, JsonValue]":
