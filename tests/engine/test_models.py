@@ -275,6 +275,28 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
             await ask(stub.url)
 
 
+@pytest.mark.parametrize(
+    ("bound", "event"), [("SILENT_SECONDS", b": ping\n\n"), ("ANSWER_SECONDS", stubs.delta(content="again "))]
+)
+async def test_an_answer_that_is_only_kept_alive_is_given_up(
+    bound: str, event: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, bound, 1.0)
+
+    async def forever(wire: Wire) -> None:
+        await wire.begin()
+        await wire.send(*half("openai"))
+        while True:
+            await wire.send(event)
+            await asyncio.sleep(0.05)
+
+    async with serving(forever) as stub:
+        with pytest.raises(
+            ModelUnavailableError, match=r"openai:m-1 can't answer now: its answer didn't come to an end"
+        ):
+            await ask(stub.url)
+
+
 async def test_usage_counts_the_cache_and_has_no_price_elsewhere() -> None:
     cached = {"input_tokens": 10, "output_tokens": 1, "cache_read_input_tokens": 200, "cache_creation_input_tokens": 30}
     async with serving(stubs.stream(*stubs.anthropic(stubs.text_block("Hi"), usage=cached, output=7))) as stub:

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import AnswerCall, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
+from quarterdeck.engine.models import searches
 from quarterdeck.engine.models.model import Model, ModelRejectedError, ModelUnavailableError, Reply, Request
 from quarterdeck.engine.models.script import Step, read_script
 from quarterdeck.engine.models.scripted import ScriptedModel
@@ -133,6 +134,18 @@ async def test_a_mismatch_shows_both_sides() -> None:
         await talk.ask()
 
 
+async def test_a_search_without_end_ends_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "SECONDS", 1)
+    talk = Talk("components: {a: [{expect: '(a+)+$', say: here}]}")
+    talk.say("a" * 60 + "b")
+    asking = asyncio.create_task(talk.ask())
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0.2)
+        assert not asking.done()
+        with pytest.raises(ModelRejectedError, match=r"pattern '\(a\+\)\+\$' can't be searched for"):
+            await asking
+
+
 async def test_interrupted_calls_are_made_again_three_times() -> None:
     talk = Talk(SCRIPT)
     talk.say("number 42")
@@ -203,6 +216,8 @@ async def test_a_slow_answer_comes_in_pieces_and_can_be_cancelled() -> None:
         ("components: {}", "1:1 components: Dictionary should have at least 1 item"),
         ("components: {a: [{sai: x}]}", "1:19 components.a[0].sai: unknown key. Known here: say."),
         ("components:\n  a:\n    - expect: '('", "3:7 components.a[0].expect: no regular expression:"),
+        (f"components: {{a: [{{when: {'(' * 495}x{')' * 495}}}]}}", "components.a[0].when: no regular expression:"),
+        ("components: {a: [{when: 'a{99999999999}'}]}", "components.a[0].when: no regular expression:"),
         ("components:\n  a:\n    - capture: {x: y}", "must have one group, the part to keep; it has 0"),
         ("components: {a: [{say: '{x}'}]}", "components.a[0].say: {x} was not captured before. For the braces"),
         ("components: {a: [{capture: {path: '(.)'}, say: '{paht}'}]}", "{paht} was not captured before. Known here"),
