@@ -1,10 +1,13 @@
 """The pages: signed in by cookie, written to only by themselves, and everything that others wrote escaped."""
 
+from typing import Any
+
 from litestar.testing import AsyncTestClient
 
 from quarterdeck.app import people
 from quarterdeck.app.application import App
 from quarterdeck.doors.http import application
+from tests.app.test_merge_requests import commit
 from tests.conftest import Start
 from tests.doors.conftest import Api
 from tests.doors.test_sessions import begin
@@ -84,3 +87,25 @@ async def test_under_https_the_cookie_is_bound_to_the_host(app: App, start: Star
     assert "Secure" in cookie
     assert "Path=/" in cookie
     assert "Domain" not in cookie
+
+
+async def test_what_links_lead_to_is_there(api: Api, app: App, start: Start) -> None:
+    """The URLs that views of projects, pipelines and merge requests have, for a browser that is signed in."""
+    headers = await signed_in(api, app, start)
+    api.client.cookies.clear()
+    project = (await api.get("/projects/sample")).json()
+    await commit(app, project["id"], "work", "main", text="<script>alert(1)</script>\n")
+    request = {"source_branch": "work", "title": "<b>bold</b>", "description": "why"}
+    made = (await api.post("/projects/sample/merge_requests", request)).json()
+    pipelines: Any = (await api.get("/projects/sample/pipelines")).json()
+    for one in (project, pipelines[0], made):
+        path = str(one["url"]).removeprefix(app.public_url)
+        assert (await api.client.get(path)).status_code == 401
+        page = await api.client.get(path, headers=headers)
+        assert page.status_code == 200, page.text
+        assert "sample" in page.text
+        assert "<script" not in page.text
+        assert "<b>bold" not in page.text
+    assert "+&lt;script&gt;" in page.text
+    missing = await api.client.get(f"/projects/{project['id']}/merge_requests/7", headers=headers)
+    assert missing.status_code == 404

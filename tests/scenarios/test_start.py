@@ -173,11 +173,11 @@ def ordinary() -> Iterator[Instance]:
 
 def test_an_ordinary_account_serves_with_all_walls_up(ordinary: Instance) -> None:
     assert os.geteuid() != 0 or ordinary.get("/whoami")["username"] == "nobody"
-    owners = {path.lstat().st_uid for path in ordinary.home.rglob("*") if path.name != "serve.log"}
-    assert owners == {NOBODY if os.geteuid() == 0 else os.geteuid()}
     assert stat.S_IMODE((ordinary.home / "token").stat().st_mode) == 0o600
     session_id = start(ordinary, {"say": "Go.", "call": call("run_command", command="pwd; ls")}, {"say": "Done."})
     view = ordinary.wait_for(session_id, "finished", seconds=60)
     assert view["isolation"] == "full"
     assert "/workspace" in payloads(ordinary.events(session_id), "tool_call.finished")[0]["text"]
     assert ordinary.stop() == 0
+    owners = {path.lstat().st_uid for path in ordinary.home.rglob("*") if path.name != "serve.log"}
+    assert owners == {NOBODY if os.geteuid() == 0 else os.geteuid()}

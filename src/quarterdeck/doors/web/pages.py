@@ -3,7 +3,6 @@
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, Router, get, post
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -12,32 +11,18 @@ from litestar.response import Redirect
 
 from quarterdeck.app import people, session_log, sessions, steering
 from quarterdeck.app.actor import Actor
-from quarterdeck.core.status import FINAL, human
+from quarterdeck.core.status import FINAL
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.problem import problem_of
+from quarterdeck.doors.web import forge_pages
 from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only
 from quarterdeck.doors.web.entries import entries
+from quarterdeck.doors.web.rendering import HEADERS, page
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 EVENTS = 1_000
 """The newest of them on a page; the API has the rest."""
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-_TEMPLATES.filters["human"] = human
 _STYLE = (files("quarterdeck.doors.web") / "static" / "style.css").read_bytes()
-
-
-def page(template: str, /, status: int = 200, **values: object) -> Response[str]:
-    """A rendered page."""
-    html = _TEMPLATES.get_template(template).render(**values)
-    return Response(html, status_code=status, media_type="text/html", headers=HEADERS)
 
 
 @get("/style.css", media_type="text/css")
@@ -104,7 +89,7 @@ ROUTES = (
     Router("/", route_handlers=[style, sign_in], exception_handlers=_ERRORS, include_in_schema=False),
     Router(
         "/",
-        route_handlers=[index, show, cancel, sign_out],
+        route_handlers=[index, show, cancel, sign_out, *forge_pages.ROUTES],
         middleware=[BrowserMiddleware],
         guards=[own_pages_only],
         dependencies={"actor": Provide(_actor, sync_to_thread=False)},
