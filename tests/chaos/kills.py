@@ -20,6 +20,11 @@ _COMMANDS = {
 }
 QUIET_EVENTS = 6
 """So many events come between two kills: long enough for the victim to be at work again."""
+_WITHIN = frozenset({
+    "link.added", "component.entered", "component.left", "tool_call.requested", "usage.recorded", "plan.changed",
+    "snapshot.taken",
+})  # fmt: skip
+"""Stored and sent together with what comes behind them, so that a kill here is one there."""
 
 
 def pid_of(instance: Instance, victim: Victim) -> int | None:
@@ -32,8 +37,8 @@ def pid_of(instance: Instance, victim: Victim) -> int | None:
     return min(matching, default=None)  # a child that it has just forked looks the same
 
 
-def kill(instance: Instance, victim: Victim) -> None:
-    """`kill -9` of the victim, once it is there; `serve` is started again as a person would."""
+def kill(instance: Instance, victim: Victim) -> float:
+    """`kill -9` of the victim, once it is there, and when that was; `serve` is started again as a person would."""
     assert instance.process is not None
 
     def killed() -> bool:
@@ -43,9 +48,11 @@ def kill(instance: Instance, victim: Victim) -> None:
         return pid is not None
 
     instance.wait(killed, 60, f"the {victim} is there to be killed")
+    at = time.time()
     if victim == "serve":
         instance.process.wait(10)
         instance.start()
+    return at
 
 
 @dataclass
@@ -62,44 +69,48 @@ class Plan:
     """Seconds from each kill to the next new event that a watcher saw."""
     _since: int = 0
     _counted: dict[str, int] = field(default_factory=dict[str, int])
-    _tools: dict[str, str] = field(default_factory=dict[str, str])
-    _killed: tuple[float, float] | None = None
+    _killed_at: float = 0.0
+    _waits_since: float | None = None
 
     def begin(self) -> None:
         """A new session."""
         self._since = QUIET_EVENTS
         self._counted.clear()
-        self._killed = None
+        self._waits_since = None
 
     def boundary(self, payload: Any) -> str:
-        """The name of the boundary behind an event."""
-        if payload["kind"] == "tool_call.requested":
-            self._tools[payload["call_id"]] = payload["tool"]
+        """The name of the boundary behind an event; empty when it is none."""
         name = payload["kind"]
-        if name == "tool_call.started":
-            name += " " + ("here" if payload["executor"] == "server" else "on the runner")
-        if name in ("status.changed", "artifact.created"):
-            name += " " + str(payload.get("to_status") or payload["artifact"])
-        if name == "tool_call.finished" and payload["tool"] in ("run_pipeline", "create_commit"):
-            name += " " + payload["tool"]
         if self.fine:
             self._counted[name] = self._counted.get(name, 0) + 1
-            name += f" #{self._counted[name]}"
-        return name
+            return f"{name} #{self._counted[name]}"
+        match name:
+            case _ if name in _WITHIN:
+                return ""
+            case "tool_call.started":
+                return f"{name} {'here' if payload['executor'] == 'server' else 'on the runner'}"
+            case "tool_call.finished" if payload["tool"] in ("run_pipeline", "create_commit"):
+                return f"{name} {payload['tool']}"
+            case "status.changed":
+                return f"{name} {payload['to_status']}" if payload["to_status"] != "running" else ""
+            case _:
+                return name
 
     def saw(self, event: Any, at: float) -> None:
         """An event came; `at` is when it was made, in seconds since the epoch."""
-        if self._killed and at > self._killed[0]:
-            self.recoveries.append(time.monotonic() - self._killed[1])
-            self._killed = None
         name = self.boundary(event["payload"])
+        if at <= self._killed_at:
+            return  # it was on its way already
+        if self._waits_since is not None:
+            self.recoveries.append(time.monotonic() - self._waits_since)
+            self._waits_since = None
         self._since += 1
-        if name in self.done or self._since < QUIET_EVENTS:
+        if not name or name in self.done or self._since < QUIET_EVENTS:
             return
         self.done.append(name)
         self._since = 0
-        self._killed = (time.time(), time.monotonic())
-        kill(self.instance, self.victim)
+        self._waits_since = time.monotonic()
+        self._killed_at = kill(self.instance, self.victim)
         self.journal.look()
 
     def figures(self) -> str:

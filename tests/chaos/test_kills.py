@@ -41,6 +41,7 @@ def _clean(instance: Instance, pipeline: int, plan: Plan) -> set[str]:
     for event, _ in watch(instance, session_id):
         seen.append(event)
         found.add(plan.boundary(event["payload"]))
+    found.discard("")
     prove(instance, session_id, seen)
     return found
 
