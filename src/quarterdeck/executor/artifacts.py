@@ -5,7 +5,6 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from stat import S_ISLNK, S_ISREG
 
 from quarterdeck.core.errors import InvalidInputError, TooLargeError
 
@@ -29,10 +28,11 @@ def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
             if not any(matcher.fullmatch(name) for matcher in matchers):
                 continue
             path = root / name
-            size += path.lstat().st_size
+            file_size = path.lstat().st_size
+            size += file_size
             if size > ARTIFACTS_BYTES:
                 raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")
-            archive.add(path, arcname=name, recursive=False, filter=_anonymous)
+            _pack_file(archive, path, name, file_size)
             count += 1
     return count
 
@@ -57,32 +57,68 @@ def unpack(archive: Path, root: Path) -> None:
 
 
 def _files(root: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in sorted([*names, *links]):
-            path = Path(parent, name)
-            mode = path.lstat().st_mode
-            if S_ISLNK(mode) or (S_ISREG(mode) and os.access(path, os.R_OK)):
-                yield path.relative_to(root).as_posix()
+    """Names of files and links, a folder's own before those of its folders; what can't be read is left out."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(root / folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        yield from (folder + entry.name for entry in entries if _packable(entry))
+        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and entry.name != ".git"]
+        folders += [f"{folder}{name}/" for name in reversed(below)]
+
+
+def _packable(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() or (entry.is_file(follow_symlinks=False) and os.access(entry.path, os.R_OK))
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression over whole relative paths; a match of a folder is one of all in it."""
-    *folders, last = [part for part in PurePosixPath(pattern.strip()).parts if part != "/"] or ["**"]
-    above = "".join("(?:[^/]+/)*" if part == "**" else f"{_part(part)}/" for part in folders)
-    return re.compile(above + (".+" if last == "**" else f"{_part(last)}(?:/.*)?"), re.DOTALL)
+    """A glob as a regular expression over whole relative paths; a match of a folder is one of all in it.
+
+    What stands between two stars of a kind is looked for once, at the first place that fits, and never again: any
+    later place would leave less for the rest. So no pattern makes it try combinations.
+    """
+    *above, last = [part for part in PurePosixPath(pattern.strip()).parts if part != "/"] or ["**"]
+    spans: list[list[str]] = [[]]
+    for part in (*above, "*" if last == "**" else last):
+        if part == "**":
+            spans.append([])
+        else:
+            spans[-1].append(_part(part))
+    first, *others = ["/".join(span) for span in spans]
+    expression = first
+    for span in filter(None, others):
+        expression += ("/" if expression else "") + f"(?>(?:[^/]++/)*?{span})"
+    return re.compile(f"{expression}.*", re.DOTALL)
 
 
 def _part(part: str) -> str:
-    signs = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(signs.get(sign, re.escape(sign)) for sign in part)
+    """One name, matched to its end."""
+    end = r"(?=/|\Z)"
+    first, *others = [
+        "".join("[^/]" if sign == "?" else re.escape(sign) for sign in piece) for piece in part.split("*")
+    ]
+    if not others:
+        return first + end
+    *middle, last = others
+    found = "".join(f"(?>[^/]*?{piece})" for piece in middle if piece)
+    return f"(?>{first}{found}[^/]*{last}{end})"
 
 
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def _pack_file(archive: tarfile.TarFile, path: Path, name: str, size: int) -> None:
+    member = archive.gettarinfo(path, arcname=name)
     member.uid = member.gid = 0
     member.uname = member.gname = ""
-    return member
+    if member.issym():
+        archive.addfile(member)
+        return
+    # A file with several names is packed under each of them, as what it is.
+    member.type, member.linkname, member.size = tarfile.REGTYPE, "", size
+    with path.open("rb") as file:
+        archive.addfile(member, file)
 
 
 def _unpack_member(source: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:

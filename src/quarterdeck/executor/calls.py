@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import cast
 
 import structlog
 
@@ -35,10 +36,11 @@ from quarterdeck.tools.catalogue import CATALOGUE
 _log = structlog.get_logger(__name__)
 
 _TOKEN_REFUSALS = 5
-_DIED = (
-    "The executor died in the middle of this call. Whatever it had started is dead. It is not known how much of the "
-    "call was done: files may be changed only in part. Look at the state of the workspace before you do it again."
+_UNKNOWN = (
+    "It is not known how much of the call was done: files may be changed only in part. Look at the state of the "
+    "workspace before you do it again."
 )
+_DIED = f"The executor died in the middle of this call. Whatever it had started is dead. {_UNKNOWN}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Call:
 
     def renew(self, offer: Offer) -> None:
         """Take what is new in an offer of the same call: its token, as the one before ended with its stream."""
-        self._source.token = offer.workspace.token
+        self._source.token = offer.workspace.token or self._source.token  # the journal's has none
 
     def abandon(self) -> None:
         """Nobody wants the result any more: whatever the body comes to, it isn't reported. Cancel the task after it."""
@@ -94,14 +96,34 @@ class Call:
         Raises:
             SubjectLostError: (in a group) the server wants nothing of this subject any more.
         """
+        try:
+            await self._report(await self._outcome())
+        except* (SubjectLostError, UnauthenticatedError):
+            raise
+        except* Exception as faults:
+            _log.error("call failed in the executor", call_id=self.offer.call_id, exc_info=faults)
+            await self._report(await self._ended_by(f"The executor has a fault of its own: {_first(faults)!r}."))
+
+    async def _outcome(self) -> Result:
         record = self._journal.record(self.offer.call_id)
         if record is None:
-            result = await self._do()
-        elif record.result is None:
-            result = await self._interrupted()
-        else:
-            result = record.result
-        await self._report(result)
+            return await self._do()
+        return record.result or await self._interrupted()
+
+    async def _ended_by(self, fault: str) -> Result:
+        """An `error` in place of a result that can't be had or told."""
+        text = cut(clean(f"{fault} {_UNKNOWN}"), RESULT_CHARACTERS)
+        self._spool.close()
+        result = Result(
+            turn_no=self.offer.turn_no,
+            lease_epoch=self.offer.lease_epoch,
+            outcome=Outcome.ERROR,
+            text=text,
+            output_bytes=self._spool.size,
+            output_sha256=self._spool.sha256,
+        )
+        await self._end(result)
+        return result
 
     async def _do(self) -> Result:
         began = monotonic()
@@ -218,12 +240,15 @@ class Call:
 
     async def _result(self, ended: jobs.JobDone, began: float | None = None) -> Result:
         duration = _milliseconds(began) if began else 0
+        self._spool.close()  # what was held back counts as well
         report, notes = await self._snapshot()
         artifacts = None
         try:
             artifacts = await self._upload(ended.artifacts) if ended.artifacts else None
-        except RefusedError as error:
-            notes.append(f"(The artifacts could not be kept: {error.message})")
+        except SubjectLostError:
+            raise
+        except (QuarterdeckError, OSError) as error:
+            notes.append(f"(The artifacts could not be kept: {error})")
         text = clean("\n".join([ended.done.text, *notes]))
         return Result(
             turn_no=self.offer.turn_no,
@@ -234,7 +259,7 @@ class Call:
             duration_ms=duration,
             output_bytes=self._spool.size,
             output_sha256=self._spool.sha256,
-            truncated=ended.done.truncated or len(text) > RESULT_CHARACTERS,
+            truncated=ended.done.truncated or self._spool.truncated or len(text) > RESULT_CHARACTERS,
             snapshot=report,
             artifacts_blob=artifacts,
         )
@@ -251,8 +276,8 @@ class Call:
             return await self._uploaded(taken), _notes(taken)
         except SubjectLostError:
             raise
-        except (QuarterdeckError, OSError) as error:
-            _log.warning("no snapshot", subject=self.offer.subject, fault=str(error))
+        except Exception as error:
+            _log.warning("no snapshot", subject=self.offer.subject, exc_info=error)
             return None, [f"(The files are as the call left them, but no snapshot of them could be kept: {error})"]
 
     async def _uploaded(self, taken: Snapshot) -> SnapshotReport:
@@ -276,14 +301,30 @@ class Call:
     async def _report(self, result: Result) -> None:
         offer = self.offer
         if result.snapshot:
-            self._workspace.settle(offer.lease_epoch, result.snapshot.step, result.snapshot.commit)
+            try:
+                self._workspace.settle(offer.lease_epoch, result.snapshot.step, result.snapshot.commit)
+            except OSError as error:
+                # The next offer brings the server's word for it.
+                _log.error("step not noted", subject=offer.subject, fault=str(error))
         self._spool.close()
         await _unless_refused(self._spool.send())
-        address = {"turn_no": offer.turn_no, "lease_epoch": offer.lease_epoch}
-        await _unless_refused(self._client.result(offer.call_id, result.model_copy(update=address)))
+        if refusal := await self._refusal(result):
+            fault = f"The server did not take the result of this call, nor a snapshot of its files: {refusal}"
+            if await self._refusal(await self._ended_by(fault)):
+                return  # the journal keeps it as untold, and it is told again after the next hello
         with suppress(JournalError):
             await self._journal.tell(offer.call_id)
         self._spool.discard()
+
+    async def _refusal(self, result: Result) -> str:
+        """Report a result, maybe one of a lease before this; why the server doesn't take it, empty when it has it."""
+        address = {"turn_no": self.offer.turn_no, "lease_epoch": self.offer.lease_epoch}
+        try:
+            await self._client.result(self.offer.call_id, result.model_copy(update=address))
+        except RefusedError as error:
+            _log.error("result refused", call_id=self.offer.call_id, fault=error.message)
+            return error.message
+        return ""
 
     async def _upload(self, file: Path) -> int:
         return await self._client.upload(self.offer.subject, self.offer.lease_epoch, file)
@@ -299,6 +340,13 @@ def _notes(taken: Snapshot) -> list[str]:
     if taken.files_changed > len(taken.files):
         notes.append(f"({taken.files_changed:,} files changed; the first {len(taken.files):,} are listed.)")
     return notes
+
+
+def _first(fault: Exception) -> Exception:
+    """The first fault that is no group, of groups in groups."""
+    if isinstance(fault, ExceptionGroup):
+        return _first(cast("ExceptionGroup[Exception]", fault).exceptions[0])
+    return fault
 
 
 async def _unless_refused(report: Awaitable[object]) -> None:

@@ -68,6 +68,10 @@ class RefusedError(QuarterdeckError):
     code = "refused"
 
 
+class ClashError(RefusedError):
+    """The server refuses this as long as something else stands in its way."""
+
+
 class OutputGapError(QuarterdeckError):
     """The server has less of the output than was thought; `expected` is where it goes on."""
 
@@ -116,6 +120,7 @@ class Client:
         Raises:
             VersionMismatchError: one of the two has to be updated; the server's sentence says which.
             UnauthenticatedError: the token isn't one of a runner.
+            ClashError: another runner that lives has this name.
         """
         try:
             return _read(await self._post("hello", hello), Welcome)
@@ -147,9 +152,8 @@ class Client:
                 yield None
                 async with aclosing(source.aiter_sse()) as events:
                     async for event in events:
-                        kind = _EVENTS.get(event.event)
-                        if kind:
-                            yield kind.model_validate_json(event.data)
+                        if message := _message(event.event, event.data):
+                            yield message
         except (httpx.HTTPError, SSEError) as error:
             raise UnavailableError(f"The stream from {self.url} ended: {_said(error)}.") from error
 
@@ -236,6 +240,16 @@ class Client:
             await pauses.wait()
 
 
+def _message(name: str, data: str) -> Offer | Cancel | Wipe | None:
+    """One message of the stream; None when it says nothing to this runner, or can't be read."""
+    kind = _EVENTS.get(name)
+    try:
+        return kind.model_validate_json(data) if kind else None
+    except ValidationError as error:
+        _log.error("message from the server can't be read", kind=name, fault=str(error))
+        return None
+
+
 async def _chunks(file: Path) -> AsyncIterator[bytes]:
     with file.open("rb") as source:
         while chunk := source.read(_CHUNK_BYTES):
@@ -260,6 +274,8 @@ async def _check(response: httpx.Response) -> None:
             raise OutputGapError(problem.expected)
         case 409 if problem.code == SubjectLostError.code:
             raise SubjectLostError(message)
+        case 409:
+            raise ClashError(message)
         case 426:
             raise VersionMismatchError(message)
         case _:

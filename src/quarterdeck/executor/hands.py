@@ -26,7 +26,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Committed:
-    """What `create_commit` left on the server; `files` is empty when there was nothing to commit."""
+    """What `create_commit` left on the server."""
 
     branch: str
     commit: str
@@ -56,8 +56,6 @@ class Hands:
     processes: Processes
     workspace: Workspace
     sink: Sink
-    readable: tuple[Path, ...] = ()
-    """More that the sandbox shows read-only at its own place, such as the cache that a clone borrows objects from."""
 
     @property
     def files(self) -> Files:
@@ -82,6 +80,5 @@ class Hands:
             root=self.root,
             timeout=timeout,
             env=env or {},
-            readable=self.readable,
             sink=None if quiet else self.sink,
         )

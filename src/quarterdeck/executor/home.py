@@ -1,4 +1,4 @@
-"""A runner's folder: journal, workspaces and output that waits, each subject's under its own name."""
+"""A runner's folder: its id, journal, workspaces and output that waits, each subject's under its own name."""
 
 import fcntl
 import re
@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 
@@ -23,6 +24,15 @@ class Home:
     def journal(self) -> Path:
         """The file of the journal."""
         return self.root / "journal.jsonl"
+
+    def instance(self) -> str:
+        """What tells this runner from all others, whatever their names: made once, by whoever has the home locked."""
+        path = self.root / "id"
+        if not path.exists() or not path.read_text(encoding="utf-8").strip():
+            fresh = path.with_suffix(".new")
+            fresh.write_text(f"{uuid4().hex}\n", encoding="utf-8")
+            fresh.replace(path)
+        return path.read_text(encoding="utf-8").strip()
 
     def workspace(self, subject: str) -> Path:
         """The folder of a subject's workspace, `workspaces/session-12`."""

@@ -1,7 +1,6 @@
 """The runner daemon: takes what its server offers, carries it out, and can be cut off or killed at any moment."""
 
 import asyncio
-import shutil
 import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -24,10 +23,12 @@ from quarterdeck.core.protocol import (
     Offer,
     Result,
     Teardown,
+    Welcome,
     Wipe,
 )
 from quarterdeck.executor.calls import Call, Equipment
-from quarterdeck.executor.client import Client, Pauses, SubjectLostError
+from quarterdeck.executor.client import ClashError, Client, Pauses, SubjectLostError
+from quarterdeck.executor.deletion import delete_tree
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal
 from quarterdeck.executor.leases import Leases
@@ -72,6 +73,7 @@ async def run(settings: RunnerSettings) -> None:
         VersionMismatchError: server and runner don't fit.
         UnauthenticatedError: the server doesn't know the token.
         ConflictError: another runner works in the same home.
+        ClashError: another runner that lives has the same name.
     """
     sandbox = await probe(
         allow_reduced=settings.allow_reduced,
@@ -154,12 +156,12 @@ class Runner:
         await self._tidy()
         pauses = Pauses()
         while True:
-            welcome = await self._client.hello(self._hello())
+            welcome = await self._introduced()
             self._leases.runner = welcome.runner
             for subject in welcome.wipe:
                 await self._wipe(subject)
             for record in self._journal.untold():
-                await self._offered(record.offer)
+                await self._take(record.offer)
             opened = monotonic()
             try:
                 async for message in self._client.stream(welcome.runner):
@@ -170,12 +172,32 @@ class Runner:
                 pauses.reset()
             await pauses.wait()
 
+    async def _introduced(self) -> Welcome:
+        """Say hello; a name that is taken may be that of a runner that died, so it is asked for until that must show.
+
+        Raises:
+            ClashError: another runner that lives has our name.
+        """
+        pauses = Pauses()
+        refused: float | None = None
+        while True:
+            last = refused is not None and monotonic() - refused > self._settings.drop_seconds
+            try:
+                return await self._client.hello(self._hello())
+            except ClashError as error:
+                if last:
+                    raise
+                _log.warning("name taken", name=self._settings.name, fault=error.message)
+            refused = refused or monotonic()
+            await pauses.wait()
+
     def _hello(self) -> Hello:
         sandbox = self._processes.sandbox
         return Hello(
             protocol=PROTOCOL_VERSION,
             version=__version__,
             name=self._settings.name,
+            instance=self._home.instance(),
             capacity=self._settings.capacity,
             tags=self._settings.tags,
             isolation=sandbox.isolation,
@@ -196,8 +218,9 @@ class Runner:
                     self._leases.renew_now()
                 case _:
                     assert_never(message)
-        except QuarterdeckError as error:
-            _log.error("message from the server not taken", fault=error.message)
+        except Exception:
+            # Whatever is wrong with one, the next must be heard.
+            _log.exception("message from the server not taken")
 
     async def _offered(self, offer: Offer) -> None:
         """Begin a call, unless it is under way; a newer lease ends what ran under an older one."""
@@ -206,12 +229,13 @@ class Runner:
             if subject.epoch is not None and offer.lease_epoch < subject.epoch:
                 _log.info("offer of an older lease", call_id=offer.call_id, subject=offer.subject)
                 return
-            if subject.epoch != offer.lease_epoch:
+            if any(call.offer.lease_epoch != offer.lease_epoch for call in subject.calls):
                 await subject.abandon(self._processes)
-            elif known := subject.under_way(offer.call_id):
+            # A lease that we gave up without the server's word is ours again, with the calls that it interrupted.
+            subject.epoch = offer.lease_epoch
+            if known := subject.under_way(offer.call_id):
                 known.renew(offer)
                 return
-            subject.epoch = offer.lease_epoch
             subject.teardown = None
             self._processes.admit(subject.name)
             call = Call(offer, self._equipment, subject.workspace)
@@ -294,23 +318,30 @@ class Runner:
                 await self._journal.tell(offer.call_id)
 
     async def _wipe(self, name: str) -> None:
-        """Delete everything that is kept of the subject."""
-        subject = self._subject(name)
-        async with subject.lock:
-            await subject.abandon(self._processes)
-            await subject.workspace.delete()
-            await asyncio.to_thread(shutil.rmtree, self._home.outputs(name), ignore_errors=True)
-            await self._journal.wipe(name)
-            self._processes.forget(name)
-            self._subjects.pop(name, None)
-        _log.info("subject wiped", subject=name)
+        """Delete everything that is kept of the subject; what can't be deleted is tried again after the next hello."""
+        try:
+            subject = self._subject(name)
+            async with subject.lock:
+                await subject.abandon(self._processes)
+                await subject.workspace.delete()
+                await asyncio.to_thread(delete_tree, self._home.outputs(name))
+                await self._journal.wipe(name)
+                self._processes.forget(name)
+                self._subjects.pop(name, None)
+            _log.info("subject wiped", subject=name)
+        except (QuarterdeckError, OSError) as error:
+            _log.error("subject not wiped", subject=name, fault=str(error))
 
     async def _clear(self, subject: Subject) -> None:
         """A job is over: its lease with it, and its files."""
         async with subject.lock:
-            if not subject.calls:
+            if subject.calls:
+                return
+            subject.epoch = None
+            try:
                 await subject.workspace.delete()
-                subject.epoch = None
+            except OSError as error:
+                _log.error("workspace not deleted", subject=subject.name, fault=str(error))
 
     async def _tidy(self) -> None:
         """Take up what a runner before this one left, without jobs whose end the server knows."""

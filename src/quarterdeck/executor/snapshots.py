@@ -5,8 +5,10 @@ itself, and doesn't grow with the number of steps.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 from typing import Literal
@@ -19,6 +21,10 @@ from quarterdeck.executor.git import Git, Identity
 FILE_BYTES = 100 * 1024 * 1024
 """Larger files are left out of snapshots and commits, and the result says so; forges refuse them as well."""
 FILES_LISTED = 2_000
+LISTED_BYTES = 256 * 1024
+"""What the list of changed files may take as JSON, so that the server takes the result that has it."""
+NESTED_REPOSITORIES = 500
+"""How many are looked into, one git process each; what is in more of them is left out, and the result says so."""
 _DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 _NOBODY = Identity("Quarterdeck", "snapshots@quarterdeck.invalid", "Quarterdeck", "snapshots@quarterdeck.invalid")
 _Change = Literal["added", "modified", "deleted", "renamed"]
@@ -45,7 +51,7 @@ class Snapshot:
     step: int
     commit: str
     files: tuple[FileChange, ...]
-    """At most `FILES_LISTED` of them; `files_changed` counts all."""
+    """At most `FILES_LISTED` of them, of at most `LISTED_BYTES`; `files_changed` counts all."""
     files_changed: int
     left_out: tuple[str, ...]
     bundle: Path
@@ -71,7 +77,7 @@ async def take(git: Git, folder: Path, *, base: str, known: str, step: int) -> S
     await _write_diff(git, step_diff, known, commit)
     await _write_diff(git, whole_diff, base, commit)
     files = await changes(git, known, commit)
-    return Snapshot(step, commit, files[:FILES_LISTED], len(files), tree.left_out, bundle, step_diff, whole_diff)
+    return Snapshot(step, commit, _listed(files), len(files), tree.left_out, bundle, step_diff, whole_diff)
 
 
 async def tree_of_files(git: Git) -> Tree:
@@ -81,13 +87,13 @@ async def tree_of_files(git: Git) -> Tree:
     which runs git inside of nested repositories, with their configuration.
     """
     changed = await git.run("diff-files", "--name-only", "-z", "--ignore-submodules=all")
-    names = {*_names(changed), *await _untracked(git, b"")}
-    taken, gone, left_out = _sorted_out(git.work_tree, names)
+    untracked, unseen = await _untracked(git)
+    taken, gone, left_out = _sorted_out(git.work_tree, {*_names(changed), *untracked})
     for option, some in (("--force-remove", gone), ("--add", taken)):
         if some:
             stdin = b"".join(name + b"\0" for name in some)
             await git.run("update-index", "-z", "--replace", option, "--stdin", stdin=stdin)
-    return Tree(await git.line("write-tree"), tuple(decode(name) for name in left_out))
+    return Tree(await git.line("write-tree"), tuple(decode(name) for name in (*left_out, *unseen)))
 
 
 async def changes(git: Git, before: str, after: str) -> tuple[FileChange, ...]:
@@ -123,16 +129,27 @@ async def _write_diff(git: Git, target: Path, before: str, after: str) -> None:
             file.write(f"\n[… {missing:,} bytes of the diff left out …]\n".encode())
 
 
-async def _untracked(git: Git, prefix: bytes) -> list[bytes]:
-    """Names of files that the index doesn't know and nothing ignores, those of nested repositories included."""
-    env: dict[str, str] = {"GIT_INDEX_FILE": "/nonexistent/index"} if prefix else {}
-    work_tree = git.work_tree / os.fsdecode(prefix)
-    listed = await git.run("ls-files", "--others", "--exclude-standard", "-z", env=env, work_tree=work_tree)
+async def _untracked(git: Git) -> tuple[list[bytes], list[bytes]]:
+    """Files that the index doesn't know and nothing ignores, those of nested repositories too; repositories unseen."""
     names: list[bytes] = []
-    for name in _names(listed):
-        # A name with a slash at its end is a repository, which git doesn't look into.
-        names += await _untracked(git, prefix + name) if name.endswith(b"/") else [prefix + name]
-    return names
+    folders = deque([b""])
+    seen = 0
+    while folders and seen <= NESTED_REPOSITORIES:
+        prefix = folders.popleft()
+        seen += 1
+        env: dict[str, str] = {"GIT_INDEX_FILE": "/nonexistent/index"} if prefix else {}
+        work_tree = git.work_tree / os.fsdecode(prefix)
+        listed = await git.run("ls-files", "--others", "--exclude-standard", "-z", env=env, work_tree=work_tree)
+        for name in _names(listed):
+            # A name with a slash at its end is a repository, which git doesn't look into.
+            (folders if name.endswith(b"/") else names).append(prefix + name)
+    return names, list(folders)
+
+
+def _listed(files: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    """As many of the files as a result has room for."""
+    sizes = accumulate(len(file.model_dump_json()) + 1 for file in files[:FILES_LISTED])
+    return tuple(file for file, size in zip(files, sizes, strict=False) if size <= LISTED_BYTES)
 
 
 def _names(listed: bytes) -> list[bytes]:
@@ -164,11 +181,15 @@ def _sorted_out(root: Path, names: Iterable[bytes]) -> tuple[list[bytes], list[b
 
 def _in_directory(root: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
     """Whether a folder is one all the way up, and no symbolic link to somewhere else."""
-    if folder not in known:
+    unknown: list[bytes] = []
+    while folder not in known:
+        unknown.append(folder)
+        folder = os.path.dirname(folder)
+    inside = known[folder]
+    for folder in reversed(unknown):
         path = os.path.join(root, folder)
-        real = os.path.isdir(path) and not os.path.islink(path)
-        known[folder] = real and _in_directory(root, os.path.dirname(folder), known)
-    return known[folder]
+        inside = known[folder] = inside and os.path.isdir(path) and not os.path.islink(path)
+    return inside
 
 
 def _count(number: bytes) -> int:

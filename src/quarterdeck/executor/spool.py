@@ -3,11 +3,16 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
+
+import structlog
 
 from quarterdeck.core.limits import OUTPUT_CHUNK_BYTES
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.executor.client import Client, OutputGapError
+
+_log = structlog.get_logger(__name__)
 
 BATCH_SECONDS = 0.05
 BATCH_BYTES = 64 * 1024
@@ -28,10 +33,16 @@ class Spool:
         self._closed = False
         self._sent = 0
         self.size = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            self._count(path.read_bytes())
-        self._file = path.open("ab", buffering=0)
+        self.truncated = False
+        """Whether the disk took or kept less than there was; what comes after that is dropped."""
+        self._file: FileIO | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                self._count(path.read_bytes())
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            self._truncate(error)
 
     @property
     def sha256(self) -> str:
@@ -46,25 +57,35 @@ class Spool:
             await asyncio.sleep(0)
 
     def _keep(self, data: bytes) -> None:
-        if data:
-            self._file.write(data)
-            self._count(data)
+        while data and not self.truncated and self._file:
+            try:
+                written = self._file.write(data)
+            except OSError as error:
+                self._truncate(error)
+                break
+            self._count(data[:written])
+            data = data[written:]
             self._news.set()
+
+    def _truncate(self, error: OSError) -> None:
+        self.truncated = True
+        _log.error("output not kept", call_id=self._call_id, fault=str(error))
 
     def close(self) -> None:
         """No more will come; `send` ends when the server has everything."""
         if not self._closed:
             self._keep(self._redaction.close())
         self._closed = True
-        self._file.close()
+        if self._file:
+            self._file.close()
         self._news.set()
         self._full.set()
 
     def discard(self) -> None:
         """Delete the file."""
         self.close()
-        self._path.unlink(missing_ok=True)
         with suppress(OSError):
+            self._path.unlink(missing_ok=True)
             self._path.parent.rmdir()  # unless another call's output waits there
 
     async def send(self) -> None:
@@ -88,7 +109,9 @@ class Spool:
                 pass
 
     async def _send_next(self) -> None:
-        data = self._read(self._sent)
+        data = self._read(self._sent) if self._sent < self.size else b""
+        if self._sent < self.size and not data:
+            self.size, self.truncated = self._sent, True
         if data:
             try:
                 got = await self._client.output(self._call_id, self._epoch, self._sent, data)
@@ -99,9 +122,13 @@ class Spool:
             self._news.clear()
 
     def _read(self, offset: int) -> bytes:
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            return file.read(OUTPUT_CHUNK_BYTES)
+        try:
+            with self._path.open("rb") as file:
+                file.seek(offset)
+                return file.read(OUTPUT_CHUNK_BYTES)
+        except OSError as error:
+            self._truncate(error)
+            return b""
 
     def _count(self, data: bytes) -> None:
         self._hash.update(data)

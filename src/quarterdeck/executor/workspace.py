@@ -8,7 +8,6 @@ Host git never uses `files/.git` once the workspace is made.
 """
 
 import asyncio
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, Quarterdec
 from quarterdeck.core.events import FileChange
 from quarterdeck.core.protocol import WorkspaceSpec
 from quarterdeck.executor import snapshots
+from quarterdeck.executor.deletion import delete_tree
 from quarterdeck.executor.git import Git, GitError, Identity, signed_in
 from quarterdeck.executor.snapshots import Snapshot
 
@@ -260,13 +260,6 @@ def _nothing(spec: WorkspaceSpec, parent: str, left_out: tuple[str, ...]) -> str
 
 
 def _delete(folder: Path) -> None:
-    """Delete a folder in which an agent may have made directories unreadable."""
     # The mark goes first: a deletion that is cut off leaves no workspace that looks whole.
     (folder / "state.json").unlink(missing_ok=True)
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    if folder.exists():
-        shutil.rmtree(folder)
+    delete_tree(folder)

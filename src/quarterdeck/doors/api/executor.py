@@ -22,6 +22,8 @@ from quarterdeck.doors.sse import Closes, chunk, message, stream
 Runner = Annotated[Hands, Dependency("named"), SkipValidationMarker()]
 Subject = Annotated[str, PathParameter(pattern=r"^(session|job):[0-9]{1,18}$", description="`session:12` or `job:7`.")]
 Epoch = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="The lease's epoch.")]
+_RESULT_BYTES = 4 * 1024 * 1024
+"""What a model is told and the changed files, both bounded by the executor, however JSON may blow them up."""
 
 
 @post("/hello", status_code=200, summary="Introduce an executor")
@@ -65,7 +67,12 @@ async def output(
     return await executors.output(app, hands, call_id, epoch, offset, body)
 
 
-@post("/calls/{call_id:str}/result", status_code=204, summary="Report how a call ended")
+@post(
+    "/calls/{call_id:str}/result",
+    status_code=204,
+    request_max_body_size=_RESULT_BYTES,
+    summary="Report how a call ended",
+)
 async def result(app: TheApp, hands: Runner, call_id: CallId, data: JSONBody[p.Result]) -> None:
     """The last result of a batch lets the session go on."""
     await executors.result(app, hands, call_id, data)
