@@ -31,7 +31,11 @@ async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str,
         NotFoundError: there is none that the actor may know of.
         ForbiddenError: the role is too low; the message names the role that would do.
     """
-    key = projects.c.id == int(ref) if isinstance(ref, int) or ref.isdigit() else projects.c.path == ref
+    key = (
+        projects.c.id == int(ref)
+        if isinstance(ref, int) or (ref.isascii() and ref.isdigit())
+        else projects.c.path == ref
+    )
     row = (
         await connection.execute(
             select(projects, members.c.role)

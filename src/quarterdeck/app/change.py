@@ -15,7 +15,7 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition, after
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, partials
+from quarterdeck.store.tables import leases, offers, partials, tokens
 
 
 @dataclass
@@ -107,6 +107,7 @@ async def _end(connection: AsyncConnection, session_id: int) -> None:
         .where(offers.c.subject == subject, offers.c.status.in_(("waiting", "offered", "running")))
         .values(status="cancelled")
     )
+    await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == subject))
     runner = (
         await connection.execute(
             update(leases).where(leases.c.subject == subject).values(cancelled=True).returning(leases.c.runner_id)

@@ -33,6 +33,10 @@ class Dispatch(Protocol):
         """The sessions that have a turn enqueued or running."""
         ...
 
+    async def with_server_calls(self, connection: AsyncConnection) -> set[str]:
+        """The calls of the server's side that are enqueued or being carried out."""
+        ...
+
     async def workers(self, connection: AsyncConnection) -> int:
         """How many workers are alive."""
         ...
@@ -91,13 +95,15 @@ class PushGate(Protocol):
 class Forge(Protocol):
     """The repositories of projects: what a forge does with git."""
 
-    async def create(self, project_id: int, *, source: str | None) -> str:
+    async def create(self, project_id: int, *, source: str | None, private: bool = False) -> str:
         """Makes the bare repository, empty or cloned from a path or URL; answers the default branch.
 
-        The source `sample:` is the sample project that ships. Nothing is left behind when it fails.
+        The source `sample:` is the sample project that ships. `private` lets the source be on this machine or in a
+        private network. Nothing is left behind when it fails.
 
         Raises:
             InvalidInputError: the source can't be cloned; the message has git's reason.
+            ForbiddenError: the source is private.
         """
         ...
 

@@ -69,17 +69,18 @@ async def issue(
 
 
 async def authenticate(app: App, secret: str, door: Door = "api") -> Actor:
-    """The person behind a personal or browser token.
+    """The person behind a browser's token at the web door, and behind a personal one at all others.
 
     Raises:
         UnauthenticatedError: no such token, or it has expired.
     """
+    kind = "browser" if door == "web" else "personal"
     async with app.database.transaction() as connection:
         row = (
             await connection.execute(
                 select(users)
                 .join(tokens, tokens.c.user_id == users.c.id)
-                .where(tokens.c.hash == digest(secret), tokens.c.kind.in_(("personal", "browser")), _valid())
+                .where(tokens.c.hash == digest(secret), tokens.c.kind == kind, _valid())
             )
         ).one_or_none()
     if row is None:
@@ -119,6 +120,12 @@ async def sign_in(app: App, secret: str) -> str:
         if user_id is None:
             raise UnauthenticatedError("This sign-in link was used already or is too old. `qd sign-in-link` makes one.")
         return await issue(connection, "browser", user_id=user_id, lasts=timedelta(days=BROWSER_DAYS))
+
+
+async def sign_out(app: App, secret: str) -> None:
+    """Deletes a browser token; one that is gone already is no error."""
+    async with app.database.transaction() as connection:
+        await connection.execute(delete(tokens).where(tokens.c.hash == digest(secret), tokens.c.kind == "browser"))
 
 
 async def sign_in_link(app: App, actor: Actor) -> str:

@@ -19,7 +19,7 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import JOB_LOG_TAIL_BYTES, PAGE_ROWS
 from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, JobStatus, PipelineStatus
 from quarterdeck.store import output
-from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines
+from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines, sessions
 
 __all__ = [
     "JobView", "PipelineView", "cancel", "cancel_all", "failing_jobs_text", "find", "job", "job_log", "job_tail",
@@ -254,3 +254,17 @@ async def cancel_of_session(app: App, session_id: int) -> None:
         )
         for pipeline_id in rows.scalars().all():
             await _cancel(connection, app, pipeline_id, f"session #{session_id} was stopped")
+
+
+async def cancel_of_stopped(app: App) -> None:
+    """Cancels what still runs for sessions that were stopped or deleted: a net under the stop's own step."""
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(
+            select(pipelines.c.session_id)
+            .outerjoin(sessions, sessions.c.id == pipelines.c.session_id)
+            .where(pipelines.c.session_id.is_not(None), pipelines.c.status.in_(("created", "running")))
+            .where(sessions.c.id.is_(None) | (sessions.c.status == "stopped"))
+        )
+        stopped = set(rows.scalars())
+    for session_id in stopped:
+        await cancel_of_session(app, session_id)

@@ -65,7 +65,7 @@ async def add(app: App, actor: Actor, request: AddProject) -> ProjectView:
     Raises:
         InvalidInputError: the path is no path, or the source can't be cloned, with git's reason.
         ConflictError: the path is taken.
-        ForbiddenError: a path on the server is for administrators: it could be any repository there.
+        ForbiddenError: sources on the server or in its private network are for administrators: it could be any there.
     """
     _check(actor, request)
     source = "sample:" if request.sample else request.source
@@ -75,7 +75,7 @@ async def add(app: App, actor: Actor, request: AddProject) -> ProjectView:
         sequence = select(func.nextval(func.pg_get_serial_sequence("projects", "id")))
         project_id = (await connection.execute(sequence)).scalar_one()
     # A clone can take minutes: no transaction is held open for it.
-    branch = await app.forge.create(project_id, source=source)
+    branch = await app.forge.create(project_id, source=source, private=actor.admin)
     try:
         return await _keep(app, actor, request, project_id, branch)
     except BaseException:
@@ -92,8 +92,6 @@ def _check(actor: Actor, request: AddProject) -> None:
         )
     if request.sample and source:
         raise InvalidInputError("A project is the sample or has a source, not both.")
-    if source and not source.startswith(("http://", "https://")) and not actor.admin:
-        raise ForbiddenError("Only an administrator makes projects from paths on the server; use a http(s) URL.")
 
 
 async def _keep(app: App, actor: Actor, request: AddProject, project_id: int, branch: str) -> ProjectView:

@@ -1,9 +1,10 @@
 """Calls of the server's side: begun by a job, ended by it or by what it waits for."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
@@ -16,8 +17,11 @@ from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store import log
-from quarterdeck.store.tables import offers
+from quarterdeck.store.tables import offers, pipeline_waits
 from quarterdeck.tools.catalogue import CATALOGUE
+
+REVIVE_SECONDS = 30
+"""How long a call may be open before the net looks whether somebody still has it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,23 @@ async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
             )
     except NotFoundError:
         return None
+
+
+async def revive(app: App) -> int:
+    """Gives calls out again that no job carries out and no pipeline will end: a net that should catch nothing."""
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(
+            select(offers.c.session_id, offers.c.call_id)
+            .where(offers.c.side == "server", offers.c.status.in_(("offered", "running")))
+            .where(offers.c.created_at < func.now() - timedelta(seconds=REVIVE_SECONDS))
+            .where(offers.c.call_id.not_in(select(pipeline_waits.c.call_id)))
+        )
+        quiet = rows.all()
+        working = await app.dispatch.with_server_calls(connection) if quiet else set[str]()
+        lost = [row for row in quiet if row.call_id not in working]
+        for row in lost:
+            await app.dispatch.server_call(connection, row.session_id, row.call_id)
+    return len(lost)
 
 
 async def finish(

@@ -9,9 +9,10 @@ from quarterdeck.core import events as e
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Event, Level
+from quarterdeck.core.state import SessionState
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
-from quarterdeck.store.tables import offers
+from quarterdeck.store.tables import offers, sessions
 
 
 async def events(
@@ -46,13 +47,16 @@ async def diff(app: App, actor: Actor, session_id: int, *, step: int | None = No
     """What the session changed, as a unified diff: all of it, or one step's."""
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
+        if step is None:
+            state = SessionState.model_validate(
+                (await connection.execute(select(sessions.c.state).where(sessions.c.id == session_id))).scalar_one()
+            )
+            return await blobs.whole(connection, state.whole_diff_blob) if state.whole_diff_blob is not None else b""
         taken = [
             event.payload
             for event in await log.read(connection, session_id, limit=1_000_000)
             if isinstance(event.payload, e.SnapshotTaken)
         ]
-        if step is None:
-            return await blobs.whole(connection, taken[-1].whole_diff_blob) if taken else b""
         for snapshot in taken:
             if snapshot.step == step:
                 return await blobs.whole(connection, snapshot.step_diff_blob)

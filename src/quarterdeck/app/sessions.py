@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from typing import cast
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy import delete as sql_delete
@@ -15,6 +15,7 @@ from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing, redacted, settle
+from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
@@ -72,7 +73,7 @@ class StartSession(BaseModel):
     pipeline_id: int | None = None
     inputs: dict[str, JsonValue] = {}
     pre_approved: tuple[Privilege, ...] | None = None
-    origin: str = Field(default="api", max_length=20)
+    origin: Literal["api", "cli", "web"] = "api"
 
 
 async def start(app: App, actor: Actor, request: StartSession, idempotency_key: str | None = None) -> SessionView:
@@ -246,6 +247,7 @@ async def delete(app: App, actor: Actor, session_id: int) -> None:
             if not it.state.final:
                 it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
         await _erase(connection, it.session, by=actor.username)
+    await cancel_of_session(app, session_id)
 
 
 async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -> None:
@@ -257,6 +259,9 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
         await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
     await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
     await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))
+    for digest in {session.flow_hash, session.script_hash} - {None}:
+        used = select(sessions.c.id).where((sessions.c.flow_hash == digest) | (sessions.c.script_hash == digest))
+        await connection.execute(sql_delete(documents).where(documents.c.hash == digest, ~used.exists()))
     await connection.execute(
         insert(tombstones).values(
             session_id=session.id,

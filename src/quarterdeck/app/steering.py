@@ -65,6 +65,8 @@ async def approve(
                 raise InvalidInputError("Only the approval of a single call can change its arguments.")
             tool = CATALOGUE[it.state.calls[call_ids[0]].tool]
             tool.parse(args)
+            if app.redactor.value(args) != args:
+                raise InvalidInputError("The arguments hold what looks like a secret; no tool is given one.")
         it.append(
             e.ApprovalGranted(
                 approval_id=approval_id, by=actor.username, door=actor.door, for_session=for_session, args=args

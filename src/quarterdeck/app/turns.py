@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from pydantic import JsonValue
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -334,15 +334,16 @@ async def drop(app: App, turn: Turn, reason: str) -> None:
 
 async def partial(app: App, turn: Turn, text: str) -> None:
     """Overwrites the answer so far; no event, gone with the turn."""
+    shown = app.redactor.text(clean(text))
+    mine = select(sessions.c.id, sessions.c.turn_no, literal(shown)).where(
+        sessions.c.id == turn.session_id, sessions.c.turn_no == turn.turn_no, sessions.c.turn_open
+    )
     async with app.database.transaction() as connection:
-        statement = upsert(partials).values(
-            session_id=turn.session_id, turn_no=turn.turn_no, text=app.redactor.text(clean(text))
-        )
+        statement = upsert(partials).from_select(["session_id", "turn_no", "text"], mine)
         await connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[partials.c.session_id],
                 set_={"turn_no": statement.excluded.turn_no, "text": statement.excluded.text},
-                where=partials.c.turn_no <= statement.excluded.turn_no,
             )
         )
         await ring(connection, f"session:{turn.session_id}")

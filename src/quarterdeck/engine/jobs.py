@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import procrastinate
 from procrastinate import PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from procrastinate.types import JSONDict
@@ -43,6 +46,14 @@ class JobDispatch:
         )
         return set(rows.scalars())
 
+    async def with_server_calls(self, connection: AsyncConnection) -> set[str]:
+        """The calls of the server's side that are enqueued or being carried out."""
+        rows = await connection.exec_driver_sql(
+            "select args->>'call_id' from procrastinate_jobs where task_name = %s and status in ('todo', 'doing')",
+            (SERVER_CALL,),
+        )
+        return set(rows.scalars())
+
     async def workers(self, connection: AsyncConnection) -> int:
         """How many workers are alive."""
         rows = await connection.exec_driver_sql(
@@ -55,4 +66,7 @@ class JobDispatch:
         deferrer = self._app.configure_task(
             task, allow_unknown=True, queue=QUEUE, schedule_at=at, connection=raw.driver_connection
         )
-        await deferrer.defer_async(**args)
+        try:
+            await deferrer.defer_async(**args)
+        except ConnectorException as error:
+            raise UnavailableError(f"The job could not be enqueued: {error}") from error

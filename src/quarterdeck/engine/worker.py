@@ -12,11 +12,12 @@ from contextlib import suppress
 import procrastinate
 import psycopg
 import structlog
-from procrastinate import JobContext, RetryStrategy
+from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.exceptions import ProcrastinateException
+from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, turns
+from quarterdeck.app import leases, pipelines, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
@@ -77,7 +78,9 @@ class Worker:
 
     def _jobs(self, main: asyncio.AbstractEventLoop) -> procrastinate.App:
         jobs = procrastinate.App(connector=connector(self._app.database.url))
-        retry = RetryStrategy(max_attempts=1_000_000, wait=1, retry_exceptions={UnavailableError, OSError})
+        # Whatever ends a job before its end (a database away, a worker told to stop), it comes again: its work is in
+        # the log, and a turn that can't go on drops its session by itself.
+        retry = _Again()
 
         async def on_main(body: Callable[[], Awaitable[None]]) -> None:
             async def run() -> None:
@@ -103,10 +106,21 @@ class Worker:
             try:
                 await leases.expire(self._app)
                 await turns.revive(self._app)
+                await server_calls.revive(self._app)
+                await pipelines.cancel_of_stopped(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)
             except Exception:
                 _log.exception("a net failed; it looks again")
+
+
+class _Again(BaseRetryStrategy):
+    """Every job that did not come to its end is given out again after a second."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        """Always again."""
+        del exception, job
+        return RetryDecision(retry_in={"seconds": 1})
 
 
 class _JobThread:

@@ -21,7 +21,7 @@ TOOL = Tool(
     name="create_merge_request",
     description=(
         "Opens a merge request from the session's branch to the project's default branch and answers its number and "
-        "link. Push by create_commit first. When there is one already, that one is updated."
+        "link. Push by create_commit first. When there is one already, that one is answered."
     ),
     args=Args,
     side="server",
