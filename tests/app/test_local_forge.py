@@ -1,4 +1,6 @@
 import asyncio
+import os
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.app.outside import Author
-from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
-from quarterdeck.forges.local import repository
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TooLargeError
+from quarterdeck.forges.local import imports, repository
 from quarterdeck.forges.local.repository import LocalForge
 
 ENVIRONMENT = {
@@ -56,7 +58,7 @@ async def work(forge: LocalForge, tmp_path: Path) -> Path:
     commit(origin, "clashing", readme="clash\n")
     git(origin, "checkout", "-q", "trunk")
     commit(origin, "second ü", readme="hello again\n")
-    assert await forge.create(1, source=str(origin)) == "trunk"
+    assert await forge.create(1, source=str(origin), private=True) == "trunk"
     git(tmp_path, "clone", "-q", str(forge.folder(1)), "work")
     return tmp_path / "work"
 
@@ -116,8 +118,61 @@ async def test_empty_and_sample_and_gone(forge: LocalForge) -> None:
 )
 async def test_a_source_that_cannot_be_cloned(forge: LocalForge, source: str, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said) as caught:
-        await forge.create(1, source=source)
+        await forge.create(1, source=source, private=True)
     assert "secret" not in caught.value.message
+    assert list(forge.folder(1).parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/tmp", "http://127.0.0.1:1/x.git", "http://2130706433/x.git", "https://localhost/x.git", "http://10.0.0.1/x.git",
+        "http://169.254.169.254/latest", "http://100.64.0.1/x.git", "http://0.0.0.0/x.git",
+    ],
+)  # fmt: skip
+async def test_what_is_private_is_not_cloned_for_everybody(forge: LocalForge, source: str) -> None:
+    with pytest.raises(ForbiddenError, match="nly an administrator"):
+        await forge.create(1, source=source)
+    for odd in ("http://[::1]/x.git", "http://a\\@b/x.git", "http://127%2e0.0.1/x.git", "http://a:99999/x.git"):
+        with pytest.raises(InvalidInputError):
+            await forge.create(1, source=odd)
+
+
+async def test_a_public_name_is_asked_at_its_address_and_nowhere_else(
+    forge: LocalForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /y.git/info/refs?service=git-upload-pack\r\n")
+        writer.write(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    def resolve(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        assert host == "git.example"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    def public(_: str) -> bool:
+        return True
+
+    async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+        monkeypatch.setattr(imports, "_public", public)
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        with pytest.raises(InvalidInputError, match="302"):
+            await forge.create(1, source=f"http://git.example:{server.sockets[0].getsockname()[1]}/x.git")
+    assert asked == [b"GET /x.git/info/refs?service=git-upload-pack HTTP/1.1\r\n"]
+
+
+async def test_a_source_that_is_too_large_is_given_up(
+    forge: LocalForge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "SOURCE_BYTES", 500_000)
+    git(tmp_path, "init", "-q", "origin")
+    (tmp_path / "origin" / "large").write_bytes(os.urandom(1_000_000))
+    commit(tmp_path / "origin", "large")
+    with pytest.raises(InvalidInputError, match="more than 500,000 bytes"):
+        await forge.create(1, source=str(tmp_path / "origin"), private=True)
     assert list(forge.folder(1).parent.iterdir()) == []
 
 

@@ -213,6 +213,9 @@ async def test_requests_that_are_no_gits(site: Site) -> None:
         assert answer.content.endswith(b"0000")
         answer = await client.post(base + "/git-receive-pack", auth=dev, content=b"zzzz")
         assert (answer.status_code, answer.text) == (400, "This is not a push that can be read.\n")
+        endless = b"0035shallow " + b"a" * 40 + b"\n"
+        answer = await client.post(base + "/git-receive-pack", auth=dev, content=endless * 20_000)
+        assert (answer.status_code, answer.text[:27]) == (400, "This push asks for more tha")
 
 
 async def test_the_first_branch_becomes_the_default(site: Site) -> None:

@@ -1,27 +1,37 @@
 """New bare repositories: empty, from a path or URL, or from files."""
 
+import asyncio
+import os
 import re
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from quarterdeck.app.outside import Author
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import ForbiddenError, InvalidInputError
 from quarterdeck.core.text import cut, decode
 from quarterdeck.forges.local import git, sample
 
 DEFAULT_BRANCH = "main"
 FETCH_SECONDS = 600.0
+SOURCE_BYTES = 2 * 1024**3
+"""How large a repository that is fetched may be."""
+WATCH_SECONDS = 1.0
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_NETLOC = re.compile(r"[\w-]+(\.[\w-]+)*(:\d{1,5})?", re.ASCII)
 _AUTHOR = Author("Quarterdeck", "quarterdeck@localhost")
 
 
-async def make(folder: Path, source: str | None, environment: Mapping[str, str]) -> str:
+async def make(folder: Path, source: str | None, environment: Mapping[str, str], *, private: bool) -> str:
     """Makes a bare repository at `folder` and answers its default branch.
 
     Raises:
         InvalidInputError: the source can't be fetched; the message has git's reason.
+        ForbiddenError: the source is on this machine or in its private network, and `private` doesn't allow that.
     """
     await git.ask("init", "--quiet", "--bare", "--template=", f"--initial-branch={DEFAULT_BRANCH}", str(folder))
     match source:
@@ -31,7 +41,9 @@ async def make(folder: Path, source: str | None, environment: Mapping[str, str])
             await first_commit(folder, sample.files(), message="A small project", author=_AUTHOR)
             return DEFAULT_BRANCH
         case _:
-            return await _fetch(folder, _location(source), environment)
+            location = _location(source)
+            bound = {} if private else await _bound(location)
+            return await _fetch(folder, location, {**environment, **bound})
 
 
 async def first_commit(folder: Path, files: Mapping[str, bytes], *, message: str, author: Author) -> None:
@@ -73,6 +85,35 @@ def _host(url: str) -> str:
         raise InvalidInputError(f"{url!r} can't be cloned: {error}.") from error
 
 
+async def _bound(location: str) -> dict[str, str]:
+    """Settings of git that bind a URL to the public addresses found for it now: no later answer leads elsewhere."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        raise ForbiddenError("Only an administrator makes projects from paths on the server; use a http(s) URL.")
+    try:
+        if not _NETLOC.fullmatch(parts.netloc):
+            raise ValueError("its host is no name")
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        name = str(parts.hostname)
+        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{location} can't be cloned: {error}.") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if not all(map(_public, addresses)):
+        raise ForbiddenError(
+            f"{name} is on this machine or in its private network, from where only an administrator makes projects."
+        )
+    listed = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+    setting = {"GIT_CONFIG_KEY_0": "http.curloptResolve", "GIT_CONFIG_VALUE_0": f"{name}:{port}:{listed}"}
+    return {"GIT_CONFIG_COUNT": "1", **setting}
+
+
+def _public(address: str) -> bool:
+    ip = ip_address(address)
+    ip = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+    return ip.is_global and not ip.is_multicast
+
+
 async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) -> str:
     try:
         listed = await git.run(
@@ -80,19 +121,42 @@ async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) ->
         )
         fetched = listed
         if listed.exit_code == 0:
-            fetched = await git.run(
+            fetching = git.run(
                 *("fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--", location),
                 *("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"),
                 directory=folder,
                 environment=environment,
                 seconds=FETCH_SECONDS,
             )
+            fetched = await _watched(folder, asyncio.create_task(fetching))
     except git.GitError as error:
         raise InvalidInputError(f"{location.removeprefix('file://')} can't be cloned: {error}") from error
     if fetched.exit_code:
         reason = cut(fetched.reason, 1000).rstrip(".")
         raise InvalidInputError(f"{location.removeprefix('file://')} can't be cloned: {reason}.")
     return await _head(folder, decode(listed.output))
+
+
+async def _watched(folder: Path, fetching: asyncio.Task[git.Ended]) -> git.Ended:
+    """What the fetch comes to; it is ended when what it brings is too large."""
+    try:
+        while not fetching.done():
+            await asyncio.wait((fetching,), timeout=WATCH_SECONDS)
+            if await asyncio.to_thread(_size, folder) > SOURCE_BYTES:
+                raise git.GitError(f"It has more than {SOURCE_BYTES:,} bytes.")
+        return fetching.result()
+    finally:
+        fetching.cancel()
+        await asyncio.wait((fetching,))
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # git renames what it has received
+                size += os.lstat(os.path.join(at, name)).st_size
+    return size
 
 
 async def _head(folder: Path, listed: str) -> str:

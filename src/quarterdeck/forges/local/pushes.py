@@ -8,6 +8,8 @@ from quarterdeck.core.errors import InvalidInputError
 
 COMMANDS = 1000
 """How many refs one push may update."""
+COMMAND_BYTES = 1024 * 1024
+"""How much may come before the pack: what is asked for, and the edge of a shallow clone."""
 
 _FLUSH = b"0000"
 
@@ -35,6 +37,8 @@ async def read(body: AsyncIterator[bytes]) -> Push:
     push, updates, at = Push(), list[RefUpdate](), 0
     while (found := await _line(push.seen, at, body)) is not None:
         at += 4 + len(found)
+        if at > COMMAND_BYTES:
+            raise InvalidInputError(f"This push asks for more than {COMMAND_BYTES:,} bytes can say.")
         command, _, capabilities = found.partition(b"\0")
         if capabilities:
             push.capabilities = frozenset(capabilities.decode("utf-8", "replace").split())

@@ -35,7 +35,7 @@ class LocalForge:
         """Where a project's bare repository is."""
         return self._home / f"{project_id}.git"
 
-    async def create(self, project_id: int, *, source: str | None) -> str:
+    async def create(self, project_id: int, *, source: str | None, private: bool = False) -> str:
         """Makes the repository; see the Protocol."""
         target = self.folder(project_id)
         if target.exists():
@@ -43,7 +43,7 @@ class LocalForge:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._home / f".new-{project_id}-{secrets.token_hex(4)}.git"
         try:
-            branch = await imports.make(draft, source, self._environment)
+            branch = await imports.make(draft, source, self._environment, private=private)
             draft.rename(target)
         finally:
             await _remove(draft)
