@@ -95,7 +95,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
 
     `ready` is a descriptor that is written to when the first request can be answered.
     """
-    from quarterdeck.app import first_start, people
+    from quarterdeck.app import first_start, people, repositories
     from quarterdeck.doors.http import Server, application
     from quarterdeck.store import schema
 
@@ -117,8 +117,10 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
     if ready is not None and begun.done():
         os.write(ready, f"{link}\n".encode())
         os.close(ready)
+    catching_up = asyncio.create_task(repositories.catch_up(app))
     await serving
     begun.cancel()
+    catching_up.cancel()
     await app.doorbell.stop()
     await app.database.close()
 

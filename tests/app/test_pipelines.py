@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from quarterdeck.app import job_offers, pipeline_jobs, pipelines, projects
+from quarterdeck.app import job_offers, pipeline_jobs, pipelines, projects, repositories
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import expanded
@@ -31,13 +31,14 @@ by hand: {stage: deploy, script: make page, when: manual}
 """
 
 
-async def put(app: App, project_id: int, text: str | None, branch: str = "main") -> str:
+async def put(app: App, project_id: int, text: str | None, branch: str = "main", date: str = "now") -> str:
     """A commit with that pipeline file, or with none, as the branch's only one."""
     name, data = (".gitlab-ci.yml", text) if text is not None else ("readme", "x")
-    stream = f"commit refs/heads/{branch}\ncommitter A <a@b> now\ndata 1\nm\ndeleteall\n"
+    stream = f"commit refs/heads/{branch}\ncommitter A <a@b> {date}\ndata 1\nm\ndeleteall\n"
     stream += f"M 100644 inline {name}\ndata {len(data.encode())}\n{data}\n"
     folder = app.home / "repositories" / f"{project_id}.git"
-    await git.ask("fast-import", "--quiet", "--force", "--date-format=now", directory=folder, stdin=stream.encode())
+    form = f"--date-format={'now' if date == 'now' else 'raw'}"
+    await git.ask("fast-import", "--quiet", "--force", form, directory=folder, stdin=stream.encode())
     return await app.forge.commit_of(project_id, branch)
 
 
@@ -231,6 +232,18 @@ async def test_pipelines_of_commits(app: App, owner: Actor, project: projects.Pr
     assert (newest.id, oldest.id) == (again.id, faulty)
     assert [view.id for view in await pipelines.find(app, owner, project.id, ref="pushed")] == [pushed]
     assert await pipelines.find(app, owner, project.id, before=faulty) == []
+
+
+async def test_a_push_that_nobody_heard_of_gets_its_pipeline_at_the_next_start(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    await put(app, project.id, CI, "imported", date="978307200 +0000")
+    side = await put(app, project.id, CI.replace("you", "me"), "side")
+    for _ in range(2):
+        await repositories.catch_up(app)
+        views = await pipelines.find(app, owner, project.id)
+        assert sorted((view.ref, view.source) for view in views) == [("main", "push"), ("side", "push")]
+        assert side in {view.sha for view in views}
 
 
 async def test_a_call_that_waits_for_a_pipeline(app: App, owner: Actor, project: projects.ProjectView) -> None:

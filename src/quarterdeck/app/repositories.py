@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+import structlog
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import people, pipelines
@@ -15,9 +16,12 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.outside import RefUpdate
 from quarterdeck.core.access import Ability, allows
-from quarterdeck.core.errors import ForbiddenError, NotFoundError
+from quarterdeck.core.errors import ForbiddenError, NotFoundError, QuarterdeckError
 from quarterdeck.core.limits import PAGE_ROWS
+from quarterdeck.store.tables import pipelines as pipeline_rows
 from quarterdeck.store.tables import projects
+
+_log = structlog.get_logger(__name__)
 
 Service = Literal["git-upload-pack", "git-receive-pack"]
 WORKSPACE_USER = "session"
@@ -176,6 +180,32 @@ async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...]) -> N
             await _default(connection, app, project_id, moved[0][0])
         for branch, sha in moved:
             await pipelines.start_for(connection, app, project_id, branch, sha, source="push")
+
+
+async def catch_up(app: App) -> None:
+    """Starts the pipelines of pushes that a server took in and didn't live to hear of; for the start of a server."""
+    async with app.database.transaction() as connection:
+        rows = (await connection.execute(select(projects))).all()
+    for row in rows:
+        try:
+            await _catch_up(app, row)
+        except QuarterdeckError as error:
+            _log.warning("a project's branches could not be looked at", project=row.id, reason=error.message)
+
+
+async def _catch_up(app: App, row: Row[Any]) -> None:
+    """Other branches than the default one have no pipeline if they came with an import: all older than the project."""
+    async with app.database.transaction() as connection:
+        heads = select(pipeline_rows.c.ref, pipeline_rows.c.sha).where(pipeline_rows.c.project_id == row.id)
+        known = {(one.ref, one.sha) for one in await connection.execute(heads.distinct())}
+    branches = await app.forge.branches(row.id)
+    for name, sha in branches.items():
+        if (name, sha) in known:
+            continue
+        (commit,) = await app.forge.commits(row.id, sha, 1)
+        pushed_here = commit.at >= row.created_at.replace(microsecond=0)
+        if name == row.default_branch or row.default_branch not in branches or pushed_here:
+            await pushed(app, row.id, (RefUpdate(ref=f"refs/heads/{name}", old="", new=sha),))
 
 
 async def _default(connection: AsyncConnection, app: App, project_id: int, branch: str) -> None:
