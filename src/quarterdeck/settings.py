@@ -86,3 +86,11 @@ def child_environment(settings: Settings, database_url: str | None) -> dict[str,
         "QUARTERDECK_PUBLIC_URL": settings.public_url,
         "DATABASE_URL": database_url or "",
     }
+
+
+_RUNNER_NEEDS = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE")
+
+
+def runner_environment() -> dict[str, str]:
+    """The environment of a runner: nothing of the server's keys, settings or database (promise 8)."""
+    return {name: value for name, value in os.environ.items() if name in _RUNNER_NEEDS or name.startswith("LC_")}

@@ -9,13 +9,13 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck import server
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, QuarterdeckError
-from quarterdeck.settings import Settings, child_environment
+from quarterdeck.settings import Settings, child_environment, runner_environment
 
 if TYPE_CHECKING:
     from quarterdeck.store.embedded import EmbeddedPostgres
@@ -41,6 +41,7 @@ class Role:
 
     name: str
     command: tuple[str, ...]
+    environment: dict[str, str]
     descriptors: tuple[int, ...] = ()
 
 
@@ -117,12 +118,11 @@ class _Supervisor:
             started = await web.ready(postgres.url)
             if started is None:
                 return 1
-            keepers.append(asyncio.create_task(self._keep(web.role, environment, web.process)))
+            keepers.append(asyncio.create_task(self._keep(replace(web.role, environment=environment), web.process)))
             _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
             _announce(settings, link=started)
-            keepers += [
-                asyncio.create_task(self._keep(role, environment)) for role in self._roles(settings, host, port)
-            ]
+            roles = self._roles(settings, environment, host, port)
+            keepers += [asyncio.create_task(self._keep(role)) for role in roles]
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait([*keepers, stopping], return_when=asyncio.FIRST_COMPLETED)
             for keeper in keepers:
@@ -137,20 +137,21 @@ class _Supervisor:
             if postgres is not None:
                 await postgres.stop()
 
-    def _roles(self, settings: Settings, host: str, port: int) -> list[Role]:
+    def _roles(self, settings: Settings, environment: dict[str, str], host: str, port: int) -> list[Role]:
         me = ("--parent", str(os.getpid()))
-        roles = [Role("worker", (sys.executable, "-m", "quarterdeck.server", "worker", *me))]
+        roles = [Role("worker", (sys.executable, "-m", "quarterdeck.server", "worker", *me), environment)]
         if self._runner:
             options = [
                 *("--url", f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
                 *("--token-file", str(settings.home / server.RUNNER_FILE)),
-                *("--name", "local", "--home", str(settings.home / "runner")),
+                *("--name", "local" if settings.database_url is None else socket.gethostname()),
+                *("--home", str(settings.home / "runner")),
                 *me,
                 *("--capacity", str(settings.runner_capacity)),
                 *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
                 *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
             ]
-            roles.append(Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options)))
+            roles.append(Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options), runner_environment()))
         return roles
 
     async def _start_web(self, settings: Settings, listening: socket.socket) -> "_FirstWeb":
@@ -158,31 +159,30 @@ class _Supervisor:
         reading, writing = os.pipe()
         command = (sys.executable, "-m", "quarterdeck.server", "web", "--parent", str(os.getpid()))
         command += ("--socket", str(listening.fileno()))
+        environment = child_environment(settings, None)
         process = await asyncio.create_subprocess_exec(
             *(*command, "--ready", str(writing)),
-            env=child_environment(settings, None),
+            env=environment,
             stdin=asyncio.subprocess.PIPE,
             pass_fds=(listening.fileno(), writing),
         )
         os.close(writing)
         self._children["web"] = process
-        return _FirstWeb(Role("web", command, (listening.fileno(),)), process, reading)
+        return _FirstWeb(Role("web", command, environment, (listening.fileno(),)), process, reading)
 
-    async def _start(self, role: Role, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    async def _start(self, role: Role) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *role.command, env=environment, stdin=asyncio.subprocess.DEVNULL, pass_fds=role.descriptors
+            *role.command, env=role.environment, stdin=asyncio.subprocess.DEVNULL, pass_fds=role.descriptors
         )
         self._children[role.name] = process
         return process
 
-    async def _keep(
-        self, role: Role, environment: dict[str, str], process: asyncio.subprocess.Process | None = None
-    ) -> None:
+    async def _keep(self, role: Role, process: asyncio.subprocess.Process | None = None) -> None:
         """Keeps the process alive until the server stops; one that fails at once is started again ever later."""
         backoff = 0.0
         while not self._stop.is_set():
             began = time.monotonic()
-            process = process or await self._start(role, environment)
+            process = process or await self._start(role)
             code = await process.wait()
             process = None
             if self._stop.is_set():
