@@ -50,6 +50,7 @@ def commands(page: Path) -> list[Line]:
     return [Line(page, line) for line in lines if line]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_can_be_typed(page: Path) -> None:
     lines = commands(page)
