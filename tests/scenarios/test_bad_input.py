@@ -120,6 +120,7 @@ def test_the_command_line_says_the_same_in_one_sentence(instance: Instance, tmp_
         (2, "ANTHROPIC_API_KEY", "--model", "anthropic:claude"),
         (2, "can't be read", "--model", "scripted", "--script", str(binary)),
         (2, "can't be read", "--flow", str(tmp_path / "none.yml")),
+        (2, "UTF-8", "--model", "scripted", "--goal", os.fsdecode(b"caf\xe9")),
     )
     before = count(instance)
     for code, word, *given in cases:

@@ -55,6 +55,11 @@ def run() -> int:
         app(prog_name="qd")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(Exit.FAILED)
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":
+            raise
+        print("qd: An argument has bytes that are no UTF-8; the server takes text only.", file=sys.stderr)
+        return Exit.USAGE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return Exit.OK
