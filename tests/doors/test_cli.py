@@ -96,7 +96,25 @@ def test_a_token_that_is_wrong(running: Running, qd: Qd, home: Path) -> None:
     assert qd("whoami").stdout.startswith("ada")
     assert qd("whoami", "--token-file", str(home / "wrong")).returncode == 4
     assert qd("whoami", "--token-file", str(home / "missing")).returncode == 4
+    (home / "picture").write_bytes(b"\x89PNG\xff")
+    (home / "words").write_text("qdp_zoë two", encoding="utf-8")
+    for file in ("picture", "words"):
+        refused = qd("whoami", "--token-file", str(home / file))
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (4, 1), refused.stderr
     assert "/sign-in?token=" in qd("sign-in-link").stdout
+
+
+def test_settings_that_can_not_be_used(home: Path) -> None:
+    for name, value, args in (
+        ("QUARTERDECK_PORT", "abc", ("session", "list")),
+        ("QUARTERDECK_PORT", "abc", ("serve",)),
+        ("QUARTERDECK_PORT", "abc", ("demo",)),
+        ("QUARTERDECK_PUBLIC_URL", "http://x:port", ("session", "list")),
+    ):
+        given = {**environment(home), name: value}
+        told = subprocess.run([*COMMAND, *args], env=given, capture_output=True, text=True, timeout=60, check=False)
+        assert (told.returncode, len(told.stderr.splitlines())) == (2, 1), told.stderr
+        assert name in told.stderr or value in told.stderr
 
 
 def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: Path) -> None:
@@ -109,6 +127,7 @@ def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: P
         subprocess.run(["git", *who, *argv], check=True, timeout=30)
     added = qd("project", "add", "group/orders", "--from", str(repository))
     assert added.returncode == 0, added.stderr
+    assert len(qd("project", "show", "sample", "--json").stdout.splitlines()) == 1
     assert "group/orders" in qd("project", "show", "group/orders").stdout
     assert "owner" in qd("project", "members", "group/orders").stdout
     assert qd("project", "add", "group/orders").returncode == 6

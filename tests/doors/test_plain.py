@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.doors.cli.plain import Lines, line, plain
+from quarterdeck.doors.cli.plain import Lines, line, plain, visible
 
 HOSTILE = st.text(st.sampled_from([*"\x1b[]0123;?mHJKPX^_\\\x07\x9b\x9d\n\r\t\x00\x08\x7f\u202e\u2066ab ", "é", "漢"]))
 
@@ -23,6 +23,26 @@ def test_whole_sequences_go_with_what_they_carry() -> None:
     assert plain("\x1b]52;c;cm0gLXJm\x1b\\done") == "done"
     assert plain("10%\r20%\r\n") == "10%\n20%\n"
     assert plain("\x9b2Jx") == "x"
+
+
+def test_a_sequence_without_end_hides_nothing_behind_it() -> None:
+    for introducer in ("\x1b]", "\x1bP", "\x1b_", "\x1b^", "\x1bX"):
+        assert plain(f"make{introducer}; rm -rf /") == "make; rm -rf /"
+        assert plain(f"make{introducer}x\nrm -rf /\x07") == "makex\nrm -rf /"
+
+
+@given(HOSTILE)
+def test_what_is_decided_on_loses_nothing(text: str) -> None:
+    shown = visible(text)
+    assert plain(shown) == shown
+    assert len(shown) >= len(text)
+    rest = iter(shown)
+    assert all(letter in rest for letter in text if letter in "ab?é漢\n\t"), "each is there, in order"
+
+
+def test_what_is_not_seen_is_named() -> None:
+    assert visible("a\x1b]0;\r\x7f\x9b") == "a␛]0;␍␡\\u009b"
+    assert visible("x\u202ey\u200bz\xa0\U000e0041") == "x\\u202ey\\u200bz\\u00a0\\U000e0041"
 
 
 def test_a_line_is_one_line() -> None:

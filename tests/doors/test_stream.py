@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
 import httpx
@@ -107,6 +107,24 @@ async def test_a_client_that_leaves_ends_its_source() -> None:
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await left.wait()
+
+
+async def test_a_client_that_leaves_at_a_chunk_ends_its_source() -> None:
+    left = asyncio.Event()
+
+    async def source() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b""
+        finally:
+            left.set()
+
+    body = cast("AsyncGenerator[bytes]", stream(source(), Closing()).iterator)
+    assert await anext(body)
+    await asyncio.sleep(0.05)  # a chunk is there, and nobody takes it
+    await body.aclose()
     async with asyncio.timeout(5):
         await left.wait()
 

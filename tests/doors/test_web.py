@@ -75,6 +75,22 @@ async def test_only_our_own_pages_write(api: Api, app: App, start: Start) -> Non
     assert (await api.get(f"/sessions/{session['id']}")).json()["status"] == "stopped"
 
 
+async def test_signing_out_ends_the_sign_in(api: Api, app: App, start: Start) -> None:
+    headers = {**await signed_in(api, app, start), "Sec-Fetch-Site": "same-origin"}
+    secret = headers["Cookie"].partition("=")[2]
+    bearer = {"Authorization": f"Bearer {secret}"}
+    assert (await api.client.get("/api/v1/whoami", headers=bearer)).status_code == 401, "a browser's token opens pages"
+    api.client.cookies.clear()
+    personal = {"Cookie": f"quarterdeck={start.token}"}
+    assert (await api.client.get("/", headers=personal)).status_code == 401
+    page = await api.client.get("/", headers=headers)
+    assert page.headers["referrer-policy"] == "same-origin", "no-referrer makes the Origin of our forms null"
+    left = await api.client.post("/sign-out", headers=headers, follow_redirects=False)
+    assert left.status_code == 303
+    api.client.cookies.clear()
+    assert (await api.client.get("/", headers=headers)).status_code == 401
+
+
 async def test_under_https_the_cookie_is_bound_to_the_host(app: App, start: Start) -> None:
     from dataclasses import replace
 

@@ -1,11 +1,12 @@
 """Server-sent events: one chunk for all that waits, and a polite end when the server stops.
 
 An open stream would hold the server back from stopping, so every stream also waits for `Closing` and ends with a
-`closing` event. Nothing is awaited in the clean-up: it would not run after a client has left.
+`closing` event. Nothing is awaited in the clean-up: it would not run after a client has left. A task of its own
+closes the source.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Annotated
 
 import structlog
@@ -81,6 +82,19 @@ async def _until_closing(chunks: AsyncIterator[bytes], closing: Closing) -> Asyn
     finally:
         following.cancel()
         leave.cancel()
+        ending = asyncio.ensure_future(_close(chunks, following))
+        _endings.add(ending)
+        ending.add_done_callback(_endings.discard)
+
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+async def _close(chunks: AsyncIterator[bytes], following: asyncio.Future[bytes | None]) -> None:
+    """Closes the source too when it had given a chunk that nobody took: its clean-up would wait for the collector."""
+    await asyncio.wait({following})
+    if isinstance(chunks, AsyncGenerator):
+        await chunks.aclose()
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:

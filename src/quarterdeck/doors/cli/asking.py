@@ -40,7 +40,12 @@ class Asker:
         termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
 
     def _key(self) -> None:
-        key = os.read(self._terminal, 1).decode("ascii", "replace")
+        try:
+            key = os.read(self._terminal, 1).decode("ascii", "replace")
+        except OSError:
+            key = ""
+        if not key:  # the terminal is gone, and would be readable for ever
+            asyncio.get_running_loop().remove_reader(self._terminal)
         if not self._open:
             return
         approval = {"approval_id": self._open[0]}

@@ -1,6 +1,7 @@
 """The HTTP client of all commands: finds the server and the token, and turns every error into one sentence."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ from httpx_sse import EventSource, ServerSentEvent
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 import quarterdeck
+from quarterdeck.doors.cli.configuration import settings
 from quarterdeck.doors.cli.failure import Exit, Failure, exit_of
 from quarterdeck.doors.cli.plain import line
-from quarterdeck.settings import load
 
 T = TypeVar("T")
 Query = dict[str, str | int | bool | None]
 
 TIMEOUT = httpx.Timeout(30, connect=5)
+PASSING = frozenset({429, 500, 502, 503, 504})
+"""The statuses of a server that may answer a little later, as while its database restarts."""
 STREAM_SILENCE_SECONDS = 45.0
 """The server sends something every 15 seconds; after three of them it is gone."""
 
@@ -38,18 +41,31 @@ def find(server: str | None, token_file: Path | None) -> Place:
     """The server and the token: as given, else from the files that a server writes in its home.
 
     Raises:
-        Failure: a file that was named can't be read.
+        Failure: a setting, the URL or the token can't be used, or the file that was named can't be read.
     """
-    settings = load()
-    url = server or _written_url(settings.home) or settings.url
-    file = token_file or settings.home / "token"
+    configured = settings()
+    url = server or _written_url(configured.home) or configured.url
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise Failure(f"{line(url, 200)} is not a URL of a server: {error}", Exit.USAGE) from None
+    return Place(url.rstrip("/"), _token(token_file, configured.home / "token"), configured.home)
+
+
+def _token(named: Path | None, written: Path) -> str | None:
+    file = named or written
+    try:
+        token = file.read_bytes().decode("ascii", "replace").strip()
     except OSError as error:
-        if token_file is not None:
-            raise Failure(f"The token file can't be read: {error}", Exit.FORBIDDEN) from None
-        token = None
-    return Place(url.rstrip("/"), token, settings.home)
+        if named is None:
+            return None
+        raise Failure(f"The token file can't be read: {error}", Exit.FORBIDDEN) from None
+    if not _TOKEN.fullmatch(token):
+        raise Failure(f"{file} holds no token. Name the file that does with --token-file FILE.", Exit.FORBIDDEN)
+    return token
+
+
+_TOKEN = re.compile(r"[\w.-]*", re.ASCII)
 
 
 def _written_url(home: Path) -> str | None:
@@ -120,8 +136,6 @@ class Client:
             response = await self._http.request(method, path, params=given, json=body, headers=headers)
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
-        except httpx.InvalidURL as error:
-            raise Failure(f"{self.place.url} is not a URL of a server: {error}", Exit.USAGE) from None
         if response.is_error:
             raise failure(response)
         return response
@@ -134,6 +148,7 @@ def unreachable(place: Place, error: Exception) -> Failure:
         f"No Quarterdeck server answers at {place.url} ({reason}). Start one with `qd serve`, "
         "or name another with --server URL.",
         Exit.UNREACHABLE,
+        passes=True,
     )
 
 
@@ -145,9 +160,14 @@ def failure(response: httpx.Response) -> Failure:
         detail = str(problem.get("detail", ""))
     if not detail:
         detail = f"The server at {response.url.host} answered {response.status_code} {response.reason_phrase}."
-    if response.status_code == HTTPStatus.UNAUTHORIZED:
+    return refusal(response.status_code, detail)
+
+
+def refusal(status: int, detail: str) -> Failure:
+    """What a status and its problem's detail mean to the command."""
+    if status == HTTPStatus.UNAUTHORIZED:
         detail += " The command looks for a token in QUARTERDECK_HOME/token; --token-file FILE names another."
-    return Failure("\n".join(line(part) for part in detail.splitlines()), exit_of(response.status_code))
+    return Failure("\n".join(line(part) for part in detail.splitlines()), exit_of(status), passes=status in PASSING)
 
 
 def parse(kind: type[T], answer: JsonValue) -> T:

@@ -58,10 +58,10 @@ class Cli:
         print(text, file=sys.stderr if self.json else sys.stdout, flush=True)
 
     def print(self, value: object) -> None:
-        """A value as JSON."""
+        """A value as JSON on one line, so that a command that prints several prints JSON lines."""
         import json
 
-        print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
+        print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 Verb = Callable[Concatenate[Cli, P], Coroutine[Any, Any, None]]

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quarterdeck.doors.cli import merge_request, pipeline_pages, project, screen, session, session_pages
+from quarterdeck.doors.cli.absence import patiently
 from quarterdeck.doors.cli.answers import Flow, MergeRequest, Pipeline, Project, Session
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
@@ -42,9 +44,9 @@ async def play(cli: Cli, client: Client, asked: Play) -> None:
     watcher = await session_pages.follow(cli, client, started, asked.level)
     if watcher.status.value not in ("idle", "finished"):
         raise Failure(f"Session #{started.id} is {watcher.status.value}; nothing was proved.")
-    ended = parse(Session, await client.get(f"/sessions/{started.id}"))
+    ended = parse(Session, await patiently(partial(client.get, f"/sessions/{started.id}")))
     await _show_diff(cli, client, ended)
-    await _prove(cli, client, where, ended)
+    await _prove(cli, client, where, ended, red)
 
 
 def _act(cli: Cli, text: str) -> None:
@@ -136,7 +138,7 @@ async def _show_diff(cli: Cli, client: Client, ended: Session) -> None:
         screen.console().print(screen.diff(data), end="")
 
 
-async def _prove(cli: Cli, client: Client, where: Project, ended: Session) -> None:
+async def _prove(cli: Cli, client: Client, where: Project, ended: Session, red: Pipeline) -> None:
     number = (ended.merge_request or "").lstrip("!")
     if not number.isdigit():
         raise Failure(f"Session #{ended.id} ended without a merge request; nothing was proved.")
@@ -153,20 +155,35 @@ async def _prove(cli: Cli, client: Client, where: Project, ended: Session) -> No
     one = parse(Pipeline, green)
     if one.status != "success":
         raise Failure(f"Pipeline #{one.id} of the new branch {one.status}: the repair is not proved.")
+    if left := unproved(red, one):
+        raise Failure(f"Pipeline #{one.id} passes, but not by a repair: {'; '.join(left)}.")
     cli.say(f"\nThe pipeline failed before and passes now, on branch {opened.source_branch}.")
     cli.say(f"Merge it: qd mr merge --project {where.path} {opened.iid}")
 
 
+def unproved(red: Pipeline, green: Pipeline) -> list[str]:
+    """The jobs that made the red pipeline fail and did not succeed in the green one, with what became of them."""
+    now = {job.name: job.status for job in sorted(green.jobs, key=lambda job: job.id)}
+    names = dict.fromkeys(job.name for job in red.jobs if job.status == "failed" and not job.allow_failure)
+    return [
+        f"the job {name} {'is ' + now[name] if name in now else 'is no longer there'}"
+        for name in names
+        if now.get(name) != "success"
+    ]
+
+
 async def _head_pipeline(cli: Cli, client: Client, where: Project, opened: MergeRequest) -> Any:
     """The ended pipeline of exactly the commit that the merge request brings."""
-    branches: Any = await client.get(f"/projects/{where.id}/branches")
+    branches: Any = await patiently(partial(client.get, f"/projects/{where.id}/branches"))
     head = next((one["commit"] for one in branches if one["name"] == opened.source_branch), None)
     if head is None:
         raise Failure(f"The branch {opened.source_branch} is not there; nothing was proved.")
     try:
         async with asyncio.timeout(PIPELINE_SECONDS):
             while True:
-                answer = await client.get(f"/projects/{where.id}/pipelines", ref=opened.source_branch)
+                answer = await patiently(
+                    partial(client.get, f"/projects/{where.id}/pipelines", ref=opened.source_branch)
+                )
                 found = [one for one in parse(list[Pipeline], answer) if one.sha == head]
                 if found:
                     break

@@ -14,14 +14,17 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     CONFLICT = 6
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class Failure(Exception):
     """Ends the command with `exit` after its sentence was written to standard error."""
 
-    def __init__(self, message: str, exit: Exit = Exit.FAILED) -> None:
+    def __init__(self, message: str, exit: Exit = Exit.FAILED, *, passes: bool = False) -> None:
         super().__init__(message)
         self.exit = exit
+        self.passes = passes
+        """Whether the same request may succeed a little later: the server is away, or has too much to do."""
 
 
 def exit_of(status: int) -> Exit:

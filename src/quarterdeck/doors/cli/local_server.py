@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import IO, Any
 
 import httpx
@@ -33,9 +34,9 @@ async def running_server(cli: Cli) -> AsyncGenerator[Client]:
             yield client
         return
     cli.say("No server is running; starting one for the time of this command.")
-    with tempfile.TemporaryFile() as said:
+    with _ended_by_signals(), tempfile.TemporaryFile() as said:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "quarterdeck", "serve",
+            sys.executable, "-m", "quarterdeck", "serve", "--parent", str(os.getpid()),
             stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
         try:
@@ -44,8 +45,33 @@ async def running_server(cli: Cli) -> AsyncGenerator[Client]:
                 await _wait_for_hands(client)
                 yield client
         finally:
-            cli.say("Stopping the server. `qd serve` starts it again, with all that it has.")
+            with suppress(OSError):  # the terminal may be gone
+                cli.say("Stopping the server. `qd serve` starts it again, with all that it has.")
             await _stop(process)
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Lets SIGTERM and SIGHUP end the command as Ctrl-C does: what it started is stopped first."""
+    loop, task, came = asyncio.get_running_loop(), asyncio.current_task(), list[signal.Signals]()
+
+    def end(number: signal.Signals) -> None:
+        came.append(number)
+        if task is not None and len(came) == 1:
+            task.cancel()
+
+    heeded = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    for number in heeded:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not came:
+            raise
+        raise Failure(f"Ended by {came[0].name}.", Exit.TERMINATED) from None
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)
 
 
 async def _wait_for(process: asyncio.subprocess.Process, said: IO[bytes]) -> None:

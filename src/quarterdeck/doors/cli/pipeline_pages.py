@@ -3,11 +3,13 @@
 import asyncio
 import sys
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from quarterdeck.doors.cli import screen
+from quarterdeck.doors.cli.absence import patiently
 from quarterdeck.doors.cli.answers import Job, Pipeline
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
@@ -56,7 +58,7 @@ async def wait(cli: Cli, client: Client, answer: JsonValue) -> JsonValue:
         if one.ended:
             return answer
         await asyncio.sleep(POLL_SECONDS)
-        answer = await client.get(f"/pipelines/{one.id}")
+        answer = await patiently(partial(client.get, f"/pipelines/{one.id}"))
 
 
 def verdict(answer: JsonValue) -> None:
@@ -70,7 +72,8 @@ async def print_log(cli: Cli, client: Client, job_id: int, *, follow: bool) -> N
     """A job's log from its beginning, made harmless; with `follow` until the job has ended."""
     offset, lines = 0, Lines()
     while True:
-        ended = not follow or parse(Job, await client.get(f"/jobs/{job_id}")).ended_at is not None
+        job = partial(client.get, f"/jobs/{job_id}")
+        ended = not follow or parse(Job, await patiently(job)).ended_at is not None
         while data := await client.read(f"/jobs/{job_id}/log", offset=offset, limit=LOG_PAGE_BYTES):
             offset += len(data)
             _write(cli, lines.feed(data))

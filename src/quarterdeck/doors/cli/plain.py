@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 import urllib.parse
 
 LINE_CHARACTERS = 2_000
@@ -9,10 +10,9 @@ LINE_CHARACTERS = 2_000
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC: titles, links, clipboard
-    r"|\x1b[ -/]*[0-~]?"  # all other escapes
-    r"|\x9b[0-?]*[ -/]*[@-~]?",
-    re.DOTALL,
+    r"|\x1b[\]PX^_][^\n\r\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC: titles, links, clipboard
+    r"|\x1b[ -/]*[0-~]?"  # all other escapes, and the beginning of one that its line doesn't end
+    r"|\x9b[0-?]*[ -/]*[@-~]?"
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -23,6 +23,31 @@ def plain(text: str) -> str:
     Line feeds and tabs stay; a carriage return ends a line.
     """
     return _CONTROLS.sub("", _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def visible(text: str) -> str:
+    """`text` with nothing left out: every character that is not seen is shown by a sign or its number.
+
+    For what a person decides on, such as a command or a diff. Line feeds and tabs stay.
+    """
+    return _OTHERS.sub(lambda found: _sign(found.group()), text)
+
+
+_OTHERS = re.compile("[^\n\t -~]")
+
+
+def _sign(letter: str) -> str:
+    number = ord(letter)
+    if number < 0x20:
+        return chr(0x2400 + number)
+    if number == 0x7F:
+        return "\u2421"
+    if unicodedata.category(letter) in _UNSEEN or (letter.isspace() and letter != " "):
+        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return letter
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def line(text: str, limit: int = LINE_CHARACTERS) -> str:

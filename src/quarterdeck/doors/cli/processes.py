@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quarterdeck.doors.cli.failure import Exit
+from quarterdeck.doors.cli.failure import Failure
 
 Home = Annotated[Path | None, typer.Option("--home", help="The folder of all state; QUARTERDECK_HOME otherwise.")]
 
@@ -24,10 +24,13 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = None,
     home: Home = None,
     no_runner: Annotated[bool, typer.Option("--no-runner", help="Runners are elsewhere.")] = False,
+    parent: Annotated[int | None, typer.Option("--parent", hidden=True, help="End with this process.")] = None,
 ) -> None:
     """Start the server: web, API, worker, database and a local runner."""
-    from quarterdeck import supervisor
+    from quarterdeck import server, supervisor
 
+    if parent is not None:
+        server.die_with(parent)
     raise typer.Exit(supervisor.serve(_settings(host=host, port=port, home=home), runner=not no_runner))
 
 
@@ -58,13 +61,10 @@ def runner(
 
 
 def _settings(**given: Any) -> Any:
-    from pydantic import ValidationError
-
-    from quarterdeck.settings import load
+    from quarterdeck.doors.cli.configuration import settings
 
     try:
-        return load(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False):
-            print(f"qd: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}", file=sys.stderr)
-        raise typer.Exit(Exit.USAGE) from None
+        return settings(**given)
+    except Failure as failure:
+        print(f"qd: {failure}", file=sys.stderr)
+        raise typer.Exit(failure.exit) from None

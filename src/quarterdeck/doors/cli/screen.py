@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quarterdeck.doors.cli.plain import plain
+from quarterdeck.doors.cli.plain import plain, visible
 
 STATUS_STYLES = {
     "running": "cyan", "created": "cyan", "pending": "cyan", "paused": "yellow", "input_required": "yellow",
@@ -58,9 +58,9 @@ def fields(pairs: Sequence[tuple[str, str | Text]]) -> Table:
 
 
 def diff(data: bytes) -> Text:
-    """A diff with its lines coloured."""
+    """A diff with its lines coloured; no character of it is hidden."""
     shown = Text()
-    for row in plain(data.decode("utf-8", "replace")).splitlines():
+    for row in visible(data.decode("utf-8", "replace")).splitlines():
         style = {"+": "green", "-": "red", "@": "cyan", "d": "bold"}.get(row[:1], "")
         shown.append(row + "\n", style=style)
     return shown

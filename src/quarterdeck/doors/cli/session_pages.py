@@ -14,8 +14,8 @@ from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
-from quarterdeck.doors.cli.plain import line
-from quarterdeck.doors.cli.timeline import arguments, row, torn_down
+from quarterdeck.doors.cli.plain import line, visible
+from quarterdeck.doors.cli.timeline import row, torn_down, whole
 from quarterdeck.doors.cli.watching import Watcher, signals, verdict, watch
 
 
@@ -73,8 +73,9 @@ def print_session(session: Session) -> None:
     for item in session.plan:
         out.print(Text(f"  [{'x' if item.status == 'completed' else ' '}] {line(item.text, 200)}"))
     for approval in session.approvals:
-        calls = "; ".join(f"{call.tool} {arguments(call.args)}" for call in approval.calls)
-        out.print(Text(f"? {approval.id}: {line(approval.question)} {calls}", style="bold yellow"))
+        rows = [visible(approval.question), *(whole(call.tool, call.args) for call in approval.calls)]
+        shown = "\n".join(rows).replace("\n", "\n  ")
+        out.print(Text(f"? {approval.id}: {shown}", style="bold yellow"))
 
 
 def print_event(event: JsonValue, started: datetime) -> None:

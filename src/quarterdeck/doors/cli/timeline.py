@@ -8,13 +8,14 @@ from pydantic import JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core.status import Status, human
-from quarterdeck.doors.cli.plain import line, plain
+from quarterdeck.doors.cli.plain import line, plain, visible
 from quarterdeck.doors.cli.screen import GLYPHS, STATUS_STYLES, duration
 
 ARGUMENT_CHARACTERS = 100
 CALL_CHARACTERS = 200
 ENTRIES_CHARACTERS = 60
-RESULT_LINES = 4
+FAILED_LINES = 12
+"""The last lines of a failed call's result."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ def arguments(args: dict[str, JsonValue]) -> str:
         return line(_value(next(iter(args.values()))), CALL_CHARACTERS)
     shown = ", ".join(f"{name}={line(_value(value), ARGUMENT_CHARACTERS)}" for name, value in args.items())
     return line(shown, CALL_CHARACTERS)
+
+
+def whole(tool: str, args: dict[str, JsonValue]) -> str:
+    """A call that a person is asked about: nothing is cut, and nothing that it holds is invisible."""
+    if len(args) == 1:
+        return visible(f"{tool} {_text(next(iter(args.values())))}")
+    return visible("\n".join([tool, *(f"{name}: {_text(value)}" for name, value in args.items())]))
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _value(value: JsonValue) -> str:
@@ -60,11 +72,12 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.ModelRetried() as p:
             return Row("!", f"the model is asked again at {p.retry_at:%H:%M:%S} UTC: {line(p.error)}", "yellow")
         case e.ToolCallRequested() as p:
-            return Row("$" if "command" in p.tool else "⚙", f"{p.tool} {arguments(p.args)}", "cyan")
+            text = whole(p.tool, p.args) if p.asks else f"{p.tool} {arguments(p.args)}"
+            return Row("$" if "command" in p.tool else "⚙", text, "cyan")
         case e.ToolCallFinished() as p:
-            return _finished(p)
+            return finished(p)
         case e.ApprovalRequested() as p:
-            return Row("?", plain(p.question), "bold yellow")
+            return Row("?", visible(p.question), "bold yellow")
         case e.ApprovalGranted() as p:
             return Row("✓", f"approved by {p.by}{' for the session' if p.for_session else ''}", "green")
         case e.ApprovalDenied() as p:
@@ -123,15 +136,26 @@ def _status(p: e.StatusChanged) -> Row:
     return Row(GLYPHS.get(name, "·"), f"{human(Status(name))}{by}{why}", f"bold {style}".strip())
 
 
-def _finished(p: e.ToolCallFinished) -> Row:
-    code = f", exit code {p.exit_code}" if p.exit_code is not None else ""
-    took = duration(p.duration_ms)
+def failed(p: e.ToolCallFinished, args: dict[str, JsonValue]) -> Row:
+    """A failed call of which nothing was shown: what it was, how it ended, and the end of what it said."""
+    return Row("✗", "\n".join([f"{p.tool} {arguments(args)}".rstrip() + f": {_end(p)}", *_said(p)]), "red")
+
+
+def finished(p: e.ToolCallFinished, *, heard: bool = False) -> Row:
+    """The end of a call below its request; of one that failed the end of what it said, unless that was `heard`."""
     if p.outcome is e.Outcome.OK:
-        return Row("└", f"ok{code}, {took}", "dim")
-    if p.output_bytes:
-        return Row("└", f"{p.outcome.value.replace('_', ' ')}{code}, {took}", "red")
-    said = [line(text, 300) for text in plain(p.text).splitlines() if text.strip()][:RESULT_LINES]
-    return Row("└", "\n".join([f"{p.outcome.value.replace('_', ' ')}{code}, {took}", *said]), "red")
+        return Row("└", _end(p), "dim")
+    return Row("└", "\n".join([_end(p), *(() if heard else _said(p))]), "red")
+
+
+def _end(p: e.ToolCallFinished) -> str:
+    code = f", exit code {p.exit_code}" if p.exit_code is not None else ""
+    return f"{p.outcome.value.replace('_', ' ')}{code}, {duration(p.duration_ms)}"
+
+
+def _said(p: e.ToolCallFinished) -> list[str]:
+    rows = [line(text, 300) for text in plain(p.text).splitlines()]
+    return [row for row in rows if row and row != f"Exit code {p.exit_code}."][-FAILED_LINES:]
 
 
 def _prepared(p: e.WorkspacePrepared) -> Row:

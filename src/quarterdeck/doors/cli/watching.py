@@ -19,16 +19,17 @@ from rich.text import Text
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
 from quarterdeck.core.status import FINAL, Status
+from quarterdeck.doors.cli.absence import Absence
 from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.asking import Asker
-from quarterdeck.doors.cli.client import Client, unreachable
+from quarterdeck.doors.cli.client import Client, refusal, unreachable
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import Lines, line, plain
 from quarterdeck.doors.cli.screen import clock, console
-from quarterdeck.doors.cli.timeline import Row, row
+from quarterdeck.doors.cli.timeline import Row, arguments, failed, finished, row
 
-PATIENCE_SECONDS = 300.0
-"""How long `watch` tries again when the server is away."""
+CALM_SECONDS = 5.0
+"""A stream that lived this long says that the server was there."""
 HEAD_LINES, TAIL_LINES = 8, 12
 """The lines of one call's output that are shown below level full: its first at once, its last at its end."""
 _ORDER = list(Level)
@@ -38,43 +39,35 @@ async def signals(client: Client, session_id: int, after: int = 0) -> AsyncItera
     """All signals of a session behind `after`, connecting again with back-off until the stream says `end`.
 
     Raises:
-        Failure: the server refuses, or stays away for `PATIENCE_SECONDS`.
+        Failure: the server refuses, or stays away for as long as `Absence` has patience.
     """
-    absence = _Absence()
+    absence, now = Absence(), asyncio.get_running_loop().time
     while True:
+        opened = now()
         try:
             async with client.stream(f"/sessions/{session_id}/stream", last_event_id=after) as stream:
-                absence = _Absence()
                 async for signal in stream:
                     if signal.event == "end":
                         return
                     if signal.event == "closing":
                         break
-                    after = int(signal.id) if signal.id else after
+                    if signal.event == "error":
+                        raise _failure(signal)
+                    if signal.id:
+                        after = int(signal.id)
+                        absence.over()
                     yield signal
-        except httpx.TransportError as error:
-            absence.judge(unreachable(client.place, error))
-        except Failure as failure:
-            absence.judge(failure)
+        except (httpx.TransportError, Failure) as error:
+            if now() - opened > CALM_SECONDS:
+                absence.over()
+            absence.judge(error if isinstance(error, Failure) else unreachable(client.place, error))
         await absence.wait()
 
 
-class _Absence:
-    """How long the server has been away, and how long to wait before the next try."""
-
-    def __init__(self) -> None:
-        self._since = asyncio.get_running_loop().time()
-        self._wait = 0.25
-
-    def judge(self, failure: Failure) -> None:
-        """Raises `failure` when it is no absence, or one that lasts too long."""
-        lasted = asyncio.get_running_loop().time() - self._since
-        if failure.exit is not Exit.UNREACHABLE or lasted > PATIENCE_SECONDS:
-            raise failure
-
-    async def wait(self) -> None:
-        await asyncio.sleep(self._wait)
-        self._wait = min(self._wait * 2, 5.0)
+def _failure(signal: ServerSentEvent) -> Failure:
+    """The problem that a stream ended with."""
+    problem = json.loads(signal.data)
+    return refusal(int(problem.get("status", 500)), str(problem.get("detail", "The stream failed.")))
 
 
 @dataclass
@@ -92,9 +85,15 @@ class _Output:
 class _Call:
     """A tool call as it was requested, and whether it was shown."""
 
+    requested: e.ToolCallRequested
     row: Row
     at: float
     shown: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called among others."""
+        return f"{self.requested.tool} {arguments(self.requested.args)}".rstrip()
 
 
 class Watcher:
@@ -112,6 +111,8 @@ class Watcher:
         self._outputs: dict[str, _Output] = {}
         self._calls: dict[str, _Call] = {}
         self._partial = ""
+        self._speaking = ""
+        """The call that the last line is about."""
 
     def open(self, approval_id: str) -> bool:
         """Whether an approval that was just read still waits: a new one, or one that the session's row names."""
@@ -119,8 +120,6 @@ class Watcher:
 
     def take(self, signal: ServerSentEvent) -> None:
         """Prints one signal."""
-        if signal.event == "error":
-            raise Failure(line(str(json.loads(signal.data).get("detail", "The stream failed."))))
         if self._json:
             print(json.dumps({"event": signal.event, "data": json.loads(signal.data)}, ensure_ascii=False), flush=True)
         if signal.event == "partial":
@@ -132,6 +131,7 @@ class Watcher:
 
     def print(self, made: Row, at: float | None = None) -> None:
         """One entry, its further lines indented below it."""
+        self._speaking = ""
         if self._json:
             return
         first, *rest = made.text.splitlines() or [""]
@@ -154,23 +154,33 @@ class Watcher:
             self._partial = ""
 
     def _take_output(self, data: dict[str, Any]) -> None:
-        if self._level is Level.RESULT:
+        """Shows it below level full only of a call that is shown: who saw no request wants no output."""
+        call_id = str(data["call_id"])
+        call = self._calls.get(call_id)
+        if self._level is not Level.FULL and (self._level is Level.RESULT or call is None or not call.shown):
             return
-        output = self._outputs.setdefault(str(data["call_id"]), _Output())
+        output = self._outputs.setdefault(call_id, _Output())
         raw = base64.b64decode(str(data["data"]))
-        self._show_call(str(data["call_id"]))
         fresh = raw[max(0, output.seen - int(data["offset"])) :]
         output.seen = max(output.seen, int(data["offset"]) + len(raw))
-        self._print_output(output, output.lines.feed(fresh))
+        self._print_output(call_id, output, output.lines.feed(fresh))
 
-    def _print_output(self, output: _Output, lines: list[str]) -> None:
+    def _print_output(self, call_id: str, output: _Output, lines: list[str]) -> None:
         for text in lines:
             if self._level is Level.FULL or output.shown < HEAD_LINES:
                 output.shown += 1
-                self.print(Row("│", text, "dim"))
+                self._print_of(call_id, Row("│", text, "dim"))
             else:
                 output.hidden += len(output.tail) == TAIL_LINES
                 output.tail.append(text)
+
+    def _print_of(self, call_id: str, made: Row, at: float | None = None) -> None:
+        """A line about a call; it says which one when others stand between."""
+        if self._speaking != call_id:
+            call = self._calls.get(call_id)
+            self.print(Row("│", f"of {call.name if call else call_id}:", "dim"))
+        self.print(made, at)
+        self._speaking = call_id
 
     def _take_event(self, signal: ServerSentEvent) -> None:
         try:
@@ -180,7 +190,12 @@ class Watcher:
             return
         self.seq = event.seq
         at = (event.at - self.session.created_at).total_seconds()
-        made, shown = row(event), _ORDER.index(event.level) <= _ORDER.index(self._level)
+        shown = _ORDER.index(event.level) <= _ORDER.index(self._level)
+        if not self._take_call(event, at, shown=shown):
+            self._take_other(event, at, shown=shown)
+
+    def _take_other(self, event: Event, at: float, *, shown: bool) -> None:
+        made = row(event)
         match event.payload:
             case e.StatusChanged(to_status=status, reason=reason):
                 self.status, self.reason = status, reason
@@ -188,44 +203,57 @@ class Watcher:
                 self.torn_down = proof
             case e.ModelAnswered() as answer:
                 made = self._rest_of_answer(answer, made)
-            case e.ToolCallRequested(call_id=call_id) if made is not None:
-                self._calls[call_id] = _Call(made, at, shown)
             case e.ApprovalRequested(call_ids=call_ids):
                 for call_id in call_ids:
                     self._show_call(call_id)
-            case e.ToolCallFinished() as p:
-                self._close_output(p.call_id)
-                shown = self._end_call(p, shown)
             case _:
                 pass
         if made is not None and shown:
             self.print(made, at)
 
+    def _take_call(self, event: Event, at: float, *, shown: bool) -> bool:
+        """Whether the event is the request or the end of a tool call."""
+        match event.payload:
+            case e.ToolCallRequested() as requested if (made := row(event)) is not None:
+                self._calls[requested.call_id] = _Call(requested, made, at)
+                if shown:
+                    self._show_call(requested.call_id)
+            case e.ToolCallFinished() as p:
+                self._end_call(p, at, shown=shown)
+            case _:
+                return False
+        return True
+
     def _show_call(self, call_id: str) -> None:
-        """A call that only full views show, because what it prints or how it ends is shown."""
+        """A call's request, once: at its level, or because a person is asked about it."""
         call = self._calls.get(call_id)
         if call is not None and not call.shown:
             call.shown = True
             self.print(call.row, call.at)
+            self._speaking = call_id
 
-    def _end_call(self, p: e.ToolCallFinished, shown: bool) -> bool:
-        """Whether the end of a call is worth a line."""
-        if p.outcome is not e.Outcome.OK and shown:
-            self._show_call(p.call_id)
-        call = self._calls.pop(p.call_id, None)
-        if self._level is Level.FULL or p.outcome is not e.Outcome.OK:
-            return shown
-        return p.exit_code is not None and call is not None and call.shown
+    def _end_call(self, p: e.ToolCallFinished, at: float, *, shown: bool) -> None:
+        """The end of a call: below its request, or all in one when only its failure is worth a line."""
+        heard, call = self._close_output(p.call_id), self._calls.get(p.call_id)
+        wrong = p.outcome is not e.Outcome.OK
+        if self._level is Level.FULL or (call is not None and call.shown):
+            if shown if self._level is Level.FULL or wrong else p.exit_code is not None:
+                self._print_of(p.call_id, finished(p, heard=heard), at)
+        elif wrong and shown:
+            self.print(failed(p, call.requested.args if call else {}), at)
+        self._calls.pop(p.call_id, None)
 
-    def _close_output(self, call_id: str) -> None:
+    def _close_output(self, call_id: str) -> bool:
+        """Shows the end of a call's output; whether there was any."""
         output = self._outputs.pop(call_id, None)
         if output is None:
-            return
-        self._print_output(output, output.lines.close())
+            return False
+        self._print_output(call_id, output, output.lines.close())
         if output.hidden:
-            self.print(Row("│", f"… {output.hidden:,} more lines (--level full shows them)", "dim"))
+            self._print_of(call_id, Row("│", f"… {output.hidden:,} more lines (--level full shows them)", "dim"))
         for text in output.tail:
-            self.print(Row("│", text, "dim"))
+            self._print_of(call_id, Row("│", text, "dim"))
+        return True
 
     def _rest_of_answer(self, answer: e.ModelAnswered, made: Row | None) -> Row | None:
         before, self._partial = self._partial, ""

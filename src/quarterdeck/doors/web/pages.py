@@ -15,7 +15,7 @@ from quarterdeck.core.status import FINAL
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.problem import problem_of
 from quarterdeck.doors.web import forge_pages
-from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only
+from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, name, own_pages_only
 from quarterdeck.doors.web.entries import entries
 from quarterdeck.doors.web.rendering import HEADERS, page
 
@@ -68,8 +68,9 @@ async def cancel(app: TheApp, actor: Caller, session_id: SessionId) -> Redirect:
 
 
 @post("/sign-out", status_code=303)
-async def sign_out(app: TheApp) -> Redirect:
-    """The browser forgets who you are."""
+async def sign_out(app: TheApp, request: Request[Actor, None, Any]) -> Redirect:
+    """The browser forgets who you are, and its token opens nothing any more."""
+    await people.sign_out(app, request.cookies.get(name(app.public_url), ""))
     response = Redirect("/sign-in", status_code=303)
     response.set_cookie(cookie(app, ""))
     return response

@@ -8,7 +8,7 @@ from quarterdeck.core.status import human
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer the Origin of our own forms is null, and they are refused
     "Cache-Control": "no-store",
 }
 
