@@ -13,7 +13,9 @@ import pytest
 
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Cancel, Result, Wipe
-from quarterdeck.executor.runner import RunnerSettings
+from quarterdeck.executor.client import ClashError
+from quarterdeck.executor.runner import RunnerSettings, run
+from quarterdeck.executor.workspace import Workspace
 from tests.executor.protocol_server import TOKEN, ProtocolServer, git, gone, running, served
 
 FILES = {"app.py": "print('hello')\n", "notes.txt": "one\ntwo\n"}
@@ -186,14 +188,21 @@ async def test_without_a_server_the_runner_ends_its_own_leases(
 ) -> None:
     brief = replace(settings, drop_seconds=1.0)
     async with running(brief):
-        call = await server.offer("run_command", command("echo up; sleep 8643"))
+        # The snapshot waits for the server, so the call's end isn't in the journal yet when the runner is back.
+        server.faults["/blobs"] = 1_000_000
+        call = await server.offer("run_command", command("echo x > new.txt; echo up; sleep 8643"))
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         await server.stop()
         await none_left("8643")
         await server.start()
+        other = await server.offer("read_file", {"file_path": "new.txt"})
+        await server.until(lambda: bool(server.started[other]))
+        server.faults["/blobs"] = 0
         result = await server.result(call)
         assert result.outcome is Outcome.INTERRUPTED
         assert "could not reach the server" in result.text
+        assert result.snapshot
+        assert (await server.result(other)).outcome is Outcome.OK
 
 
 class Daemon:
@@ -262,6 +271,23 @@ async def test_kill_minus_nine_leaves_nothing_running_and_the_call_is_interrupte
     assert server.results[call][-1] == result
     code, _ = await again.end(signal.SIGTERM)
     assert code == 0
+
+
+async def test_a_sandbox_that_a_dead_runner_left_is_ended_and_nothing_else(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    del server
+    files = str(settings.home / "workspaces" / "session-3" / "files")
+    waiting = ("-c", "read forever; :", files)
+    stray = await asyncio.create_subprocess_exec("bwrap", *waiting, executable="/bin/sh", stdin=subprocess.PIPE)
+    editor = await asyncio.create_subprocess_exec("editor", *waiting, executable="/bin/sh", stdin=subprocess.PIPE)
+    try:
+        async with running(settings), asyncio.timeout(10):
+            assert await stray.wait() == -signal.SIGKILL
+        assert editor.returncode is None
+    finally:
+        editor.kill()
+        await editor.wait()
 
 
 async def test_sigterm_reports_what_it_interrupts_and_exits_0(
@@ -384,3 +410,89 @@ async def test_a_silent_stream_is_left_and_what_the_server_forgot_is_wiped(
         await gone(settings.home / "workspaces" / "session-1")
         server.wipe = ()
         await server.until(lambda: server.hellos[-1].subjects == ())
+
+
+async def test_two_runners_of_one_name_are_told_apart_and_the_second_gives_up(
+    server: ProtocolServer, settings: RunnerSettings, tmp_path: Path
+) -> None:
+    taken = (409, {"code": "conflict", "detail": "Another runner is called first and is alive."})
+    server.refused["hello"] = taken
+    async with running(settings) as task:
+        await asyncio.sleep(0.5)
+        assert not task.done()
+        del server.refused["hello"]
+        await server.until(lambda: len(server.hellos) == 1)
+    for home in (settings.home, tmp_path / "other"):
+        seen = len(server.hellos)
+        async with running(replace(settings, home=home)):
+            await server.until(lambda seen=seen: len(server.hellos) > seen)
+    first, again, other = (hello.instance for hello in server.hellos)
+    assert first == again != other
+    assert len(other) >= 16
+    server.refused["hello"] = taken
+    with pytest.raises(ClashError, match="called first and is alive"):
+        await asyncio.wait_for(run(replace(settings, drop_seconds=0.3)), 30)
+
+
+async def test_a_result_that_the_server_refuses_is_told_as_an_error_until_it_is_taken(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    server.result_bytes = 2_000
+    async with running(settings):
+        line = command("seq 5000; echo x > new.txt")
+        result = await server.result(await server.offer("run_command", line))
+        assert (result.outcome, result.snapshot) == (Outcome.ERROR, None)
+        assert "larger than the server accepts" in result.text
+        assert "seq" not in result.text
+        server.result_bytes = 10
+        call = await server.offer("run_command", line)
+        await server.until(lambda: len(server.refusals) >= 3)
+    assert not server.results[call]
+    server.result_bytes, told = 2_000, len(server.results)
+    async with running(settings):
+        later = await server.result(call)
+        assert later.outcome is Outcome.ERROR
+        assert later.output_bytes == len(server.outputs[call]) > 20_000
+    assert len(server.results) == told, "the first is told once"
+
+
+async def test_what_nobody_foresaw_is_a_result_too(
+    server: ProtocolServer, settings: RunnerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RecursionError("too deep")
+
+    async with running(settings):
+        with monkeypatch.context() as patched:
+            patched.setattr(Workspace, "snapshot", broken)
+            done = await server.result(await server.offer("run_command", command("echo done")))
+        assert done.outcome is Outcome.OK
+        assert "no snapshot" in done.text
+        with monkeypatch.context() as patched:
+            patched.setattr(Workspace, "prepare", broken)
+            failed = await server.result(await server.offer("run_command", command("true"), subject="session:2"))
+        assert failed.outcome is Outcome.ERROR
+        assert "too deep" in failed.text
+
+
+async def test_what_can_not_be_deleted_or_read_does_not_end_the_runner(
+    server: ProtocolServer, settings: RunnerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: Workspace) -> None:
+        raise OSError(1, "Operation not permitted", str(self.folder))
+
+    (settings.home / "workspaces" / "job-5").mkdir(parents=True)
+    server.wipe = ("session:9",)
+    with monkeypatch.context() as patched:
+        patched.setattr(Workspace, "delete", broken)
+        async with running(settings):
+            await server.result(await server.offer("run_command", command("true")))
+            server.say('event: offer\ndata: {"call_id": 7}\n\n')
+            server.say("event: wipe\ndata: nothing\n\n")
+            server.send(Wipe(subject="no such thing"))
+            assert (await server.result(await server.offer("run_command", command("true")))).outcome is Outcome.OK
+            assert len(server.hellos) == 1
+            assert "job:5" in server.hellos[0].subjects
+    server.wipe = ()
+    async with running(settings):
+        await gone(settings.home / "workspaces" / "job-5")

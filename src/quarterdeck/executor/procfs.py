@@ -50,6 +50,23 @@ def alive(process: Process) -> bool:
     return found is not None and found[2] == process[1] and found[1] not in "ZX"
 
 
+def confined(folder: str) -> list[Process]:
+    """Every living bubblewrap that was told to show its sandbox something below `folder`."""
+    below = os.fsencode(folder) + b"/"
+    found: list[Process] = []
+    for pid in _pids():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                program, *arguments = file.read().split(b"\x00")
+        except OSError:
+            continue
+        shown = os.path.basename(program) == b"bwrap" and any(one.startswith(below) for one in arguments)
+        seen = _stat(pid) if shown else None
+        if seen and seen[1] not in "ZX":
+            found.append(Process((pid, seen[2])))
+    return found
+
+
 def marked(mark: str) -> list[Process]:
     """Every living process that was started with `mark` (`NAME=value`) in its environment, as far as it can be read."""
     wanted = mark.encode()

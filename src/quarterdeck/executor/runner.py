@@ -1,9 +1,10 @@
 """The runner daemon: takes what its server offers, carries it out, and can be cut off or killed at any moment."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -34,6 +35,7 @@ from quarterdeck.executor.journal import Journal
 from quarterdeck.executor.leases import Leases
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Processes
+from quarterdeck.executor.procfs import confined
 from quarterdeck.executor.subjects import Subject
 from quarterdeck.executor.workspace import Workspace
 
@@ -345,6 +347,12 @@ class Runner:
 
     async def _tidy(self) -> None:
         """Take up what a runner before this one left, without jobs whose end the server knows."""
+        # It dies with its runner, but not in the moment between its fork and its asking the kernel for that: killed
+        # then, its other half waits for ever for the word that its user namespace is ready.
+        for stray in await asyncio.to_thread(confined, str(self._home.root / "workspaces")):
+            _log.info("a sandbox without a runner is ended", process=stray.pid)
+            with suppress(ProcessLookupError):
+                os.kill(stray.pid, signal.SIGKILL)
         untold = {record.offer.subject for record in self._journal.untold()}
         for name in {*self._home.subjects(), *self._journal.subjects()}:
             if name.startswith("job:") and name not in untold:
