@@ -135,7 +135,8 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
         ("a: {stage: test}", "line 1: job a: it has no `script`"),
         ("a: [", "line 1: "),
         ("a: {script: x}\na: {script: y}", "line 2: the key 'a' is there twice; the first is on line 1"),
-        ("a: {script: [!reference [.x, script]]}", "line 1: the tag !reference is not supported"),
+        ("a: {script: !x y}\na: {script: y}\na: 1", "not read\nline 2: the key 'a' is there twice"),
+        ("a: {script: [!reference [.x, script]]}", "line 1: the tag !reference is not read; use `extends`"),
         ("a: {script: x, needs: [b]}\nb: {script: x, needs: [a]}", "the `needs` of a, b go in a circle"),
         ("a: {script: x, needs: [b]}\nb: {script: x, rules: [{when: never}]}", "its rules keep it out"),
         ("a: {script: x, extends: b}\nb: {script: x, extends: a}", "goes in a circle"),
@@ -145,7 +146,7 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
         ("a: {script: x}\n---\nb: 1", "line 2: "),
         ("a: {script: \x01}", "characters"),
         ("[" * 5000, "nested too deeply"),
-        ("x" * 300_000, "larger than"),
+        ("x" * 300_000, "at most 131,072 are read"),
     ],
 )
 def test_a_fault_says_where_and_what(text: str, said: str) -> None:

@@ -1,41 +1,18 @@
 """A YAML file as plain values that know their lines, and the faults found in it, reported all at once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import isfinite
-from typing import Protocol, cast
 
 from pydantic import JsonValue
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.flows import yaml_tree
+from quarterdeck.flows.yaml_tree import Fault, Path, Position
 
-DEPTH = 32
 REPORTED_FAULTS = 100
-_TAG = "tag:yaml.org,2002:"
-
-Path = tuple[str | int, ...]
-"""Keys and indexes from the top to a value."""
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """Where a key or an item begins; both count from 1."""
-
-    line: int = 1
-    column: int = 1
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong: where, what, and a hint at what to do."""
-
-    path: Path
-    what: str
-    hint: str = ""
 
 
 @dataclass
@@ -69,14 +46,17 @@ class Document:
         """Raises InvalidInputError with all faults in the file's order, if there are any."""
         if not self.faults:
             return
-        told = sorted(dict.fromkeys(self.faults), key=lambda fault: self.position(fault.path))
+        told = sorted(dict.fromkeys(self.faults), key=self._place)
         lines = [self._line(fault) for fault in told[:REPORTED_FAULTS]]
         if len(told) > len(lines):
             lines.append(f"… and {len(told) - len(lines)} more")
         raise InvalidInputError("\n".join([f"{subject} can't be used:", *lines]))
 
+    def _place(self, fault: Fault) -> Position:
+        return fault.at or self.position(fault.path)
+
     def _line(self, fault: Fault) -> str:
-        at = self.position(fault.path)
+        at = self._place(fault)
         what = fault.what.rstrip(".")
         hint = f" {fault.hint.rstrip('.')}." if fault.hint else ""
         return f"{at.line}:{at.column} {path_text(fault.path)}: {what}.{hint}"
@@ -84,7 +64,7 @@ class Document:
 
 def path_text(path: Path) -> str:
     """`components[0].name`, as people write it."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path if part != "")
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "the file"
 
 
@@ -100,120 +80,23 @@ def read(text: str, limit: int) -> Document:
 
     Anchors and aliases are refused, so that a small file stays small.
     """
-    document = Document()
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > limit:
-        document.fault((), f"it has {size:,} bytes; at most {limit:,} are read")
-        return document
-    try:
-        node = cast("Callable[[str], _Node | None]", YAML(typ="safe", pure=True).compose)(text)
-    except MarkedYAMLError as error:
-        trouble = cast("_Trouble", error)
-        mark = trouble.problem_mark or trouble.context_mark
-        document.positions[()] = Position(mark.line + 1, mark.column + 1) if mark else Position()
-        document.fault((), f"not YAML: {trouble.problem or trouble.context or 'it ends too early'}")
-    except YAMLError:
-        document.fault((), "not YAML: it has characters that YAML doesn't allow")
-    except RecursionError:
-        document.fault((), "it is nested too deeply")
-    else:
-        if node is not None:
-            document.value = _Reading(document).value(node, ())
+    root, faults = yaml_tree.read(text, limit)
+    document = Document(faults=faults)
+    if root is not None:
+        document.value = _value(document, root, ())
     return document
 
 
-class _Mark(Protocol):
-    line: int
-    column: int
-
-
-class _Trouble(Protocol):
-    """What ruamel's errors say."""
-
-    problem: str | None
-    problem_mark: _Mark | None
-    context: str | None
-    context_mark: _Mark | None
-
-
-class _Node(Protocol):
-    """A node of ruamel's, which has no types of its own."""
-
-    id: str
-    tag: object
-    value: object
-    anchor: str | None
-    start_mark: _Mark
-
-
-class _Scalars(Protocol):
-    def construct_object(self, node: _Node) -> object: ...
-
-
-class _Reading:
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._scalars = cast("_Scalars", YAML(typ="safe", pure=True).constructor)
-
-    def value(self, node: _Node, path: Path) -> JsonValue:
-        self._document.positions.setdefault(path, _position(node))
-        if node.anchor is not None:
-            self._document.fault(path, "anchors and aliases are not read", "Write the value out")
+def _value(document: Document, node: yaml_tree.Node, path: Path) -> JsonValue:
+    document.positions.setdefault(path, node.at)
+    match node:
+        case yaml_tree.Mapping():
+            document.positions.update({(*path, name): at for name, at in node.places.items()})
+            return {name: _value(document, inside, (*path, name)) for name, inside in node.entries.items()}
+        case yaml_tree.Sequence():
+            return [_value(document, item, (*path, index)) for index, item in enumerate(node.items)]
+        case yaml_tree.Scalar(value=float() as number) if not isfinite(number):
+            document.fault(path, "it is no number that can be counted with")
             return None
-        if len(path) > DEPTH:
-            self._document.fault(path, f"it is nested deeper than {DEPTH} levels")
-            return None
-        match node.id, _kind(node):
-            case "mapping", "map":
-                return self._mapping(cast("list[tuple[_Node, _Node]]", node.value), path)
-            case "sequence", "seq":
-                items = enumerate(cast("list[_Node]", node.value))
-                return [self.value(item, (*path, index)) for index, item in items]
-            case "scalar", "int" | "float" | "bool" | "null":
-                return self._scalar(node, path)
-            case "scalar", "str" | "timestamp" | "value":
-                return str(node.value)
-            case _:
-                self._document.fault(path, f"the tag {str(node.tag).replace(_TAG, '!!')} is not read")
-                return None
-
-    def _mapping(self, entries: list[tuple[_Node, _Node]], path: Path) -> JsonValue:
-        found: dict[str, JsonValue] = {}
-        for key_node, value_node in entries:
-            if key_node.id != "scalar" or _kind(key_node) == "merge":
-                self._document.fault(path, "a key must be a plain word")
-                continue
-            key = _key(key_node)
-            inside = (*path, key)
-            if key in found:
-                first = self._document.position(inside)
-                self._document.positions[*inside, ""] = _position(key_node)
-                self._document.fault((*inside, ""), "the key is there twice", f"The first is on line {first.line}")
-                continue
-            self._document.positions[inside] = _position(key_node)
-            found[key] = self.value(value_node, inside)
-        return found
-
-    def _scalar(self, node: _Node, path: Path) -> JsonValue:
-        try:
-            value = self._scalars.construct_object(node)
-        except (ValueError, YAMLError):
-            value = str(node.value)
-        if isinstance(value, float) and not isfinite(value):
-            self._document.fault(path, "it is no number that can be counted with")
-            return None
-        return value if isinstance(value, bool | int | float | str) else None
-
-
-def _kind(node: _Node) -> str:
-    return str(node.tag).removeprefix(_TAG)
-
-
-def _position(node: _Node) -> Position:
-    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-def _key(node: _Node) -> str:
-    """Routes compare with values as strings, in which true is `true`, however the file writes it."""
-    text = str(node.value)
-    return text.lower() if _kind(node) == "bool" else text
+        case yaml_tree.Scalar():
+            return node.value

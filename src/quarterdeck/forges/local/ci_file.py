@@ -5,11 +5,12 @@ from typing import Literal, cast
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.pipeline import CiJob, CiPipeline
+from quarterdeck.flows.yaml_tree import Mapping as Tree
+from quarterdeck.flows.yaml_tree import Node, Position, Scalar, Sequence, read
 from quarterdeck.forges.local.ci_rules import WHENS, Verdict, When, verdict
 from quarterdeck.forges.local.ci_values import FAULTS_SHOWN, Values
-from quarterdeck.forges.local.yaml_tree import Mapping as Tree
-from quarterdeck.forges.local.yaml_tree import Node, Scalar, Sequence, YamlFaultError, read
 
+FILE_BYTES = 128 * 1024
 JOBS = 500
 """How many jobs one pipeline may have."""
 EXTENDS_DEPTH = 10
@@ -45,23 +46,20 @@ def pipeline(text: str, predefined: Mapping[str, str]) -> CiPipeline:
     Raises:
         InvalidInputError: names every unsupported keyword and every other fault, with line and job.
     """
-    faults: list[tuple[int, str]] = []
+    root, wrong = read(text, FILE_BYTES, aliases=True)
+    faults = [(one.at or Position(), one.what) for one in wrong]
     made = CiPipeline(stages=(), jobs=())
-    try:
-        root = read(text)
-        if root is None:
-            faults.append((1, "the file is empty"))
-        else:
-            made = _File(Values(faults), root, predefined).pipeline()
-    except YamlFaultError as error:
-        faults.append((error.line, error.what))
+    if not faults and root is None:
+        faults = [(Position(), "the file is empty")]
+    elif not faults and root is not None:
+        made = _File(Values(faults), root, predefined).pipeline()
     if faults:
         raise InvalidInputError(_report(faults))
     return made
 
 
-def _report(faults: list[tuple[int, str]]) -> str:
-    lines = [f"line {line}: {what}" for line, what in sorted(dict.fromkeys(faults))]
+def _report(faults: list[tuple[Position, str]]) -> str:
+    lines = list(dict.fromkeys(f"line {at.line}: {what}" for at, what in sorted(faults)))
     more = len(lines) - FAULTS_SHOWN
     lines = lines[:FAULTS_SHOWN] + ([f"… and {more} more"] if more > 0 else [])
     return "The file .gitlab-ci.yml can't be used:\n" + "\n".join(lines)
@@ -79,7 +77,7 @@ class _File:
         for name in _TOP_REFUSED:
             if name in top:
                 hint = _HINTS.get(name, "")
-                values.fault(self._root.lines[name], f"`{name}` is not supported{'; ' + hint if hint else ''}")
+                values.fault(self._root.places[name], f"`{name}` is not supported{'; ' + hint if hint else ''}")
         self._stages = self._read_stages()
         self._variables = values.variables(top["variables"]) if "variables" in top else {}
         self._defaults = self._read_defaults()
@@ -88,9 +86,9 @@ class _File:
         runs = self._workflow()
         visible = [name for name in self._jobs if not name.startswith(".")]
         if not visible:
-            self._values.fault(1, "there is no job in it")
+            self._values.fault(Position(), "there is no job in it")
         if len(visible) > JOBS:
-            self._values.fault(1, f"there are {len(visible)} jobs in it; a pipeline may have {JOBS}")
+            self._values.fault(Position(), f"there are {len(visible)} jobs in it; a pipeline may have {JOBS}")
             return CiPipeline(stages=self._stages, jobs=())
         found = [job for name in visible if (job := self._job(name)) is not None]
         jobs = self._linked(found)
@@ -105,7 +103,7 @@ class _File:
     def _read_defaults(self) -> dict[str, Node]:
         top = self._root.entries
         node = top.get("default")
-        given = self._values.at("default").mapping(node, "it") if node else Tree(0)
+        given = self._values.at("default").mapping(node, "it") if node else Tree(Position())
         self._values.keys(given, _DEFAULT, "default", _HINTS)
         outer = {name: top[name] for name in ("before_script", "after_script") if name in top}
         return {**outer, **{name: value for name, value in given.entries.items() if name in _DEFAULT}}
@@ -132,14 +130,14 @@ class _File:
             return None
         values.keys(tree, _JOB, "", _HINTS)
         if "script" not in tree.entries:
-            values.fault(self._root.lines[name], "it has no `script`")
+            values.fault(self._root.places[name], "it has no `script`")
             return None
         entries = {**self._defaults, **tree.entries}
         own = values.variables(entries["variables"]) if "variables" in entries else {}
         stage = values.text(entries["stage"], "stage") if "stage" in entries else "test"
         if stage and stage not in self._stages:
-            line = entries["stage"].line if "stage" in entries else self._root.lines[name]
-            values.fault(line, f"the stage {stage!r} is not among the stages {', '.join(self._stages[1:-1])}")
+            at = entries["stage"].at if "stage" in entries else self._root.places[name]
+            values.fault(at, f"the stage {stage!r} is not among the stages {', '.join(self._stages[1:-1])}")
         variables = {**self._variables, **own}
         known = {**self._predefined, "CI_JOB_NAME": name, "CI_JOB_STAGE": stage, **variables}
         rules = verdict(values, entries["rules"], known) if "rules" in entries else Verdict(runs=True)
@@ -162,7 +160,7 @@ class _File:
         needs, artifacts_from = _needs(values, entries.get("needs"))
         script = values.commands(entries["script"], "script")
         if not script:
-            values.fault(entries["script"].line, "its `script` is empty")
+            values.fault(entries["script"].at, "its `script` is empty")
         return CiJob(
             name=name,
             stage=stage,
@@ -185,15 +183,15 @@ class _File:
     def _extended(self, values: Values, name: str, trail: tuple[str, ...]) -> Tree | None:
         node = self._jobs[name]
         if not isinstance(node, Tree):
-            values.fault(self._root.lines[name], f"{name} is not a job: a job is a mapping with a `script`")
+            values.fault(self._root.places[name], f"{name} is not a job: a job is a mapping with a `script`")
             return None
         parents = node.entries.get("extends")
-        merged = Tree(node.line)
+        merged = Tree(node.at)
         for parent in values.texts(parents, "extends") if parents is not None else ():
             if parent in (*trail, name) or len(trail) >= EXTENDS_DEPTH:
-                values.fault(node.lines["extends"], f"`extends: {parent}` goes in a circle or too deep")
+                values.fault(node.places["extends"], f"`extends: {parent}` goes in a circle or too deep")
             elif parent not in self._jobs:
-                values.fault(node.lines["extends"], f"`extends: {parent}`: there is no such job")
+                values.fault(node.places["extends"], f"`extends: {parent}`: there is no such job")
             elif (tree := self._extended(values, parent, (*trail, name))) is not None:
                 merged = _merged(merged, tree)
         return _merged(merged, node)
@@ -207,7 +205,7 @@ class _File:
             for name in free:
                 del left[name]
         if left:
-            self._values.fault(1, f"the `needs` of {', '.join(left)} go in a circle")
+            self._values.fault(Position(), f"the `needs` of {', '.join(left)} go in a circle")
         return jobs
 
     def _with_needs(self, job: CiJob, tree: Tree, present: set[str]) -> CiJob:
@@ -218,7 +216,7 @@ class _File:
         for name in job.needs:
             if name not in present and name not in optional:
                 why = "its rules keep it out of this pipeline" if name in self._jobs else "there is no such job"
-                self._values.at(f"job {job.name}").fault(node.line, f"it needs {name}, but {why}")
+                self._values.at(f"job {job.name}").fault(node.at, f"it needs {name}, but {why}")
         needs = tuple(name for name in job.needs if name in present)
         files = tuple(name for name in job.artifacts_from or () if name in present)
         return job.model_copy(update={"needs": needs, "artifacts_from": files})
@@ -230,7 +228,7 @@ def _merged(under: Tree, over: Tree) -> Tree:
     for name, value in over.entries.items():
         below = entries.get(name)
         entries[name] = _merged(below, value) if isinstance(below, Tree) and isinstance(value, Tree) else value
-    return Tree(over.line, entries, {**under.lines, **over.lines})
+    return Tree(over.at, entries, {**under.places, **over.places})
 
 
 def _allow_failure(values: Values, entries: Mapping[str, Node], when: When) -> bool:
@@ -238,7 +236,7 @@ def _allow_failure(values: Values, entries: Mapping[str, Node], when: When) -> b
     if node is None:
         return when == "manual" and "rules" not in entries
     if isinstance(node, Tree):
-        values.fault(node.line, "`allow_failure: exit_codes` is not supported; true or false is")
+        values.fault(node.at, "`allow_failure: exit_codes` is not supported; true or false is")
         return False
     return values.truth(node, "allow_failure")
 
@@ -253,7 +251,7 @@ def _artifacts(
     paths = values.texts(tree.entries["paths"], "artifacts: paths") if "paths" in tree.entries else ()
     for path in paths:
         if path.startswith("/") or ".." in path.split("/") or "$" in path:
-            values.fault(tree.line, f"artifacts: {path!r} must lie in the project, and may have no variable")
+            values.fault(tree.at, f"artifacts: {path!r} must lie in the project, and may have no variable")
     if "when" not in tree.entries:
         return paths, "on_success"
     whens = ("on_success", "on_failure", "always")
@@ -282,7 +280,7 @@ def _need(values: Values, item: Node) -> tuple[str, bool]:
         values.truth(item.entries["optional"], "needs: optional")
     wanted = values.truth(item.entries["artifacts"], "needs: artifacts") if "artifacts" in item.entries else True
     if "job" not in item.entries:
-        values.fault(item.line, "needs: an entry has no `job`")
+        values.fault(item.at, "needs: an entry has no `job`")
         return "", wanted
     return values.text(item.entries["job"], "needs: job"), wanted
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from quarterdeck.flows.yaml_tree import Mapping as Tree
+from quarterdeck.flows.yaml_tree import Node, Scalar, Sequence
 from quarterdeck.forges.local.ci_values import Values
 from quarterdeck.forges.local.expressions import ExpressionError, holds, parse
-from quarterdeck.forges.local.yaml_tree import Mapping as Tree
-from quarterdeck.forges.local.yaml_tree import Node, Scalar, Sequence
 
 When = Literal["on_success", "on_failure", "always", "manual", "never"]
 WHENS: tuple[When, ...] = ("on_success", "on_failure", "always", "manual", "never")
@@ -50,12 +50,12 @@ def _condition(values: Values, tree: Tree, variables: Mapping[str, str]) -> bool
     if node is None:
         return True
     if not isinstance(node, Scalar) or node.kind == "null":
-        values.fault(node.line, "`if` must be an expression")
+        values.fault(node.at, "`if` must be an expression")
         return False
     try:
         return holds(parse(node.text), variables)
     except ExpressionError as error:
-        values.fault(node.line, f"`if: {node.text[:200]}`: {error}")
+        values.fault(node.at, f"`if: {node.text[:200]}`: {error}")
         return False
 
 

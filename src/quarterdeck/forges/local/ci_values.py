@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from quarterdeck.forges.local.yaml_tree import Mapping, Node, Scalar, Sequence
+from quarterdeck.flows.yaml_tree import Mapping, Node, Position, Scalar, Sequence
 
 FAULTS_SHOWN = 50
 TIMEOUT_SECONDS = 30 * 24 * 3600
@@ -26,47 +26,47 @@ _SECONDS = {name: seconds for seconds, names in _UNITS.items() for name in names
 class Values:
     """Reads values of one place (a job, or the file's top level) and keeps what is wrong with them."""
 
-    faults: list[tuple[int, str]]
+    faults: list[tuple[Position, str]]
     place: str = ""
-    _seen: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    _seen: set[tuple[Position, str]] = field(default_factory=set[tuple[Position, str]])
 
     def at(self, place: str) -> "Values":
         """The same collection of faults for another place."""
         return Values(self.faults, place)
 
-    def fault(self, line: int, what: str) -> None:
+    def fault(self, at: Position, what: str) -> None:
         """Keeps a fault."""
         said = f"{self.place}: {what}" if self.place else what
-        if (line, said) not in self._seen:
-            self._seen.add((line, said))
-            self.faults.append((line, said))
+        if (at, said) not in self._seen:
+            self._seen.add((at, said))
+            self.faults.append((at, said))
 
     def mapping(self, node: Node, what: str) -> Mapping:
         """A mapping; an empty one in place of anything else."""
         if isinstance(node, Mapping):
             return node
-        self.fault(node.line, f"{what} must be a mapping")
-        return Mapping(node.line)
+        self.fault(node.at, f"{what} must be a mapping")
+        return Mapping(node.at)
 
     def text(self, node: Node, what: str) -> str:
         """A short text."""
         if isinstance(node, Scalar) and node.kind in ("text", "number") and 0 < len(node.text) <= TEXT_CHARACTERS:
             return node.text
-        self.fault(node.line, f"{what} must be a text of 1 to {TEXT_CHARACTERS} characters")
+        self.fault(node.at, f"{what} must be a text of 1 to {TEXT_CHARACTERS} characters")
         return ""
 
     def word(self, node: Node, what: str, allowed: tuple[str, ...]) -> str:
         """One of some words; the first of them in place of anything else."""
         if isinstance(node, Scalar) and node.text in allowed:
             return node.text
-        self.fault(node.line, f"{what} must be one of {', '.join(allowed)}")
+        self.fault(node.at, f"{what} must be one of {', '.join(allowed)}")
         return allowed[0]
 
     def truth(self, node: Node, what: str) -> bool:
         """True or false."""
         if isinstance(node, Scalar) and node.kind == "bool":
             return node.text.lower() == "true"
-        self.fault(node.line, f"{what} must be true or false")
+        self.fault(node.at, f"{what} must be true or false")
         return False
 
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Values:
             case Sequence():
                 return tuple(line for item in node.items for line in self.commands(item, what))
             case Mapping():
-                self.fault(node.line, f"{what} must be commands; put a command that has `: ` in quotes")
+                self.fault(node.at, f"{what} must be commands; put a command that has `: ` in quotes")
                 return ()
 
     def variables(self, node: Node) -> dict[str, str]:
@@ -92,14 +92,14 @@ class Values:
         found: dict[str, str] = {}
         for name, value in self.mapping(node, "variables").entries.items():
             if not _NAME.fullmatch(name):
-                self.fault(value.line, f"{name!r} can't be the name of a variable")
+                self.fault(value.at, f"{name!r} can't be the name of a variable")
             if isinstance(value, Mapping):
                 self.keys(value, ("value", "description"), f"variable {name}")
-                value = value.entries.get("value", Scalar(value.line, "", "text"))
+                value = value.entries.get("value", Scalar(value.at, "", ""))
             if isinstance(value, Scalar) and value.kind in ("text", "number"):
                 found[name] = value.text
             else:
-                self.fault(value.line, f"variable {name} must be a text or a number; put it in quotes")
+                self.fault(value.at, f"variable {name} must be a text or a number; put it in quotes")
         return found
 
     def seconds(self, node: Node, what: str) -> int:
@@ -110,7 +110,7 @@ class Values:
             total += float(found[1]) * _SECONDS[found[2].lower()]
             at = found.end()
         if not text or at < len(text) or not 1 <= total <= TIMEOUT_SECONDS:
-            self.fault(node.line, f"{what} must be a duration like `90 minutes` or `1h 30m`, of at most 30 days")
+            self.fault(node.at, f"{what} must be a duration like `90 minutes` or `1h 30m`, of at most 30 days")
             return 3600
         return int(total)
 
@@ -120,6 +120,6 @@ class Values:
             if name not in supported:
                 hint = (hints or {}).get(name, "")
                 self.fault(
-                    node.lines[name],
+                    node.places[name],
                     f"{what + ': ' if what else ''}`{name}` is not supported{'; ' + hint if hint else ''}",
                 )
