@@ -52,3 +52,12 @@ async def test_reports_of_nothing_are_refused(api: Api, start: Start) -> None:
     )
     assert too_much.status_code == 413
     problem(too_much)
+
+
+async def test_a_result_may_name_many_files(api: Api, start: Start) -> None:
+    runner = hands(api, start)
+    result = {"turn_no": 1, "lease_epoch": 1, "outcome": "ok", "text": "x" * 2_000_000}
+    assert (await runner.post("/executor/calls/c_nothing/result", result)).status_code == 404
+    assert (
+        await runner.post("/executor/calls/c_nothing/result", {**result, "text": "x" * 5_000_000})
+    ).status_code == 413

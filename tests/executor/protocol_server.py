@@ -78,6 +78,9 @@ class ProtocolServer:
         """How many requests with this in their path are handled, but answered by 503."""
         self.refused: dict[str, tuple[int, dict[str, Any]]] = {}
         """Requests with this in their path are refused like this."""
+        self.result_bytes = 4 * 1024 * 1024
+        """Larger results are refused, and noted in `refusals`."""
+        self.refusals: list[Result] = []
         self.lost: set[str] = set()
         self.wipe: tuple[str, ...] = ()
         self.hellos: list[Hello] = []
@@ -154,8 +157,12 @@ class ProtocolServer:
                 self._open[message.call_id] = message
             case Cancel() | Wipe():
                 self._open = {id: offer for id, offer in self._open.items() if offer.subject != message.subject}
+        self.say(_event(message))
+
+    def say(self, text: str) -> None:
+        """Put a piece of text on every stream as it is."""
         for stream in self._streams:
-            stream.put_nowait(_event(message))
+            stream.put_nowait(text)
 
     async def offer(self, tool: str, args: dict[str, Any], **more: Any) -> str:
         """Offer a call once somebody streams."""
@@ -247,6 +254,9 @@ class ProtocolServer:
                 return self._keep(self.started[call_id], Started, body)
             case "output":
                 return self._output(self.outputs[call_id], int(query["offset"]), body)
+            case "result" if len(body) > self.result_bytes:
+                self.refusals.append(Result.model_validate_json(body))
+                return 413, {"code": "too_large", "detail": "That is larger than the server accepts."}
             case "result":
                 return self._keep(self.results[call_id], Result, body)
             case "push":

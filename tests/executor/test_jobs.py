@@ -1,9 +1,14 @@
 import io
+import subprocess
+import sys
 import tarfile
 from collections.abc import AsyncGenerator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import Outcome
@@ -195,3 +200,68 @@ def test_paths_of_artifacts(tmp_path: Path, pattern: str, names: set[str]) -> No
     with tarfile.open(tmp_path / "packed.tar.gz") as tar:
         assert set(tar.getnames()) == names
     assert count == len(names)
+
+
+def test_a_file_of_several_names_comes_out_under_each_of_them(tmp_path: Path) -> None:
+    root, other, packed = tmp_path / "root", tmp_path / "other", tmp_path / "packed.tar.gz"
+    bottom = root
+    for _ in range(1_200):
+        bottom /= "d"
+        bottom.mkdir(parents=True)
+    (root / "one").write_text("the same")
+    (root / "two").hardlink_to(root / "one")
+    (bottom / "three").hardlink_to(root / "one")
+    assert artifacts.pack(root, ("*",), packed) == 3
+    other.mkdir()
+    artifacts.unpack(packed, other)
+    for path in (other / "one", other / "two", other / bottom.relative_to(root) / "three"):
+        assert path.read_text() == "the same"
+
+
+def fits(pattern: list[str], path: list[str]) -> bool:
+    """What a pattern means, in the plainest words: a match of a folder is one of all in it."""
+    match pattern, path:
+        case [], _:
+            return True
+        case ["**"], _:
+            return bool(path)
+        case ["**", *rest], _:
+            return fits(rest, path) or (bool(path) and fits(pattern, path[1:]))
+        case [part, *rest], [name, *below]:
+            return same(part, name) and fits(rest, below)
+        case _:
+            return False
+
+
+@cache
+def same(part: str, name: str) -> bool:
+    if not part:
+        return not name
+    if part[0] == "*":
+        return same(part[1:], name) or (bool(name) and same(part, name[1:]))
+    return bool(name) and part[0] in ("?", name[0]) and same(part[1:], name[1:])
+
+
+def paths(signs: str, *whole: str) -> st.SearchStrategy[list[str]]:
+    part = st.text(alphabet=signs, min_size=1, max_size=4).filter(lambda part: part not in (".", ".."))
+    return st.lists(part | st.sampled_from(whole) if whole else part, min_size=1, max_size=5)
+
+
+@given(paths("ab*?.\n", "**"), paths("ab.\n"))
+@example(["**", "**"], ["a"])
+@example(["a", "**"], ["a"])
+@example(["a", "**", "b", "**", "a*b"], ["a", "b", "b", "aab", "c"])
+def test_a_pattern_means_what_it_says(pattern: list[str], path: list[str]) -> None:
+    text = "/".join(pattern)
+    if text.strip() == text:
+        assert artifacts.matches(text, "/".join(path)) == fits(pattern, path)
+
+
+def test_no_pattern_takes_for_ever() -> None:
+    program = """
+from quarterdeck.executor.artifacts import matches
+assert not matches("*a" * 40 + "b", "a" * 200)
+assert not matches("**/*a*/" * 40 + "b", "aaa/" * 300 + "c")
+assert not matches("*/" * 40 + "b", "a/" * 300 + "c")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

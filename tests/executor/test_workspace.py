@@ -51,6 +51,18 @@ def after(spec: WorkspaceSpec, taken: Snapshot, server: ProtocolServer) -> Works
     return spec.model_copy(update={"bundle_blob": blob, "snapshot_commit": taken.commit, "step": taken.step})
 
 
+def dig(folder: Path, name: str, depth: int) -> None:
+    """A file at the bottom of so many folders, one within the other, however long its path gets."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=at)
+        below = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=at))
+    os.close(at)
+
+
 def tree(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(root.rglob("*")):
@@ -248,5 +260,36 @@ async def test_it_can_be_deleted_whatever_is_in_it(workspace: Workspace) -> None
     (workspace.files / "link").symlink_to("/")
     deep.chmod(0)
     deep.parent.chmod(0)
+    dig(workspace.files, "a-long-name", 1_500)
     await workspace.delete()
     assert not workspace.folder.exists()
+    await workspace.delete()
+
+
+async def test_a_list_of_files_stays_small_enough_to_be_told(server: ProtocolServer, workspace: Workspace) -> None:
+    for number in range(1_200):
+        (workspace.files / f"{number:0240}").touch()
+    taken = await workspace.snapshot(server.spec())
+    assert taken
+    assert taken.files_changed == 1_200
+    told = sum(len(file.model_dump_json()) + 1 for file in taken.files)
+    assert 200 * 1024 < told <= 256 * 1024
+
+
+async def test_no_depth_and_no_number_of_repositories_stops_a_snapshot(
+    server: ProtocolServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quarterdeck.executor.snapshots.NESTED_REPOSITORIES", 3)
+    nested = workspace.files
+    for name in ("r1", "r2", "r3", "r4"):
+        nested /= name
+        nested.mkdir()
+        git(nested, "init", "-q")
+        (nested / "file").write_text(name)
+    dig(workspace.files, "d", 1_200)
+    taken = await workspace.snapshot(server.spec())
+    assert taken
+    assert {file.path for file in taken.files} == {
+        "r1/file", "r1/r2/file", "r1/r2/r3/file", "d/" * 1_200 + "file",
+    }  # fmt: skip
+    assert taken.left_out == ("r1/r2/r3/r4/",)

@@ -21,11 +21,11 @@ def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
     Raises:
         TooLargeError: the files are more than an archive may hold.
     """
-    matchers = [_matcher(pattern) for pattern in patterns]
+    wanted = [_matcher(pattern) for pattern in patterns]
     count = size = 0
     with tarfile.open(target, "w:gz", compresslevel=6) as archive:
         for name in _files(root):
-            if not any(matcher.fullmatch(name) for matcher in matchers):
+            if not any(matcher.fullmatch(name) for matcher in wanted):
                 continue
             path = root / name
             file_size = path.lstat().st_size
@@ -35,6 +35,11 @@ def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
             _pack_file(archive, path, name, file_size)
             count += 1
     return count
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern of `pack` takes the file of that path."""
+    return _matcher(pattern).fullmatch(name) is not None
 
 
 def unpack(archive: Path, root: Path) -> None:
