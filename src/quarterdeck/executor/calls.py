@@ -312,9 +312,10 @@ class Call:
             fault = f"The server did not take the result of this call, nor a snapshot of its files: {refusal}"
             if await self._refusal(await self._ended_by(fault)):
                 return  # the journal keeps it as untold, and it is told again after the next hello
+        # In this order a crash between the two costs one more report, in the other it would leave the file for good.
+        self._spool.discard()
         with suppress(JournalError):
             await self._journal.tell(offer.call_id)
-        self._spool.discard()
 
     async def _refusal(self, result: Result) -> str:
         """Report a result, maybe one of a lease before this; why the server doesn't take it, empty when it has it."""
