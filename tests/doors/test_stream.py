@@ -121,7 +121,8 @@ async def test_a_client_that_leaves_at_a_chunk_ends_its_source() -> None:
         finally:
             left.set()
 
-    body = cast("AsyncGenerator[bytes]", stream(source(), Closing()).iterator)
+    chunks = source()  # held here, so that no collector ends it
+    body = cast("AsyncGenerator[bytes]", stream(chunks, Closing()).iterator)
     assert await anext(body)
     await asyncio.sleep(0.05)  # a chunk is there, and nobody takes it
     await body.aclose()

@@ -17,7 +17,8 @@ from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.cli.answers import Session, Usage
 from quarterdeck.doors.cli.client import Place, refusal
 from quarterdeck.doors.cli.failure import Failure
-from quarterdeck.doors.cli.watching import Watcher, signals, verdict
+from quarterdeck.doors.cli.signals import signals
+from quarterdeck.doors.cli.watching import Watcher, verdict
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION = Session(

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from quarterdeck.doors.cli import merge_request, pipeline_pages, project, screen, session, session_pages
+from quarterdeck.doors.cli import given, merge_request, pipeline_pages, project, screen, session_pages
 from quarterdeck.doors.cli.absence import patiently
 from quarterdeck.doors.cli.answers import Flow, MergeRequest, Pipeline, Project, Session
 from quarterdeck.doors.cli.client import Client, parse
@@ -121,9 +121,9 @@ async def _session(cli: Cli, client: Client, asked: Play, where: Project, model:
         "pipeline_id": red.id, "origin": "cli",
     }  # fmt: skip
     if Path(asked.flow).suffix in (".yml", ".yaml"):
-        body |= {"flow": "custom", "flow_yaml": session.read(Path(asked.flow))}
+        body |= {"flow": "custom", "flow_yaml": given.text(Path(asked.flow))}
     if asked.script is not None:
-        body["script"] = session.read(asked.script)
+        body["script"] = given.text(asked.script)
     started = parse(Session, await client.post("/sessions", body))
     _act(cli, f"Session #{started.id} repairs pipeline #{red.id}")
     return started

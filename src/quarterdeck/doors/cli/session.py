@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quarterdeck.doors.cli import given
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 
@@ -44,12 +45,12 @@ async def start(
     async with cli.client() as client:
         body: dict[str, Any] = {
             "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
-            "title": title, "origin": "cli", "inputs": _inputs(inputs or []),
+            "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
-            body |= {"flow": "custom", "flow_yaml": read(Path(flow))}
+            body |= {"flow": "custom", "flow_yaml": given.text(Path(flow))}
         if script is not None:
-            body["script"] = read(script)
+            body["script"] = given.text(script)
         if ask_all:
             body["pre_approved"] = []
         answer = await _post(client, body, {"Idempotency-Key": key} if key else None)
@@ -164,7 +165,7 @@ async def approve(
     """Allow what a session asks for."""
     body: dict[str, JsonValue] = {"approval_id": approval, "for_session": for_session}
     if args is not None:
-        body["args"] = _object(args)
+        body["args"] = given.json_object(args)
     await _change(cli, session, "approve", body)
 
 
@@ -279,37 +280,3 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
     from quarterdeck.doors.cli import session_pages
 
     session_pages.print_session(_parsed(answer))
-
-
-def read(file: Path) -> str:
-    """A file as text. Raises Failure when it can't be read."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
-
-
-def _inputs(given: list[str]) -> "dict[str, dict[str, JsonValue]]":
-    """Inputs by category and field; a value that is no JSON is text."""
-    import json
-
-    inputs: dict[str, dict[str, JsonValue]] = {}
-    for one in given:
-        place, equals, value = one.partition("=")
-        category, dot, field = place.partition(".")
-        if not (equals and dot and category and field):
-            raise Failure(f"--input has to be CATEGORY.FIELD=VALUE, like pipeline.id=7; not {one!r}.", Exit.USAGE)
-        try:
-            inputs.setdefault(category, {})[field] = json.loads(value)
-        except ValueError:
-            inputs[category][field] = value
-    return inputs
-
-
-def _object(text: str) -> "dict[str, JsonValue]":
-    from pydantic import JsonValue, TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(dict[str, JsonValue]).validate_json(text)
-    except ValidationError:
-        raise Failure('--args has to be a JSON object, like {"command": "make test"}.', Exit.USAGE) from None

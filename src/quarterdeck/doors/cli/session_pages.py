@@ -15,8 +15,9 @@ from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import line, visible
+from quarterdeck.doors.cli.signals import signals
 from quarterdeck.doors.cli.timeline import row, torn_down, whole
-from quarterdeck.doors.cli.watching import Watcher, signals, verdict, watch
+from quarterdeck.doors.cli.watching import Watcher, verdict, watch
 
 
 def level_of(name: str) -> Level:

@@ -14,8 +14,8 @@ from quarterdeck.doors.cli.screen import GLYPHS, STATUS_STYLES, duration
 ARGUMENT_CHARACTERS = 100
 CALL_CHARACTERS = 200
 ENTRIES_CHARACTERS = 60
-FAILED_LINES = 12
-"""The last lines of a failed call's result."""
+FAILED_LINES, FAILED_CHARACTERS = 12, 300
+"""The last lines of a failed call's result, and how much of each."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _end(p: e.ToolCallFinished) -> str:
 
 
 def _said(p: e.ToolCallFinished) -> list[str]:
-    rows = [line(text, 300) for text in plain(p.text).splitlines()]
+    rows = [row.rstrip()[:FAILED_CHARACTERS] for row in plain(p.text).split("\n")]
     return [row for row in rows if row and row != f"Exit code {p.exit_code}."][-FAILED_LINES:]
 
 

@@ -1,17 +1,14 @@
 """`qd session watch`: a session's log as it grows, through restarts of the server."""
 
-import asyncio
 import base64
 import json
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 from rich.text import Text
@@ -19,55 +16,18 @@ from rich.text import Text
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
 from quarterdeck.core.status import FINAL, Status
-from quarterdeck.doors.cli.absence import Absence
 from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.asking import Asker
-from quarterdeck.doors.cli.client import Client, refusal, unreachable
+from quarterdeck.doors.cli.client import Client
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import Lines, line, plain
 from quarterdeck.doors.cli.screen import clock, console
+from quarterdeck.doors.cli.signals import signals
 from quarterdeck.doors.cli.timeline import Row, arguments, failed, finished, row
 
-CALM_SECONDS = 5.0
-"""A stream that lived this long says that the server was there."""
 HEAD_LINES, TAIL_LINES = 8, 12
 """The lines of one call's output that are shown below level full: its first at once, its last at its end."""
 _ORDER = list(Level)
-
-
-async def signals(client: Client, session_id: int, after: int = 0) -> AsyncIterator[ServerSentEvent]:
-    """All signals of a session behind `after`, connecting again with back-off until the stream says `end`.
-
-    Raises:
-        Failure: the server refuses, or stays away for as long as `Absence` has patience.
-    """
-    absence, now = Absence(), asyncio.get_running_loop().time
-    while True:
-        opened = now()
-        try:
-            async with client.stream(f"/sessions/{session_id}/stream", last_event_id=after) as stream:
-                async for signal in stream:
-                    if signal.event == "end":
-                        return
-                    if signal.event == "closing":
-                        break
-                    if signal.event == "error":
-                        raise _failure(signal)
-                    if signal.id:
-                        after = int(signal.id)
-                        absence.over()
-                    yield signal
-        except (httpx.TransportError, Failure) as error:
-            if now() - opened > CALM_SECONDS:
-                absence.over()
-            absence.judge(error if isinstance(error, Failure) else unreachable(client.place, error))
-        await absence.wait()
-
-
-def _failure(signal: ServerSentEvent) -> Failure:
-    """The problem that a stream ended with."""
-    problem = json.loads(signal.data)
-    return refusal(int(problem.get("status", 500)), str(problem.get("detail", "The stream failed.")))
 
 
 @dataclass
