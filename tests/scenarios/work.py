@@ -1,7 +1,6 @@
 """A flow of one agent with all tools, and scripts for it, so that a scenario says only what it is about."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tests.instance import Instance
@@ -60,19 +59,3 @@ def start(instance: Instance, *steps: dict[str, Any], asks: bool = False, **more
 def payloads(events: list[Any], kind: str) -> list[Any]:
     """The payloads of one kind, in order."""
     return [event["payload"] for event in events if event["payload"]["kind"] == kind]
-
-
-def journal_starts(instance: Instance) -> list[str]:
-    """The call ids that the runner's journal says were begun, one for each time."""
-    begun: list[str] = []
-    for file in sorted((instance.home / "runner").glob("journal*")):
-        for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            record = json.loads(text)
-            if record.get("kind", record.get("event")) in ("start", "started"):
-                begun.append(record["call_id"])
-    return begun
-
-
-def contains(folder: Path, needle: bytes) -> list[Path]:
-    """The files below a folder that hold these bytes."""
-    return [path for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]

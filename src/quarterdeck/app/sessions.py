@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -60,7 +60,7 @@ class StartSession(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    project: int | str
+    project: StrictInt | StrictStr
     flow: str = Field(default="fix_pipeline/v1", max_length=200)
     flow_yaml: str | None = Field(default=None, description="A flow of your own instead, as YAML.")
     goal: str = Field(default="", max_length=limits.GOAL_CHARACTERS)

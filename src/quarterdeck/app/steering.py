@@ -41,7 +41,9 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
         for approval_id in list(it.state.approvals):
             _deny(it, actor, approval_id, "The person wrote a message instead.")
-        it.append(e.MessageAdded(text=text, by=actor.username, component=it.state.agent))
+        # Between two agents it is for whichever comes next.
+        component = it.state.agent if it.state.component == it.state.agent else ""
+        it.append(e.MessageAdded(text=text, by=actor.username, component=component))
         if it.state.status in AWAITING or it.state.status is Status.IDLE:
             it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)

@@ -1,0 +1,51 @@
+"""What a person says reaches the agent that acts on it."""
+
+from sqlalchemy import select
+
+from quarterdeck.app import server_calls, sessions, steering, turns
+from quarterdeck.app.application import App
+from quarterdeck.core.answer import Reply
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.history import Said
+from quarterdeck.core.usage import Usage
+from quarterdeck.store.tables import offers
+from tests.conftest import Start
+
+FLOW = """
+version: v1
+environment: ambient
+name: two
+components:
+  - {name: first, type: AgentComponent, prompt_id: p, inputs: ["context:goal"], toolset: [todo_write]}
+  - {name: between, type: DeterministicStepComponent, tool_name: list_pipelines}
+  - {name: second, type: AgentComponent, prompt_id: p, inputs: ["context:goal"], toolset: [todo_write]}
+routers: [{from: first, to: between}, {from: between, to: second}, {from: second, to: end}]
+flow: {entry_point: first}
+prompts: [{prompt_id: p, name: p, prompt_template: {system: s, user: "{{ goal }}"}}]
+"""
+
+
+async def test_a_message_between_two_agents_is_for_the_next(app: App, start: Start) -> None:
+    request = sessions.StartSession(
+        project="sample", flow_yaml=FLOW, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
+    )
+    session_id = (await sessions.start(app, start.owner, request)).id
+    turn = await turns.claim(app, session_id, 1, job=1)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    await turns.answered(app, turn, question, Reply("done", "", (), "", "m", Usage(), 1))
+    assert await turns.advance(app, turn) is None, "the step's tool is offered"
+    view = await steering.reply(app, start.owner, session_id, "mind the gap")
+    assert view.component == "between"
+    async with app.database.transaction() as connection:
+        mine = select(offers.c.call_id).where(offers.c.session_id == session_id)
+        call_id = (await connection.execute(mine)).scalar_one()
+    await server_calls.begin(app, session_id, call_id)
+    await server_calls.finish(app, session_id, call_id, outcome=Outcome.OK, text="none")
+    turn = await turns.claim(app, session_id, 2, job=2)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    assert question.component == "second"
+    assert Said("mind the gap") in question.conversation.messages
