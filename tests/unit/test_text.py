@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from quarterdeck.core.text import clean, clean_value, cut, decode, line
 
@@ -23,7 +24,7 @@ def test_each_character_that_cannot_be_stored_is_marked() -> None:
 
 
 def test_all_texts_of_a_value_are_cleaned() -> None:
-    value = {"a\x00": ["\ud800", {"b": "c\x00"}, 1, None, True, 0.5]}
+    value: JsonValue = {"a\x00": ["\ud800", {"b": "c\x00"}, 1, None, True, 0.5]}
     assert clean_value(value) == {"a\ufffd": ["\ufffd", {"b": "c\ufffd"}, 1, None, True, 0.5]}
 
 
