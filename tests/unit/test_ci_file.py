@@ -1,7 +1,7 @@
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import InvalidInputError
@@ -244,6 +244,8 @@ _PATTERN = st.recursive(
 
 
 @given(_PATTERN, st.text(alphabet="abcB1. ", max_size=8), st.booleans())
+@example(".[^a](a)*", "1a", True)
+@example("[^B-b]", "AB", True)
 def test_patterns_match_what_python_matches(pattern: str, text: str, ignore_case: bool) -> None:
     import re
 

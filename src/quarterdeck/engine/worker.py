@@ -153,13 +153,15 @@ class _JobThread:
         self._worker.stop()
 
     async def _run(self) -> None:
-        reaper = asyncio.create_task(self._reap())
         try:
             async with self._jobs.open_async():
-                await self._worker.run()
+                reaper = asyncio.create_task(self._reap())
+                try:
+                    await self._worker.run()
+                finally:
+                    reaper.cancel()
         finally:
             self._over.set()
-            reaper.cancel()
 
     async def _reap(self) -> None:
         """Gives the jobs of workers that stopped renewing their heartbeat to the living."""

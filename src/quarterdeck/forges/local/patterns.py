@@ -197,13 +197,13 @@ class _Parser:
             case "(":
                 return self._group()
             case "[":
-                return _character(self._cased(self._set()))
+                return _character(self._set())
             case "\\":
                 return self._escaped()
             case "*" | "+" | "?" | "{":
                 raise PatternError("a repeat with nothing before it")
             case c:
-                return _character(self._cased(_same(c)))
+                return _character(self._literal(c))
 
     def _group(self) -> _Ends:
         if self._peek() == "?":
@@ -227,17 +227,17 @@ class _Parser:
             case "z" | "Z":
                 return _place(lambda text, at: at == len(text))
             case c:
-                return _character(self._cased(self._class(c)))
+                return _character(self._class(c))
 
     def _class(self, c: str) -> _Test:
         if c.lower() in _CLASSES:
             test = _CLASSES[c.lower()]
             return test if c.islower() else lambda other: not test(other)
         if c in _CONTROLS:
-            return _same(_CONTROLS[c])
+            return self._literal(_CONTROLS[c])
         if c.isalnum():
             raise PatternError(f"\\{c} is not supported")
-        return _same(c)
+        return self._literal(c)
 
     def _set(self) -> _Test:
         negative = self._peek() == "^"
@@ -256,20 +256,20 @@ class _Parser:
         if first == "\\":
             return self._class(self._take())
         if self._peek() != "-" or self._pattern[self._at + 1 : self._at + 2] in ("]", ""):
-            return _same(first)
+            return self._literal(first)
         self._take()
         last = self._take()
         if last == "\\":
             last = self._take()
         if last < first:
             raise PatternError(f"the range {first}-{last} runs backwards")
-        return lambda c: first <= c <= last
+        return self._cased(lambda c: first <= c <= last)
+
+    def _literal(self, wanted: str) -> _Test:
+        return self._cased(lambda c: c == wanted)
 
     def _cased(self, test: _Test) -> _Test:
+        """Without regard to case if that is wanted; before a set is negated, because [^a] then excludes A too."""
         if not self._ignore_case:
             return test
         return lambda c: test(c) or test(c.lower()) or test(c.upper())
-
-
-def _same(wanted: str) -> _Test:
-    return lambda c: c == wanted
