@@ -32,7 +32,7 @@ class EventClass(StrEnum):
 class Payload(BaseModel):
     """What all kinds have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     event_class: ClassVar[EventClass] = EventClass.WORK
     default_level: ClassVar[Level] = Level.FULL
@@ -136,7 +136,7 @@ class ComponentLeft(Payload):
 class AnswerCall(BaseModel):
     """A tool call as the model put it; `call_id` is ours, `provider_id` the provider's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     call_id: str
     provider_id: str
     tool: str
@@ -265,7 +265,7 @@ class ApprovalDenied(Payload):
 class PlanItem(BaseModel):
     """One line of a session's plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     text: str = Field(max_length=1_000)
     status: Literal["pending", "in_progress", "completed", "cancelled"] = "pending"
 
@@ -301,7 +301,7 @@ class WorkspacePrepared(Payload):
 class FileChange(BaseModel):
     """One file of a diff, lines added and removed; binary files count none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     path: str
     change: Literal["added", "modified", "deleted", "renamed"]
     added: int = 0
@@ -444,7 +444,7 @@ AnyPayload = Annotated[
 class Event(BaseModel):
     """One entry of a session's log; `seq` counts from 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     session: int
     seq: int

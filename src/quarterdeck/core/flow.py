@@ -11,7 +11,7 @@ ABORT = "abort"
 
 
 class _Definition(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 class InputSource(_Definition):

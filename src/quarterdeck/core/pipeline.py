@@ -53,7 +53,7 @@ PIPELINE_ENDED = frozenset(
 class CiJob(BaseModel):
     """A job of a `.gitlab-ci.yml` after rules and defaults: what of it is run, and when."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     stage: str
@@ -76,7 +76,7 @@ class CiJob(BaseModel):
 class CiPipeline(BaseModel):
     """What one commit's `.gitlab-ci.yml` comes to: stages in order and the jobs that its rules let in."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     stages: tuple[str, ...]
     jobs: tuple[CiJob, ...]
 

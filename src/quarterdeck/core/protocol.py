@@ -37,7 +37,7 @@ Isolation = Literal["full", "reduced", "none"]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Hello(_Wire):

@@ -25,7 +25,7 @@ class CallStatus(StrEnum):
 class Call(BaseModel):
     """A tool call of the present batch."""
 
-    model_config = ConfigDict(validate_assignment=False, extra="forbid")
+    model_config = ConfigDict(validate_assignment=False, extra="forbid", defer_build=True)
     tool: str
     args: dict[str, JsonValue]
     component: str
@@ -40,7 +40,7 @@ class Call(BaseModel):
 class PendingApproval(BaseModel):
     """A question that waits for a person."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
     ask: Literal["tool_call", "plan", "input"]
     call_ids: tuple[str, ...]
     question: str
@@ -49,7 +49,7 @@ class PendingApproval(BaseModel):
 class Waiting(BaseModel):
     """What a session waits for, for its row, the lists and the CLI."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     on: Literal["worker", "runner", "tool", "model", "person"]
     detail: str = ""
     until: AwareDatetime | None = None
@@ -58,7 +58,7 @@ class Waiting(BaseModel):
 class ArtifactRef(BaseModel):
     """An artifact as the state remembers it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     artifact: str
     name: str
     url: str = ""
@@ -67,7 +67,7 @@ class ArtifactRef(BaseModel):
 class SessionState(BaseModel):
     """The fold of a session's events. Bounded: it holds where the session stands, not what was said."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     created: e.SessionCreated
     title: str

@@ -1,16 +1,16 @@
 """The jobs of the workers, on Procrastinate: turns, and tool calls that the server carries out."""
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import procrastinate
-from procrastinate import PsycopgConnector
-from procrastinate.exceptions import ConnectorException
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from procrastinate import App as JobApp
+    from procrastinate import PsycopgConnector
     from procrastinate.types import JSONDict
 
 TURN = "turn"
@@ -18,8 +18,10 @@ SERVER_CALL = "server_call"
 QUEUE = "sessions"
 
 
-def connector(url: str) -> PsycopgConnector:
+def connector(url: str) -> "PsycopgConnector":
     """Procrastinate's own small pool; a database that is away longer than its patience ends the worker."""
+    from procrastinate import PsycopgConnector
+
     return PsycopgConnector(conninfo=url, min_size=1, max_size=8, timeout=10.0, kwargs={"connect_timeout": 10})
 
 
@@ -27,7 +29,14 @@ class JobDispatch:
     """Enqueues jobs in the caller's transaction, on the caller's connection. Implements `app.outside.Dispatch`."""
 
     def __init__(self, url: str) -> None:
-        self._app = procrastinate.App(connector=connector(url))
+        self._url = url
+
+    @cached_property
+    def _app(self) -> "JobApp":
+        # Imported by the first job: a process that only answers requests starts without it.
+        from procrastinate import App
+
+        return App(connector=connector(self._url))
 
     async def turn(self, connection: AsyncConnection, session_id: int, turn_no: int, at: datetime | None) -> None:
         """A turn of the session, now or at `at`."""
@@ -62,6 +71,8 @@ class JobDispatch:
         return rows.scalar_one()
 
     async def _defer(self, connection: AsyncConnection, task: str, args: "JSONDict", at: datetime | None) -> None:
+        from procrastinate.exceptions import ConnectorException
+
         raw = await connection.get_raw_connection()
         deferrer = self._app.configure_task(
             task, allow_unknown=True, queue=QUEUE, schedule_at=at, connection=raw.driver_connection
