@@ -2,7 +2,7 @@ import io
 import subprocess
 import sys
 import tarfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from functools import cache
 from pathlib import Path
 
@@ -202,8 +202,15 @@ def test_paths_of_artifacts(tmp_path: Path, pattern: str, names: set[str]) -> No
     assert count == len(names)
 
 
-def test_a_file_of_several_names_comes_out_under_each_of_them(tmp_path: Path) -> None:
-    root, other, packed = tmp_path / "root", tmp_path / "other", tmp_path / "packed.tar.gz"
+@pytest.fixture
+def scratch(tmp_path: Path) -> Generator[Path]:
+    """A folder for trees so deep that pytest can't delete them."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
+
+def test_a_file_of_several_names_comes_out_under_each_of_them(scratch: Path) -> None:
+    root, other, packed = scratch / "root", scratch / "other", scratch / "packed.tar.gz"
     bottom = root
     for _ in range(1_200):
         bottom /= "d"

@@ -1,5 +1,6 @@
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +32,12 @@ def source(server: ProtocolServer) -> Source:
 
 
 @pytest.fixture
-async def workspace(server: ProtocolServer, source: Source, tmp_path: Path) -> Workspace:
+async def workspace(server: ProtocolServer, source: Source, tmp_path: Path) -> AsyncGenerator[Workspace]:
+    """A prepared workspace, gone after the test: pytest itself can't delete what some tests put into it."""
     workspace = Workspace(tmp_path / "home" / "session-1")
     assert await workspace.prepare(server.spec(), 1, source)
-    return workspace
+    yield workspace
+    subprocess.run(["rm", "-rf", str(workspace.folder)], check=True)
 
 
 def marking(place: Path, mark: Path) -> str:
