@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
+from quarterdeck.app.model_rules import rules_for
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply, RequestedCall
@@ -22,6 +23,7 @@ from quarterdeck.core.context import values
 from quarterdeck.core.errors import NotFoundError, QuarterdeckError, UnavailableError
 from quarterdeck.core.flow import AgentComponent, Flow, ToolUse
 from quarterdeck.core.history import Conversation, conversation
+from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
@@ -53,6 +55,12 @@ class Question:
     tools: tuple[Tool, ...]
     seen: int
     """The last event that the question knows of; a message behind it is answered later."""
+    answered: int = 0
+    """How many answers the component has had."""
+    fallbacks: tuple[str, ...] = ()
+    """The models to ask in its place when it can't answer; none at the first try."""
+    barred: str = ""
+    """Why the model may not be asked any more; empty when it may."""
 
 
 def new_call_id() -> str:
@@ -187,13 +195,19 @@ async def _question(app: App, it: Change, flow: Flow, name: str) -> Question:
         script = None
         if it.session.script_hash is not None:
             script = await _document(connection, it.session.script_hash)
+        created = it.state.created
+        model = created.component_models.get(name, created.model)
+        rules = ModelRules() if script else await rules_for(connection, created.project_id, flow.name)
     return Question(
-        model=it.state.created.model,
+        model=model,
         script=script,
         component=name,
         conversation=conversation(name, events),
         seen=it.state.seq,
         tools=tuple(tool_named(use.name) for use in component.toolset),
+        answered=it.state.cycles.get(name, 0),
+        fallbacks=rules.chain(model) if it.state.retry else (),
+        barred=rules.barred(model) or "",
     )
 
 

@@ -1,5 +1,6 @@
 """Conversations and tools as pydantic-ai takes them."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from quarterdeck.core.events import AnswerCall, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
+from quarterdeck.engine.models.model import Request
 from quarterdeck.engine.models.opaque import restored
 from quarterdeck.tools.tool import Tool
 
@@ -23,6 +25,24 @@ def definitions(tools: Iterable[Tool]) -> list[ToolDefinition]:
         ToolDefinition(name=tool.name, parameters_json_schema=dict(tool.schema()), description=tool.description)
         for tool in tools
     ]
+
+
+def size(request: Request) -> int:
+    """About how many characters a provider reads of a question."""
+    tools = sum(len(tool.name) + len(tool.description) + len(json.dumps(tool.schema())) for tool in request.tools)
+    return len(request.system) + tools + sum(_size(message) for message in request.messages)
+
+
+def _size(message: Message) -> int:
+    match message:
+        case Said(text=text):
+            return len(text)
+        case Answered():
+            return len(message.text) + sum(len(call.tool) + len(json.dumps(call.args)) for call in message.calls)
+        case Results(results=results):
+            return sum(len(result.text) for result in results)
+        case _:
+            assert_never(message)
 
 
 def history(messages: Sequence[Message], model: str) -> list[theirs.ModelMessage]:
