@@ -110,11 +110,8 @@ async def change(app: App, actor: Actor, request: ChangeRules) -> RulesView:
         row = (await connection.execute(select(rows).where(ours).with_for_update())).one()
         merged = _merged(row, request)
         await connection.execute(rows.update().where(ours).values(**merged))
-        await connection.execute(
-            delete(rows).where(
-                ours, rows.c.default_model.is_(None), rows.c.allowed.is_(None), rows.c.tags == {}, rows.c.fallbacks == {}
-            )
-        )
+        nothing = rows.c.default_model.is_(None) & rows.c.allowed.is_(None)
+        await connection.execute(delete(rows).where(ours, nothing, rows.c.tags == {}, rows.c.fallbacks == {}))
         return RulesView(
             project=project.path if project else None,
             flow=request.flow,

@@ -5,6 +5,7 @@ import ipaddress
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,7 +127,7 @@ async def _json(client: httpx.AsyncClient, url: str) -> tuple[httpx.Headers, obj
     nothing = httpx.Headers()
     try:
         async with asyncio.timeout(ASK_SECONDS), client.stream("GET", url) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != HTTPStatus.OK:
                 return nothing, None
             body = b""
             async for piece in response.aiter_bytes():

@@ -17,6 +17,7 @@ from quarterdeck.engine.models.endpoints import Endpoint
 from quarterdeck.engine.models.failures import told
 from quarterdeck.engine.models.model import ModelRejectedError, ModelUnavailableError, OnText, Reply, Request
 from quarterdeck.engine.models.prices import guessed, priced
+from quarterdeck.engine.models.providers import Provider
 from quarterdeck.engine.models.spoken import spoken
 
 PARTIAL_SECONDS = 0.05
@@ -72,7 +73,7 @@ def _broken_off(stream: StreamedResponse, endpoint: Endpoint, request: Request) 
 def _opening(endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
     return model_request_stream(
         spoken(endpoint),
-        messages.history(request.messages, endpoint.name),
+        messages.history(request.messages, endpoint.name, nine=endpoint.provider is Provider.MISTRAL),
         model_settings=ModelSettings(cache=True),
         model_request_parameters=ModelRequestParameters(
             function_tools=messages.definitions(request.tools),

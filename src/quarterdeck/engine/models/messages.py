@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import assert_never
 
 from pydantic_ai import messages as theirs
@@ -16,6 +17,7 @@ from quarterdeck.engine.models.opaque import restored
 from quarterdeck.tools.tool import Tool
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_NINE = re.compile(r"[a-zA-Z0-9]{9}")
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -45,8 +47,11 @@ def _size(message: Message) -> int:
             assert_never(message)
 
 
-def history(messages: Sequence[Message], model: str) -> list[theirs.ModelMessage]:
-    """The conversation for `model`; what another model's provider wanted back unread is left out."""
+def history(messages: Sequence[Message], model: str, *, nine: bool = False) -> list[theirs.ModelMessage]:
+    """The conversation for `model`; what another model's provider wanted back unread is left out.
+
+    With `nine` each call's id has nine letters and digits, as Mistral's models want it.
+    """
     sent: list[theirs.ModelMessage] = []
     ids: dict[str, str] = {}
     for message in messages:
@@ -55,6 +60,8 @@ def history(messages: Sequence[Message], model: str) -> list[theirs.ModelMessage
                 sent.append(theirs.ModelRequest([theirs.UserPromptPart(text)]))
             case Answered():
                 ids = _wire_ids(message.calls, same=message.model == model)
+                if nine:
+                    ids = {call_id: _nine(wire_id) for call_id, wire_id in ids.items()}
                 answer = _answer(message, ids, model)
                 if answer.parts:  # providers refuse an answer of nothing
                     sent.append(answer)
@@ -82,6 +89,10 @@ def _wire_ids(calls: Sequence[AnswerCall], *, same: bool) -> dict[str, str]:
         else call.call_id
         for call in calls
     }
+
+
+def _nine(wire_id: str) -> str:
+    return wire_id if _NINE.fullmatch(wire_id) else sha256(wire_id.encode()).hexdigest()[:9]
 
 
 def _result(result: Result, ids: dict[str, str]) -> theirs.ToolReturnPart:

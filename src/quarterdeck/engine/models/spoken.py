@@ -7,7 +7,6 @@ from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.bedrock_mantle import BedrockMantleChatModel, BedrockMantleResponsesModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.models.openrouter import OpenRouterModel
-from pydantic_ai.profiles import ModelProfile, merge_profile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.bedrock_mantle import BedrockMantleProvider
@@ -32,7 +31,6 @@ _COMPLETE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True
 _PLAIN = OpenAIModelProfile(
     openai_chat_streaming_requires_finish_reason=True, openai_supports_strict_tool_definition=False
 )
-_MISTRAL = merge_profile(_PLAIN, ModelProfile(tool_call_id_length=9))
 
 
 def spoken(endpoint: Endpoint) -> TheirModel:
@@ -65,7 +63,7 @@ def spoken(endpoint: Endpoint) -> TheirModel:
             provider = OpenAICompatibleProvider(
                 endpoint.provider, openai_client=openai_client(endpoint, kind=MistralClient)
             )
-            return OpenAIChatModel(endpoint.model, provider=provider, profile=_MISTRAL)
+            return OpenAIChatModel(endpoint.model, provider=provider, profile=_PLAIN)
         case Provider.OPENAI_COMPATIBLE | Provider.GROQ:
             provider = OpenAICompatibleProvider(endpoint.provider, openai_client=openai_client(endpoint))
             return OpenAIChatModel(endpoint.model, provider=provider, profile=_PLAIN)
