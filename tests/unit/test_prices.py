@@ -9,8 +9,9 @@ from quarterdeck.core.usage import Usage
 
 def test_tokens_of_the_cache_have_prices_of_their_own() -> None:
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000, cache_read_tokens=400_000, cache_write_tokens=100_000)
-    price = PriceList.model_validate({"models": {"a:b": {"input": 2, "output": "8", "cache_read": 0.5}}}).models["a:b"]
-    assert price.cost(usage) == Decimal("0.5") * 2 + Decimal("0.5") * 8 + Decimal("0.4") * Decimal("0.5") + Decimal("0.2")
+    told = {"models": {"a:b": {"input": 2, "output": "8", "cache_read": 0.5}}}
+    price = PriceList.model_validate(told).models["a:b"]
+    assert price.cost(usage) == Decimal("0.5") * 2 + Decimal("0.5") * 8 + Decimal("0.4") / 2 + Decimal("0.2")
     written = Price(input=Decimal(2), output=Decimal(8), cache_write=Decimal(4))
     assert written.cost(usage) == Decimal("0.9") * 2 + 4 + Decimal("0.4")
 

@@ -58,6 +58,6 @@ class ModelAccess(Protocol):
 
         Raises:
             InvalidInputError: no model is known to ask; the provider's refusal in its own words.
-            QuarterdeckError: it can't be reached now.
+            UnavailableError: it can't be reached now.
         """
         ...

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from quarterdeck.app import model_keys
 from quarterdeck.app.application import App
 from quarterdeck.app.model_access import Reach, StoredKey
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import InvalidInputError, UnavailableError
 from quarterdeck.core.history import Said
 from quarterdeck.engine.models import access
 from quarterdeck.engine.models.endpoints import Credentials, ModelKeys, checked_url, given, usable
@@ -72,7 +72,7 @@ class Keyring:
 
         Raises:
             InvalidInputError: no model is known to ask; the provider's refusal in its own words.
-            ModelUnavailableError: it can't be reached now.
+            UnavailableError: it can't be reached now.
         """
         name = _tried(Provider(key.provider), model)
         only = ModelKeys(stored={key.provider: Credentials(key=key.key, base_url=key.base_url)})
@@ -80,8 +80,10 @@ class Keyring:
         try:
             async with asyncio.timeout(TRY_SECONDS):
                 await access.model(name, None, only).answer(question, _nobody)
+        except ModelUnavailableError as error:
+            raise UnavailableError(error.message) from error
         except TimeoutError:
-            raise ModelUnavailableError(f"{name} did not answer within {TRY_SECONDS:.0f} seconds.") from None
+            raise UnavailableError(f"{name} did not answer within {TRY_SECONDS:.0f} seconds.") from None
         return name
 
     def with_stored(self, stored: Sequence[StoredKey]) -> ModelKeys:
