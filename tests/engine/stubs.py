@@ -210,7 +210,7 @@ def responses(*items: Json, usage: Json | None = None, status: str = "completed"
     events: list[Json] = [{"type": "response.created", "response": whole}]
     for index, item in enumerate(items):
         at = {"output_index": index, "item_id": item["id"]}
-        begun = {**item, "status": "in_progress"} if item["type"] != "reasoning" else {**item, "summary": []}
+        begun: Json = {**item, "status": "in_progress"} if item["type"] != "reasoning" else {**item, "summary": []}
         begun |= {"content": []} if item["type"] == "message" else {}
         begun |= {"arguments": ""} if item["type"] == "function_call" else {}
         events.append({"type": "response.output_item.added", "output_index": index, "item": begun})
@@ -231,7 +231,7 @@ def _within(item: Json) -> list[Json]:
     match item["type"]:
         case "message":
             text = str(item["content"][0]["text"])
-            empty = {"type": "output_text", "text": "", "annotations": []}
+            empty: Json = {"type": "output_text", "text": "", "annotations": []}
             pieces = [text[: len(text) // 2], text[len(text) // 2 :]]
             return [
                 {"type": "response.content_part.added", "content_index": 0, "part": empty},
@@ -255,7 +255,7 @@ def _within(item: Json) -> list[Json]:
 
 def said_item(text: str) -> Json:
     """A message among a response's output."""
-    content = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    content: list[Json] = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
     return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
 
 

@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from psycopg import sql
 from structlog.testing import capture_logs
 
 from quarterdeck import server
@@ -78,8 +79,8 @@ async def test_a_key_is_tried_then_stored_and_found_nowhere(
     with psycopg.connect(database_url) as connection:
         tables = connection.execute("select tablename from pg_tables where schemaname = 'public'").fetchall()
         for (name,) in tables:
-            rows = connection.execute(f"select row_to_json(t)::text from {name} t").fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
-            everything += [row[0] for row in rows]
+            query = sql.SQL("select row_to_json(t)::text from {} t").format(sql.Identifier(name))
+            everything += [row[0] for row in connection.execute(query).fetchall()]
         [secret] = connection.execute("select secret from model_keys").fetchone() or [b""]
     assert KEY.encode().hex() not in "".join(everything)
     assert KEY not in "".join(everything)
@@ -141,7 +142,7 @@ async def test_another_process_uses_and_redacts_a_new_key_without_a_restart(
     other.doorbell.start()
     following = asyncio.create_task(model_keys.follow(other))
     try:
-        with pytest.raises(ModelRejectedError, match="GROQ_API_KEY is not set.*qd model key set groq"):
+        with pytest.raises(ModelRejectedError, match=r"GROQ_API_KEY is not set.*qd model key set groq"):
             await answer(other)
         async with serving(HI) as stub:
             await model_keys.set_key(app, owner, "groq", wish(stub.url, test=False))

@@ -232,7 +232,8 @@ async def test_a_stopped_answer_leaves_what_it_used(keyed: App, owner: Actor) ->
 
     session = await begin(keyed, owner, model="groq:first")
     stop = asyncio.Event()
-    work = asyncio.create_task(Worker(keyed, Brain(keyed, lambda *_: Endless()), Desk(keyed), concurrency=4).run(stop))
+    brain = Brain(keyed, lambda _name, _script: Endless())
+    work = asyncio.create_task(Worker(keyed, brain, Desk(keyed), concurrency=4).run(stop))
     try:
         await asyncio.wait_for(begun.wait(), 30)
         await steering.cancel(keyed, owner, session.id)

@@ -25,7 +25,7 @@ class SetKey(BaseModel):
     """A key and where it belongs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    key: SecretStr = Field(default=SecretStr(""), description="Empty where the provider takes none.")
+    key: SecretStr | None = Field(default=None, description="None where the provider takes none.")
     base_url: str | None = Field(default=None, max_length=2_000, description="Another address than the provider's own.")
     model: str | None = Field(default=None, max_length=200, description="What to ask; a small model if absent.")
     test: bool = Field(default=True, description="Ask one short question first, and store nothing if it fails.")

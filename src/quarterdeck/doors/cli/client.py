@@ -144,9 +144,7 @@ class Client:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         given = {name: value for name, value in params.items() if value is not None}
         try:
-            response = await self._http.request(
-                method, path, params=given, json=body, headers=headers, timeout=timeout
-            )
+            response = await self._http.request(method, path, params=given, json=body, headers=headers, timeout=timeout)
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
         if response.is_error:

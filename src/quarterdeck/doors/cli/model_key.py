@@ -19,12 +19,12 @@ async def set_(
     provider: Provider,
     base_url: Annotated[str | None, typer.Option("--base-url", help="Another address than the provider's own.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="What to try it with; by default a small model.")] = None,
-    test: Annotated[bool, typer.Option("--test/--no-test", help="Ask one short question before it is stored.")] = True,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Store it without asking a short question first.")] = False,
 ) -> None:
     """Store a key for a provider's models; it is asked for, or read from standard input."""
     import httpx
 
-    body = {"key": _read(provider), "base_url": base_url, "model": model, "test": test}
+    body = {"key": _read(provider), "base_url": base_url, "model": model, "test": not no_test}
     async with cli.client() as client:
         place = f"/models/keys/{quote(provider, safe='')}"
         answer = await client.put(place, body, timeout=httpx.Timeout(90, connect=5))

@@ -140,9 +140,7 @@ def endpoint(name: str, keys: ModelKeys) -> Endpoint:
     words = "the stored key" if entered else account.key and f"the key in {account.key}"
     key = found.key if account.key else None
     where = "the stored base URL" if entered else account.address
-    return Endpoint(
-        provider, model, _checked(url, where), key, words, keys.idle_seconds, keys.prices.get(name.strip())
-    )
+    return Endpoint(provider, model, _checked(url, where), key, words, keys.idle_seconds, keys.prices.get(name.strip()))
 
 
 def checked_url(url: str) -> str:

@@ -29,6 +29,7 @@ SILENT_SECONDS = 300.0
 ANSWER_SECONDS = 900.0
 """How long a whole answer may take."""
 
+
 async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
     """The answer to `request`, as `Model.answer` promises it."""
     started = time.monotonic()
