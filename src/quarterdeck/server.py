@@ -123,6 +123,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
         runner_token=(settings.home / RUNNER_FILE).read_text(encoding="utf-8").strip(),
     )
     app.doorbell.start()
+    await stored.stored_keys(app)  # before a first line could be written that holds one
     following = asyncio.create_task(stored.follow(app))
     server = Server(application(app), host=settings.host, port=settings.port)
     link = await people.sign_in_link(app, made.administrator) if made.first else ""
@@ -158,6 +159,7 @@ async def worker(settings: Settings, database_url: str) -> None:
     app = assemble(settings, database_url)
     keys = CurrentKeys(app, Keyring(model_keys(settings), settings.model))
     app.doorbell.start()
+    await stored.stored_keys(app)
     following = asyncio.create_task(stored.follow(app))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
