@@ -3,7 +3,7 @@
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,7 @@ KEY = "gsk-typed-by-a-person-0123456789"
 
 
 @contextmanager
-def provider(status: int) -> Iterator[str]:
+def provider(status: int) -> Generator[str]:
     """One that answers every question with yes, or refuses it."""
 
     class Handler(BaseHTTPRequestHandler):
