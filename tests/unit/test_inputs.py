@@ -4,7 +4,8 @@ import pytest
 from pydantic import JsonValue
 
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.flow import AgentComponent, Flow, FlowInput
+from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.flow import Flow, FlowInput
 from quarterdeck.core.inputs import check_inputs
 
 FLOW = Flow(

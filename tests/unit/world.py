@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from quarterdeck.core import events as e
 from quarterdeck.core import step
 from quarterdeck.core.approval import fingerprint
-from quarterdeck.core.flow import AgentComponent, Flow
+from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, TABLE, Status, Transition

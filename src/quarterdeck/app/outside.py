@@ -198,5 +198,5 @@ class FlowLibrary(Protocol):
         ...
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
-        """An agent's system and user text. Raises InvalidInputError when the template is wrong."""
+        """A component's system and user text. Raises InvalidInputError when the template is wrong."""
         ...

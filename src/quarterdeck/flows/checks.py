@@ -5,17 +5,16 @@ from typing import Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.flow import (
-    ABORT,
-    END,
+from quarterdeck.core.component import (
     AgentComponent,
     Component,
     DeterministicStepComponent,
+    HumanInputComponent,
     InputSource,
-    Router,
     ToolUse,
 )
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.flow import ABORT, END, Router
 from quarterdeck.flows import prompts, versions
 from quarterdeck.flows.document import Document, Path, closest
 from quarterdeck.flows.shape import LATER, Draft
@@ -53,12 +52,15 @@ def check(document: Document, draft: Draft, tools: Tools) -> None:
     _names(document, draft)
     for path, component in draft.components.items():
         _sources(document, draft, component.inputs, (*path, "inputs"))
-        _toolset(document, component.toolset, tools, (*path, "toolset"))
+        if not isinstance(component, HumanInputComponent):
+            _toolset(document, component.toolset, tools, (*path, "toolset"))
         match component:
             case AgentComponent():
                 _agent(document, draft, component, path)
             case DeterministicStepComponent():
                 _step(document, component, tools, path)
+            case _:
+                pass
     for path, prompt in draft.prompts.items():
         for name in prompt.params.keys() - {*PROMPT_PARAMS}:
             document.fault((*path, "params", name), LATER, closest(name, PROMPT_PARAMS))

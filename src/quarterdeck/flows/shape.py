@@ -7,14 +7,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from quarterdeck.core.flow import (
-    AgentComponent,
-    Component,
-    DeterministicStepComponent,
-    FlowInput,
-    Prompt,
-    Router,
-)
+from quarterdeck.core.component import AgentComponent, Component, DeterministicStepComponent
+from quarterdeck.core.flow import FlowInput, Prompt, Router
 from quarterdeck.flows.document import Document, Path, closest
 
 COMPONENTS: dict[str, type[AgentComponent] | type[DeterministicStepComponent]] = {
@@ -187,7 +181,7 @@ def _max_cycles(document: Document, raw: JsonValue, path: Path) -> JsonValue:
 
 
 def _compaction(_document: Document, raw: JsonValue, _path: Path) -> JsonValue:
-    return True if isinstance(raw, dict) else raw
+    return raw if isinstance(raw, dict) else {"enabled": raw}
 
 
 _SHAPES: dict[str, Callable[[Document, JsonValue, Path], JsonValue]] = {
