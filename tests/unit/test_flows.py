@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from quarterdeck.app.outside import FlowLibrary
 from quarterdeck.core import context, step
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import begin
 from quarterdeck.core.limits import FLOW_BYTES

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import JsonValue
 
-from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.flow import Flow, FlowInput
 from quarterdeck.core.inputs import check_inputs
 
