@@ -137,9 +137,11 @@ def _human(document: Document, draft: Draft, human: HumanInputComponent, path: P
 
 
 def _unused(document: Document, component: Component, used: set[str], path: Path) -> None:
+    wrong = {fault.path for fault in document.faults}
     for index, source in enumerate(component.inputs):
-        if source.variable not in used and (*path, "inputs", index) in document.positions:
-            document.note((*path, "inputs", index), f"no template of {component.name!r} uses {source.variable!r}")
+        at = (*path, "inputs", index)
+        if source.variable not in used and at in document.positions and at not in wrong:
+            document.note(at, f"no template of {component.name!r} uses {source.variable!r}")
 
 
 def _events(document: Document, component: Component, path: Path) -> None:
@@ -191,7 +193,8 @@ def _field(document: Document, item: FlowInput, name: str, path: Path) -> None:
         document.fault((*path, key), "unknown key", closest(key, INPUT_KEYS))
     kind, written = schema.get("type"), schema.get("format")
     if kind not in TYPES:
-        document.fault((*path, "type") if kind else path, f"{kind!r} is no type of a field", closest(str(kind), TYPES))
+        what = "it has no type" if kind is None else f"{kind!r} is no type of a field"
+        document.fault((*path, "type"), what, closest(str(kind), TYPES))
     if written is not None and written not in FORMATS:
         hint = closest(str(written), FORMATS)
         document.note((*path, "format"), f"the format {written!r} is not checked", hint)

@@ -34,7 +34,7 @@ class Document:
         """All faults and notes, in the file's order."""
         found = [self._finding(fault, "fault") for fault in dict.fromkeys(self.faults)]
         found += [self._finding(note, "note") for note in dict.fromkeys(self.notes)]
-        return sorted(found, key=lambda one: (one.line, one.column))
+        return sorted(found, key=lambda one: (one.line, one.column, one.path, one.what))
 
     def fault(self, path: Path, what: str, hint: str = "") -> None:
         """Notes a fault; reading goes on, so that all are told at once."""

@@ -109,14 +109,15 @@ def _known_environment(name: str) -> Literal["ambient", "chat", "chat-partial"]:
 
 
 def _head(document: Document, top: dict[str, JsonValue]) -> Top | None:
+    environment = top.get("environment")
+    if isinstance(environment, str) and environment not in ENVIRONMENTS:
+        document.fault(("environment",), f"there is no environment {environment!r}", closest(environment, ENVIRONMENTS))
     try:
         head = Top.model_validate(top)
     except ValidationError as error:
-        document.fitting_faults((), error.errors(include_url=False), Top.model_fields)
+        for fault in error.errors(include_url=False):
+            document.fitting_faults((), [fault], shape.known_keys(Top, fault["loc"]))
         return None
-    if head.environment not in ENVIRONMENTS:
-        hint = closest(head.environment, ENVIRONMENTS)
-        document.fault(("environment",), f"there is no environment {head.environment!r}", hint)
     if head.product_group:
         document.note(("product_group",), "it has no effect")
     if not head.name.replace("_", "").replace("-", "").isalnum() or not head.name.isascii() or len(head.name) > 100:

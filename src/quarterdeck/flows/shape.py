@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -30,7 +30,10 @@ COMPONENTS: dict[
 }
 ENDS = {"EndComponent": END, "AbortComponent": ABORT}
 """Components that every flow has; one that is written all the same gives the end another name."""
-REGISTRY_KEYS = {"prompt_version": ("prompts", "prompts"), "response_schema_version": ("response schemas",) * 2}
+REGISTRY_KEYS = {
+    "prompt_version": ("prompts", "prompts"),
+    "response_schema_version": ("response schemas", "response_schemas"),
+}
 """Keys that ask for what lies in a registry, which isn't part of a flow; with the place in the file to write it."""
 LATER = "not supported yet"
 
@@ -57,10 +60,9 @@ class Draft:
 
     @property
     def subagents(self) -> set[str]:
-        """The components that others delegate to."""
-        return {
-            use.name for one in self.components.values() if isinstance(one, AgentComponent) for use in one.subagents
-        }
+        """The agents that others delegate to."""
+        agents = {one.name: one for one in self.components.values() if isinstance(one, AgentComponent)}
+        return {use.name for one in agents.values() for use in one.subagents if use.name in agents}
 
 
 def draft(document: Document, top: Mapping) -> Draft:
@@ -122,8 +124,8 @@ def _part(document: Document, model: type[_Part], raw: Mapping, path: Path) -> _
         return model.model_validate(raw)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        known = [item.alias or name for name, item in model.model_fields.items()]
-        document.fitting_faults(path, faults, known)
+        for fault in faults:
+            document.fitting_faults(path, [fault], known_keys(model, fault["loc"]))
     rest = deepcopy(raw)
     for fault in faults:
         if fault["type"] == "extra_forbidden" or len(fault["loc"]) == 1:
@@ -132,6 +134,21 @@ def _part(document: Document, model: type[_Part], raw: Mapping, path: Path) -> _
         return model.model_validate(rest)
     except ValidationError:
         return None
+
+
+def known_keys(model: type[BaseModel], path: Path) -> list[str]:
+    """The keys that a file may have where the last word of `path` stands, in the part that `model` is."""
+    for word in path[:-1]:
+        field = next((item for name, item in model.model_fields.items() if word in (name, item.alias)), None)
+        inside = _model_in(field.annotation) if field is not None else None
+        model = inside or model
+    return [item.alias or name for name, item in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for one in get_args(annotation) if (found := _model_in(one)) is not None), None)
 
 
 def _drop(value: JsonValue, path: Path) -> None:

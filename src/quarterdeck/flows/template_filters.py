@@ -19,7 +19,7 @@ ROUNDS = 1_000
 WORK = 16 * 1024 * 1024
 """What one rendering may cost, about in characters read and written."""
 
-_STEP, _ITEM = 32, 16
+_STEP, _ITEM = 100, 16
 """What evaluating one node costs, and looking at one item."""
 
 
