@@ -61,7 +61,8 @@ VALUES: dict[str, object] = {
         ("{{ nothing|default('d', true) }}{{ gone.x is defined }}{{ facts.gone|default('e') }}", "dfalsee"),
         ("{{ facts|string }}{{ 'ab'|list }}", '{"name": "shelf", "keys": [1, 2], "items": {"n": null}}["a", "b"]'),
         (
-            "{{ facts is mapping }}{{ words is sequence }}{{ text is string }}{{ count is number }}{{ nothing is none }}",
+            "{{ facts is mapping }}{{ words is sequence }}{{ text is string }}{{ count is number }}"
+            "{{ nothing is none }}",
             "true" * 5,
         ),
         ("{{ 'two' in text and count in [1, 3] and count == 3 and not yes is false }}", "true"),
@@ -87,7 +88,7 @@ def test_what_templates_can_do(template: str, text: str) -> None:
         "{% for a in words %}" * 3 + "{% endfor %}" * 3, "{% if text %}" * 13 + "{% endif %}" * 13,
         "{% for (a, (b, c)) in people %}{% endfor %}", "{{ loop.index }}", "{% set loop = 1 %}",
         "{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "{{ " + "not " * 100 + "1 }}", "{{ " + "9" * 5_000 + " }}",
-        "{{ text is divisibleby(3) }}", "{% set facts.name = 1 %}",
+        "{{ text is divisibleby(3) }}", "{% set facts.name = 1 %}", "{{ 'abc'[:2] }}", "{{ 1[0] }}",
     ],
 )  # fmt: skip
 def test_what_templates_can_not_be_made_of_is_told_before_they_are_used(template: str) -> None:

@@ -45,7 +45,7 @@ class _Environment(SandboxedEnvironment):
 
 def _environment() -> _Environment:
     environment = _Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown, cache_size=0
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown, cache_size=0, optimized=False
     )
     environment.globals.clear()
     filters: dict[str, Callable[..., object]] = {**BODIES, grammar.GONE_THROUGH: gone_through, grammar.WEIGHED: weighed}

@@ -64,6 +64,8 @@ def bounded(tree: nodes.Template) -> nodes.Template:
                 node.expr = _filter(node.expr, WEIGHED)
             case nodes.Operand():
                 node.expr = _filter(node.expr, WEIGHED)
+            case nodes.Getitem(arg=nodes.Slice()):
+                node.node = _filter(cast("nodes.Expr", node.node), WEIGHED)
             case _:
                 pass
     return tree
@@ -93,6 +95,8 @@ def _refusal(node: nodes.Node) -> str:
             return "the template calls .items(), and prompts call nothing: write `value|items`"
         case nodes.Filter(node=inner, dyn_args=dynamic, dyn_kwargs=more) if inner is None or dynamic or more:
             return "the template has a filter block, or '*' or '**', which prompts can't use"
+        case nodes.Getitem(node=nodes.Const()):
+            return "the template takes a part of a constant: write the part"
         case nodes.For(recursive=True):
             return "the template has a recursive loop, which prompts can't use"
         case nodes.Name(ctx="store", name="loop"):
