@@ -58,7 +58,7 @@ class Simulation:
     answers: tuple[str, ...] = ()
     """What the person says to questions, in turn."""
     denied: tuple[str, ...] = ()
-    """Tools, and components that ask for a plan, that the person refuses."""
+    """Tools, and components that ask for a plan, that the person refuses; `name=reason` once, with the reason."""
     ask_all: bool = False
 
 
@@ -90,8 +90,8 @@ class SimulatedSession:
         self.redactor = Redactor([])
         self.flow = flow
         self._flows = flows
-        self._wish = wish
         self._answers = list(wish.answers)
+        self._denied = list(wish.denied)
         self._show = show
         goal = clean(wish.goal) or flow.description or f"Run the flow {flow.id}."
         created = e.SessionCreated(
@@ -180,7 +180,9 @@ class SimulatedSession:
     def _compact(self, component: str) -> None:
         talk = conversation(component, self.events)
         at = compaction.point(talk, self.flow.component(component), self.state)
-        self.append(compaction.compacted(component, at, Reply(MEMORY, "", (), "", self.state.created.model, Usage(), 0)))
+        self.append(
+            compaction.compacted(component, at, Reply(MEMORY, "", (), "", self.state.created.model, Usage(), 0))
+        )
 
     def _histories(self, next_: step.Act) -> Histories:
         match next_:
@@ -206,7 +208,6 @@ class SimulatedSession:
         return True
 
     def _answer(self, approval_id: str, pending: PendingApproval) -> None:
-        names = {pending.component, *(self.state.calls[call_id].tool for call_id in pending.call_ids)}
         asking = self.flow.component(pending.component) if pending.component else None
         if pending.ask == "input":
             text = self._answers.pop(0)
@@ -215,11 +216,24 @@ class SimulatedSession:
                 self.called(call_id, e.Outcome.OK, text)
             if isinstance(asking, HumanInputComponent):
                 self.append(e.MessageAdded(text=text, by=PERSON, component=asking.sends_response_to))
-        elif names & set(self._wish.denied):
-            self.append(e.ApprovalDenied(approval_id=approval_id, by=PERSON, door="cli"))
+        elif (reason := self._refusal(pending)) is not None:
+            self.append(e.ApprovalDenied(approval_id=approval_id, by=PERSON, door="cli", reason=reason))
             for call_id in pending.call_ids:
-                self.called(call_id, e.Outcome.DENIED, f"{PERSON} did not allow this call.")
-            if pending.ask == "plan":
+                self.called(call_id, e.Outcome.DENIED, f"{PERSON} did not allow this call. {reason}".strip())
+            if reason and isinstance(asking, HumanInputComponent):
+                self.append(e.MessageAdded(text=reason, by=PERSON, component=asking.sends_response_to))
+            elif pending.ask == "plan":
                 self.move(Transition.STOP, reason=f"The plan was rejected by {PERSON}.", by=PERSON)
         else:
             self.append(e.ApprovalGranted(approval_id=approval_id, by=PERSON, door="cli"))
+
+    def _refusal(self, pending: PendingApproval) -> str | None:
+        """Why the person refuses, which may be no reason at all; None when they allow it."""
+        names = {pending.component, *(self.state.calls[call_id].tool for call_id in pending.call_ids)}
+        for one in self._denied:
+            name, once, reason = one.partition("=")
+            if name in names:
+                if once:
+                    self._denied.remove(one)
+                return reason
+        return None

@@ -66,7 +66,7 @@ async def simulate(
         list[str] | None, typer.Option("--answer", help="What you say to the next question; may be repeated.")
     ] = None,
     deny: Annotated[
-        list[str] | None, typer.Option("--deny", help="A tool or a plan's component to refuse; may be repeated.")
+        list[str] | None, typer.Option("--deny", metavar="NAME[=WHY]", help="Refuse a tool, or what a component asks.")
     ] = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Pre-approve nothing.")] = False,
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
