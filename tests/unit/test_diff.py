@@ -46,10 +46,8 @@ def test_each_line_of_a_diff_can_be_named_and_no_other(
     file = next((one for one in files if one.path == "f"), None)
     was, now = sides[0].split("\n"), sides[1].split("\n")
     for line in file.lines if file else ():
-        assert (line.old is None or was[line.old - 1] == line.text)
-        assert (
-            line.new is None or now[line.new - 1] == line.text
-        )
+        assert line.old is None or was[line.old - 1] == line.text
+        assert line.new is None or now[line.new - 1] == line.text
         new_only = find_line(files, "f", line.new, None if line.new else line.old)
         assert new_only == (file, line)
         assert find_line(files, "f", line.new, line.old) == (file, line)

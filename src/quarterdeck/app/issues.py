@@ -1,6 +1,6 @@
 """Issues: made, shown, changed, talked about, closed and opened again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -45,7 +45,10 @@ class UpdateIssue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str | None = Field(default=None, max_length=TITLE_CHARACTERS)
     description: str | None = Field(default=None, max_length=TEXT_CHARACTERS)
+    status: IssueStatus | None = Field(default=None, description="Closes it or opens it again; nothing if it is so.")
     labels: tuple[Label, ...] | None = Field(default=None, max_length=LABELS, description="All of them, anew.")
+    add_labels: tuple[Label, ...] = Field(default=(), max_length=LABELS)
+    remove_labels: tuple[Label, ...] = Field(default=(), max_length=LABELS)
     assignees: tuple[Username, ...] | None = Field(default=None, max_length=ASSIGNEES, description="All, anew.")
 
 
@@ -142,19 +145,23 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
     Raises:
         InvalidInputError: as in `create`.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"updated_at": func.now()}
     if request.title is not None:
         values["title"] = _title(request.title)
     if request.description is not None:
         values["description"] = clean(request.description)
-    if request.labels is not None:
-        values["labels"] = _labels(request.labels)
     async with app.database.transaction() as connection:
         found, row = await _writable(connection, actor, project, iid)
-        await connection.execute(update(issues).where(issues.c.id == row.id).values(updated_at=func.now(), **values))
+        kept = row.labels if request.labels is None else request.labels
+        values["labels"] = _labels({*kept, *request.add_labels} - {*request.remove_labels})
+        await connection.execute(update(issues).where(issues.c.id == row.id).values(values))
         if request.assignees is not None:
             await connection.execute(delete(issue_assignees).where(issue_assignees.c.issue_id == row.id))
             await _assign(connection, found, row.id, request.assignees)
+        if request.status == "closed":
+            await _close(connection, actor, found, (iid,), "")
+        elif request.status == "opened":
+            await _reopen(connection, row)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -173,17 +180,7 @@ async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> IssueV
         _, row = await _writable(connection, actor, project, iid)
         if row.status == "opened":
             raise ConflictError(f"Issue #{iid} is open.")
-        await connection.execute(
-            update(issues)
-            .where(issues.c.id == row.id)
-            .values(
-                status="opened",
-                closed_by_id=None,
-                closed_reason="",
-                closed_at=None,
-                updated_at=func.now(),
-            )
-        )
+        await _reopen(connection, row)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -250,6 +247,13 @@ async def _close(connection: AsyncConnection, actor: Actor, project: Project, ii
     return closed.rowcount
 
 
+async def _reopen(connection: AsyncConnection, row: Row[Any]) -> None:
+    opened = {"status": "opened", "closed_by_id": None, "closed_reason": "", "closed_at": None}
+    await connection.execute(
+        update(issues).where(issues.c.id == row.id, issues.c.status == "closed").values(updated_at=func.now(), **opened)
+    )
+
+
 async def _assign(connection: AsyncConnection, project: Project, issue_id: int, usernames: Sequence[str]) -> None:
     wanted = dict.fromkeys(usernames)
     if not wanted:
@@ -273,8 +277,10 @@ def _title(text: str) -> str:
     return title
 
 
-def _labels(words: Sequence[str]) -> list[str]:
+def _labels(words: Collection[str]) -> list[str]:
     labels = sorted({line(clean(word), LABEL_CHARACTERS) for word in words})
+    if len(labels) > LABELS:
+        raise InvalidInputError(f"An issue has {LABELS} labels at most; that would be {len(labels)}.")
     if wrong := [label for label in labels if not label or "," in label]:
         raise InvalidInputError(f"A label is a few words without a comma; {wrong[0]!r} is none.")
     return labels

@@ -249,13 +249,18 @@ async def delete(
         cli.say(f"Session #{session} is deleted.")
 
 
+_SUBJECTS = {"pipeline.id": "--pipeline", "issue.iid": "--issue", "merge_request.iid": "--merge-request"}
+"""What a flow may ask for, and the options that bring it."""
+
+
 async def _post(client: "Client", body: dict[str, Any], headers: dict[str, str] | None) -> "JsonValue":
     try:
         return await client.post("/sessions", body, headers=headers)
     except Failure as failure:
-        if "pipeline.id is missing" not in str(failure):
-            raise
-        raise Failure(f"{failure} Name it with --pipeline NUMBER.", failure.exit) from None
+        for field, option in _SUBJECTS.items():
+            if f"{field} is missing" in str(failure):
+                raise Failure(f"{failure} Name it with {option} NUMBER.", failure.exit) from None
+        raise
 
 
 async def _change(cli: Cli, session: int, verb: str, body: "dict[str, JsonValue]") -> None:
