@@ -20,6 +20,8 @@ _COMMANDS = {
 }
 QUIET_EVENTS = 6
 """So many events come between two kills: long enough for the victim to be at work again."""
+KILLS_PER_SESSION = 3
+"""More could interrupt one step more often than the scripted model repeats it, and the session would pause."""
 _WITHIN = frozenset({
     "link.added", "component.entered", "component.left", "tool_call.requested", "usage.recorded", "plan.changed",
     "snapshot.taken",
@@ -57,17 +59,20 @@ def kill(instance: Instance, victim: Victim) -> float:
 
 @dataclass
 class Plan:
-    """Kills one victim at each kind of boundary, at most once per kind, over as many sessions as that takes."""
+    """Kills one victim once at each boundary, over as many sessions as that takes."""
 
     instance: Instance
     victim: Victim
     journal: Journal
     fine: bool
     """Every single event is a boundary of its own, not only every kind."""
+    counted: set[str] = field(default_factory=set[str])
+    """The boundaries of a run without kills: of single events only these count, for kills bring more."""
     done: list[str] = field(default_factory=list[str])
     recoveries: list[float] = field(default_factory=list[float])
     """Seconds from each kill to the next new event that a watcher saw."""
     _since: int = 0
+    _kills: int = 0
     _counted: dict[str, int] = field(default_factory=dict[str, int])
     _killed_at: float = 0.0
     _waits_since: float | None = None
@@ -75,6 +80,7 @@ class Plan:
     def begin(self) -> None:
         """A new session."""
         self._since = QUIET_EVENTS
+        self._kills = 0
         self._counted.clear()
         self._waits_since = None
 
@@ -83,7 +89,8 @@ class Plan:
         name = payload["kind"]
         if self.fine:
             self._counted[name] = self._counted.get(name, 0) + 1
-            return f"{name} #{self._counted[name]}"
+            numbered = f"{name} #{self._counted[name]}"
+            return numbered if not self.counted or numbered in self.counted else ""
         match name:
             case _ if name in _WITHIN:
                 return ""
@@ -105,9 +112,10 @@ class Plan:
             self.recoveries.append(time.monotonic() - self._waits_since)
             self._waits_since = None
         self._since += 1
-        if not name or name in self.done or self._since < QUIET_EVENTS:
+        if not name or name in self.done or self._since < QUIET_EVENTS or self._kills == KILLS_PER_SESSION:
             return
         self.done.append(name)
+        self._kills += 1
         self._since = 0
         self._waits_since = time.monotonic()
         self._killed_at = kill(self.instance, self.victim)

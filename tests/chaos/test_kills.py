@@ -21,7 +21,7 @@ def test_the_demo_comes_through_kills_of(
     fine = bool(pytestconfig.getoption("--chaos-all", default=False))
     plan = Plan(instance, victim, Journal(instance), fine)
     pipeline = demo.red_pipeline(instance)
-    boundaries = _clean(instance, pipeline, plan)
+    plan.counted = boundaries = _clean(instance, pipeline, plan)
     for _ in range(len(boundaries)):
         before = len(plan.done)
         _one(instance, pipeline, plan)

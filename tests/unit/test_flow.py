@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from quarterdeck.core.flow import AgentComponent, Flow, InputSource
+from quarterdeck.core.component import AgentComponent, InputSource
+from quarterdeck.core.flow import Flow
 from tests.unit.world import agent, deterministic, flow
 
 FLOW = flow([agent("a"), deterministic("d", inputs=[{"from": "context:goal", "as": "x"}])], [{"from": "a", "to": "d"}])

@@ -38,7 +38,6 @@ from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
-from quarterdeck.tools.catalogue import tool as tool_named
 
 
 class OutputGapError(ConflictError):
@@ -185,7 +184,7 @@ async def started(app: App, hands: Hands, call_id: str, said: p.Started) -> None
         async with changing(app, connection, subject.id) as it:
             call = it.state.calls.get(call_id)
             if call is not None and call.status is CallStatus.OFFERED:
-                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), tool_named(call.tool).level))
+                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), call.level))
                 await _running(connection, call_id)
 
 
@@ -234,17 +233,14 @@ async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Resu
 
 def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
     drafts: list[log.Draft | e.AnyPayload] = []
-    tool = tool_named(it.state.calls[call_id].tool)
+    call = it.state.calls[call_id]
     if said.snapshot is not None and said.snapshot.step > it.state.step:
         drafts.append(e.SnapshotTaken(call_id=call_id, **said.snapshot.model_dump()))
-    level = tool.level
-    if level is e.Level.FULL and said.outcome is not e.Outcome.OK:
-        level = e.Level.CONCISE
     drafts.append(
         log.Draft(
             e.ToolCallFinished(
                 call_id=call_id,
-                tool=tool.name,
+                tool=call.tool,
                 outcome=said.outcome,
                 text=cut(clean(said.text), limits.RESULT_CHARACTERS),
                 exit_code=said.exit_code,
@@ -253,7 +249,7 @@ def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft |
                 output_sha256=said.output_sha256,
                 truncated=said.truncated,
             ),
-            level,
+            call.end_level(said.outcome),
         )
     )
     return drafts

@@ -12,8 +12,9 @@ from quarterdeck.app.model_rules import rules_for
 from quarterdeck.app.session_access import may
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.component import Prompted
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.flow import AgentComponent, Flow
+from quarterdeck.core.flow import Flow
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.recording import recording
 from quarterdeck.store import log
@@ -77,7 +78,7 @@ async def choose(
 
 
 def _of_components(flow: Flow, rules: ModelRules, name: str) -> dict[str, str]:
-    agents = [one for one in flow.components if isinstance(one, AgentComponent)]
+    agents = [one for one in flow.components if isinstance(one, Prompted)]
     tagged = {one.name: rules.of_tags(one.model_tags) for one in agents}
     return {component: model for component, model in tagged.items() if model is not None and model != name}
 

@@ -7,18 +7,16 @@ from pydantic import JsonValue
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import calls
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change, changing
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
-from quarterdeck.core import limits
 from quarterdeck.core.errors import NotFoundError
-from quarterdeck.core.state import Call, CallStatus
-from quarterdeck.core.text import clean, cut
+from quarterdeck.core.state import CallStatus
 from quarterdeck.store import log
 from quarterdeck.store.tables import offers, pipeline_waits
-from quarterdeck.tools.catalogue import CATALOGUE
 
 REVIVE_SECONDS = 30
 """How long a call may be open before the net looks whether somebody still has it."""
@@ -44,8 +42,7 @@ async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
                 return None
             if call.status is CallStatus.OFFERED:
-                level = CATALOGUE[call.tool].level
-                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor="server"), level))
+                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor="server"), call.level))
             created = it.state.created
             return Begun(
                 tool=call.tool,
@@ -108,19 +105,5 @@ async def finish_call(
         call = it.state.calls.get(call_id)
         if call is None or call.status is CallStatus.FINISHED:
             return
-        it.append(*before, finished_draft(call_id, call, outcome, text))
+        it.append(*before, calls.finished(call_id, call, outcome, text))
         await connection.execute(update(offers).where(offers.c.call_id == call_id).values(status="finished"))
-
-
-def finished_draft(call_id: str, call: Call, outcome: e.Outcome, text: str) -> log.Draft:
-    """The end of a call, at the level of its tool, or `concise` when it failed."""
-    tool = CATALOGUE.get(call.tool)
-    level = tool.level if tool else e.Level.CONCISE
-    if outcome is not e.Outcome.OK and level is e.Level.FULL:
-        level = e.Level.CONCISE
-    return log.Draft(
-        e.ToolCallFinished(
-            call_id=call_id, tool=call.tool, outcome=outcome, text=cut(clean(text), limits.RESULT_CHARACTERS)
-        ),
-        level,
-    )

@@ -11,25 +11,29 @@ from quarterdeck.app import pipelines
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.calls import finished
 from quarterdeck.app.change import Change, changing
-from quarterdeck.app.server_calls import finished_draft
 from quarterdeck.app.session_access import may, steer_check
 from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.toolbox import toolbox
+from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.events import Outcome
+from quarterdeck.core.state import PendingApproval
 from quarterdeck.core.status import AWAITING, Status, Transition, human
 from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import log
-from quarterdeck.tools.catalogue import CATALOGUE
 
 
 async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionView:
-    """A message to the session: taken at its next step, or what it waited for.
+    """A message to the session: taken at its next step, or the answer that it waited for.
 
-    A message while approvals are open answers them: they are denied, and the message is the reason.
+    While a plan waits to be approved it is what to change; while approvals are open they are denied, and the message
+    is the reason.
     """
     text = clean(text).strip()
     if not text:
@@ -39,15 +43,37 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
     async with _steering(app, actor, session_id) as it:
         if it.state.final:
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
-        for approval_id in list(it.state.approvals):
-            _deny(it, actor, approval_id, "The person wrote a message instead.")
-        # Between two agents it is for whichever comes next.
-        component = it.state.agent if it.state.component == it.state.agent else ""
-        it.append(e.MessageAdded(text=text, by=actor.username, component=component))
+        taken = False
+        for approval_id, pending in list(it.state.approvals.items()):
+            if pending.ask == "tool_call":
+                _deny(it, actor, approval_id, "The person wrote a message instead.")
+            else:
+                await _answer(app, it, actor, approval_id, text)
+                taken = True
+        if not taken:
+            # Between two agents it is for whichever comes next.
+            component = it.state.agent if it.state.component == it.state.agent else ""
+            it.append(e.MessageAdded(text=text, by=actor.username, component=component))
         if it.state.status in AWAITING or it.state.status is Status.IDLE:
             it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+async def _answer(app: App, it: Change, actor: Actor, approval_id: str, text: str) -> None:
+    """The words that a question waited for, or what to change in a plan."""
+    pending = it.state.approvals[approval_id]
+    if pending.ask == "plan":
+        it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=text))
+    else:
+        it.append(e.QuestionAnswered(approval_id=approval_id, text=text, by=actor.username, door=actor.door))
+    for call_id in pending.call_ids:
+        it.append(finished(call_id, it.state.calls[call_id], Outcome.OK, text))
+    if pending.component:
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        asking = flow.component(pending.component)
+        if isinstance(asking, HumanInputComponent):
+            it.append(e.MessageAdded(text=text, by=actor.username, component=asking.sends_response_to))
 
 
 async def approve(
@@ -61,14 +87,11 @@ async def approve(
 ) -> SessionView:
     """Says yes to an approval, or to the only open one; `args` replace those of its call, checked as the tool's own."""
     async with _steering(app, actor, session_id) as it:
-        approval_id, call_ids = _open_approval(it, approval_id)
+        approval_id, pending = _open_approval(it, approval_id)
+        if pending.ask == "input":
+            raise InvalidInputError(f"Session #{session_id} asks a question: answer it with a message.")
         if args is not None:
-            if len(call_ids) != 1:
-                raise InvalidInputError("Only the approval of a single call can change its arguments.")
-            tool = CATALOGUE[it.state.calls[call_ids[0]].tool]
-            tool.parse(args)
-            if app.redactor.value(args) != args:
-                raise InvalidInputError("The arguments hold what looks like a secret; no tool is given one.")
+            args = await _changed_args(app, it, pending.call_ids, args)
         it.append(
             e.ApprovalGranted(
                 approval_id=approval_id, by=actor.username, door=actor.door, for_session=for_session, args=args
@@ -79,19 +102,44 @@ async def approve(
         return await views.load(app, it.connection, session_id)
 
 
+async def _changed_args(
+    app: App, it: Change, call_ids: tuple[str, ...], args: dict[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """The arguments that a person wants instead; what the flow has fixed stays fixed."""
+    if len(call_ids) != 1:
+        raise InvalidInputError("Only the approval of a single call can change its arguments.")
+    call = it.state.calls[call_ids[0]]
+    flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+    usable = toolbox(flow, call.component, it.state)[call.tool]
+    args = args | usable.fixed
+    usable.tool.parse(args)
+    if app.redactor.value(args) != args:
+        raise InvalidInputError("The arguments hold what looks like a secret; no tool is given one.")
+    return args
+
+
 async def deny(
     app: App, actor: Actor, session_id: int, approval_id: str | None = None, *, reason: str = ""
 ) -> SessionView:
-    """Says no to an approval, or to the only open one; the reason goes to the model."""
+    """Says no to an approval, or to the only open one; the reason goes to the model.
+
+    A plan denied with a reason comes back changed; one denied without ends the session.
+    """
     async with _steering(app, actor, session_id) as it:
-        approval_id, _ = _open_approval(it, approval_id)
-        _deny(it, actor, approval_id, cut(clean(reason), limits.REASON_CHARACTERS))
+        approval_id, pending = _open_approval(it, approval_id)
+        reason = cut(clean(reason), limits.REASON_CHARACTERS).strip()
+        if pending.ask == "plan" and reason:
+            await _answer(app, it, actor, approval_id, reason)
+        else:
+            _deny(it, actor, approval_id, reason)
+        if pending.ask == "plan" and not reason:
+            it.move(Transition.STOP, reason=f"The plan was rejected by {actor.username}.", by=actor.username)
         _resume_if_answered(it, actor)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
 
 
-def _open_approval(it: Change, approval_id: str | None) -> tuple[str, tuple[str, ...]]:
+def _open_approval(it: Change, approval_id: str | None) -> tuple[str, PendingApproval]:
     pending = it.state.approvals
     if not pending:
         raise ConflictError(f"Session #{it.session.id} is {human(it.state.status)}; no approval is open in it.")
@@ -101,7 +149,7 @@ def _open_approval(it: Change, approval_id: str | None) -> tuple[str, tuple[str,
         approval_id = next(iter(pending))
     if approval_id not in pending:
         raise NotFoundError(f"No approval {approval_id} is open in session #{it.session.id}.")
-    return approval_id, pending[approval_id].call_ids
+    return approval_id, pending[approval_id]
 
 
 def _deny(it: Change, actor: Actor, approval_id: str, reason: str) -> None:
@@ -109,7 +157,7 @@ def _deny(it: Change, actor: Actor, approval_id: str, reason: str) -> None:
     it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=reason))
     said = f"{actor.username} did not allow this call." + (f" The reason: {reason}" if reason else "")
     for call_id in call_ids:
-        it.append(finished_draft(call_id, it.state.calls[call_id], Outcome.DENIED, said))
+        it.append(finished(call_id, it.state.calls[call_id], Outcome.DENIED, said))
 
 
 def _resume_if_answered(it: Change, actor: Actor) -> None:

@@ -1,35 +1,33 @@
 """A turn's side of the log: claimed, advanced step by step, each outcome one transaction, fenced by `turn_no`."""
 
 import asyncio
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
 
-from pydantic import JsonValue
 from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import compaction
+from quarterdeck.app.acts import Histories, act, answer_drafts
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
+from quarterdeck.app.compaction import Cut
 from quarterdeck.app.model_rules import rules_for
+from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
-from quarterdeck.core.answer import Reply, RequestedCall
-from quarterdeck.core.approval import needs_approval
-from quarterdeck.core.context import values
-from quarterdeck.core.errors import NotFoundError, QuarterdeckError, UnavailableError
-from quarterdeck.core.flow import AgentComponent, Flow, ToolUse
-from quarterdeck.core.history import Conversation, conversation
+from quarterdeck.core.answer import Reply
+from quarterdeck.core.errors import NotFoundError, UnavailableError
+from quarterdeck.core.flow import Flow
+from quarterdeck.core.history import Conversation, conversation, transcript
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
-from quarterdeck.core.text import clean, line
+from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
-from quarterdeck.tools.catalogue import tool as tool_named
 from quarterdeck.tools.tool import Tool
 
 REVIVE_SECONDS = 30
@@ -55,17 +53,14 @@ class Question:
     tools: tuple[Tool, ...]
     seen: int
     """The last event that the question knows of; a message behind it is answered later."""
+    cut: Cut | None = None
+    """Set when the model is asked for a shorter form of the conversation instead of an answer."""
     answered: int = 0
     """How many answers the component has had."""
     fallbacks: tuple[str, ...] = ()
     """The models to ask in its place when it can't answer; none at the first try."""
     barred: str = ""
     """Why the model may not be asked any more; empty when it may."""
-
-
-def new_call_id() -> str:
-    """An id no other call has."""
-    return f"c_{secrets.token_hex(13)}"
 
 
 async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | None:
@@ -92,16 +87,16 @@ async def advance(app: App, turn: Turn) -> Question | None:
     """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
     async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
         flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-        component = await _steps(app, it, flow, turn)
-    return None if component is None else await _question(app, it, flow, component)
+        next_ = await _steps(app, it, flow, turn)
+    return None if next_ is None else await _question(app, it, flow, next_)
 
 
-async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> str | None:
-    """Walks on until the model is to be asked, and answers for which component; None when the turn is over."""
+async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel | step.Compact | None:
+    """Walks on until the model is to be asked; None when the turn is over."""
     while True:
         match step.next_step(flow, it.state):
-            case step.AskModel(component):
-                return component
+            case step.AskModel() | step.Compact() as asking:
+                return asking
             case step.Rest():
                 if not it.state.final:
                     it.append(e.TurnEnded(turn_no=turn.turn_no))
@@ -112,44 +107,24 @@ async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> str | None:
                     it.append(e.TurnEnded(turn_no=turn.turn_no))
                 return None
             case other:
-                await _take(app, it, flow, other)
+                await _offer(app, it, act(app.flows, it, flow, other, await _histories(it, flow, other)))
 
 
-async def _take(
-    app: App,
-    it: Change,
-    flow: Flow,
-    next_: step.Start | step.Enter | step.Leave | step.CallTool | step.OfferCalls | step.AskPerson,
-) -> None:
+async def _histories(it: Change, flow: Flow, next_: step.Act) -> Histories:
+    """The conversations that the step's component asks for as inputs; almost always none."""
     match next_:
-        case step.Start():
-            it.move(Transition.START)
-        case step.Enter():
-            _enter(app, it, flow, next_)
-        case step.Leave(component, outputs):
-            it.append(e.ComponentLeft(component=component, outputs=outputs))
-        case step.CallTool(component, name, args):
-            for draft in _requests(it, flow, component, ((new_call_id(), RequestedCall("", name, args)),)):
-                it.append(draft)
-        case step.OfferCalls(call_ids):
-            it.append(log.Draft(e.ToolCallsOffered(call_ids=call_ids)))
-            await _offer(app, it, call_ids)
-        case step.AskPerson(call_ids):
-            _ask(it, call_ids)
+        case step.Enter(follow_up=False) | step.CallTool() | step.AskHuman():
+            name = next_.component
+        case step.Delegate(call_id):
+            name = str(it.state.calls[call_id].args["agent"])
         case _:
-            assert_never(next_)
-
-
-def _enter(app: App, it: Change, flow: Flow, enter: step.Enter) -> None:
-    component = flow.component(enter.component)
-    system = user = ""
-    try:
-        if isinstance(component, AgentComponent) and not enter.follow_up:
-            system, user = app.flows.render(flow, component.name, dict(values(component.inputs, it.state)))
-    except QuarterdeckError as error:
-        it.move(Transition.DROP, reason=error.message)
-        return
-    it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user)))
+            return {}
+    wanted = {source.history_of for source in flow.component(name).inputs if source.history_of}
+    if not wanted:
+        return {}
+    events = await log.read(it.connection, it.session.id, limit=1_000_000)
+    events += it.session.fresh
+    return {one: cut(transcript(conversation(one, events)), limits.STATE_CONTEXT_CHARACTERS) for one in wanted}
 
 
 async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
@@ -173,101 +148,41 @@ async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
         await ring(it.connection, "runners:all")
 
 
-def _ask(it: Change, call_ids: tuple[str, ...]) -> None:
-    for call_id in call_ids:
-        call = it.state.calls[call_id]
-        it.append(
-            e.ApprovalRequested(
-                approval_id=f"a_{secrets.token_hex(6)}",
-                ask="tool_call",
-                call_ids=(call_id,),
-                question=f"May the session use {call.tool}?",
-            )
-        )
-    it.move(Transition.REQUIRE_TOOL_CALL_APPROVAL)
+async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | step.Compact) -> Question:
+    """The conversation as of now, read from its last compaction on.
 
-
-async def _question(app: App, it: Change, flow: Flow, name: str) -> Question:
-    """The conversation as of now. It is read without the session's lock: a person or an executor need not wait."""
-    component = flow.component(name)
+    It is read without the session's lock: a person or an executor need not wait.
+    """
+    path, state = next_.component, it.state
+    before = state.compacted.get(path)
     async with app.database.transaction() as connection:
-        events = await log.read(connection, it.session.id, before=it.state.seq + 1, limit=1_000_000)
+        events = await log.read(
+            connection,
+            it.session.id,
+            after=before.through if before else 0,
+            before=state.seq + 1,
+            limit=1_000_000,
+        )
         script = None
         if it.session.script_hash is not None:
             script = await _document(connection, it.session.script_hash)
-        created = it.state.created
-        model = created.component_models.get(name, created.model)
+        created = state.created
+        model = created.component_models.get(flow.component(path).name, created.model)
         rules = ModelRules() if script else await rules_for(connection, created.project_id, flow.name)
+    talk = conversation(path, events)
+    component = flow.component(path)
+    cut_at = compaction.point(talk, component, state) if isinstance(next_, step.Compact) else None
     return Question(
         model=model,
         script=script,
-        component=name,
-        conversation=conversation(name, events),
-        seen=it.state.seq,
-        tools=tuple(tool_named(use.name) for use in component.toolset),
-        answered=it.state.cycles.get(name, 0),
-        fallbacks=rules.chain(model) if it.state.retry else (),
+        component=path,
+        conversation=talk if cut_at is None else cut_at.question,
+        seen=state.seq,
+        tools=tuple(usable.tool for usable in toolbox(flow, path, state).values()),
+        cut=cut_at,
+        answered=state.answers.get(path, 0),
+        fallbacks=rules.chain(model) if state.retry else (),
         barred=rules.barred(model) or "",
-    )
-
-
-def _requests(it: Change, flow: Flow, name: str, calls: tuple[tuple[str, RequestedCall], ...]) -> list[log.Draft]:
-    """The intents of an answer's calls; those that can't be carried out are finished at once, with the reason."""
-    component = flow.component(name)
-    uses = {use.name: use for use in component.toolset}
-    if not isinstance(component, AgentComponent):
-        uses.setdefault(component.tool_name, ToolUse(name=component.tool_name))
-    drafts: list[log.Draft] = []
-    for place, (call_id, call) in enumerate(calls):
-        fault, tool, args = call.fault, None, dict(call.args)
-        try:
-            if call.tool not in uses:
-                raise NotFoundError(f"There is no tool {call.tool!r} here. You have: {', '.join(sorted(uses))}.")
-            tool = tool_named(call.tool)
-            args |= uses[call.tool].fixed
-            if not fault:
-                tool.parse(args)
-            if not fault and it.redactor.value(args) != args:
-                fault = "The arguments hold what looks like a secret. It is not stored, so no tool can be given it."
-            if place >= limits.CALLS_PER_ANSWER:
-                fault = f"One answer may have {limits.CALLS_PER_ANSWER} calls; this one is beyond that."
-        except QuarterdeckError as error:
-            fault = error.message
-        level = tool.level if tool else e.Level.CONCISE
-        drafts.append(
-            log.Draft(
-                e.ToolCallRequested(
-                    call_id=call_id,
-                    component=name,
-                    tool=call.tool,
-                    args=args,
-                    side=tool.side if tool else "server",
-                    asks=not fault and tool is not None and _asks(it, component, tool, args),
-                    parallel=tool.parallel if tool else False,
-                ),
-                level,
-            )
-        )
-        if fault:
-            drafts.append(
-                log.Draft(
-                    e.ToolCallFinished(call_id=call_id, tool=call.tool, outcome=e.Outcome.ERROR, text=fault),
-                    e.Level.CONCISE,
-                )
-            )
-    return drafts
-
-
-def _asks(it: Change, component: object, tool: Tool, args: dict[str, JsonValue]) -> bool:
-    agent = component if isinstance(component, AgentComponent) else None
-    return needs_approval(
-        tool.name,
-        args,
-        privilege=tool.privilege,
-        component_asks=agent is not None and agent.require_tool_approval,
-        component_pre_approved=agent.pre_approved_tools if agent else (),
-        session_pre_approved=it.state.created.pre_approved,
-        session_approvals=it.state.session_approvals,
     )
 
 
@@ -278,27 +193,13 @@ async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> N
         FencedError: the turn was given to another, or the session has ended; the answer is thrown away.
     """
     async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-        calls = tuple((new_call_id(), call) for call in answer.calls)
-        it.append(
-            log.Draft(
-                e.ModelAnswered(
-                    component=question.component,
-                    text=clean(answer.text),
-                    thinking=clean(answer.thinking),
-                    calls=tuple(
-                        e.AnswerCall(call_id=i, provider_id=c.provider_id, tool=c.tool, args=c.args) for i, c in calls
-                    ),
-                    model=answer.model,
-                    opaque=answer.opaque,
-                    seen=question.seen,
-                    duration_ms=answer.duration_ms,
-                ),
-                e.Level.RESULT if answer.text.strip() else e.Level.FULL,
-            ),
-            e.UsageRecorded(component=question.component, model=answer.model, usage=answer.usage),
-            *_requests(it, flow, question.component, calls),
-        )
+        used = e.UsageRecorded(component=question.component, model=answer.model, usage=answer.usage)
+        if question.cut is not None:
+            it.append(used, compaction.compacted(question.component, question.cut, answer))
+        else:
+            flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+            it.append(*answer_drafts(it, flow, question.component, answer, question.seen))
+            it.append(used)
         await it.connection.execute(delete(partials).where(partials.c.session_id == turn.session_id))
 
 

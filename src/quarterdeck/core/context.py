@@ -1,9 +1,11 @@
 """What components read of a session: the values that `from:` names."""
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue
 
+from quarterdeck.core.component import InputSource
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.flow import InputSource
 from quarterdeck.core.state import SessionState
 
 
@@ -11,6 +13,7 @@ def initial(state: SessionState) -> dict[str, JsonValue]:
     """The values a flow starts with, beside its components' outputs."""
     created = state.created
     return {
+        **created.facts,
         "goal": created.goal,
         "project_id": created.project_id,
         "current_date": state.created_at.date().isoformat(),
@@ -44,6 +47,20 @@ def value_of(source: InputSource, state: SessionState) -> JsonValue:
     return value
 
 
-def values(sources: tuple[InputSource, ...], state: SessionState) -> dict[str, JsonValue]:
-    """All values of a component's inputs, by the names it uses for them."""
-    return {source.variable: value_of(source, state) for source in sources}
+def values(
+    sources: tuple[InputSource, ...], state: SessionState, histories: Mapping[str, str] | None = None
+) -> dict[str, JsonValue]:
+    """All values of a component's inputs, by the names it uses for them.
+
+    `histories` are the conversations that inputs ask for, by component; without it those inputs are left out.
+
+    Raises:
+        InvalidInputError: as `value_of` does.
+    """
+    found: dict[str, JsonValue] = {}
+    for source in sources:
+        if not source.history_of:
+            found[source.variable] = value_of(source, state)
+        elif histories is not None:
+            found[source.variable] = histories.get(source.history_of, "")
+    return found

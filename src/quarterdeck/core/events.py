@@ -10,38 +10,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
+from quarterdeck.core import limits
+from quarterdeck.core.agent_events import (
+    ContextCompacted,
+    DelegationEnded,
+    DelegationStarted,
+    ModelInterrupted,
+    NoticeAdded,
+    QuestionAnswered,
+)
+from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.usage import Usage
-
-
-class Level(StrEnum):
-    """How dense a view must be to show an event: `result` views show only the first, `full` views show all."""
-
-    RESULT = "result"
-    CONCISE = "concise"
-    FULL = "full"
-
-
-class EventClass(StrEnum):
-    """`work` is refused after the end, `record` is not."""
-
-    WORK = "work"
-    RECORD = "record"
-
-
-class Payload(BaseModel):
-    """What all kinds have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    event_class: ClassVar[EventClass] = EventClass.WORK
-    default_level: ClassVar[Level] = Level.FULL
-    version: ClassVar[int] = 1
-
-
-class _Record(Payload):
-    event_class: ClassVar[EventClass] = EventClass.RECORD
-    default_level: ClassVar[Level] = Level.CONCISE
 
 
 class SessionCreated(Payload):
@@ -67,12 +47,22 @@ class SessionCreated(Payload):
     """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
-    inputs: dict[str, JsonValue] = {}
+    inputs: dict[str, JsonValue] = Field(default={})
+    facts: dict[str, JsonValue] = Field(default={})
+    """What else its flow may read in the context: where its project and its server are."""
     pre_approved: tuple[str, ...] = ()
     """Privileges whose tools ask nobody."""
+    privileges: tuple[str, ...] | None = None
+    """Privileges whose tools there are at all; None is every one."""
+    may_ask: bool = True
+    """Whether its agents may ask the person a question."""
+    agent: str = ""
+    """The agent that a chat is with; empty for flows."""
+    context_tokens: int = limits.CONTEXT_TOKENS
+    """How much its model reads at once; long conversations are compacted to fit."""
     retention_days: int = 30
     parent_id: int | None = None
-    component_models: dict[str, str] = {}
+    component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
 
 
@@ -125,6 +115,8 @@ class ComponentEntered(Payload):
     component: str
     system: str = ""
     user: str = ""
+    converses: bool = True
+    """Whether a person's message may be for it: an agent's conversation goes on, that of a one-off does not."""
 
 
 class ComponentLeft(Payload):
@@ -132,7 +124,7 @@ class ComponentLeft(Payload):
 
     kind: Literal["component.left"] = "component.left"
     component: str
-    outputs: dict[str, JsonValue] = {}
+    outputs: dict[str, JsonValue] = Field(default={})
 
 
 class AnswerCall(BaseModel):
@@ -159,6 +151,8 @@ class ModelAnswered(Payload):
     duration_ms: int = 0
     seen: int | None = None
     """The last event that the question was made from; a message behind it is not answered. None: all before it."""
+    role: Literal["agent", "tool"] = "agent"
+    """As whose words views show the text; the flow's `ui_role_as`."""
 
 
 class ModelRetried(Payload):
@@ -185,6 +179,10 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+Side = Literal["executor", "server", "brain"]
+"""Who carries a call out: hands, a job of the server, or the turn itself (delegation, questions, final answers)."""
+
+
 class ToolCallRequested(Payload):
     """The intent to use a tool, committed before anybody is offered it."""
 
@@ -193,11 +191,15 @@ class ToolCallRequested(Payload):
     component: str
     tool: str
     args: dict[str, JsonValue]
-    side: Literal["executor", "server"]
+    side: Side
     asks: bool
     """Whether a person has to approve it first."""
     parallel: bool = False
     """Whether it may be offered beside others of the same answer."""
+    level: Level = Level.FULL
+    """Of its start, and of its end when it goes well."""
+    failure_level: Level = Level.CONCISE
+    """Of its end when it doesn't."""
 
 
 class ToolCallsOffered(Payload):
@@ -230,15 +232,22 @@ class ToolCallFinished(Payload):
     truncated: bool = False
 
 
+Ask = Literal["tool_call", "plan", "input"]
+
+
 class ApprovalRequested(Payload):
     """A person is asked."""
 
     kind: Literal["approval.requested"] = "approval.requested"
     default_level: ClassVar[Level] = Level.RESULT
     approval_id: str
-    ask: Literal["tool_call", "plan", "input"]
+    ask: Ask
     call_ids: tuple[str, ...] = ()
     question: str
+    choices: tuple[str, ...] = ()
+    """Answers to pick from; any other is as good."""
+    component: str = ""
+    """The human input component that asks; empty when calls do."""
 
 
 class ApprovalGranted(Payload):
@@ -332,10 +341,10 @@ class ArtifactCreated(Payload):
     artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
     name: str
     url: str = ""
-    ref: dict[str, JsonValue] = {}
+    ref: dict[str, JsonValue] = Field(default={})
 
 
-class SessionRenamed(_Record):
+class SessionRenamed(Record):
     """The title changed."""
 
     kind: Literal["session.renamed"] = "session.renamed"
@@ -343,7 +352,7 @@ class SessionRenamed(_Record):
     by: str
 
 
-class SessionHeld(_Record):
+class SessionHeld(Record):
     """Somebody keeps the session from being deleted by age."""
 
     kind: Literal["session.held"] = "session.held"
@@ -351,14 +360,14 @@ class SessionHeld(_Record):
     reason: str = ""
 
 
-class SessionReleased(_Record):
+class SessionReleased(Record):
     """The hold is gone; the retention clock counts again."""
 
     kind: Literal["session.released"] = "session.released"
     by: str
 
 
-class WorkspaceTornDown(_Record):
+class WorkspaceTornDown(Record):
     """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
 
     kind: Literal["workspace.torn_down"] = "workspace.torn_down"
@@ -370,7 +379,7 @@ class WorkspaceTornDown(_Record):
     method: str
 
 
-class UsageRecorded(_Record):
+class UsageRecorded(Record):
     """What one model call used, also one whose answer was thrown away."""
 
     kind: Literal["usage.recorded"] = "usage.recorded"
@@ -380,7 +389,7 @@ class UsageRecorded(_Record):
     usage: Usage
 
 
-class CheckRecorded(_Record):
+class CheckRecorded(Record):
     """Something verified the session's work, or found it wrong."""
 
     kind: Literal["check.recorded"] = "check.recorded"
@@ -390,7 +399,7 @@ class CheckRecorded(_Record):
     url: str = ""
 
 
-class LinkAdded(_Record):
+class LinkAdded(Record):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
@@ -400,7 +409,7 @@ class LinkAdded(_Record):
     url: str = ""
 
 
-class MergeRequestEnded(_Record):
+class MergeRequestEnded(Record):
     """The session's merge request was merged or closed by somebody."""
 
     kind: Literal["merge_request.ended"] = "merge_request.ended"
@@ -426,6 +435,12 @@ AnyPayload = Annotated[
     | ApprovalRequested
     | ApprovalGranted
     | ApprovalDenied
+    | QuestionAnswered
+    | DelegationStarted
+    | DelegationEnded
+    | NoticeAdded
+    | ContextCompacted
+    | ModelInterrupted
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

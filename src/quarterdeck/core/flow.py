@@ -1,41 +1,16 @@
 """A flow as the brain walks it: components, routers, prompts. `quarterdeck.flows` reads it from YAML."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
-from quarterdeck.core import limits
+from quarterdeck.core.component import Component, Definition, InputSource
 
 END = "end"
 ABORT = "abort"
 
 
-class _Definition(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
-
-
-class InputSource(_Definition):
-    """Where a value comes from: `context:path`, `conversation_history:component` or `status`, or a literal."""
-
-    source: str = Field(alias="from")
-    name: str = Field(default="", alias="as")
-    literal: bool = False
-    optional: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The name under which a prompt or a tool gets it: `as`, else the last part of the path."""
-        return self.name or self.source.rpartition(":")[2].rpartition(".")[2]
-
-
-class ToolUse(_Definition):
-    """A tool in a toolset; `fixed` values override the model's."""
-
-    name: str
-    fixed: dict[str, JsonValue] = {}
-
-
-class PromptTemplate(_Definition):
+class PromptTemplate(Definition):
     """Jinja texts; their variables are the inputs' names."""
 
     system: str = ""
@@ -43,58 +18,24 @@ class PromptTemplate(_Definition):
     placeholder: str = ""
 
 
-class Prompt(_Definition):
+class Prompt(Definition):
     """A prompt that agents name by `prompt_id`."""
 
     prompt_id: str
     name: str = ""
     unit_primitives: tuple[str, ...] = ()
     prompt_template: PromptTemplate
-    params: dict[str, JsonValue] = {}
+    params: dict[str, JsonValue] = Field(default={})
 
 
-class AgentComponent(_Definition):
-    """A loop of model and tools."""
-
-    type: Literal["AgentComponent"]
-    name: str
-    prompt_id: str
-    prompt_version: str | None = None
-    inputs: tuple[InputSource, ...] = (InputSource.model_validate({"from": "context:goal"}),)
-    toolset: tuple[ToolUse, ...] = ()
-    description: str = ""
-    max_cycles: int = limits.CYCLES
-    require_tool_approval: bool = False
-    pre_approved_tools: tuple[str, ...] = ()
-    model_tags: tuple[str, ...] = ()
-    compaction: bool = True
-    ui_log_events: tuple[str, ...] = ()
-    ui_role_as: Literal["agent", "tool"] = "agent"
-
-
-class DeterministicStepComponent(_Definition):
-    """One tool, no model."""
-
-    type: Literal["DeterministicStepComponent"]
-    name: str
-    tool_name: str
-    toolset: tuple[ToolUse, ...] = ()
-    inputs: tuple[InputSource, ...] = ()
-    ui_log_events: tuple[str, ...] = ()
-    ui_role_as: Literal["agent", "tool"] = "tool"
-
-
-Component = Annotated[AgentComponent | DeterministicStepComponent, Field(discriminator="type")]
-
-
-class Condition(_Definition):
+class Condition(Definition):
     """Compares one value, as a string, with the keys of `routes`; `default_route` is the key for all others."""
 
     input: InputSource
     routes: dict[str, str]
 
 
-class Router(_Definition):
+class Router(Definition):
     """Where the flow goes from a component: straight `to`, or by a condition."""
 
     source: str = Field(alias="from")
@@ -102,15 +43,22 @@ class Router(_Definition):
     condition: Condition | None = None
 
 
-class FlowInput(_Definition):
+class FlowInput(Definition):
     """An envelope that the flow wants to be started with; `input_schema` maps field to its type."""
 
     category: str
     version_constraint: str = "^1.0.0"
-    input_schema: dict[str, dict[str, JsonValue]] = {}
+    input_schema: dict[str, dict[str, JsonValue]] = Field(default={})
 
 
-class Flow(_Definition):
+class ResponseSchema(Definition):
+    """The form that an agent's final answer must have: a JSON Schema of draft 7."""
+
+    schema_id: str
+    definition: dict[str, JsonValue]
+
+
+class Flow(Definition):
     """A flow of the registry's format v1."""
 
     name: str
@@ -122,14 +70,24 @@ class Flow(_Definition):
     entry_point: str
     inputs: tuple[FlowInput, ...] = ()
     prompts: tuple[Prompt, ...] = ()
+    response_schemas: tuple[ResponseSchema, ...] = ()
+    coding_environment: Literal["full", "none"] = "full"
+    """Whether it works on files at all."""
+
+    @property
+    def chats(self) -> bool:
+        """Whether its sessions rest and take a follow-up when there is nothing more to do, rather than finish."""
+        return self.environment != "ambient"
 
     @property
     def id(self) -> str:
         """`name/version`, as a session is pinned to it."""
         return f"{self.name}/{self.version}"
 
-    def component(self, name: str) -> Component:
-        """The component of that name; KeyError when there is none, which the reader has ruled out."""
+    def component(self, path: str) -> Component:
+        """The component of that name or agent path; KeyError when there is none, which the reader has ruled out."""
+        parts = path.split(":")
+        name = parts[-2] if len(parts) > 1 else path
         for component in self.components:
             if component.name == name:
                 return component
@@ -141,3 +99,10 @@ class Flow(_Definition):
             if prompt.prompt_id == prompt_id:
                 return prompt
         raise KeyError(prompt_id)
+
+    def response_schema(self, schema_id: str) -> ResponseSchema:
+        """The response schema of that id; KeyError when there is none, which the reader has ruled out."""
+        for schema in self.response_schemas:
+            if schema.schema_id == schema_id:
+                return schema
+        raise KeyError(schema_id)

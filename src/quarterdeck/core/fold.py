@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import assert_never
+from typing import Literal, assert_never
 
 from pydantic import JsonValue
 
@@ -10,9 +10,12 @@ from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.approval import fingerprint
 from quarterdeck.core.errors import SessionEndedError
-from quarterdeck.core.state import ArtifactRef, Call, CallStatus, PendingApproval, SessionState
+from quarterdeck.core.state import ArtifactRef, Call, CallStatus, Compacted, Frame, PendingApproval, SessionState
 from quarterdeck.core.status import Status, after, human
 from quarterdeck.core.text import cut
+
+FINAL_RESPONSE = "final_response_tool"
+"""The tool by which an agent gives its final answer in the form that its schema asks for."""
 
 
 def begin(event: e.Event) -> SessionState:
@@ -70,6 +73,11 @@ def _check(state: SessionState, event: e.Event) -> None:
         case e.ApprovalRequested() as p:
             asking = {i for i, call in state.calls.items() if call.status is CallStatus.REQUESTED and call.asks}
             fits = asking >= set(p.call_ids)
+        case e.DelegationStarted() as p:
+            call = state.calls.get(p.call_id)
+            fits = call is not None and call.side == "brain" and call.status is CallStatus.OFFERED
+        case e.DelegationEnded() as p:
+            fits = bool(state.stack) and state.stack[-1].call_id == p.call_id
         case _:
             fits = True
     if not fits:
@@ -84,21 +92,21 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.turn_no, state.turn_open, state.turn_job = p.turn_no, True, p.job
         case e.TurnEnded():
             state.turn_open = False
-        case e.MessageAdded():
-            state.unanswered = True
-            state.last_message = event.seq
+        case e.MessageAdded() as p:
+            _hear(state, p, event.seq)
         case e.ComponentEntered() as p:
             _enter(state, p)
         case e.ComponentLeft() as p:
             state.component_done = True
             state.calls = {}
+            state.verdict = ""
+            state.unanswered = state.unanswered and state.last_message > state.seen
             state.context[p.component] = {name: _bounded(value) for name, value in p.outputs.items()}
         case e.ModelAnswered() as p:
-            state.retry = None
-            state.unanswered = p.seen is not None and state.last_message > p.seen
-            state.answer = cut(p.text, limits.STATE_CONTEXT_CHARACTERS)
-            state.calls = {}
-            state.cycles[p.component] = state.cycles.get(p.component, 0) + 1
+            _answer(state, p, event.seq)
+        case e.ModelInterrupted() as p:
+            state.retry, state.unanswered, state.addressed, state.seen = None, False, "", event.seq
+            _grow(state, p.component, p.text)
         case e.ModelRetried() as p:
             state.retry = p
             state.warnings += 1
@@ -114,13 +122,27 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.ToolCallFinished() as p:
             _finish_call(state, p)
         case e.ApprovalRequested() as p:
-            state.approvals[p.approval_id] = PendingApproval(ask=p.ask, call_ids=p.call_ids, question=p.question)
+            state.approvals[p.approval_id] = PendingApproval(
+                ask=p.ask, call_ids=p.call_ids, question=p.question, choices=p.choices, component=p.component
+            )
             for call_id in p.call_ids:
                 state.calls[call_id].status = CallStatus.ASKED
         case e.ApprovalGranted() as p:
             _grant(state, p)
         case e.ApprovalDenied() as p:
-            _deny(state, p)
+            _settle(state, p.approval_id, "reject")
+        case e.QuestionAnswered() as p:
+            _settle(state, p.approval_id, "approve")
+        case e.DelegationStarted() as p:
+            _delegate(state, p)
+        case e.DelegationEnded():
+            _return(state)
+        case e.NoticeAdded() as p:
+            _notice(state, p)
+        case e.ContextCompacted() as p:
+            state.compacted[p.component] = Compacted(through=p.through, answers=state.answers.get(p.component, 0))
+            state.sizes[p.component], state.tokens[p.component] = p.size, 0
+            state.retry = None
         case e.PlanChanged() as p:
             state.plan = p.items
         case e.ExecutorAttached() as p:
@@ -148,6 +170,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.errors += 1 if p.left else 0
         case e.UsageRecorded() as p:
             state.usage += p.usage
+            state.tokens[p.component] = p.usage.input_tokens + p.usage.output_tokens
         case e.CheckRecorded() as p:
             state.checks_passed += p.passed
             state.checks_failed += not p.passed
@@ -167,6 +190,9 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
         state.started_at = state.started_at or at
     if change.to_status is Status.IDLE:
         state.component, state.component_done, state.ended = "", False, True
+        if state.stack:  # an answer was interrupted while a subagent worked
+            state.agent = state.stack[0].component
+            state.stack = []
     if state.final or change.to_status is Status.IDLE:
         state.calls = {}
         state.approvals = {}
@@ -180,12 +206,86 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
 def _enter(state: SessionState, entered: e.ComponentEntered) -> None:
     state.component, state.component_done, state.ended = entered.component, False, False
     state.nodes += 1
-    state.visit_calls = 0
+    state.visit_calls = state.visit_answers = 0
     state.calls = {}
-    state.answer = ""
+    state.answer, state.verdict = "", ""
+    _begin_anew(state)
     if entered.system or entered.user:
-        state.agent = entered.component
+        state.agent = entered.component if entered.converses else state.agent
         state.unanswered = True
+        _grow(state, entered.component, entered.user)
+
+
+def _begin_anew(state: SessionState) -> None:
+    """What an agent is told of its limits begins with each prompt and message."""
+    state.response, state.corrections, state.noticed = None, 0, ()
+
+
+def _hear(state: SessionState, message: e.MessageAdded, seq: int) -> None:
+    state.unanswered, state.last_message = True, seq
+    state.addressed = message.component
+    state.cycles, state.nodes = {}, 0
+    _begin_anew(state)
+    _grow(state, message.component or state.agent, message.text)
+
+
+def _answer(state: SessionState, answer: e.ModelAnswered, seq: int) -> None:
+    path = answer.component
+    state.retry, state.response = None, None
+    state.seen = seq if answer.seen is None else answer.seen
+    state.unanswered = state.last_message > state.seen
+    state.addressed = state.addressed if state.unanswered else ""
+    state.answer = cut(answer.text, limits.STATE_CONTEXT_CHARACTERS)
+    state.calls = {}
+    state.visit_answers += 1
+    state.cycles[path] = state.cycles.get(path, 0) + 1
+    state.answers[path] = state.answers.get(path, 0) + 1
+    _grow(state, path, answer.text, *(str(call.args) for call in answer.calls))
+
+
+def _grow(state: SessionState, path: str, *texts: str) -> None:
+    if path:
+        state.sizes[path] = state.sizes.get(path, 0) + sum(len(text) for text in texts)
+
+
+def _notice(state: SessionState, notice: e.NoticeAdded) -> None:
+    state.unanswered = True
+    if notice.about == "correction":
+        state.corrections += 1
+    else:
+        state.noticed = (*state.noticed, notice.about)
+    _grow(state, notice.component, notice.text)
+
+
+def _delegate(state: SessionState, started: e.DelegationStarted) -> None:
+    """The agent that delegates is laid by as it is; its subagent has the floor."""
+    lead = state.component
+    state.stack.append(
+        Frame(
+            call_id=started.call_id,
+            component=lead,
+            calls=state.calls,
+            answer=state.answer,
+            response=state.response,
+            noticed=state.noticed,
+            corrections=state.corrections,
+        )
+    )
+    kind, _, number = started.component.rpartition(":")
+    state.subsessions[kind] = max(state.subsessions.get(kind, 0), int(number))
+    state.delegations[lead] = state.delegations.get(lead, 0) + 1
+    state.cycles.pop(started.component, None)
+    state.component = state.agent = started.component
+    state.calls, state.answer, state.unanswered = {}, "", True
+    _begin_anew(state)
+    _grow(state, started.component, started.user)
+
+
+def _return(state: SessionState) -> None:
+    frame = state.stack.pop()
+    state.component = state.agent = frame.component
+    state.calls, state.answer = frame.calls, frame.answer
+    state.response, state.corrections, state.noticed = frame.response, frame.corrections, frame.noticed
 
 
 def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
@@ -197,6 +297,8 @@ def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
         side=requested.side,
         asks=requested.asks,
         parallel=requested.parallel,
+        level=requested.level,
+        failure_level=requested.failure_level,
     )
 
 
@@ -209,12 +311,16 @@ def _finish_call(state: SessionState, finished: e.ToolCallFinished) -> None:
     if call.component == state.agent:
         state.unanswered = True
     else:
-        call.text = cut(finished.text, limits.STATE_CONTEXT_CHARACTERS)
+        call.text = cut(finished.text, limits.STATE_CONTEXT_CHARACTERS // len(state.calls))
+    if call.tool == FINAL_RESPONSE and finished.outcome is e.Outcome.OK:
+        state.response = dict(call.args)
+    elif call.tool == FINAL_RESPONSE:
+        state.corrections += 1
+    _grow(state, call.component, finished.text)
 
 
 def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
-    approval = state.approvals.pop(granted.approval_id, None)
-    for call in _asked(state, approval):
+    for call in _settle(state, granted.approval_id, "approve"):
         call.status = CallStatus.APPROVED
         call.args = granted.args if granted.args is not None else call.args
         exact = fingerprint(call.tool, call.args)
@@ -222,14 +328,18 @@ def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
             state.session_approvals = (*state.session_approvals, exact)
 
 
-def _deny(state: SessionState, denied: e.ApprovalDenied) -> None:
-    for call in _asked(state, state.approvals.pop(denied.approval_id, None)):
-        call.status = CallStatus.REQUESTED  # its end, with the reason, is the next event
-
-
-def _asked(state: SessionState, approval: PendingApproval | None) -> list[Call]:
-    calls = [state.calls[call_id] for call_id in approval.call_ids] if approval else []
-    return [call for call in calls if call.status is CallStatus.ASKED]
+def _settle(state: SessionState, approval_id: str, verdict: Literal["approve", "reject"]) -> list[Call]:
+    """Takes the question away, and answers its calls, which wait for their end or to be offered."""
+    approval = state.approvals.pop(approval_id, None)
+    if approval is None:
+        return []
+    if approval.component:
+        state.verdict = verdict
+    calls = [state.calls[call_id] for call_id in approval.call_ids]
+    asked = [call for call in calls if call.status is CallStatus.ASKED]
+    for call in asked:
+        call.status = CallStatus.REQUESTED  # a denial or an answer is followed by the call's end
+    return asked
 
 
 def _bounded(value: JsonValue) -> JsonValue:

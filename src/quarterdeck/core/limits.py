@@ -18,7 +18,13 @@ JOB_LOG_TAIL_BYTES = 150 * 1024
 BUNDLE_BYTES = 256 * 1024 * 1024
 CALLS_PER_ANSWER = 64
 CYCLES = 280
-"""Model answers that one agent component may give in a session, unless its flow says otherwise."""
+"""Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
+WRAP_UP_RETRIES = 3
+CORRECTION_ATTEMPTS = 3
+CONTEXT_TOKENS = 128_000
+"""What a model is taken to read at once unless more is known of it."""
+CHARACTERS_PER_TOKEN = 4
+"""A rule of thumb for texts whose tokens no provider has counted."""
 NODE_TRANSITIONS = 600
 PAGE_ROWS = 20
 RETENTION_DAYS = 30

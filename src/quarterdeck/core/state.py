@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core import limits
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
 from quarterdeck.core.usage import Usage
 
@@ -29,21 +30,51 @@ class Call(BaseModel):
     tool: str
     args: dict[str, JsonValue]
     component: str
-    side: Literal["executor", "server"]
+    side: e.Side
     asks: bool
     parallel: bool
+    level: e.Level = e.Level.FULL
+    failure_level: e.Level = e.Level.CONCISE
     status: CallStatus = CallStatus.REQUESTED
     outcome: e.Outcome | None = None
     text: str = ""
+
+    def end_level(self, outcome: e.Outcome) -> e.Level:
+        """The level of its end."""
+        return self.level if outcome is e.Outcome.OK else self.failure_level
 
 
 class PendingApproval(BaseModel):
     """A question that waits for a person."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
-    ask: Literal["tool_call", "plan", "input"]
+    ask: e.Ask
     call_ids: tuple[str, ...]
     question: str
+    choices: tuple[str, ...] = ()
+    component: str = ""
+
+
+class Frame(BaseModel):
+    """An agent that waits for its subagent: what it goes on from."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    call_id: str
+    component: str
+    calls: dict[str, Call]
+    answer: str
+    response: dict[str, JsonValue] | None = None
+    noticed: tuple[str, ...] = ()
+    corrections: int = 0
+
+
+class Compacted(BaseModel):
+    """How far a conversation was compacted last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    through: int
+    answers: int
+    """The agent's answers up to then."""
 
 
 class Waiting(BaseModel):
@@ -88,18 +119,44 @@ class SessionState(BaseModel):
     """The flow came to its end; an idle session may go on from there."""
     nodes: int = 0
     cycles: dict[str, int] = {}
+    """Each agent's answers since a person last spoke."""
+    answers: dict[str, int] = {}
+    """Each agent's answers in all."""
     visit_calls: int = 0
-    """Calls that the present visit of a deterministic step has made."""
+    """Calls that the present visit of a component has made."""
+    visit_answers: int = 0
+    corrections: int = 0
+    """How often the agent was told that its answer can't be taken."""
+    noticed: tuple[str, ...] = ()
+    """What the agent was told about its limits, and need not be told again."""
+    addressed: str = ""
+    """The component that a person spoke to and that has not answered yet."""
+    verdict: Literal["", "approve", "reject"] = ""
+    """What a person said to the human input component that the flow is at."""
+    response: dict[str, JsonValue] | None = None
+    """The final answer in the form that the agent's schema asks for."""
+    stack: list[Frame] = []
+    """The agents that wait for their subagents, the flow's own first."""
+    subsessions: dict[str, int] = {}
+    """How many subagents of a name an agent has had, by the path without the number."""
+    delegations: dict[str, int] = {}
     unanswered: bool = False
     """The agent has something to answer: its prompt, a message, results."""
     last_message: int = 0
     """The `seq` of the newest message."""
+    seen: int = 0
+    """The `seq` of the last event that the newest answer knew of."""
     answer: str = ""
     calls: dict[str, Call] = {}
     approvals: dict[str, PendingApproval] = {}
     session_approvals: tuple[str, ...] = ()
     """`tool` and canonical arguments approved for the session, as `core.approval.fingerprint` makes them."""
     context: dict[str, dict[str, JsonValue]] = {}
+    sizes: dict[str, int] = {}
+    """The characters of each conversation, as far as it isn't compacted."""
+    tokens: dict[str, int] = {}
+    """The tokens that a provider counted for each, last time."""
+    compacted: dict[str, Compacted] = {}
     plan: tuple[e.PlanItem, ...] = ()
     retry: e.ModelRetried | None = None
     executor: str = ""
@@ -182,6 +239,10 @@ class SessionState(BaseModel):
             on = "runner" if "executor" in sides else "tool"
             return Waiting(on=on, detail=", ".join(self._tools(CallStatus.OFFERED)))
         return Waiting(on="worker")
+
+    def context_tokens(self, component: str) -> int:
+        """How long a conversation is, as counted by its provider or by the rule of thumb, whichever is more."""
+        return max(self.tokens.get(component, 0), self.sizes.get(component, 0) // limits.CHARACTERS_PER_TOKEN)
 
     def _tools(self, status: CallStatus) -> list[str]:
         return [call.tool for call in self.calls.values() if call.status is status]

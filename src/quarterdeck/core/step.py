@@ -1,23 +1,26 @@
 """The program counter: what comes next, read off the flow and the folded state alone (promise 2)."""
 
+import json
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import assert_never
+from typing import Literal, assert_never
 
 from pydantic import JsonValue
 
 from quarterdeck.core import limits
+from quarterdeck.core.component import (
+    AgentComponent,
+    DeterministicStepComponent,
+    HumanInputComponent,
+    OneOffComponent,
+    Prompted,
+)
 from quarterdeck.core.context import value_of, values
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.flow import (
-    ABORT,
-    END,
-    AgentComponent,
-    DeterministicStepComponent,
-    Flow,
-)
-from quarterdeck.core.state import CallStatus, SessionState
+from quarterdeck.core.flow import ABORT, END, Flow
+from quarterdeck.core.fold import FINAL_RESPONSE
+from quarterdeck.core.state import Call, CallStatus, SessionState
 from quarterdeck.core.status import Status, Transition
 
 
@@ -50,12 +53,44 @@ class AskModel:
 
 
 @dataclass(frozen=True)
+class Compact:
+    """Ask the model for a shorter form of the conversation, before it is asked to go on."""
+
+    component: str
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Tell an agent something that it has to heed in its next answer."""
+
+    component: str
+    about: Literal["iterations", "wrap_up", "correction"]
+    text: str
+
+
+@dataclass(frozen=True)
 class CallTool:
-    """A deterministic step's tool with its arguments."""
+    """A deterministic step's tool with its arguments, but for those that are other components' conversations."""
 
     component: str
     tool: str
     args: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """Give the floor to the subagent that the call names."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class Return:
+    """The subagent at work is done: this is the result of the call that it was made for."""
+
+    call_id: str
+    text: str
+    outcome: Outcome = Outcome.OK
 
 
 @dataclass(frozen=True)
@@ -73,6 +108,20 @@ class AskPerson:
 
 
 @dataclass(frozen=True)
+class AskQuestions:
+    """Put the questions of these calls to a person; none are named when they have been put already."""
+
+    call_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AskHuman:
+    """Put the message of a human input component to a person, unless that has been done."""
+
+    component: str
+
+
+@dataclass(frozen=True)
 class End:
     """The flow is over: `finish`, `idle` (its merge request is open) or `drop`."""
 
@@ -85,7 +134,9 @@ class Rest:
     """Nothing to do until somebody else does something."""
 
 
-Step = Start | Enter | Leave | AskModel | CallTool | OfferCalls | AskPerson | End | Rest
+Act = Start | Enter | Leave | Notify | CallTool | Delegate | Return | OfferCalls | AskPerson | AskQuestions | AskHuman
+"""What a turn does by itself."""
+Step = Act | AskModel | Compact | End | Rest
 
 
 def next_step(flow: Flow, state: SessionState) -> Step:
@@ -101,7 +152,7 @@ def next_step(flow: Flow, state: SessionState) -> Step:
                 f"The flow went through more than {limits.NODE_TRANSITIONS} components.",
             )
         if not state.component:
-            return _outside(flow, state)
+            return _end(flow, state) if state.ended else Enter(flow.entry_point)
         if state.component_done:
             return _route(flow, state)
         if state.batch_open:
@@ -111,14 +162,10 @@ def next_step(flow: Flow, state: SessionState) -> Step:
         return End(Transition.DROP, error.message)
 
 
-def _outside(flow: Flow, state: SessionState) -> Step:
-    return _end(state) if state.ended else Enter(flow.entry_point)
-
-
-def _end(state: SessionState) -> Step:
+def _end(flow: Flow, state: SessionState) -> Step:
     if state.unanswered and state.agent:  # a message that came after the agent's last answer
         return Enter(state.agent, follow_up=True)
-    return End(Transition.IDLE if state.open_merge_request else Transition.FINISH)
+    return End(Transition.IDLE if flow.chats or state.open_merge_request else Transition.FINISH)
 
 
 def _route(flow: Flow, state: SessionState) -> Step:
@@ -137,12 +184,12 @@ def _route(flow: Flow, state: SessionState) -> Step:
                     f"The router after {state.component!r} has no route for {text!r}.",
                 )
         if target == END:
-            return _end(state)
+            return _end(flow, state)
         if target == ABORT:
             return End(Transition.DROP, f"The flow aborted after {state.component!r}.")
         if target is not None:
-            return Enter(target)
-    return _end(state)
+            return Enter(target, follow_up=state.addressed == target and target in state.answers)
+    return _end(flow, state)
 
 
 def _batch(state: SessionState) -> Step:
@@ -150,9 +197,20 @@ def _batch(state: SessionState) -> Step:
     if state.in_flight:
         return Rest()
     if ready := list(state.ready):
+        first = ready[0]
+        if state.calls[first].side == "brain":
+            return Delegate(first)
         beside = takewhile(lambda call_id: state.calls[call_id].parallel, ready)  # a read behind a write stays there
-        return OfferCalls(tuple(beside) or (ready[0],))
-    return AskPerson(tuple(i for i, call in state.calls.items() if call.status is CallStatus.REQUESTED))
+        return OfferCalls(tuple(beside) or (first,))
+    left = {call_id: call for call_id, call in state.calls.items() if call.status is not CallStatus.FINISHED}
+    approvals = {call_id: call for call_id, call in left.items() if call.side != "brain"}
+    if approvals:
+        return AskPerson(_not_asked(approvals))
+    return AskQuestions(_not_asked(left))
+
+
+def _not_asked(calls: dict[str, Call]) -> tuple[str, ...]:
+    return tuple(call_id for call_id, call in calls.items() if call.status is CallStatus.REQUESTED)
 
 
 def _inside(flow: Flow, state: SessionState) -> Step:
@@ -162,19 +220,73 @@ def _inside(flow: Flow, state: SessionState) -> Step:
             return _agent(component, state)
         case DeterministicStepComponent():
             return _deterministic(component, state)
+        case OneOffComponent():
+            return _one_off(component, state)
+        case HumanInputComponent():
+            return Leave(component.name, {"approval": state.verdict}) if state.verdict else AskHuman(component.name)
         case _:
             assert_never(component)
 
 
 def _agent(agent: AgentComponent, state: SessionState) -> Step:
+    path = state.component
+    if state.response is not None and state.last_message <= state.seen:
+        formless = agent.response_schema_id is None
+        return _done(state, state.response["final_response"] if formless else state.response)
+    if state.corrections > agent.max_wrap_up_retries:
+        return _give_up(state, f"The agent {path!r} gave no final answer that fits its response schema.")
     if not state.unanswered:
-        return Leave(agent.name, {"final_answer": state.answer})
-    if state.cycles.get(agent.name, 0) >= agent.max_cycles:
-        return End(
-            Transition.DROP,
-            f"The agent {agent.name!r} has answered {agent.max_cycles} times without coming to an end (max_cycles).",
-        )
-    return AskModel(agent.name)
+        if agent.response_schema_id is None:
+            return _done(state, state.answer)
+        return Notify(path, "correction", f"Give your final answer by calling {FINAL_RESPONSE}. A text alone is none.")
+    cycles = state.cycles.get(path, 0)
+    left = agent.max_cycles - cycles
+    if left <= -agent.max_wrap_up_retries:
+        return _give_up(state, f"The agent {path!r} has answered {cycles} times without coming to an end (max_cycles).")
+    if left <= 0 and "wrap_up" not in state.noticed:
+        return Notify(path, "wrap_up", "You have used up your answers. Give your final answer now, with no other tool.")
+    if 0 < left <= agent.iteration_warning_offset and "iterations" not in state.noticed:
+        return Notify(path, "iterations", f"You have {left} answers left. Come to an end within them.")
+    return _ask(agent, state)
+
+
+def _done(state: SessionState, answer: JsonValue) -> Step:
+    if state.stack:
+        return Return(state.stack[-1].call_id, answer if isinstance(answer, str) else json.dumps(answer))
+    return Leave(state.component, {"final_answer": answer})
+
+
+def _give_up(state: SessionState, reason: str) -> Step:
+    return Return(state.stack[-1].call_id, reason, Outcome.ERROR) if state.stack else End(Transition.DROP, reason)
+
+
+def _ask(component: Prompted, state: SessionState) -> Step:
+    """Asks the model, or first for a shorter conversation; at least two answers must have come since the last time."""
+    path, compaction = state.component, component.compaction
+    before = state.compacted.get(path)
+    fresh = state.answers.get(path, 0) - (before.answers if before else 0)
+    most = min(compaction.max_context_tokens or state.created.context_tokens, state.created.context_tokens)
+    if compaction.enabled and fresh > 1 and state.context_tokens(path) > most * compaction.trim_threshold:
+        return Compact(path)
+    return AskModel(path)
+
+
+def _one_off(component: OneOffComponent, state: SessionState) -> Step:
+    calls = list(state.calls.values())
+    tried = state.visit_answers > component.max_correction_attempts
+    if state.visit_answers and not calls and not tried and state.corrections < state.visit_answers:
+        return Notify(component.name, "correction", "Answer by calling a tool. A text alone does nothing.")
+    well = bool(calls) and all(call.outcome is Outcome.OK for call in calls)
+    if not well and not tried:
+        return _ask(component, state)
+    return Leave(
+        component.name,
+        {
+            "tool_calls": [{"tool": call.tool, "args": call.args} for call in calls],
+            "tool_responses": [call.text for call in calls],
+            "execution_result": "success" if well else "failed",
+        },
+    )
 
 
 def _deterministic(component: DeterministicStepComponent, state: SessionState) -> Step:

@@ -117,6 +117,8 @@ class Brain:
             tools=question.tools,
             session=turn.session_id,
             answered=question.answered,
+            compacted=question.conversation.compacted,
+            compacting=question.cut is not None,
         )
         try:
             return await model.answer(request, _Partial(self._app, turn).show)

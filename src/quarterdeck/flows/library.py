@@ -3,13 +3,14 @@
 from functools import cached_property
 from importlib.resources import files
 
+from quarterdeck.core.component import HumanInputComponent, Prompted
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
-from quarterdeck.core.flow import AgentComponent, Flow
+from quarterdeck.core.flow import Flow
+from quarterdeck.core.versions import newest, version
 from quarterdeck.flows import prompts
-from quarterdeck.flows.checks import Tools
 from quarterdeck.flows.document import closest
 from quarterdeck.flows.reader import read_flow
-from quarterdeck.flows.versions import newest, version
+from quarterdeck.flows.toolsets import Tools
 
 _FLOW = ".yml"
 _SCRIPT = ".script.yml"
@@ -58,15 +59,17 @@ class Library:
         return read_flow(text, self._tools)
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
-        """An agent's system and user text.
+        """A component's system and user text; what asks a person has only the second.
 
         Raises:
-            InvalidInputError: the component is no agent, or the template is wrong or comes to too much text.
+            InvalidInputError: the component has no text, or the template is wrong or comes to too much of it.
         """
-        agent = flow.component(component)
-        if not isinstance(agent, AgentComponent):
+        of = flow.component(component)
+        if isinstance(of, HumanInputComponent):
+            return "", prompts.render(of.message_template, values)
+        if not isinstance(of, Prompted):
             raise InvalidInputError(f"{component!r} is no agent; it has no prompt.")
-        template = flow.prompt(agent.prompt_id).prompt_template
+        template = flow.prompt(of.prompt_id).prompt_template
         return prompts.render(template.system, values), prompts.render(template.user, values)
 
     def _shipped_flow(self, name: str, text: str) -> Flow:

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.events import Level
+from quarterdeck.core.events import Level, Side
+from quarterdeck.tools import schema
 
 
 class Privilege(StrEnum):
@@ -29,6 +30,12 @@ class ToolArgs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FreeArgs(ToolArgs):
+    """Arguments that a JSON Schema checks, not a model of ours."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
 @dataclass(frozen=True)
 class Tool:
     """One entry of the catalogue."""
@@ -37,7 +44,7 @@ class Tool:
     description: str
     """What the model reads: when to use it and what comes back."""
     args: type[ToolArgs]
-    side: Literal["executor", "server"]
+    side: Side
     risk: Literal["read", "write", "execute"]
     privilege: Privilege | None
     """None: a tool of the session's own state, which asks nobody."""
@@ -47,6 +54,16 @@ class Tool:
     timeout_seconds: int = 60
     snapshot: bool = False
     """Whether the workspace is looked at for changes after it."""
+    form: dict[str, JsonValue] | None = None
+    """The JSON Schema of the arguments where a flow or another server made it; `args` takes anything then."""
+
+    @property
+    def needs(self) -> Literal["workspace", "project", "session"]:
+        """What a session must have for this tool to make sense in it."""
+        if self.side == "executor":
+            return "workspace"
+        forge = (Privilege.READ_ONLY_GITLAB, Privilege.READ_WRITE_GITLAB)
+        return "project" if self.privilege in forge else "session"
 
     def parse(self, args: dict[str, JsonValue]) -> ToolArgs:
         """The checked arguments.
@@ -54,6 +71,8 @@ class Tool:
         Raises:
             InvalidInputError: every fault at once, in words that a model can act on.
         """
+        if self.form is not None and (wrong := schema.faults(self.form, args)):
+            raise InvalidInputError(f"The arguments of {self.name} don't fit: {'; '.join(wrong)}")
         try:
             return self.args.model_validate(args)
         except ValidationError as error:
@@ -65,4 +84,4 @@ class Tool:
 
     def schema(self) -> dict[str, JsonValue]:
         """The JSON Schema of the arguments, as models are given it."""
-        return self.args.model_json_schema()
+        return self.args.model_json_schema() if self.form is None else self.form

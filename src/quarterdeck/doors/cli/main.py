@@ -10,6 +10,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    issue,
     merge_request,
     model,
     people,
@@ -34,6 +35,7 @@ app.add_typer(session.group, name="session")
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
+app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(model.group, name="model")
 demo.register(app)

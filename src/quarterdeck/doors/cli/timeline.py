@@ -74,7 +74,20 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.ComponentEntered() as p:
             return Row("→", p.component, "dim")
         case e.ModelAnswered() as p:
-            return Row("●", plain(p.text), "") if p.text.strip() else None
+            by = f"{line(p.component)}: " if ":" in p.component else ""
+            return Row("●", by + plain(p.text), "") if p.text.strip() else None
+        case e.ModelInterrupted() as p:
+            return Row("●", f"{plain(p.text)}\n(interrupted by {p.by})".strip(), "")
+        case e.DelegationStarted() as p:
+            return Row("⇢", f"delegated to {line(p.component)}", "dim")
+        case e.DelegationEnded() as p:
+            return Row("⇠", f"{line(p.component)} returns", "dim")
+        case e.NoticeAdded() as p:
+            return Row("!", f"{line(p.component)} is told: {plain(p.text)}", "dim")
+        case e.ContextCompacted() as p:
+            return Row("≡", f"the conversation of {line(p.component)} was compacted:\n{plain(p.text)}", "dim")
+        case e.QuestionAnswered() as p:
+            return Row("»", f"{p.by}: {plain(p.text)}", "bold")
         case e.ModelRetried() as p:
             return Row("!", f"the model is asked again at {p.retry_at:%H:%M:%S} UTC: {line(p.error)}", "yellow")
         case e.ToolCallRequested() as p:
@@ -83,7 +96,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.ToolCallFinished() as p:
             return finished(p)
         case e.ApprovalRequested() as p:
-            return Row("?", visible(p.question), "bold yellow")
+            choices = "".join(f"\n  {number}. {line(choice, 200)}" for number, choice in enumerate(p.choices, 1))
+            return Row("?", visible(p.question) + choices, "bold yellow")
         case e.ApprovalGranted() as p:
             return Row("✓", f"approved by {p.by}{' for the session' if p.for_session else ''}", "green")
         case e.ApprovalDenied() as p:

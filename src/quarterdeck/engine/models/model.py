@@ -43,6 +43,10 @@ class Request:
     session: int
     answered: int = 0
     """How many answers the component has had in this session."""
+    compacted: int = 0
+    """How many of them the first message stands for; 0 when it is a message like others."""
+    compacting: bool = False
+    """The last message asks for a shorter form of what is before it, not for an answer."""
     meter: Meter = field(default_factory=Meter)
     """Written by the model when it gives no answer."""
 

@@ -31,6 +31,8 @@ class ReplayModel:
             ModelRejectedError: the recording has none, or none any more.
         """
         began = time.monotonic()
+        if request.compacting:  # the answers that come are recorded, so nothing has to be remembered for them
+            return self._reply("What was said before is in the log of this session.", "", (), began)
         of = f"The recording of session #{self._recording.session}"
         answers = self._recording.components.get(request.component)
         if answers is None:
@@ -44,13 +46,17 @@ class ReplayModel:
         given = answers[request.answered]
         if given.text:
             await on_text(given.text)
+        calls = tuple(
+            RequestedCall(f"{request.component}-{request.answered + 1}-{index}", call.tool, dict(call.args))
+            for index, call in enumerate(given.calls, 1)
+        )
+        return self._reply(given.text, given.thinking, calls, began)
+
+    def _reply(self, text: str, thinking: str, calls: tuple[RequestedCall, ...], began: float) -> Reply:
         return Reply(
-            text=given.text,
-            thinking=given.thinking,
-            calls=tuple(
-                RequestedCall(f"{request.component}-{request.answered + 1}-{index}", call.tool, dict(call.args))
-                for index, call in enumerate(given.calls, 1)
-            ),
+            text=text,
+            thinking=thinking,
+            calls=calls,
             opaque="",
             model=self._name,
             usage=Usage(requests=1),
