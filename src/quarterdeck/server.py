@@ -41,11 +41,13 @@ def assemble(settings: Settings, database_url: str) -> "App":
     from quarterdeck.app.application import App
     from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
+    from quarterdeck.engine.mcp import HttpMcp
     from quarterdeck.engine.models import access
     from quarterdeck.flows.library import Library
     from quarterdeck.forges.local.repository import LocalForge
     from quarterdeck.store.database import Database
     from quarterdeck.store.doorbell import Doorbell
+    from quarterdeck.store.vault import Vault
     from quarterdeck.tools.catalogue import CATALOGUE
 
     keys = model_keys(settings)
@@ -66,6 +68,8 @@ def assemble(settings: Settings, database_url: str) -> "App":
         default_model=settings.model or access.default_model(keys),
         check_model=lambda name: access.check(name, keys),
         check_script=check_script,
+        vault=Vault(settings.home),
+        mcp=HttpMcp(private=settings.mcp_private_addresses),
         redactor=Redactor(_secrets(settings, database_url)),
         models=access.known(keys),
     )

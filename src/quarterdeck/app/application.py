@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge
+from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
+from quarterdeck.store.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class App:
     """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
+    vault: Vault
+    """Encrypts what is stored of secrets."""
+    mcp: McpClient
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     models: tuple[str, ...] = ()

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pydantic import JsonValue
+
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.pipeline import CiPipeline
 
@@ -175,6 +177,29 @@ class Forge(Protocol):
         Raises:
             InvalidInputError: names every unsupported keyword and fault with its job.
         """
+        ...
+
+
+@dataclass(frozen=True, repr=False)
+class McpEndpoint:
+    """Where an MCP server is reached by HTTP, and with what; it holds secrets and shows none."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+
+
+class McpClient(Protocol):
+    """Speaks with MCP servers by HTTP. Both raise UnavailableError, InvalidInputError and ForbiddenError, with words
+    that hold nothing of the headers.
+    """
+
+    async def tools(self, endpoint: McpEndpoint) -> list[JsonValue]:
+        """What the server lists as its tools, as it says it."""
+        ...
+
+    async def call(self, endpoint: McpEndpoint, tool: str, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The result of a call, as the server says it."""
         ...
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -29,6 +30,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -369,6 +371,35 @@ pipeline_waits = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
+)
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # http, stdio
+    _text("url"),  # without what stands behind its `?`, which is secret
+    Column("command", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("secret_names", JSONB, nullable=False, server_default=text("'[]'")),  # of headers or variables
+    Column("secret", LargeBinary, nullable=False),  # encrypted: their values, and the rest of the URL
+    Column("allow", JSONB, nullable=False, server_default=text("'[]'")),  # globs of its tools; none allow all
+    Column("enabled", Boolean, nullable=False),
+    Column("added_by", Text, nullable=False),
+    _created(),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+    CheckConstraint("num_nonnulls(project_id, user_id) = 1", name="one_owner"),
+)
+
+mcp_blocks = Table(
+    "mcp_blocks",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("blocked_by", Text, nullable=False),
+    _created(),
 )
 
 tombstones = Table(
