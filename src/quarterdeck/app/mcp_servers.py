@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from typing_extensions import Self
 
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -72,7 +71,10 @@ def _fault(given: AddMcpServer) -> str:
         (bool(_RESERVED & {name.lower() for name in given.headers}), "a header is one that the client itself sends"),
         (any(len(word) > _SECRET_CHARACTERS for word in words), "a value is too long"),
         (any(c in word for word in words for c in "\x00\r\n"), "a value has a line end in it"),
-        (not all(map(str.isascii, (secret.get_secret_value() for secret in given.headers.values()))), "a header is ASCII"),
+        (
+            not all(map(str.isascii, (secret.get_secret_value() for secret in given.headers.values()))),
+            "a header is ASCII",
+        ),
     )
     return next((fault for wrong, fault in faults if wrong), "")
 
@@ -222,7 +224,7 @@ async def block(app: App, actor: Actor, project: int | str, *, blocked: bool) ->
     return await find(app, actor, project)
 
 
-async def test(app: App, actor: Actor, project: int | str | None, name: str) -> McpTest:
+async def ask(app: App, actor: Actor, project: int | str | None, name: str) -> McpTest:
     """Asks a server for its tools now; no session is told of it.
 
     Raises:
@@ -232,7 +234,7 @@ async def test(app: App, actor: Actor, project: int | str | None, name: str) -> 
         row = await _named(connection, await _owner(connection, actor, project, Ability.MANAGE_MCP_SERVERS), name)
     if row.kind == "stdio":
         raise ConflictError(
-            f"{name} is started in the sandbox of a session, when one first needs it. Its session's log says what came of it."
+            f"{name} is started in the sandbox of a session, when one first needs it. Look at the session's log."
         )
     raw = await app.mcp.tools(endpoint(app, row))
     found = tools_mcp.listed(row.name, raw, allowed=row.allow, room=mcp.PINNED_CHARACTERS)

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.pipeline import CiPipeline
@@ -190,8 +189,9 @@ class McpEndpoint:
 
 
 class McpClient(Protocol):
-    """Speaks with MCP servers by HTTP. Both raise UnavailableError, InvalidInputError and ForbiddenError, with words
-    that hold nothing of the headers.
+    """Speaks with MCP servers by HTTP.
+
+    Both raise UnavailableError, InvalidInputError and ForbiddenError, with words that hold nothing of the headers.
     """
 
     async def tools(self, endpoint: McpEndpoint) -> list[JsonValue]:

@@ -42,7 +42,7 @@ def toolbox(flow: Flow, path: str, state: SessionState) -> dict[str, Usable]:
     uses = {use.name: use.fixed for use in toolset(component)}
     remote = tools_of(state.mcp)
     if flow.chats and isinstance(component, AgentComponent):
-        uses = dict.fromkeys(remote, dict[str, JsonValue]()) | uses
+        uses = {name: dict[str, JsonValue]() for name in remote} | uses
     found = {
         name: Usable(remote.get(name) or tool_named(name), fixed)
         for name, fixed in uses.items()

@@ -22,6 +22,7 @@ from quarterdeck.doors.api import (
     flows,
     health,
     log,
+    mcp_servers,
     merge_requests,
     people,
     pipelines,
@@ -39,7 +40,7 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, projects, repositories, pipelines, merge_requests, flows, people, health)
+API = (sessions, log, mcp_servers, projects, repositories, pipelines, merge_requests, flows, people, health)
 """What people's tokens open."""
 
 

@@ -12,7 +12,7 @@ from quarterdeck.app.outside import McpEndpoint
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, UnavailableError
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, line
-from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, MESSAGE_BYTES, PAGES
+from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, PAGES
 
 if TYPE_CHECKING:
     from fastmcp.client import Client
@@ -52,10 +52,12 @@ class HttpMcp:
         named = f"The MCP server {endpoint.name}"
         redactor = Redactor(endpoint.headers.values())
         try:
-            async with asyncio.timeout(seconds) as in_time:
-                async with http.connection(private=self._private, headers=endpoint.headers, seconds=seconds) as own:
-                    async with toolset(endpoint.url, http_client=own, init_timeout=seconds, read_timeout=seconds) as it:
-                        yield it.client
+            async with (
+                asyncio.timeout(seconds),
+                http.connection(private=self._private, headers=endpoint.headers, seconds=seconds) as own,
+                toolset(endpoint.url, http_client=own, init_timeout=seconds, read_timeout=seconds) as it,
+            ):
+                yield it.client
         except TimeoutError:
             raise UnavailableError(f"{named} did not answer within {seconds} seconds.") from None
         except Exception as error:

@@ -48,7 +48,9 @@ class _Bounded(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(bound)
         if response.is_redirect:
             await response.aclose()
-            raise UnavailableError("It answers with a redirect, which is not followed. Give the address that it leads to.")
+            raise UnavailableError(
+                "It answers with a redirect, which is not followed. Give the address that it leads to."
+            )
         if not isinstance(response.stream, httpx2.AsyncByteStream):
             raise TypeError("an asynchronous transport answers with an asynchronous stream")
         return httpx2.Response(

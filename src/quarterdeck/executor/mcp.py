@@ -91,7 +91,7 @@ class _Talk:
         await self._say({"method": "notifications/initialized"})
 
     async def ask(self, method: str, params: Message) -> Message:
-        """The result of a request; what the server says in between is passed over, and its own requests are declined."""
+        """The result of a request; in between notices are passed over, and requests of the server's own declined."""
         self._number += 1
         await self._say({"id": self._number, "method": method, "params": params})
         while True:
