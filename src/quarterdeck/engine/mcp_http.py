@@ -18,7 +18,7 @@ def connection(*, private: bool, headers: dict[str, str], seconds: float) -> htt
     """A client that follows no redirect, takes nothing of the environment, and sends `headers` with each request."""
     return httpx2.AsyncClient(
         transport=_Bounded(private=private),
-        headers=headers,
+        headers={**headers, "Accept-Encoding": "identity"},
         follow_redirects=False,
         trust_env=False,
         timeout=httpx2.Timeout(seconds, connect=CONNECT_SECONDS),
@@ -51,6 +51,9 @@ class _Bounded(httpx2.AsyncBaseTransport):
             raise UnavailableError(
                 "It answers with a redirect, which is not followed. Give the address that it leads to."
             )
+        if response.headers.get("content-encoding", "identity") != "identity":  # its size is known too late
+            await response.aclose()
+            raise UnavailableError("It answers compressed, which it was asked not to.")
         if not isinstance(response.stream, httpx2.AsyncByteStream):
             raise TypeError("an asynchronous transport answers with an asynchronous stream")
         return httpx2.Response(
