@@ -171,6 +171,10 @@ class ProtocolServer:
         self.send(offer)
         return offer.call_id
 
+    def forget(self, call_id: str) -> None:
+        """Offer a call no more, as when a runner is the first to speak of it again."""
+        del self._open[call_id]
+
     async def job(self, job: JobSpec, subject: str = "job:7") -> str:
         """Offer a pipeline job."""
         return await self.offer("pipeline_job", {}, subject=subject, job=job)
@@ -289,6 +293,10 @@ class ProtocolServer:
         async with self._news:
             self._news.notify_all()
         await self.git_open.wait()
+        if self.faults["repo.git"] > 0:
+            self.faults["repo.git"] -= 1
+            await _answer(send, 503, {"detail": "The database is away."})
+            return
         credentials = b64encode(f"session:{SESSION_TOKEN}".encode()).decode()
         if headers.get("authorization") != f"Basic {credentials}":
             await _answer(send, 401, {})

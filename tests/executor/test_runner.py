@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.protocol import Cancel, Result, Wipe
+from quarterdeck.core.protocol import Cancel, JobSpec, Result, Wipe
 from quarterdeck.executor.client import ClashError
 from quarterdeck.executor.runner import RunnerSettings, run
 from quarterdeck.executor.workspace import Workspace
@@ -77,6 +77,7 @@ async def test_a_call_goes_from_offer_to_result_with_output_snapshot_and_commit(
         }
         assert b"+three" in server.blobs[result.snapshot.whole_diff_blob]
 
+        server.faults["repo.git"] = 2  # away for a moment, which fails no commit
         committed = await server.result(await server.offer("create_commit", {"message": "Three\n\nIt was missing."}))
         assert committed.outcome is Outcome.OK, committed.text
         branch, commit = server.pushes[0]
@@ -496,3 +497,19 @@ async def test_what_can_not_be_deleted_or_read_does_not_end_the_runner(
     server.wipe = ()
     async with running(settings):
         await gone(settings.home / "workspaces" / "job-5")
+
+
+async def test_of_a_job_that_a_dead_runner_began_only_the_word_is_left(
+    server: ProtocolServer, settings: RunnerSettings, daemon: Callable[[], Daemon]
+) -> None:
+    first = daemon()
+    call = await server.job(JobSpec(name="long", script=("echo up; sleep 8645",)))
+    await server.until(lambda: b"\nup\n" in server.outputs[call])
+    await first.end(signal.SIGKILL)
+    await none_left("8645")
+    server.forget(call)
+
+    again = daemon()
+    assert (await server.result(call)).outcome is Outcome.INTERRUPTED
+    await gone(settings.home / "workspaces" / "job-7")
+    assert (await again.end(signal.SIGTERM))[0] == 0

@@ -4,12 +4,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck.core.errors import QuarterdeckError
+import structlog
+
+from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.core.protocol import Offer
-from quarterdeck.executor.client import Client
+from quarterdeck.executor.client import Client, Pauses
 from quarterdeck.executor.hands import Committed
 from quarterdeck.executor.processes import Processes
-from quarterdeck.executor.workspace import Source, Workspace
+from quarterdeck.executor.workspace import Commit, Source, Workspace
+
+_log = structlog.get_logger(__name__)
 
 _FOLLOW_SECONDS = 30
 
@@ -33,10 +37,20 @@ class Commits:
             RefusedError: the server doesn't take it; the message says why.
         """
         offer = self.offer
-        commit = await self.workspace.commit(offer.workspace, message, self.source)
+        commit = await self._made(message)
         answer = await self.client.push(offer.call_id, offer.lease_epoch, commit.branch, commit.commit, commit.bundle)
         await self._follow(commit.bundle, commit.branch)
         return Committed(answer.branch, answer.commit, commit.files)
+
+    async def _made(self, message: str) -> Commit:
+        """The commit, however long the server is away that says what the branch holds already."""
+        pauses = Pauses()
+        while True:
+            try:
+                return await self.workspace.commit(self.offer.workspace, message, self.source)
+            except UnavailableError as error:
+                _log.info("commit waits for the server", subject=self.offer.subject, fault=error.message)
+                await pauses.wait()
 
     async def _follow(self, bundle: Path, branch: str) -> None:
         """Move the agent's own branch to the commit, so that its `git status` agrees; in the sandbox, as all of it."""

@@ -255,7 +255,7 @@ class Runner:
         finally:
             call.close()
             subject.calls.pop(call, None)
-            if call.offer.job and not self._closing:
+            if subject.is_job and not self._closing:
                 self._aside(self._clear(subject))
 
     @asynccontextmanager
@@ -355,10 +355,10 @@ class Runner:
                 os.kill(stray.pid, signal.SIGKILL)
         untold = {record.offer.subject for record in self._journal.untold()}
         for name in {*self._home.subjects(), *self._journal.subjects()}:
-            if name.startswith("job:") and name not in untold:
+            subject = self._subject(name)
+            if subject.is_job and name not in untold:
                 await self._wipe(name)
             else:
-                subject = self._subject(name)
                 state = subject.workspace.state
                 subject.epoch = state.epoch if state else None
 

@@ -25,6 +25,11 @@ class Subject:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Taking in a call and ending all calls exclude each other."""
 
+    @property
+    def is_job(self) -> bool:
+        """Whether it is a pipeline job, whose files go with its one call; the journal keeps no job's definition."""
+        return self.name.startswith("job:")
+
     def under_way(self, call_id: str) -> Call | None:
         """The call, if it is being carried out here."""
         return next((call for call in self.calls if call.offer.call_id == call_id), None)
