@@ -34,10 +34,8 @@ from quarterdeck.tools.tool import Privilege
 class McpCall:
     """A call as it is carried out by HTTP; `remote` is the tool's name there, empty when the tools are asked for."""
 
-    server: str
     endpoint: McpEndpoint
     remote: str
-    secrets: tuple[str, ...]
 
 
 async def listings(it: Change, flow: Flow, path: str) -> list[log.Draft]:
@@ -101,10 +99,7 @@ async def prepare(app: App, session_id: int, call_id: str) -> McpCall:
     async with change(app, session_id) as it:
         call = it.state.calls[call_id]
         row, tool = await _target(it, call)
-        endpoint = mcp_servers.endpoint(app, row)
-        values, query = mcp_servers.secrets_of(app, row)
-        secrets = (*values.values(), *filter(None, [query]))
-        return McpCall(row.name, endpoint, tool.remote if tool else "", secrets)
+        return McpCall(mcp_servers.endpoint(app, row), tool.remote if tool else "")
 
 
 async def pin(app: App, session_id: int, call_id: str, raw: Iterable[JsonValue]) -> McpToolsPinned:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -186,6 +187,12 @@ class McpEndpoint:
     name: str
     url: str
     headers: dict[str, str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is told of it."""
+        query = urlsplit(self.url).query
+        return (*self.headers.values(), query, *(value for _, value in parse_qsl(query)))
 
 
 class McpClient(Protocol):

@@ -15,9 +15,8 @@ from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.core.events import AnyPayload, Outcome
 from quarterdeck.core.mcp import is_mcp
-from quarterdeck.core.redaction import Redactor
 from quarterdeck.tools.catalogue import tool as tool_named
-from quarterdeck.tools.mcp import told
+from quarterdeck.tools.mcp import redactor, told
 from quarterdeck.tools.tool import ToolArgs
 
 _log = structlog.get_logger(__name__)
@@ -118,5 +117,5 @@ class Desk:
             pin = await mcp_calls.pin(self._app, case.session_id, case.call_id, raw)
             return Done(mcp_calls.told(pin), (pin,))
         result = told(await self._app.mcp.call(call.endpoint, call.remote, begun.args))
-        text = Redactor(call.secrets).text(result.text)
+        text = redactor(call.endpoint.secrets).text(result.text)
         return Done(text, outcome=Outcome.ERROR if result.failed else Outcome.OK)

@@ -13,6 +13,7 @@ from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, Unavail
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, line
 from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, PAGES
+from quarterdeck.tools.mcp import redactor as redactor_of
 
 if TYPE_CHECKING:
     from fastmcp.client import Client
@@ -50,7 +51,7 @@ class HttpMcp:
         toolset = (await asyncio.to_thread(import_module, "pydantic_ai.mcp")).MCPToolset
         http = await asyncio.to_thread(import_module, "quarterdeck.engine.mcp_http")
         named = f"The MCP server {endpoint.name}"
-        redactor = Redactor(endpoint.headers.values())
+        redactor = redactor_of(endpoint.secrets)
         try:
             async with (
                 asyncio.timeout(seconds),

@@ -16,12 +16,11 @@ from quarterdeck.core.errors import InvalidInputError, TooLargeError, Unavailabl
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import RESULT_CHARACTERS
 from quarterdeck.core.protocol import McpSpec
-from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, cut, line
 from quarterdeck.executor.command import Command
 from quarterdeck.executor.hands import Done, Hands
 from quarterdeck.executor.output import CHUNK_BYTES
-from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, MESSAGE_BYTES, PAGES, listed, told
+from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, MESSAGE_BYTES, PAGES, listed, redactor, told
 
 PROTOCOL = "2025-06-18"
 """The version that is spoken first; a server may answer with another, in which these requests are the same."""
@@ -53,7 +52,7 @@ async def carry_out(hands: Hands, spec: McpSpec, args: dict[str, JsonValue]) -> 
             result = told(await talk.ask("tools/call", {"name": spec.tool, "arguments": args}))
     except TimeoutError:
         raise UnavailableError(f"The MCP server {spec.server} did not answer within {seconds} seconds.") from None
-    text = Redactor(spec.env.values()).text(result.text)
+    text = redactor(spec.env.values()).text(result.text)
     return Done(
         Outcome.ERROR if result.failed else Outcome.OK,
         cut(text, RESULT_CHARACTERS),

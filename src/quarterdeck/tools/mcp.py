@@ -13,6 +13,7 @@ from quarterdeck.core import mcp
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import Level
 from quarterdeck.core.mcp import McpPin, McpTool
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean
 from quarterdeck.tools import schema
 from quarterdeck.tools.tool import FreeArgs, Privilege, Tool, ToolArgs
@@ -143,6 +144,11 @@ def as_tool(server: str, pin: McpPin, tool: McpTool) -> Tool:
         snapshot=pin.side == "executor",
         form=tool.form,
     )
+
+
+def redactor(secrets: Iterable[str]) -> Redactor:
+    """Takes what was given to a server out of what it says: also the token behind a scheme, as in `Bearer TOKEN`."""
+    return Redactor(part for secret in secrets for part in (secret, secret.rpartition(" ")[2]))
 
 
 @dataclass(frozen=True)
