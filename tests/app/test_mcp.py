@@ -195,7 +195,7 @@ async def test_secrets_are_stored_where_nobody_reads_them(app: App, start: Start
     async with app.database.transaction() as connection:
         row = (await connection.execute(select(rows))).one()
     assert SECRET.encode() not in bytes(row.secret)
-    assert SECRET not in repr(row._replace(secret=b""))
+    assert SECRET not in repr(row)
     assert mcp_servers.endpoint(app, row).headers == {"X-Token": SECRET}
     assert mcp_servers.endpoint(app, row).url == f"http://a.example/mcp?key={SECRET}-2"
     (app.home / "secrets.key").unlink()
@@ -375,7 +375,7 @@ async def test_one_that_is_away_is_asked_again_after_a_message(open_app: App, st
 async def test_without_the_privilege_nobody_is_asked(open_app: App, start: Start) -> None:
     """And what a server says when it is tried is bounded, and told to people only."""
     app = open_app
-    async with serving(tools_list=lambda _: {"tools": [ECHO, {"name": "bad", "inputSchema": 7}]}) as server:
+    async with serving(tools_list=lambda _: {"tools": [ECHO, {"name": "", "inputSchema": {"type": "object"}}]}) as server:
         await mcp_servers.add(app, start.owner, "sample", http(server.url))
         tried = await mcp_servers.ask(app, start.owner, "sample", "stub")
         assert ([tool.name for tool in tried.tools], tried.left_out) == (["mcp__stub__echo"], 1)

@@ -35,7 +35,9 @@ class AddMcpServer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(max_length=24, description="Small letters, digits and `-`; its tools are mcp__NAME__TOOL.")
-    url: str = Field(default="", max_length=2_000, description="Where it is reached by (streamable) HTTP.")
+    url: str = Field(
+        default="", max_length=2_000, repr=False, description="Where it is reached by (streamable) HTTP."
+    )
     headers: dict[str, SecretStr] = Field(
         default={}, max_length=20, description="Sent with every request; stored encrypted, never shown."
     )
@@ -70,7 +72,8 @@ def _fault(given: AddMcpServer) -> str:
         (not all(map(pattern.fullmatch, names)), "a header or variable has a name that none can have"),
         (bool(_RESERVED & {name.lower() for name in given.headers}), "a header is one that the client itself sends"),
         (any(len(word) > _SECRET_CHARACTERS for word in words), "a value is too long"),
-        (any(c in word for word in words for c in "\x00\r\n"), "a value has a line end in it"),
+        (any("\x00" in word for word in words), "a word has a NUL in it"),
+        (any(c in value for value in values for c in "\r\n"), "a value has a line end in it"),
         (
             not all(map(str.isascii, (secret.get_secret_value() for secret in given.headers.values()))),
             "a header is ASCII",

@@ -112,10 +112,13 @@ class Desk:
 
     async def _ask(self, case: Case, begun: server_calls.Begun) -> Done:
         call = await mcp_calls.prepare(self._app, case.session_id, case.call_id)
-        if not call.remote:
+        try:
+            if call.remote:
+                result = told(await self._app.mcp.call(call.endpoint, call.remote, begun.args))
+                text = redactor(call.endpoint.secrets).text(result.text)
+                return Done(text, outcome=Outcome.ERROR if result.failed else Outcome.OK)
             raw = await self._app.mcp.tools(call.endpoint)
-            pin = await mcp_calls.pin(self._app, case.session_id, case.call_id, raw)
-            return Done(mcp_calls.told(pin), (pin,))
-        result = told(await self._app.mcp.call(call.endpoint, call.remote, begun.args))
-        text = redactor(call.endpoint.secrets).text(result.text)
-        return Done(text, outcome=Outcome.ERROR if result.failed else Outcome.OK)
+        except QuarterdeckError as error:  # one that is away ends the call, as the database's absence does not
+            return Done(error.message, outcome=Outcome.ERROR)
+        pin = await mcp_calls.pin(self._app, case.session_id, case.call_id, raw)
+        return Done(mcp_calls.told(pin), (pin,))
