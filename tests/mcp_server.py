@@ -113,7 +113,7 @@ async def serving(**answers: Answer) -> AsyncGenerator[McpServer]:
         await server.wait_closed()
 
 
-STDIO = '''\
+STDIO = """\
 import json, os, sys
 print("a line that is no message")
 print("started", file=sys.stderr, flush=True)
@@ -126,7 +126,8 @@ for line in sys.stdin:
     declined = json.loads(sys.stdin.readline())
     assert declined["id"] == 99 and declined["error"]["code"] == -32601, declined
     if method == "initialize":
-        said = {"protocolVersion": "2024-11-05", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
+        me = {"name": "s", "version": "1"}
+        said = {"protocolVersion": "2024-11-05", "capabilities": {"tools": {}}, "serverInfo": me}
     elif method == "tools/list" and "cursor" not in params:
         said = {"tools": [
             {"name": "note", "description": "Writes a\\x1b[31m note\\u202e.", "inputSchema": {"type": "object"}},
@@ -144,5 +145,5 @@ for line in sys.stdin:
         import time
         time.sleep(600)
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": said}), flush=True)
-'''
+"""
 """A server over input and output: it writes notes into the workspace, hangs, and dies."""

@@ -39,7 +39,8 @@ components:
 %s
 prompts: [{prompt_id: p, name: p, prompt_template: {system: s, user: "{{ goal }}"}}]
 """
-AMBIENT = FLOW % ("ambient", "todo_write, mcp__stub__echo", "routers: [{from: work, to: end}]\nflow: {entry_point: work}")
+END = "routers: [{from: work, to: end}]\nflow: {entry_point: work}"
+AMBIENT = FLOW % ("ambient", "todo_write, mcp__stub__echo", END)
 CHAT = FLOW % ("chat-partial", "todo_write", "routers: []\nflow: {}")
 STEP = """
 version: v1
@@ -278,13 +279,17 @@ async def _removed(app: App, start: Start) -> None:
     await mcp_servers.add(app, start.owner, "sample", http("http://127.0.0.1:1"))
 
 
+async def _turned_off(app: App, start: Start) -> None:
+    await mcp_servers.switch(app, start.owner, "sample", "stub", enabled=False)
+
+
+async def _blocked(app: App, start: Start) -> None:
+    await mcp_servers.block(app, start.owner, "sample", blocked=True)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
-    [
-        (lambda app, start: mcp_servers.switch(app, start.owner, "sample", "stub", enabled=False), "turned off"),
-        (lambda app, start: mcp_servers.block(app, start.owner, "sample", blocked=True), "blocked in this project"),
-        (_removed, "was removed"),
-    ],
+    [(_turned_off, "turned off"), (_blocked, "blocked in this project"), (_removed, "was removed")],
 )
 async def test_every_call_looks_whether_it_may(
     open_app: App, start: Start, change: Callable[[App, Start], Any], says: str
@@ -375,7 +380,8 @@ async def test_one_that_is_away_is_asked_again_after_a_message(open_app: App, st
 async def test_without_the_privilege_nobody_is_asked(open_app: App, start: Start) -> None:
     """And what a server says when it is tried is bounded, and told to people only."""
     app = open_app
-    async with serving(tools_list=lambda _: {"tools": [ECHO, {"name": "", "inputSchema": {"type": "object"}}]}) as server:
+    nameless = {"name": "", "inputSchema": {"type": "object"}}
+    async with serving(tools_list=lambda _: {"tools": [ECHO, nameless]}) as server:
         await mcp_servers.add(app, start.owner, "sample", http(server.url))
         tried = await mcp_servers.ask(app, start.owner, "sample", "stub")
         assert ([tool.name for tool in tried.tools], tried.left_out) == (["mcp__stub__echo"], 1)

@@ -46,7 +46,8 @@ def real() -> Iterator[str]:
         """Fails."""
         raise ValueError("as it must")
 
-    assert add and fail
+    assert add
+    assert fail
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     config = uvicorn.Config(made.streamable_http_app(), host="127.0.0.1", port=port, log_config=None)
@@ -114,6 +115,18 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(monkeypat
     assert set(asked) <= {"tools.example", "127.0.0.1"}
 
 
+def _long(_: object) -> dict[str, Any]:
+    return {"tools": [{**ECHO, "description": "x" * 5_000_000}]}
+
+
+def _refuse(_: object) -> dict[str, Any]:
+    return {"error": {"code": 1, "message": f"no {SECRET}"}}
+
+
+def _lie(_: object) -> dict[str, Any]:
+    return {"tools": 7}
+
+
 async def _hang(_: object) -> dict[str, Any]:
     await asyncio.sleep(600)
     return {}
@@ -122,11 +135,11 @@ async def _hang(_: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answers", "fault", "says"),
     [
-        ({"tools_list": lambda _: {"tools": [{**ECHO, "description": "x" * 5_000_000}]}}, TooLargeError, "more than"),
+        ({"tools_list": _long}, TooLargeError, "more than"),
         ({"tools_list": _hang}, UnavailableError, "did not answer within 2 seconds"),
         ({"initialize": _hang}, UnavailableError, "did not answer within 2 seconds"),
-        ({"tools_list": lambda _: {"error": {"code": 1, "message": f"no {SECRET}"}}}, InvalidInputError, r"no \["),
-        ({"tools_list": lambda _: {"tools": 7}}, UnavailableError, "stub"),
+        ({"tools_list": _refuse}, InvalidInputError, r"no \["),
+        ({"tools_list": _lie}, UnavailableError, "stub"),
     ],
 )
 async def test_what_it_may_not_do(

@@ -1,14 +1,18 @@
 """MCP servers over input and output, in the real sandbox: they answer, lie, hang, flood and die."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, SessionEndedError, TooLargeError
-from quarterdeck.core.errors import UnavailableError
+from quarterdeck.core.errors import (
+    InvalidInputError,
+    QuarterdeckError,
+    SessionEndedError,
+    TooLargeError,
+    UnavailableError,
+)
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.protocol import McpSpec
 from quarterdeck.executor import mcp
@@ -18,7 +22,6 @@ from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.sandbox import Sandbox
 from quarterdeck.tools.mcp import MESSAGE_BYTES
 from tests.mcp_server import STDIO
-
 
 
 class Nowhere:
@@ -42,12 +45,12 @@ class Workspace:
 
 
 @pytest.fixture(params=["full", "reduced", "none"])
-async def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Workspace]:
+async def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Workspace:
     root = tmp_path / "files"
     root.mkdir()
     (root / "server.py").write_text(STDIO, encoding="utf-8")
     sandbox = await probe() if request.param == "full" else Sandbox(request.param, "for a test")
-    yield Workspace(root, Processes(sandbox))
+    return Workspace(root, Processes(sandbox))
 
 
 async def test_it_is_asked_and_used(workspace: Workspace) -> None:
@@ -98,8 +101,8 @@ async def test_a_stop_kills_it(workspace: Workspace) -> None:
         ("b'x' * 1000", UnavailableError, "ended before"),
         (f"b'x' * {MESSAGE_BYTES + 1_000_000}", TooLargeError, "more than"),
         ("b'[' * 100000 + b'\\n'", UnavailableError, "ended before"),
-        ("b'{\"id\": 1, \"result\": 7}\\n'", InvalidInputError, "no result"),
-        ("b'{\"id\": 1, \"error\": {\"message\": \"go away\"}}\\n'", InvalidInputError, "refused: go away"),
+        ('b\'{"id": 1, "result": 7}\\n\'', InvalidInputError, "no result"),
+        ('b\'{"id": 1, "error": {"message": "go away"}}\\n\'', InvalidInputError, "refused: go away"),
         ("b'\\xff\\xfe\\n{\"id\": 2}\\n'", UnavailableError, "ended before"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ prompts:
 
 
 @contextmanager
-def web_server() -> Iterator[McpServer]:
+def web_server() -> Generator[McpServer]:
     """An MCP server in a thread of its own."""
     ready, stop = threading.Event(), threading.Event()
     found: list[McpServer] = []

@@ -104,7 +104,7 @@ def test_any_result_is_a_text(result: dict[str, Any]) -> None:
 
 
 def test_results() -> None:
-    content = [
+    content: list[Any] = [
         {"type": "text", "text": "one"},
         {"type": "image", "mimeType": "image/png", "data": "abcd"},
         {"type": "resource", "resource": {"uri": "file:///a", "text": "two"}},
@@ -137,9 +137,14 @@ def test_a_strangers_schema_is_shown_and_not_run() -> None:
 
 
 def asked(call_id: str, *, side: e.Side = "server", component: str = "work") -> e.ToolCallRequested:
-    args = {"server": "s", "id": 7}
     return e.ToolCallRequested(
-        call_id=call_id, component=component, tool=mcp.LIST_TOOLS, args=args, side=side, asks=False, listing=True
+        call_id=call_id,
+        component=component,
+        tool=mcp.LIST_TOOLS,
+        args={"server": "s", "id": 7},
+        side=side,
+        asks=False,
+        listing=True,
     )
 
 

@@ -35,9 +35,7 @@ class AddMcpServer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(max_length=24, description="Small letters, digits and `-`; its tools are mcp__NAME__TOOL.")
-    url: str = Field(
-        default="", max_length=2_000, repr=False, description="Where it is reached by (streamable) HTTP."
-    )
+    url: str = Field(default="", max_length=2_000, repr=False, description="Where it is reached by (streamable) HTTP.")
     headers: dict[str, SecretStr] = Field(
         default={}, max_length=20, description="Sent with every request; stored encrypted, never shown."
     )
