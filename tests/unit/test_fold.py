@@ -16,10 +16,23 @@ from quarterdeck.core.fold import apply, begin, fold
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, FINAL, TABLE, Status, Transition, human
 from quarterdeck.core.usage import Usage
-from tests.unit.world import CREATED, NOON, RECORDS, World, agent, deterministic, event, finished, flow, moved
+from tests.unit.world import (
+    CREATED,
+    NOON,
+    RECORDS,
+    World,
+    agent,
+    deterministic,
+    event,
+    finished,
+    flow,
+    human_input,
+    moved,
+    one_off,
+)
 
 WORKING = (Status.CREATED, Status.RUNNING)
-FLOWS = (
+LINES = (
     flow([agent("a")], [{"from": "a", "to": "end"}]),
     flow([deterministic("d")], []),
     flow(
@@ -51,6 +64,45 @@ FLOWS = (
         entry="d",
     ),
 )
+
+SCHEMA = {"schema_id": "s", "definition": {"type": "object"}}
+FLOWS = (
+    *LINES,
+    flow(
+        [
+            agent("a", subagents=[{"name": "b"}], response_schema_id="s", max_wrap_up_retries=2),
+            agent("b", max_cycles=4, iteration_warning_offset=2),
+        ],
+        [],
+        response_schemas=[SCHEMA],
+    ),
+    flow(
+        [
+            agent("a", subagents=[{"name": "b"}], compaction={"max_context_tokens": 100, "trim_threshold": 0.01}),
+            agent("b", subagents=[{"name": "c"}]),
+            agent("c"),
+        ],
+        [{"from": "a", "to": "end"}],
+        environment="chat",
+    ),
+    flow(
+        [agent("a"), human_input("h", "a"), one_off("o")],
+        [
+            {"from": "a", "to": "h"},
+            {
+                "from": "h",
+                "condition": {"input": {"from": "context:h.approval"}, "routes": {"approve": "o", "reject": "a"}},
+            },
+            {
+                "from": "o",
+                "condition": {
+                    "input": {"from": "context:o.execution_result"},
+                    "routes": {"success": "end", "default_route": "a"},
+                },
+            },
+        ],
+    ),
+)
 EXAMPLES: tuple[e.AnyPayload, ...] = (
     *RECORDS,
     CREATED,
@@ -77,6 +129,12 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
         bundle_blob=1, step_diff_blob=2, whole_diff_blob=3,
     ),
     e.ArtifactCreated(artifact="branch", name="b"),
+    e.QuestionAnswered(approval_id="a", text="x", by="ada", door="web"),
+    e.DelegationStarted(call_id="c_none", component="a:b:1", user="u"),
+    e.DelegationEnded(call_id="c_none", component="a:b:1"),
+    e.NoticeAdded(component="a", about="correction", text="x"),
+    e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
+    e.ModelInterrupted(component="a", text="x", by="ada"),
 )  # fmt: skip
 
 
@@ -158,7 +216,11 @@ def look_at_refusals(world: World) -> None:
 
 def look_at_misfits(world: World, seq: int) -> None:
     state = world.state
-    misfits: list[e.AnyPayload] = [CREATED]
+    misfits: list[e.AnyPayload] = [
+        CREATED,
+        e.DelegationStarted(call_id="c_none", component="a:b:1", user="u"),
+        e.DelegationEnded(call_id="c_none", component="a:b:1"),
+    ]
     wrong = Status.STOPPED if state.status is not Status.STOPPED else Status.FAILED
     misfits.append(e.StatusChanged(transition=Transition.DROP, from_status=wrong, to_status=Status.FAILED))
     misfits.append(e.StatusChanged(transition=Transition.DROP, from_status=state.status, to_status=wrong))

@@ -1,5 +1,16 @@
 from quarterdeck.core import events as e
-from quarterdeck.core.history import Answered, Conversation, Message, Result, Results, Said, conversation
+from quarterdeck.core.history import (
+    INTERRUPTED,
+    Answered,
+    Conversation,
+    Message,
+    Result,
+    Results,
+    Said,
+    conversation,
+    first_kept,
+    transcript,
+)
 from tests.unit.world import CREATED, event, finished
 
 
@@ -95,3 +106,79 @@ def test_calls_that_were_never_carried_out_have_a_result_all_the_same() -> None:
     log = (answer("", "c1", "c2"), finished("c1", e.Outcome.OK), said("go on"))
     assert messages(*log) == [answered("", "c1", "c2"), cancelled, Said("go on")]
     assert messages(*log, answer("well"))[-1] == answered("well")
+
+
+def test_a_subagents_conversation_is_its_own() -> None:
+    log: tuple[e.AnyPayload, ...] = (
+        e.ComponentEntered(component="a", system="lead", user="mend"),
+        answer("", "d"),
+        e.DelegationStarted(call_id="d", component="a:b:1", system="help", user="look"),
+        answer("seen", component="a:b:1"),
+        e.DelegationEnded(call_id="d", component="a:b:1"),
+        finished("d", e.Outcome.OK),
+        e.NoticeAdded(component="a", about="iterations", text="2 left"),
+        answer("done"),
+    )
+    assert talk(*log, component="a:b:1") == Conversation("help", [Said("look"), answered("seen")])
+    assert talk(*log).messages == [
+        Said("mend"), answered("", "d"), Results((result("d", e.Outcome.OK),)), Said("2 left"), answered("done"),
+    ]  # fmt: skip
+
+
+def test_what_there_was_of_an_interrupted_answer_stays() -> None:
+    half = e.ModelInterrupted(component="a", text="half an ans", by="ada")
+    assert messages(said("go"), half, said("shorter")) == [
+        Said("go"), Answered(f"half an ans\n\n{INTERRUPTED}", "", (), "", ""), Said("shorter"),
+    ]  # fmt: skip
+    assert messages(said("go"), half.model_copy(update={"text": ""})) == [
+        Said("go"), Answered(INTERRUPTED, "", (), "", ""),
+    ]  # fmt: skip
+
+
+LONG: tuple[e.AnyPayload, ...] = (
+    e.ComponentEntered(component="a", system="be a", user="my name is Ada"),  # 2
+    answer("hello", seen=2),  # 3
+    said("look"),  # 4
+    answer("", "c1", seen=4),  # 5
+    finished("c1", e.Outcome.OK),  # 6
+    said("while it thinks"),  # 7
+    answer("found", seen=6),  # 8
+)
+
+
+def short(through: int, answers: int) -> e.ContextCompacted:
+    return e.ContextCompacted(
+        component="a", text="she is Ada", through=through, answers=answers, system="be a", size=10
+    )
+
+
+def test_a_compacted_conversation_goes_on_from_its_short_form() -> None:
+    whole = talk(*LONG)
+    assert whole.seen == [2, 4, 6]
+    compacted = talk(*LONG, short(4, 1), said("and now?"))
+    assert compacted.messages == [
+        Said("she is Ada"), *whole.messages[3:], Said("and now?"),
+    ]  # fmt: skip
+    assert (compacted.system, compacted.compacted, compacted.seen) == ("be a", 1, [4, 6])
+    again = talk(*LONG, short(4, 1), short(6, 2))
+    assert again.messages == [Said("she is Ada"), answered("found"), Said("while it thinks")]
+    assert again.compacted == 2
+
+
+def test_nothing_before_the_cut_need_be_read_again() -> None:
+    log = [event(seq, payload) for seq, payload in enumerate([CREATED, *LONG, short(4, 1), said("and now?")], 1)]
+    assert conversation("a", log[4:]) == conversation("a", log)
+
+
+def test_the_last_messages_stay_as_they_are() -> None:
+    whole = talk(*LONG)
+    assert first_kept(whole, messages=99, characters=9_999) == 1
+    assert first_kept(whole, messages=2, characters=9_999) == 2
+    assert first_kept(whole, messages=99, characters=3) == 2
+
+
+def test_a_transcript_for_another_agent() -> None:
+    assert transcript(talk(*LONG[:6])) == (
+        "person: my name is Ada\n\nagent: hello\n\nperson: look\n\nagent uses t: {'id': 'c1'}\n\n"
+        "t (ok): it was ok\n\nperson: while it thinks"
+    )

@@ -1,14 +1,16 @@
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.fold import apply, begin
+from quarterdeck.core.fold import FINAL_RESPONSE, apply, begin
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition
-from tests.unit.world import CREATED, agent, deterministic, event, finished, flow, moved
+from quarterdeck.core.usage import Usage
+from tests.unit.world import CREATED, agent, deterministic, event, finished, flow, human_input, moved, one_off
 
 Happening = e.AnyPayload | Transition
 ENTERED = e.ComponentEntered(component="a", system="s", user="u")
@@ -64,10 +66,214 @@ def test_an_agent_answers_until_it_has_nothing_more_to_answer() -> None:
     assert next_(ALONE, ENTERED, answer("done")) == step.Leave("a", {"final_answer": "done"})
     assert next_(ALONE, ENTERED, answer("done"), LEFT) == step.End(Transition.FINISH)
     assert next_(ALONE, ENTERED, answer("done"), SAID) == step.AskModel("a")
-    dropped = next_(ALONE, ENTERED, answer("1"), SAID, answer("2"), SAID)
-    assert isinstance(dropped, step.End)
-    assert dropped.transition is Transition.DROP
-    assert "max_cycles" in dropped.reason
+
+
+def test_an_agent_is_told_of_its_limit_and_then_has_to_come_to_an_end() -> None:
+    its_flow = flow([agent("a", max_cycles=3, iteration_warning_offset=1, max_wrap_up_retries=2)], [])
+    busy = (answer(), call("c1"), finished("c1", e.Outcome.OK))
+
+    def told(*happened: Happening) -> step.Notify:
+        notice = next_(its_flow, *happened)
+        assert isinstance(notice, step.Notify)
+        return notice
+
+    def notice(of: step.Notify) -> e.NoticeAdded:
+        return e.NoticeAdded(component=of.component, about=of.about, text=of.text)
+
+    twice: tuple[Happening, ...] = (ENTERED, *busy, *busy)
+    warning = told(*twice)
+    assert (warning.about, "1 answers" in warning.text) == ("iterations", True)
+    warned = (*twice, notice(warning))
+    assert next_(its_flow, *warned) == step.AskModel("a")
+    out = (*warned, *busy)
+    wrap_up = told(*out)
+    assert wrap_up.about == "wrap_up"
+    last = (*out, notice(wrap_up), *busy)
+    assert next_(its_flow, *last) == step.AskModel("a")
+    ended = next_(its_flow, *last, *busy)
+    assert isinstance(ended, step.End)
+    assert (ended.transition, "max_cycles" in ended.reason) == (Transition.DROP, True)
+    assert next_(its_flow, *last, *busy, SAID) == step.AskModel("a"), "a person's message begins the count anew"
+    assert next_(its_flow, *out, notice(wrap_up), answer("all")) == step.Leave("a", {"final_answer": "all"})
+
+
+FORMAL = flow(
+    [agent("a", response_schema_id="s", max_wrap_up_retries=1)],
+    [],
+    response_schemas=[{"schema_id": "s", "definition": {"type": "object"}}],
+)
+
+
+def final(call_id: str, outcome: e.Outcome, **args: JsonValue) -> tuple[Happening, ...]:
+    asked = e.ToolCallRequested(
+        call_id=call_id, component="a", tool=FINAL_RESPONSE, args=args, side="brain", asks=False
+    )
+    return asked, finished(call_id, outcome, FINAL_RESPONSE)
+
+
+def test_a_final_answer_has_the_form_that_the_flow_asks_for() -> None:
+    given = final("c1", e.Outcome.OK, good=True)
+    taken = step.Leave("a", {"final_answer": {"good": True}})
+    assert next_(FORMAL, ENTERED, answer(), *given) == taken
+    beside = (call("c2"), e.ToolCallsOffered(call_ids=("c2",)), finished("c2", e.Outcome.OK))
+    assert next_(FORMAL, ENTERED, answer(), *given, *beside) == taken
+    assert next_(FORMAL, ENTERED, SAID, answer(seen=3), *given) == step.AskModel("a"), "the message is not answered"
+    left = e.ComponentLeft(component="a", outputs={})
+    assert next_(FORMAL, ENTERED, answer(), *given, *beside, left) == step.End(Transition.FINISH)
+    assert next_(FORMAL, ENTERED, answer(), *given, SAID) == step.AskModel("a")
+
+
+def test_an_answer_of_another_form_is_corrected_once_or_twice() -> None:
+    wrong = (answer("words"),)
+    corrected = next_(FORMAL, ENTERED, *wrong)
+    assert isinstance(corrected, step.Notify)
+    assert corrected.about == "correction"
+    again = (ENTERED, *wrong, e.NoticeAdded(component="a", about="correction", text=corrected.text))
+    assert next_(FORMAL, *again) == step.AskModel("a")
+    assert isinstance(next_(FORMAL, *again, *wrong), step.Notify)
+    misfit = (answer(), *final("c1", e.Outcome.ERROR))
+    assert next_(FORMAL, ENTERED, *misfit) == step.AskModel("a")
+    ended = next_(FORMAL, *again, *misfit)
+    assert isinstance(ended, step.End)
+    assert "schema" in ended.reason
+
+
+LEAD = flow(
+    [
+        agent("a", subagents=[{"name": "b"}]),
+        agent("b", max_cycles=1, max_wrap_up_retries=0, response_schema_id="s"),
+    ],
+    [],
+    response_schemas=[{"schema_id": "s", "definition": {"type": "object"}}],
+)
+DELEGATED = (
+    ENTERED,
+    answer(),
+    e.ToolCallRequested(call_id="d", component="a", tool="delegate_task", args={}, side="brain", asks=False),
+)
+AT_WORK = (
+    *DELEGATED,
+    e.ToolCallsOffered(call_ids=("d",)),
+    e.DelegationStarted(call_id="d", component="a:b:1", system="s", user="u"),
+)
+
+
+def of_b(payload: e.AnyPayload) -> e.AnyPayload:
+    return payload.model_copy(update={"component": "a:b:1"})
+
+
+def test_a_subagent_has_the_floor_until_it_returns() -> None:
+    assert next_(LEAD, *DELEGATED) == step.Delegate("d")
+    assert next_(LEAD, *AT_WORK) == step.AskModel("a:b:1")
+    given = tuple(of_b(one) for one in (answer(), *final("c1", e.Outcome.OK, n=1)) if not isinstance(one, Transition))
+    assert next_(LEAD, *AT_WORK, *given) == step.Return("d", '{"n": 1}')
+    back = (*AT_WORK, *given, e.DelegationEnded(call_id="d", component="a:b:1"), finished("d", e.Outcome.OK))
+    assert next_(LEAD, *back) == step.AskModel("a")
+    assert next_(LEAD, *back, answer("all done")) == step.Leave("a", {"final_answer": "all done"})
+    formless = final("f", e.Outcome.OK, final_response="done")
+    assert next_(LEAD, *back, answer(), *formless) == step.Leave("a", {"final_answer": "done"})
+
+
+def test_a_subagent_that_gets_nowhere_is_a_failed_call_and_no_failed_session() -> None:
+    busy = tuple(of_b(one) for one in (answer(), call("c1"), finished("c1", e.Outcome.OK)) if one.kind)
+    ended = next_(LEAD, *AT_WORK, *busy)
+    assert isinstance(ended, step.Return)
+    assert (ended.outcome, "max_cycles" in ended.text) == (e.Outcome.ERROR, True)
+
+
+def test_questions_to_the_person_come_after_approvals() -> None:
+    question = e.ToolCallRequested(call_id="q", component="a", tool="t", args={}, side="brain", asks=True)
+    both = (ENTERED, answer(), question, call("c1", asks=True))
+    assert next_(ALONE, *both) == step.AskPerson(("c1",))
+    denied = (
+        ask("c1"),
+        e.ApprovalDenied(approval_id="a_c1", by="ada", door="web"),
+        finished("c1", e.Outcome.DENIED),
+    )
+    assert next_(ALONE, *both, *denied) == step.AskQuestions(("q",))
+    put = e.ApprovalRequested(approval_id="a_q", ask="input", call_ids=("q",), question="?", choices=("x", "y"))
+    asked = (*both, *denied, put, Transition.REQUIRE_INPUT)
+    assert after(*asked).approvals["a_q"].choices == ("x", "y")
+    assert next_(ALONE, *asked, Transition.RESUME) == step.AskQuestions(())
+    said = e.QuestionAnswered(approval_id="a_q", text="x", by="ada", door="web")
+    assert next_(ALONE, *asked, said, finished("q", e.Outcome.OK), Transition.RESUME) == step.AskModel("a")
+
+
+def test_a_plan_is_approved_or_comes_back_changed() -> None:
+    its_flow = flow(
+        [agent("a"), human_input("h", "a")],
+        [
+            {"from": "a", "to": "h"},
+            {
+                "from": "h",
+                "condition": {"input": {"from": "context:h.approval"}, "routes": {"approve": "end", "reject": "a"}},
+            },
+        ],
+    )
+    put = e.ApprovalRequested(approval_id="p", ask="plan", question="?", component="h")
+    planned = (ENTERED, answer("a plan"), LEFT)
+    assert next_(its_flow, *planned) == step.Enter("h")
+    at = (*planned, e.ComponentEntered(component="h"))
+    assert next_(its_flow, *at) == step.AskHuman("h")
+    asked = (*at, put, Transition.REQUIRE_PLAN_APPROVAL)
+    assert next_(its_flow, *asked) == step.Rest()
+    yes = e.ApprovalGranted(approval_id="p", by="ada", door="web")
+    approved = (*asked, yes, Transition.RESUME)
+    assert next_(its_flow, *approved) == step.Leave("h", {"approval": "approve"})
+    left = e.ComponentLeft(component="h", outputs={"approval": "approve"})
+    assert next_(its_flow, *approved, left) == step.End(Transition.FINISH)
+    no = e.ApprovalDenied(approval_id="p", by="ada", door="web", reason="smaller")
+    changed = (*asked, no, SAID, Transition.RESUME)
+    assert next_(its_flow, *changed) == step.Leave("h", {"approval": "reject"})
+    rejected = e.ComponentLeft(component="h", outputs={"approval": "reject"})
+    assert next_(its_flow, *changed, rejected) == step.Enter("a", follow_up=True)
+    assert next_(its_flow, *changed, rejected, e.ComponentEntered(component="a")) == step.AskModel("a")
+
+
+def test_a_round_of_tools_is_corrected_while_it_fails() -> None:
+    its_flow = flow([one_off("o", max_correction_attempts=1)], [])
+    entered = e.ComponentEntered(component="o", user="u", converses=False)
+
+    def said(*calls: tuple[str, e.Outcome]) -> list[e.AnyPayload]:
+        happened: list[e.AnyPayload] = [e.ModelAnswered(component="o", text="", model="m")]
+        for call_id, outcome in calls:
+            happened += [call(call_id, component="o"), finished(call_id, outcome)]
+        return happened
+
+    assert next_(its_flow, entered) == step.AskModel("o")
+    well = next_(its_flow, entered, *said(("c1", e.Outcome.OK)))
+    assert isinstance(well, step.Leave)
+    assert well.outputs["execution_result"] == "success"
+    assert well.outputs["tool_responses"] == ["it was ok"]
+    assert well.outputs["tool_calls"] == [{"tool": "t", "args": {}}]
+    failing = said(("c1", e.Outcome.OK), ("c2", e.Outcome.ERROR))
+    assert next_(its_flow, entered, *failing) == step.AskModel("o")
+    corrected = next_(its_flow, entered, *failing, *said(("c3", e.Outcome.ERROR)))
+    assert isinstance(corrected, step.Leave)
+    assert corrected.outputs["execution_result"] == "failed"
+    notice = next_(its_flow, entered, *said())
+    assert isinstance(notice, step.Notify)
+    told = e.NoticeAdded(component="o", about="correction", text=notice.text)
+    assert next_(its_flow, entered, *said(), told) == step.AskModel("o")
+    assert isinstance(next_(its_flow, entered, *said(), told, *said()), step.Leave)
+    assert after(entered).agent == "", "a person's message is not for it"
+
+
+def test_a_conversation_is_compacted_near_the_limit_of_its_model() -> None:
+    short = {"max_context_tokens": 100, "trim_threshold": 0.5}
+    its_flow = flow([agent("a", compaction=short)], [])
+    long = "x" * 120
+    full: tuple[Happening, ...] = (ENTERED, answer(long), SAID, answer(long), SAID)
+    assert next_(its_flow, *full[:3]) == step.AskModel("a"), "one answer can't be made shorter"
+    assert next_(its_flow, *full) == step.Compact("a")
+    assert next_(ALONE, *full) == step.AskModel("a")
+    off = flow([agent("a", compaction={**short, "enabled": False})], [])
+    assert next_(off, *full) == step.AskModel("a")
+    done = e.ContextCompacted(component="a", text="in short", through=4, answers=1, system="s", size=10)
+    assert next_(its_flow, *full, done) == step.AskModel("a")
+    counted = e.UsageRecorded(component="a", model="m", usage=Usage(input_tokens=40, output_tokens=20))
+    little: tuple[Happening, ...] = (ENTERED, answer(), counted, SAID, answer(), counted, SAID)
+    assert next_(its_flow, *little) == step.Compact("a"), "the provider's own count"
 
 
 def test_a_message_that_came_while_the_model_thought_is_answered() -> None:

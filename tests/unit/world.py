@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from quarterdeck.core import events as e
 from quarterdeck.core import step
 from quarterdeck.core.approval import fingerprint
-from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.component import AgentComponent, OneOffComponent
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.fold import apply, begin
+from quarterdeck.core.fold import FINAL_RESPONSE, apply, begin
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, TABLE, Status, Transition
 from quarterdeck.core.usage import Usage
@@ -35,10 +35,21 @@ def deterministic(name: str, **more: object) -> dict[str, object]:
     return {"type": "DeterministicStepComponent", "name": name, "tool_name": "run_pipeline", **more}
 
 
-def flow(components: Sequence[dict[str, object]], routers: Sequence[dict[str, object]], entry: str = "") -> Flow:
+def one_off(name: str, **more: object) -> dict[str, object]:
+    return {"type": "OneOffComponent", "name": name, "prompt_id": "p", "toolset": [{"name": "t"}], **more}
+
+
+def human_input(name: str, to: str, **more: object) -> dict[str, object]:
+    asks = {"sends_response_to": to, "message_template": "Is it right?"}
+    return {"type": "HumanInputComponent", "name": name, **asks, **more}
+
+
+def flow(
+    components: Sequence[dict[str, object]], routers: Sequence[dict[str, object]], entry: str = "", **more: object
+) -> Flow:
     return Flow.model_validate({
         "name": "f", "version": "1.0.0", "components": components, "routers": routers,
-        "entry_point": entry or components[0]["name"], "prompts": [{"prompt_id": "p", **PROMPT}],
+        "entry_point": entry or components[0]["name"], "prompts": [{"prompt_id": "p", **PROMPT}], **more,
     })  # fmt: skip
 
 
@@ -60,7 +71,7 @@ class World:
         self.watch = watch
         self.log = [event(1, CREATED)]
         self.state = begin(self.log[0])
-        self.asking: step.AskModel | None = None
+        self.asking: step.AskModel | step.Compact | None = None
         self.seen = 0
         self.messages = 0
         self.retries = 0
@@ -124,6 +135,8 @@ class World:
             self.move(Transition.FINISH)
         elif state.approvals:
             self.person(well=True)
+        elif state.status is Status.IDLE and self.flow.chats:
+            self.move(Transition.STOP)
         else:
             self.move(Transition.RESUME)
 
@@ -138,11 +151,11 @@ class World:
             self.append(e.TurnStarted(turn_no=state.turn_no + 1, job=1, recovery=True))
         elif self.asking is not None:
             asking, self.asking = self.asking, None
-            self.model(asking.component, well=well)
+            self.model(asking, well=well)
         else:
             self.take(step.next_step(self.flow, state))
 
-    def take(self, next_: step.Step) -> None:
+    def take(self, next_: step.Step) -> None:  # noqa: C901 one arm for each step
         match next_:
             case step.Start():
                 self.move(Transition.START)
@@ -151,8 +164,25 @@ class World:
                 self.append(e.ComponentEntered(component=name, system="s" * prompted, user="u" * prompted))
             case step.Leave(name, outputs):
                 self.append(e.ComponentLeft(component=name, outputs=outputs))
-            case step.AskModel():
+            case step.AskModel() | step.Compact():
                 self.asking, self.seen = next_, self.state.seq
+            case step.Notify(name, about, text):
+                self.append(e.NoticeAdded(component=name, about=about, text=text))
+            case step.Delegate(call_id):
+                self.append(e.ToolCallsOffered(call_ids=(call_id,)))
+                kind = f"{self.state.component}:{self.state.calls[call_id].args['agent']}"
+                number = self.chance.choice([1, self.state.subsessions.get(kind, 0) + 1])
+                self.append(e.DelegationStarted(call_id=call_id, component=f"{kind}:{number}", system="s", user="u"))
+            case step.Return(call_id, _, outcome):
+                self.append(e.DelegationEnded(call_id=call_id, component=self.state.component))
+                self.append(finished(call_id, outcome))
+            case step.AskQuestions(call_ids):
+                self.append(*[self.question("input", call_id) for call_id in call_ids])
+                self.move(Transition.REQUIRE_INPUT)
+            case step.AskHuman(name):
+                if not self.state.approvals:
+                    self.append(self.question(self.chance.choice(["plan", "input"]), component=name))
+                self.move(Transition.REQUIRE_PLAN_APPROVAL)
             case step.CallTool(name, tool, args):
                 self.append(self.requested(self.name("c"), name, tool, dict(args), asks=self.chance.random() < 0.3))
             case step.OfferCalls(call_ids):
@@ -170,10 +200,13 @@ class World:
         if not self.state.final:
             self.append(e.TurnEnded(turn_no=self.state.turn_no))
 
-    def question(self, ask: Literal["tool_call", "plan", "input"], *call_ids: str) -> e.ApprovalRequested:
-        return e.ApprovalRequested(approval_id=self.name("a"), ask=ask, call_ids=call_ids, question=f"{ask}?")
+    def question(self, ask: e.Ask, *call_ids: str, component: str = "") -> e.ApprovalRequested:
+        return e.ApprovalRequested(
+            approval_id=self.name("a"), ask=ask, call_ids=call_ids, question=f"{ask}?", component=component
+        )
 
-    def model(self, component: str, *, well: bool) -> None:
+    def model(self, asking: step.AskModel | step.Compact, *, well: bool) -> None:
+        component = asking.component
         chance = 1.0 if well else self.chance.random()
         if chance < 0.1 and self.state.status is Status.RUNNING:
             self.append(self.question("input"))
@@ -189,12 +222,17 @@ class World:
         elif chance < 0.3 and self.state.status is Status.RUNNING:
             self.move(Transition.PAUSE)
             self.end_turn()
+        elif isinstance(asking, step.Compact):
+            self.append(
+                e.ContextCompacted(component=component, text="so", through=self.seen, answers=1, system="s", size=8)
+            )
         else:
-            self.answer(component, 0 if well else self.chance.choice([0, 1, 2, 4]))
+            self.answer(component, 0 if well else self.chance.choice([0, 1, 2, 4]), well=well)
 
-    def answer(self, component: str, calls: int) -> None:
+    def answer(self, component: str, calls: int, *, well: bool = False) -> None:
         args: dict[str, JsonValue] = {"n": self.chance.choice([1, 2])}
         made = tuple(e.AnswerCall(call_id=self.name("c"), provider_id="p", tool="t", args=args) for _ in range(calls))
+        of = self.flow.component(component)
         text = self.chance.choice(["", "yes", "no", "done"])
         self.append(e.ModelAnswered(component=component, text=text, calls=made, model="m", seen=self.seen))
         self.append(e.UsageRecorded(component=component, model="m", usage=Usage(requests=1, cost=None)))
@@ -203,6 +241,27 @@ class World:
             self.append(self.requested(call.call_id, component, "t", args, asks=asks))
             if not asks and self.chance.random() < 0.1:
                 self.append(finished(call.call_id, e.Outcome.ERROR))
+        if isinstance(of, AgentComponent):
+            self.own_calls(of, component, well=well)
+        elif well and isinstance(of, OneOffComponent):
+            self.append(self.requested(self.name("c"), component, "t", args, asks=False))
+
+    def own_calls(self, agent: AgentComponent, component: str, *, well: bool) -> None:
+        """What an agent asks of the turn itself: a question, a subagent, or that its answer is taken."""
+        if not well and self.chance.random() < 0.1:
+            self.append(self.of_brain("clarification_question", component, {"question": "?"}, asks=True))
+        if agent.subagents and not well and self.chance.random() < 0.5:
+            self.append(self.of_brain("delegate_task", component, {"agent": agent.subagents[0].name}))
+        if agent.response_schema_id and (well or self.chance.random() < 0.5):
+            call = self.of_brain(FINAL_RESPONSE, component, {"good": True})
+            outcome = e.Outcome.OK if well else self.chance.choice([e.Outcome.OK, e.Outcome.ERROR])
+            self.append(call, finished(call.call_id, outcome, FINAL_RESPONSE))
+
+    def of_brain(
+        self, tool: str, component: str, args: dict[str, JsonValue], *, asks: bool = False
+    ) -> e.ToolCallRequested:
+        call_id = self.name("c")
+        return e.ToolCallRequested(call_id=call_id, component=component, tool=tool, args=args, side="brain", asks=asks)
 
     def requested(
         self, call_id: str, component: str, tool: str, args: dict[str, JsonValue], *, asks: bool
@@ -225,7 +284,9 @@ class World:
     def person(self, *, well: bool = False) -> None:
         if self.state.approvals:
             approval_id = self.chance.choice(list(self.state.approvals))
-            if well or self.chance.random() < 0.6:
+            if self.state.approvals[approval_id].ask == "input":
+                self.answer_question(approval_id)
+            elif well or self.chance.random() < 0.6:
                 changed: dict[str, JsonValue] | None = self.chance.choice([None, {"n": 3}])
                 for_session = self.chance.random() < 0.5
                 self.append(
@@ -237,6 +298,14 @@ class World:
                 self.deny(approval_id)
         if not self.state.approvals and self.state.status in AWAITING:
             self.move(Transition.RESUME)
+
+    def answer_question(self, approval_id: str) -> None:
+        pending = self.state.approvals[approval_id]
+        self.append(e.QuestionAnswered(approval_id=approval_id, text="so", by="ada", door="web"))
+        for call_id in pending.call_ids:
+            self.append(finished(call_id, e.Outcome.OK))
+        if pending.component:
+            self.append(e.MessageAdded(text="so", by="ada", component=self.state.agent))
 
     def deny(self, approval_id: str) -> None:
         call_ids = self.state.approvals[approval_id].call_ids
@@ -251,6 +320,8 @@ class World:
         legal = [t for t in (*steering, *(hard if self.chance.random() < 0.1 else ())) if self.allows(t)]
         if legal:
             chosen = self.chance.choice(legal)
+            if chosen is Transition.IDLE and self.asking is not None:
+                self.append(e.ModelInterrupted(component=self.asking.component, text="half", by="ada"))
             self.move(chosen)
             if chosen is Transition.IDLE and self.state.turn_open:  # an interrupted answer is thrown away
                 self.asking = None
@@ -312,5 +383,5 @@ RECORDS: tuple[e.AnyPayload, ...] = (
 )
 
 
-def finished(call_id: str, outcome: e.Outcome) -> e.ToolCallFinished:
-    return e.ToolCallFinished(call_id=call_id, tool="t", outcome=outcome, text=f"it was {outcome}")
+def finished(call_id: str, outcome: e.Outcome, tool: str = "t") -> e.ToolCallFinished:
+    return e.ToolCallFinished(call_id=call_id, tool=tool, outcome=outcome, text=f"it was {outcome}")

@@ -12,11 +12,11 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_views as views
+from quarterdeck.app.acts import new_call_id
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
-from quarterdeck.app.acts import new_call_id
 from quarterdeck.core.errors import NotFoundError, SessionEndedError
 from quarterdeck.core.events import CheckRecorded, Outcome
 from quarterdeck.core.pipeline import (

@@ -269,6 +269,7 @@ def _delegate(state: SessionState, started: e.DelegationStarted) -> None:
             component=lead,
             calls=state.calls,
             answer=state.answer,
+            response=state.response,
             noticed=state.noticed,
             corrections=state.corrections,
         )
@@ -287,7 +288,7 @@ def _return(state: SessionState) -> None:
     frame = state.stack.pop()
     state.component = state.agent = frame.component
     state.calls, state.answer = frame.calls, frame.answer
-    state.response, state.corrections, state.noticed = None, frame.corrections, frame.noticed
+    state.response, state.corrections, state.noticed = frame.response, frame.corrections, frame.noticed
 
 
 def _request(state: SessionState, requested: e.ToolCallRequested) -> None:

@@ -65,6 +65,7 @@ class Frame(BaseModel):
     component: str
     calls: dict[str, Call]
     answer: str
+    response: dict[str, JsonValue] | None = None
     noticed: tuple[str, ...] = ()
     corrections: int = 0
 

@@ -65,7 +65,7 @@ def bounded(tree: nodes.Template) -> nodes.Template:
             case nodes.Operand():
                 node.expr = _filter(node.expr, WEIGHED)
             case nodes.Getitem(arg=nodes.Slice()):
-                node.node = _filter(cast("nodes.Expr", node.node), WEIGHED)
+                node.node = _filter(node.node, WEIGHED)
             case _:
                 pass
     return tree
