@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     )
     allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
 
+    mcp_private_addresses: bool = Field(
+        default=False, description="Let MCP servers be on this machine and in its private network."
+    )
+
     openai_api_key: SecretStr | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY",

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.flow import Flow
@@ -216,6 +218,36 @@ class Forge(Protocol):
         Raises:
             InvalidInputError: names every unsupported keyword and fault with its job.
         """
+        ...
+
+
+@dataclass(frozen=True, repr=False)
+class McpEndpoint:
+    """Where an MCP server is reached by HTTP, and with what; it holds secrets and shows none."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is told of it."""
+        query = urlsplit(self.url).query
+        return (*self.headers.values(), query, *(value for _, value in parse_qsl(query)))
+
+
+class McpClient(Protocol):
+    """Speaks with MCP servers by HTTP.
+
+    Both raise UnavailableError, InvalidInputError and ForbiddenError, with words that hold nothing of the headers.
+    """
+
+    async def tools(self, endpoint: McpEndpoint) -> list[JsonValue]:
+        """What the server lists as its tools, as it says it."""
+        ...
+
+    async def call(self, endpoint: McpEndpoint, tool: str, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The result of a call, as the server says it."""
         ...
 
 

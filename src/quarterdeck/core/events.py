@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.usage import Usage
@@ -200,6 +201,8 @@ class ToolCallRequested(Payload):
     """Of its start, and of its end when it goes well."""
     failure_level: Level = Level.CONCISE
     """Of its end when it doesn't."""
+    listing: bool = False
+    """An MCP server is asked for its tools, so that the component can be given them; it is no call of its own."""
 
 
 class ToolCallsOffered(Payload):
@@ -441,6 +444,7 @@ AnyPayload = Annotated[
     | NoticeAdded
     | ContextCompacted
     | ModelInterrupted
+    | McpToolsPinned
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

@@ -23,6 +23,7 @@ from quarterdeck.doors.api import (
     health,
     issues,
     log,
+    mcp_servers,
     merge_requests,
     models,
     people,
@@ -41,7 +42,20 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, projects, repositories, pipelines, merge_requests, issues, flows, models, people, health)
+API = (
+    sessions,
+    log,
+    projects,
+    repositories,
+    pipelines,
+    merge_requests,
+    issues,
+    flows,
+    models,
+    mcp_servers,
+    people,
+    health,
+)
 """What people's tokens open."""
 
 

@@ -30,6 +30,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -437,6 +438,35 @@ model_rules = Table(
     Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
     Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
     UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
+)
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # http, stdio
+    _text("url"),  # without what stands behind its `?`, which is secret
+    Column("command", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("secret_names", JSONB, nullable=False, server_default=text("'[]'")),  # of headers or variables
+    Column("secret", LargeBinary, nullable=False),  # encrypted: their values, and the rest of the URL
+    Column("allow", JSONB, nullable=False, server_default=text("'[]'")),  # globs of its tools; none allow all
+    Column("enabled", Boolean, nullable=False),
+    Column("added_by", Text, nullable=False),
+    _created(),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+    CheckConstraint("num_nonnulls(project_id, user_id) = 1", name="one_owner"),
+)
+
+mcp_blocks = Table(
+    "mcp_blocks",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("blocked_by", Text, nullable=False),
+    _created(),
 )
 
 tombstones = Table(

@@ -11,6 +11,7 @@ from quarterdeck.doors.cli import (
     doctor,
     flow,
     issue,
+    mcp,
     merge_request,
     model,
     people,
@@ -38,6 +39,7 @@ app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(model.group, name="model")
+app.add_typer(mcp.group, name="mcp")
 demo.register(app)
 doctor.register(app)
 people.register(app)

@@ -102,6 +102,9 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("✓", f"approved by {p.by}{' for the session' if p.for_session else ''}", "green")
         case e.ApprovalDenied() as p:
             return Row("✗", f"denied by {p.by}{': ' + plain(p.reason) if p.reason else ''}", "red")
+        case e.McpToolsPinned() as p:
+            more = f", {p.left_out} left out" if p.left_out else ""
+            return Row("⚙", f"MCP server {line(p.server)}: {len(p.tools)} tools{more}", "dim")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
         case e.ExecutorAttached() as p:
