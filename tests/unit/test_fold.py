@@ -32,7 +32,7 @@ from tests.unit.world import (
 )
 
 WORKING = (Status.CREATED, Status.RUNNING)
-FLOWS = (
+LINES = (
     flow([agent("a")], [{"from": "a", "to": "end"}]),
     flow([deterministic("d")], []),
     flow(
@@ -64,8 +64,10 @@ FLOWS = (
         entry="d",
     ),
 )
+
 SCHEMA = {"schema_id": "s", "definition": {"type": "object"}}
-FLOWS += (
+FLOWS = (
+    *LINES,
     flow(
         [
             agent("a", subagents=[{"name": "b"}], response_schema_id="s", max_wrap_up_retries=2),

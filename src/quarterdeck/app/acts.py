@@ -81,6 +81,21 @@ def _act(flows: FlowLibrary, it: Acting, flow: Flow, next_: step.Act, histories:
         case step.OfferCalls(call_ids):
             it.append(e.ToolCallsOffered(call_ids=call_ids))
             return call_ids
+        case step.AskPerson() | step.AskQuestions() | step.AskHuman():
+            _ask(flows, it, flow, next_, histories)
+        case _:
+            assert_never(next_)
+    return ()
+
+
+def _ask(
+    flows: FlowLibrary,
+    it: Acting,
+    flow: Flow,
+    next_: step.AskPerson | step.AskQuestions | step.AskHuman,
+    histories: Histories,
+) -> None:
+    match next_:
         case step.AskPerson(call_ids):
             for call_id in call_ids:
                 _question(it, "tool_call", f"May the session use {it.state.calls[call_id].tool}?", call_ids=(call_id,))
@@ -94,9 +109,6 @@ def _act(flows: FlowLibrary, it: Acting, flow: Flow, next_: step.Act, histories:
             it.move(Transition.REQUIRE_INPUT)
         case step.AskHuman(component):
             _ask_human(flows, it, flow, component, histories)
-        case _:
-            assert_never(next_)
-    return ()
 
 
 def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histories: Histories) -> None:
@@ -105,14 +117,10 @@ def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histor
     if isinstance(component, Prompted) and not enter.follow_up:
         system, user = flows.render(flow, component.name, dict(values(component.inputs, it.state, histories)))
     converses = isinstance(component, AgentComponent)
-    it.append(
-        e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses)
-    )
+    it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses))
 
 
-def _call(
-    it: Acting, flow: Flow, component: str, name: str, args: dict[str, JsonValue], histories: Histories
-) -> None:
+def _call(it: Acting, flow: Flow, component: str, name: str, args: dict[str, JsonValue], histories: Histories) -> None:
     of = flow.component(component)
     known = {**values(of.inputs, it.state, histories), **args}
     call = RequestedCall("", name, {key: value for key, value in known.items() if value is not None})
@@ -170,9 +178,7 @@ def _ask_human(flows: FlowLibrary, it: Acting, flow: Flow, name: str, histories:
     it.move(Transition.REQUIRE_INPUT if asks_for_input else Transition.REQUIRE_PLAN_APPROVAL)
 
 
-def answer_drafts(
-    it: Acting, flow: Flow, path: str, answer: Reply, seen: int | None
-) -> list[log.Draft]:
+def answer_drafts(it: Acting, flow: Flow, path: str, answer: Reply, seen: int | None) -> list[log.Draft]:
     """A model's answer with the intents of its calls."""
     component = flow.component(path)
     calls = tuple((new_call_id(), call) for call in answer.calls)

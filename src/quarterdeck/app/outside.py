@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,6 +58,35 @@ class Commit:
     title: str
     author: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """What lies in a folder of a repository; only files have a size."""
+
+    path: str
+    kind: Literal["file", "folder", "submodule"]
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A line that a search found."""
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CommitDetails:
+    """A commit with what it changed against its first parent; `cut_off` says that the diff is not all of it."""
+
+    commit: Commit
+    message: str
+    parents: tuple[str, ...]
+    diff: bytes
+    cut_off: bool
 
 
 @dataclass(frozen=True)
@@ -125,6 +154,18 @@ class Forge(Protocol):
 
     async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
         """The newest commits of `ref`, newest first."""
+        ...
+
+    async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:
+        """The first `limit` entries of a folder, `path` empty for the topmost. Raises NotFoundError."""
+        ...
+
+    async def search(self, project_id: int, ref: str, text: str, path: str, *, limit: int) -> list[Match]:
+        """The first `limit` lines of text files at `ref`, below `path`, that hold `text` in upper or lower case."""
+        ...
+
+    async def commit(self, project_id: int, ref: str, *, limit: int) -> CommitDetails:
+        """The commit of a branch, tag or commit, with at most `limit` bytes of its diff. Raises NotFoundError."""
         ...
 
     async def diff(self, project_id: int, base: str, head: str) -> bytes:

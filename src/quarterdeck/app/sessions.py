@@ -10,8 +10,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import session_inputs, session_subjects
 from quarterdeck.app import session_views as views
-from quarterdeck.app.access import Project, project_for
+from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing, redacted, settle
@@ -21,8 +22,7 @@ from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
-from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
-from quarterdeck.core.flow import Flow
+from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
@@ -36,12 +36,14 @@ from quarterdeck.store.tables import (
     offers,
     partials,
     pipeline_waits,
-    pipelines,
     sessions,
     tombstones,
     usage,
 )
 from quarterdeck.store.tables import outputs as output_rows
+from quarterdeck.store.tables import (
+    session_subjects as subject_rows,
+)
 from quarterdeck.tools.tool import Privilege
 
 RUNNER_PRIVILEGES = (
@@ -71,6 +73,10 @@ class StartSession(BaseModel):
     script: str | None = Field(default=None, description="The answers of a `scripted:` model, as YAML.")
     ref: str = Field(default="", max_length=limits.REF_CHARACTERS, description="Branch, tag or commit to start from.")
     pipeline_id: int | None = None
+    issue_iid: int | None = Field(default=None, ge=1, le=2**31 - 1, description="The issue that it is about.")
+    merge_request_iid: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="The merge request that it is about, instead of an issue."
+    )
     inputs: dict[str, JsonValue] = {}
     pre_approved: tuple[Privilege, ...] | None = None
     origin: Literal["api", "cli", "web"] = "api"
@@ -91,13 +97,23 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         flow_text, shipped_script = _flow_text(app, request)
         flow = app.flows.read(flow_text)
         model, script = _model(app, request, shipped_script)
-        inputs, pipeline_ref = await _inputs(connection, project, request)
-        inputs = pinned_inputs(flow, inputs)
-        ref = request.ref or pipeline_ref or project.default_branch
-        goal = clean(request.goal) or _default_goal(flow, request)
+        brought = await session_inputs.collect(
+            connection,
+            app,
+            project,
+            request.inputs,
+            pipeline_id=request.pipeline_id,
+            issue_iid=request.issue_iid,
+            merge_request_iid=request.merge_request_iid,
+        )
+        inputs = pinned_inputs(flow, brought.inputs)
+        ref = request.ref or brought.ref or project.default_branch
+        goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
+        # Here already: the title is cut, and half of a secret doesn't look like one.
+        goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
         created = e.SessionCreated(
             goal=goal,
-            title=line(clean(request.title or "") or goal, limits.TITLE_CHARACTERS),
+            title=line(title or goal, limits.TITLE_CHARACTERS),
             flow=flow.id,
             model=model,
             scripted=script is not None,
@@ -119,16 +135,10 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             script_hash=await _keep(connection, "script", script) if script is not None else None,
             idempotency_key=idempotency_key,
         )
-        if request.pipeline_id is not None:
-            log.append(
-                session,
-                e.LinkAdded(
-                    relation="source",
-                    target="pipeline",
-                    name=f"#{request.pipeline_id}",
-                    url=f"{app.public_url}/pipelines/{request.pipeline_id}",
-                ),
-            )
+        log.append(session, *brought.links)
+        await session_subjects.keep(
+            connection, session.id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
+        )
         await log.flush(connection, session)
         await settle(app, connection, session, before=None, wanted=False)
         return await views.load(app, connection, session.id)
@@ -170,31 +180,6 @@ def _model(app: App, request: StartSession, shipped_script: str | None) -> tuple
         raise InvalidInputError(f"A script may have {limits.SCRIPT_BYTES:,} bytes; this one is larger.")
     app.check_script(script)
     return "scripted:script" if request.script is not None else f"scripted:{request.flow}", script
-
-
-async def _inputs(
-    connection: AsyncConnection, project: Project, request: StartSession
-) -> tuple[dict[str, JsonValue], str]:
-    inputs = dict(request.inputs)
-    if request.pipeline_id is None:
-        return inputs, ""
-    row = (
-        await connection.execute(
-            select(pipelines.c.ref, pipelines.c.sha, pipelines.c.status).where(
-                pipelines.c.id == request.pipeline_id, pipelines.c.project_id == project.id
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no pipeline #{request.pipeline_id} in {project.path}.")
-    inputs["pipeline"] = {"id": request.pipeline_id, "ref": row.ref, "sha": row.sha, "status": row.status}
-    return inputs, row.ref
-
-
-def _default_goal(flow: Flow, request: StartSession) -> str:
-    if request.pipeline_id is not None:
-        return f"Repair pipeline #{request.pipeline_id}: find out why it fails, and prove the repair."
-    return flow.description or f"Run the flow {flow.id}."
 
 
 async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
@@ -255,7 +240,7 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
     calls = select(offers.c.call_id).where(offers.c.subject == subject)
     await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
     await blobs.remove(connection, subject)
-    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits):
+    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits, subject_rows):
         await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
     await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
     await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))

@@ -47,8 +47,8 @@ class SessionCreated(Payload):
     """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
-    inputs: dict[str, JsonValue] = {}
-    facts: dict[str, JsonValue] = {}
+    inputs: dict[str, JsonValue] = Field(default={})
+    facts: dict[str, JsonValue] = Field(default={})
     """What else its flow may read in the context: where its project and its server are."""
     pre_approved: tuple[str, ...] = ()
     """Privileges whose tools ask nobody."""
@@ -114,7 +114,7 @@ class ComponentEntered(Payload):
     system: str = ""
     user: str = ""
     converses: bool = True
-    """Whether a person's message may be for it: an agent's conversation goes on, that of one round of tools does not."""
+    """Whether a person's message may be for it: an agent's conversation goes on, that of a one-off does not."""
 
 
 class ComponentLeft(Payload):
@@ -122,7 +122,7 @@ class ComponentLeft(Payload):
 
     kind: Literal["component.left"] = "component.left"
     component: str
-    outputs: dict[str, JsonValue] = {}
+    outputs: dict[str, JsonValue] = Field(default={})
 
 
 class AnswerCall(BaseModel):
@@ -339,7 +339,7 @@ class ArtifactCreated(Payload):
     artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
     name: str
     url: str = ""
-    ref: dict[str, JsonValue] = {}
+    ref: dict[str, JsonValue] = Field(default={})
 
 
 class SessionRenamed(Record):

@@ -21,6 +21,7 @@ from quarterdeck.doors.api import (
     executor,
     flows,
     health,
+    issues,
     log,
     merge_requests,
     people,
@@ -39,7 +40,7 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, projects, repositories, pipelines, merge_requests, flows, people, health)
+API = (sessions, log, projects, repositories, pipelines, merge_requests, issues, flows, people, health)
 """What people's tokens open."""
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -85,6 +86,7 @@ projects = Table(
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
+    Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),
 )
 
@@ -305,21 +307,63 @@ merge_requests = Table(
     UniqueConstraint("project_id", "iid"),
 )
 
+issues = Table(
+    "issues",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("iid", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    _text("description"),
+    Column("status", Text, nullable=False),  # opened, closed
+    Column("labels", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("session_id", BigInteger),
+    Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
+    Column("closed_by_id", BigInteger, ForeignKey("users.id")),
+    _text("closed_reason"),  # what closed it when that was not its closing by hand: the merge of !3
+    _created(),
+    Column("updated_at", _TIME, nullable=False, server_default=func.now()),
+    Column("closed_at", _TIME),
+    UniqueConstraint("project_id", "iid"),
+)
+
+issue_assignees = Table(
+    "issue_assignees",
+    metadata,
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("issue_id", "user_id"),
+    Index(None, "user_id"),
+)
+
 comments = Table(
     "comments",
     metadata,
     _id(),
-    Column(
-        "merge_request_id",
-        BigInteger,
-        ForeignKey("merge_requests.id", ondelete="CASCADE"),
-        nullable=False,
-    ),
+    Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
     Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
     Column("session_id", BigInteger),
-    Column("call_id", Text, unique=True),
+    Column("call_id", Text, unique=True),  # of a review only the first comment has it: all of it or nothing is there
     Column("text", Text, nullable=False),
+    Column("path", Text),  # of a comment on a line; new_line, old_line or both are there then
+    Column("new_line", Integer),
+    Column("old_line", Integer),
+    Column("commit", Text),  # whose diff it stands on
     _created(),
+    CheckConstraint("num_nonnulls(merge_request_id, issue_id) = 1", name="ck_comments_subject"),
+    Index(None, "merge_request_id"),
+    Index(None, "issue_id"),
+)
+
+session_subjects = Table(
+    "session_subjects",
+    metadata,
+    Column("session_id", BigInteger, primary_key=True, autoincrement=False),  # started on one of these two
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
+    Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
+    Index(None, "issue_id"),
     Index(None, "merge_request_id"),
 )
 

@@ -176,12 +176,65 @@ class Pipeline(_Answer):
         return self.status in ("success", "failed", "canceled", "skipped")
 
 
+class Position(_Answer):
+    """A line of a diff."""
+
+    path: str
+    new_line: int | None = None
+    old_line: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.path}:{self.new_line}" if self.new_line else f"{self.path}:{self.old_line} (removed)"
+
+
 class Comment(_Answer):
-    """What somebody said to a merge request."""
+    """What somebody said to an issue or a merge request."""
 
     author: str
     text: str
     created_at: datetime
+    position: Position | None = None
+
+
+class SessionRef(_Answer):
+    """A session that was started on an issue or a merge request."""
+
+    id: int
+    status: str
+
+
+class Issue(_Answer):
+    """An issue."""
+
+    iid: int
+    title: str
+    description: str = ""
+    status: str
+    labels: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    author: str = ""
+    closed_by: str | None = None
+    closed_reason: str = ""
+    url: str = ""
+    comments: tuple[Comment, ...] = ()
+    sessions: tuple[SessionRef, ...] = ()
+
+
+class LintedJob(_Answer):
+    """A job that a pipeline file comes to."""
+
+    name: str
+    stage: str
+
+
+class Lint(_Answer):
+    """What is wrong with a pipeline file, or what it comes to."""
+
+    valid: bool
+    faults: tuple[str, ...] = ()
+    jobs: tuple[LintedJob, ...] = ()
 
 
 class MergeRequest(_Answer):
@@ -196,3 +249,4 @@ class MergeRequest(_Answer):
     author: str = ""
     url: str = ""
     comments: tuple[Comment, ...] = ()
+    sessions: tuple[SessionRef, ...] = ()

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 import quarterdeck
-from quarterdeck.doors.cli import demo, doctor, flow, merge_request, people, pipeline, processes, project, session
+from quarterdeck.doors.cli import (
+    demo,
+    doctor,
+    flow,
+    issue,
+    merge_request,
+    people,
+    pipeline,
+    processes,
+    project,
+    session,
+)
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
 
@@ -23,6 +34,7 @@ app.add_typer(session.group, name="session")
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
+app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 demo.register(app)
 doctor.register(app)
