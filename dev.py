@@ -25,6 +25,9 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 """Holds everything of the runtime lock at the same versions, and the tools."""
 
+PINNED_WITH = {"google-auth": "requests"}
+"""What another package asks for with an extra: pip takes it for unpinned when its pin doesn't name the extra."""
+
 HANDS = frozenset({"serve", "runner", "demo", "test"})
 SYSTEM_PROGRAMS = (
     # program, the Debian package it is in, the commands that need it
@@ -124,9 +127,13 @@ def lock(*args: str) -> int:
             return status
         compile_lock = (uv, "pip", "compile", "--quiet", "pyproject.toml", "--universal", "--python-version=3.11")
         compile_lock += ("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", *args)
-        return run(*compile_lock, "-o", RUNTIME_LOCK.name) or run(
+        status = run(*compile_lock, "-o", RUNTIME_LOCK.name) or run(
             *compile_lock, "--group=dev", "-c", RUNTIME_LOCK.name, "-o", DEV_LOCK.name
         )
+    for name, extra in PINNED_WITH.items():
+        text = DEV_LOCK.read_text(encoding="utf-8")
+        DEV_LOCK.write_text(text.replace(f"\n{name}==", f"\n{name}[{extra}]=="), encoding="utf-8")
+    return status
 
 
 def install(lock_file: Path) -> None:

@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     flow,
     issue,
     merge_request,
+    model,
     people,
     pipeline,
     processes,
@@ -36,6 +37,7 @@ app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
+app.add_typer(model.group, name="model")
 demo.register(app)
 doctor.register(app)
 people.register(app)
