@@ -26,7 +26,7 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 """Holds everything of the runtime lock at the same versions, and the tools."""
 
-PINNED_WITH = {"pydantic": "email"}
+PINNED_WITH = {"google-auth": "requests", "pydantic": "email"}
 """What another package asks for with an extra: pip wants a pin with the extra beside the plain one."""
 
 HANDS = frozenset({"serve", "runner", "demo", "test"})

@@ -16,6 +16,7 @@ from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing, redacted, settle
+from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
@@ -68,7 +69,9 @@ class StartSession(BaseModel):
     goal: str = Field(default="", max_length=limits.GOAL_CHARACTERS)
     title: str | None = Field(default=None, max_length=limits.TITLE_CHARACTERS)
     model: str | None = Field(
-        default=None, max_length=200, description="`provider:model`; the configured one if absent."
+        default=None,
+        max_length=200,
+        description="`provider:model`, `scripted`, or `replay:NUMBER` of a session; the configured one if absent.",
     )
     script: str | None = Field(default=None, description="The answers of a `scripted:` model, as YAML.")
     ref: str = Field(default="", max_length=limits.REF_CHARACTERS, description="Branch, tag or commit to start from.")
@@ -96,7 +99,8 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
                 return await views.load(app, connection, before)
         flow_text, shipped_script = _flow_text(app, request)
         flow = app.flows.read(flow_text)
-        model, script = _model(app, request, shipped_script)
+        wish = Wish(request.model, request.script, shipped_script, request.flow)
+        choice = await choose(app, connection, actor, project.id, flow, wish)
         brought = await session_inputs.collect(
             connection,
             app,
@@ -115,8 +119,8 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             goal=goal,
             title=line(title or goal, limits.TITLE_CHARACTERS),
             flow=flow.id,
-            model=model,
-            scripted=script is not None,
+            model=choice.model,
+            scripted=choice.document is not None,
             project_id=project.id,
             initiator_id=actor.user_id,
             initiator=actor.username,
@@ -127,12 +131,13 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             inputs=inputs,
             pre_approved=tuple(RUNNER_PRIVILEGES if request.pre_approved is None else request.pre_approved),
             retention_days=project.retention_days,
+            component_models=choice.component_models,
         )
         session = await log.create(
             connection,
             cast("e.SessionCreated", redacted(app.redactor, created)),
             flow_hash=await _keep(connection, "flow", flow_text),
-            script_hash=await _keep(connection, "script", script) if script is not None else None,
+            script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
             idempotency_key=idempotency_key,
         )
         log.append(session, *brought.links)
@@ -160,26 +165,6 @@ def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
     if len(request.flow_yaml.encode()) > limits.FLOW_BYTES:
         raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
     return clean(request.flow_yaml), None
-
-
-def _model(app: App, request: StartSession, shipped_script: str | None) -> tuple[str, str | None]:
-    """The model's full name and its script; never a silent fallback to the scripted one (promise 10)."""
-    name = request.model or app.default_model
-    if name is None:
-        raise InvalidInputError(
-            "No model is configured. Set ANTHROPIC_API_KEY or OPENAI_API_KEY and start the server again, "
-            "or ask for the scripted model by name: --model scripted."
-        )
-    if not name.startswith("scripted"):
-        app.check_model(name)
-        return name, None
-    script = request.script if request.script is not None else shipped_script
-    if script is None:
-        raise InvalidInputError(f"The flow {request.flow} ships no script; pass one with the model (--script FILE).")
-    if len(script.encode()) > limits.SCRIPT_BYTES:
-        raise InvalidInputError(f"A script may have {limits.SCRIPT_BYTES:,} bytes; this one is larger.")
-    app.check_script(script)
-    return "scripted:script" if request.script is not None else f"scripted:{request.flow}", script
 
 
 async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:

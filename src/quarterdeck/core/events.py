@@ -37,7 +37,7 @@ class SessionCreated(Payload):
     model: str
     """`provider:name`."""
     scripted: bool
-    """No language model answers, a script does; every view says so."""
+    """No language model answers, a script or a recorded session does; every view says so."""
     project_id: int | None
     initiator_id: int
     initiator: str
@@ -63,6 +63,8 @@ class SessionCreated(Payload):
     """How much its model reads at once; long conversations are compacted to fit."""
     retention_days: int = 30
     parent_id: int | None = None
+    component_models: dict[str, str] = Field(default={})
+    """The models of the components that have another one, by their tags."""
 
 
 class StatusChanged(Payload):

@@ -91,6 +91,7 @@ class Usage(_Answer):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: str | None = None
+    estimated: bool = False
 
 
 class Session(_Answer):
@@ -285,3 +286,41 @@ class MergeRequest(_Answer):
     url: str = ""
     comments: tuple[Comment, ...] = ()
     sessions: tuple[SessionRef, ...] = ()
+
+
+class ModelProvider(_Answer):
+    """A provider of models."""
+
+    provider: str
+    source: str
+
+
+class ModelRule(_Answer):
+    """One scope's rules of which model is asked."""
+
+    project: str | None
+    flow: str
+    default: str | None
+    allowed: tuple[str, ...] | None
+    tags: dict[str, str]
+    fallbacks: dict[str, tuple[str, ...]]
+
+
+class Models(_Answer):
+    """What models there are to ask."""
+
+    providers: tuple[ModelProvider, ...]
+    default: str | None
+    rules: tuple[ModelRule, ...]
+
+
+class ModelKey(_Answer):
+    """What is told of a key."""
+
+    provider: str
+    source: str
+    base_url: str | None = None
+    set_by: str = ""
+    set_at: datetime | None = None
+    tested_with: str = ""
+    problem: str = ""

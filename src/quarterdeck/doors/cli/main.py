@@ -13,6 +13,7 @@ from quarterdeck.doors.cli import (
     issue,
     mcp,
     merge_request,
+    model,
     people,
     pipeline,
     processes,
@@ -38,6 +39,7 @@ app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(model.group, name="model")
 demo.register(app)
 doctor.register(app)
 people.register(app)

@@ -27,7 +27,7 @@ async def start(
     project: Annotated[str, typer.Option("--project", "-p", help="The project's path or number.")],
     flow: Annotated[str, typer.Option("--flow", help="A flow, or a file with one.")] = "fix_pipeline/v1",
     goal: Annotated[str, typer.Option("--goal", help="What to do, in your words.")] = "",
-    model: Annotated[str | None, typer.Option("--model", help="provider:model, or scripted.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="provider:model, scripted, or replay:NUMBER.")] = None,
     script: Annotated[Path | None, typer.Option("--script", help="The answers of the scripted model, a file.")] = None,
     ref: Annotated[str, typer.Option("--ref", help="Branch, tag or commit to start from.")] = "",
     pipeline: Annotated[int | None, typer.Option("--pipeline", help="The pipeline that it is about.")] = None,

@@ -55,11 +55,17 @@ def _value(value: JsonValue) -> str:
     return shown
 
 
+def unspoken(model: str) -> str:
+    """What answers in a language model's place."""
+    provider, _, name = model.partition(":")
+    return f"the answers of session #{name} are given again" if provider == "replay" else "a script answers"
+
+
 def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best in one place
     """The event as people read it; None for what only machines need."""
     match event.payload:
         case e.SessionCreated() as p:
-            scripted = "\nNo language model answers here: a script does." if p.scripted else ""
+            scripted = f"\nNo language model answers here: {unspoken(p.model)}." if p.scripted else ""
             return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
         case e.StatusChanged() as p:
             return _status(p)
