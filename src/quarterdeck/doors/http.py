@@ -42,7 +42,20 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, mcp_servers, projects, repositories, pipelines, merge_requests, issues, flows, models, people, health)
+API = (
+    sessions,
+    log,
+    mcp_servers,
+    projects,
+    repositories,
+    pipelines,
+    merge_requests,
+    issues,
+    flows,
+    models,
+    people,
+    health,
+)
 """What people's tokens open."""
 
 
