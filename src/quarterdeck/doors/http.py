@@ -45,6 +45,7 @@ STOP_SECONDS = 5
 API = (
     sessions,
     log,
+    mcp_servers,
     projects,
     repositories,
     pipelines,
@@ -52,7 +53,6 @@ API = (
     issues,
     flows,
     models,
-    mcp_servers,
     people,
     health,
 )

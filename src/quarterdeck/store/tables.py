@@ -416,30 +416,6 @@ pipeline_waits = Table(
     Index(None, "pipeline_id"),
 )
 
-model_keys = Table(
-    "model_keys",
-    metadata,
-    Column("provider", Text, primary_key=True),
-    Column("secret", LargeBinary, nullable=False),  # encrypted by store.vault
-    Column("base_url", Text),
-    Column("set_by", Text, nullable=False),
-    Column("set_at", _TIME, nullable=False, server_default=func.now()),
-    _text("tested_with"),
-)
-
-model_rules = Table(
-    "model_rules",
-    metadata,
-    _id(),
-    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # null: of the instance
-    _text("flow"),  # a flow's name; empty: of all
-    Column("default_model", Text),
-    Column("allowed", JSONB(none_as_null=True)),  # patterns; null: all
-    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
-    UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
-)
-
 mcp_servers = Table(
     "mcp_servers",
     metadata,
@@ -467,6 +443,30 @@ mcp_blocks = Table(
     Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
     Column("blocked_by", Text, nullable=False),
     _created(),
+)
+
+model_keys = Table(
+    "model_keys",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),  # encrypted by store.vault
+    Column("base_url", Text),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", _TIME, nullable=False, server_default=func.now()),
+    _text("tested_with"),
+)
+
+model_rules = Table(
+    "model_rules",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # null: of the instance
+    _text("flow"),  # a flow's name; empty: of all
+    Column("default_model", Text),
+    Column("allowed", JSONB(none_as_null=True)),  # patterns; null: all
+    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
+    UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
 )
 
 tombstones = Table(
