@@ -31,7 +31,8 @@ def test_the_tools_that_flows_and_agents_count_on() -> None:
         "get_pipeline", "get_issue", "list_issues", "create_issue", "update_issue", "create_issue_note",
         "list_issue_notes", "list_merge_requests", "list_merge_request_diffs", "create_merge_request_diff_note",
         "submit_review", "update_merge_request", "ci_linter", "blob_search", "get_repository_file",
-        "list_repository_tree", "list_commits", "get_commit", "list_branches",
+        "list_repository_tree", "list_commits", "get_commit", "list_branches", "clarification_question",
+        "delegate_task", "final_response_tool",
     }  # fmt: skip
 
 
