@@ -132,6 +132,7 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             pre_approved=tuple(RUNNER_PRIVILEGES if request.pre_approved is None else request.pre_approved),
             retention_days=project.retention_days,
             component_models=choice.component_models,
+            context_tokens=choice.context_tokens,
         )
         session = await log.create(
             connection,
