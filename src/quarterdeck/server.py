@@ -20,6 +20,7 @@ from quarterdeck.settings import Settings, load
 
 if TYPE_CHECKING:
     from quarterdeck.app.application import App
+    from quarterdeck.app.simulated import Ending, Show, Simulation
     from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
@@ -69,6 +70,19 @@ def assemble(settings: Settings, database_url: str) -> "App":
         redactor=Redactor(_secrets(settings, database_url)),
         models=access.known(keys),
     )
+
+
+async def simulate(wish: "Simulation", show: "Show") -> "Ending":
+    """Runs a flow against a script, without a database and without touching anything.
+
+    Raises:
+        InvalidInputError: the flow or the script can't be used, or the inputs don't fit.
+    """
+    from quarterdeck.engine import simulation
+    from quarterdeck.flows.library import Library
+    from quarterdeck.tools.catalogue import CATALOGUE
+
+    return await simulation.simulate(Library(CATALOGUE), wish, show)
 
 
 def _secrets(settings: Settings, database_url: str) -> list[str]:

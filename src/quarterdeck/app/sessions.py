@@ -23,7 +23,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.inputs import check_inputs
+from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import blobs, log
@@ -92,7 +92,7 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         flow = app.flows.read(flow_text)
         model, script = _model(app, request, shipped_script)
         inputs, pipeline_ref = await _inputs(connection, project, request)
-        check_inputs(flow, inputs)
+        inputs = pinned_inputs(flow, inputs)
         ref = request.ref or pipeline_ref or project.default_branch
         goal = clean(request.goal) or _default_goal(flow, request)
         created = e.SessionCreated(

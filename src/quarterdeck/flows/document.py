@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import isfinite
+from typing import Literal
 
 from pydantic import JsonValue
 from pydantic_core import ErrorDetails
@@ -22,6 +23,18 @@ class Document:
     value: JsonValue = None
     positions: dict[Path, Position] = field(default_factory=dict[Path, Position])
     faults: list[Fault] = field(default_factory=list[Fault])
+    notes: list[Fault] = field(default_factory=list[Fault])
+    """What is worth knowing and refuses nothing."""
+
+    def note(self, path: Path, what: str, hint: str = "") -> None:
+        """Notes what has no effect, or is not needed."""
+        self.notes.append(Fault(path, what, hint))
+
+    def findings(self) -> list["Finding"]:
+        """All faults and notes, in the file's order."""
+        found = [self._finding(fault, "fault") for fault in dict.fromkeys(self.faults)]
+        found += [self._finding(note, "note") for note in dict.fromkeys(self.notes)]
+        return sorted(found, key=lambda one: (one.line, one.column, one.path, one.what))
 
     def fault(self, path: Path, what: str, hint: str = "") -> None:
         """Notes a fault; reading goes on, so that all are told at once."""
@@ -46,20 +59,37 @@ class Document:
         """Raises InvalidInputError with all faults in the file's order, if there are any."""
         if not self.faults:
             return
-        told = sorted(dict.fromkeys(self.faults), key=self._place)
-        lines = [self._line(fault) for fault in told[:REPORTED_FAULTS]]
+        told = [finding for finding in self.findings() if finding.severity == "fault"]
+        lines = [str(finding) for finding in told[:REPORTED_FAULTS]]
         if len(told) > len(lines):
             lines.append(f"… and {len(told) - len(lines)} more")
         raise InvalidInputError("\n".join([f"{subject} can't be used:", *lines]))
 
-    def _place(self, fault: Fault) -> Position:
-        return fault.at or self.position(fault.path)
+    def _finding(self, fault: Fault, severity: "Severity") -> "Finding":
+        at = fault.at or self.position(fault.path)
+        return Finding(
+            severity, at.line, at.column, path_text(fault.path), fault.what.rstrip("."), fault.hint.rstrip(".")
+        )
 
-    def _line(self, fault: Fault) -> str:
-        at = self._place(fault)
-        what = fault.what.rstrip(".")
-        hint = f" {fault.hint.rstrip('.')}." if fault.hint else ""
-        return f"{at.line}:{at.column} {path_text(fault.path)}: {what}.{hint}"
+
+Severity = Literal["fault", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault or a note as people are told it."""
+
+    severity: Severity
+    line: int
+    column: int
+    path: str
+    what: str
+    hint: str
+
+    def __str__(self) -> str:
+        """One line: `line:column path: what. hint.`."""
+        hint = f" {self.hint}." if self.hint else ""
+        return f"{self.line}:{self.column} {self.path}: {self.what}.{hint}"
 
 
 def path_text(path: Path) -> str:

@@ -6,11 +6,11 @@ from importlib.resources import files
 from quarterdeck.core.component import HumanInputComponent, Prompted
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
+from quarterdeck.core.versions import newest, version
 from quarterdeck.flows import prompts
-from quarterdeck.flows.checks import Tools
 from quarterdeck.flows.document import closest
 from quarterdeck.flows.reader import read_flow
-from quarterdeck.flows.versions import newest, version
+from quarterdeck.flows.toolsets import Tools
 
 _FLOW = ".yml"
 _SCRIPT = ".script.yml"

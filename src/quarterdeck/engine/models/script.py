@@ -7,11 +7,14 @@ from typing import Annotated, Literal, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from quarterdeck.core import limits
+from quarterdeck.core.events import Outcome
 from quarterdeck.flows.document import Document, Path, closest, read
 
 PATTERN_CHARACTERS = 1_000
 CAPTURE_CHARACTERS = 4_096
 DELAY_SECONDS = 3_600
+SIMULATED = "(simulated)"
+"""What a call comes to in a simulation when its script doesn't say."""
 
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}")
 
@@ -54,6 +57,10 @@ def _pattern_alone(value: object) -> object:
     return {"pattern": value} if isinstance(value, str) else value
 
 
+def _text_alone(value: object) -> object:
+    return {"text": value} if isinstance(value, str) else value
+
+
 Pattern = Annotated[str, Field(max_length=PATTERN_CHARACTERS), AfterValidator(_compiles)]
 Words = Annotated[str, Field(max_length=limits.MESSAGE_CHARACTERS)]
 
@@ -69,11 +76,19 @@ class Capture(_Part):
     of: str = ""
 
 
+class CallResult(_Part):
+    """What a call comes to in a simulation."""
+
+    outcome: Outcome = Outcome.OK
+    text: str = ""
+
+
 class Call(_Part):
-    """A tool call to make."""
+    """A tool call to make; `result` is for simulations alone, a real tool has its own."""
 
     tool: str
     args: dict[str, JsonValue] = {}
+    result: Annotated[CallResult, BeforeValidator(_text_alone)] = CallResult(text=SIMULATED)
 
 
 class Failure(_Part):
@@ -118,7 +133,7 @@ def read_script(text: str) -> Script:
     try:
         script = Script.model_validate(document.value)
     except ValidationError as error:
-        known = {name for model in (Script, Step, Call, Capture, Failure) for name in model.model_fields}
+        known = {name for model in (Script, Step, Call, CallResult, Capture, Failure) for name in model.model_fields}
         document.fitting_faults((), error.errors(include_url=False), known)
         document.refuse("The script")
         raise
@@ -158,6 +173,7 @@ def _after_capture(step: Step) -> Iterator[tuple[Path, str]]:
     yield ("say",), step.say
     for index, call in enumerate(step.call):
         yield from _texts(call.args, ("call", index, "args"))
+        yield ("call", index, "result"), call.result.text
 
 
 def _texts(value: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:

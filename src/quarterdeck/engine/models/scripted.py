@@ -27,6 +27,7 @@ from quarterdeck.engine.models.model import (
 from quarterdeck.engine.models.script import (
     CAPTURE_CHARACTERS,
     Call,
+    CallResult,
     Failure,
     Script,
     Step,
@@ -49,9 +50,14 @@ _FAILED: Counter[tuple[int, str, int]] = Counter()
 class ScriptedModel:
     """Implements `Model` from the YAML of a script; `name` is `scripted:<name>`."""
 
-    def __init__(self, name: str, script: str) -> None:
-        """Raises InvalidInputError with every fault of the script and its line."""
+    def __init__(self, name: str, script: str, *, hasty: bool = False) -> None:
+        """A `hasty` one doesn't wait where the script says so.
+
+        Raises:
+            InvalidInputError: every fault of the script and its line.
+        """
         self._name = name
+        self._hasty = hasty
         self._script: Script = read_script(script)
 
     async def answer(self, request: Request, on_text: OnText) -> Reply:
@@ -62,17 +68,11 @@ class ScriptedModel:
             ModelUnavailableError: the step says so.
         """
         began = time.monotonic()
-        steps = self._script.components.get(request.component)
-        if steps is None:
-            known = ", ".join(self._script.components)
-            raise ModelRejectedError(f"The script has no answers for {request.component!r}; it has some for {known}.")
-        async with searching() as search:
-            reading = _Reading(request.component, steps, search)
-            step = await reading.next(request.messages)
+        step, reading = await self._read(request)
         if step.fail is not None:
             self._fail(step.fail, (request.session, request.component, reading.number))
         text = filled(step.say, reading.captured)
-        await _speak(text, step.delay, on_text)
+        await _speak(text, 0 if self._hasty else step.delay, on_text)
         return Reply(
             text=text,
             thinking="",
@@ -87,6 +87,31 @@ class ScriptedModel:
             usage=Usage(requests=1),
             duration_ms=round((time.monotonic() - began) * 1_000),
         )
+
+    async def results(self, request: Request) -> tuple[CallResult, ...]:
+        """What the calls of the answer to `request` come to in a simulation."""
+        step, reading = await self._read(request)
+        return tuple(
+            call.result.model_copy(update={"text": filled(call.result.text, reading.captured)}) for call in step.call
+        )
+
+    def results_of(self, component: str, tool: str) -> tuple[CallResult, ...]:
+        """What the calls of a component without a model come to in a simulation, in turn."""
+        steps = self._script.components.get(component, ())
+        calls = [call for step in steps for call in step.call if call.tool == tool]
+        return tuple(call.result.model_copy(update={"text": filled(call.result.text, {})}) for call in calls)
+
+    async def _read(self, request: Request) -> "tuple[Step, _Reading]":
+        """The step that answers the request; a subagent's steps are those of its path, else of its name."""
+        path = request.component
+        name = path.split(":")[-2] if ":" in path else path
+        steps = self._script.components.get(path, self._script.components.get(name))
+        if steps is None:
+            known = ", ".join(self._script.components)
+            raise ModelRejectedError(f"The script has no answers for {path!r}; it has some for {known}.")
+        async with searching() as search:
+            reading = _Reading(path, steps, search)
+            return await reading.next(request.messages), reading
 
     def _fail(self, failure: Failure, step: tuple[int, str, int]) -> None:
         if _FAILED[step] >= failure.times:
