@@ -20,7 +20,9 @@ from quarterdeck.settings import Settings, load
 
 if TYPE_CHECKING:
     from quarterdeck.app.application import App
+    from quarterdeck.app.outside import Asking
     from quarterdeck.app.simulated import Ending, Show, Simulation
+    from quarterdeck.core.answer import Reply
     from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
@@ -67,6 +69,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
         default_model=settings.model or access.default_model(keys),
         check_model=lambda name: access.check(name, keys),
         check_script=check_script,
+        ask=asking(keys),
         redactor=Redactor(_secrets(settings, database_url)),
         models=access.known(keys),
     )
@@ -83,6 +86,17 @@ async def simulate(wish: "Simulation", show: "Show") -> "Ending":
     from quarterdeck.tools.catalogue import CATALOGUE
 
     return await simulation.simulate(Library(CATALOGUE), wish, show)
+
+
+def asking(keys: "ModelKeys") -> "Asking":
+    """The way to a model for one question; its libraries are loaded at the first one, off the loop."""
+
+    async def ask(model: str, script: str | None, system: str, question: str) -> "Reply":
+        from quarterdeck.engine.questions import ask
+
+        return await ask(keys, model, script, system, question)
+
+    return ask
 
 
 def _secrets(settings: Settings, database_url: str) -> list[str]:

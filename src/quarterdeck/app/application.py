@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge
+from quarterdeck.app.outside import Asking, Dispatch, FlowLibrary, Forge
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -28,6 +28,8 @@ class App:
     """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
+    ask: Asking
+    """Asks a model one question, without a session."""
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     models: tuple[str, ...] = ()

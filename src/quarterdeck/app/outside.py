@@ -8,6 +8,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core import limits
+from quarterdeck.core.answer import Reply
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.pipeline import CiPipeline
 
@@ -27,6 +29,10 @@ class Dispatch(Protocol):
 
     async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
         """A tool call that the server itself carries out."""
+        ...
+
+    async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
+        """A message that a session wanted to be sent, now or at `at`."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -193,10 +199,23 @@ class FlowLibrary(Protocol):
         """The shipped flows as `name/version`."""
         ...
 
-    def read(self, text: str) -> Flow:
-        """A flow from YAML. Raises InvalidInputError with every fault and its line."""
+    def read(self, text: str, *, most: int = limits.FLOW_BYTES) -> Flow:
+        """A flow from YAML of at most so many bytes. Raises InvalidInputError with every fault and its line."""
         ...
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
         """A component's system and user text. Raises InvalidInputError when the template is wrong."""
+        ...
+
+
+class Asking(Protocol):
+    """The way to a model for one question without a session."""
+
+    async def __call__(self, model: str, script: str | None, system: str, question: str) -> Reply:
+        """The model's whole answer.
+
+        Raises:
+            InvalidInputError: the model can't be asked, or refuses.
+            UnavailableError: it can't be reached now.
+        """
         ...

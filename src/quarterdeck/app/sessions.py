@@ -1,26 +1,27 @@
 """Sessions: start, look, steer, stop, delete. Each function is one ability check and one transaction."""
 
-import hashlib
 import secrets
-from typing import Literal, cast
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing, redacted, settle
+from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
+from quarterdeck.app.change import changing
+from quarterdeck.app.children import stop_children
 from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.approval import check_patterns
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.inputs import pinned_inputs
@@ -33,6 +34,7 @@ from quarterdeck.store.tables import (
     artifacts,
     documents,
     event_batches,
+    notifications_wanted,
     offers,
     partials,
     pipeline_waits,
@@ -43,16 +45,6 @@ from quarterdeck.store.tables import (
 )
 from quarterdeck.store.tables import outputs as output_rows
 from quarterdeck.tools.tool import Privilege
-
-RUNNER_PRIVILEGES = (
-    Privilege.READ_ONLY_FILES,
-    Privilege.READ_WRITE_FILES,
-    Privilege.READ_ONLY_GITLAB,
-    Privilege.READ_WRITE_GITLAB,
-    Privilege.RUN_COMMANDS,
-    Privilege.USE_GIT,
-)
-"""What a flow on a runner may do without asking, unless its start says otherwise; the same as GitLab's."""
 
 
 class StartSession(BaseModel):
@@ -73,6 +65,9 @@ class StartSession(BaseModel):
     pipeline_id: int | None = None
     inputs: dict[str, JsonValue] = {}
     pre_approved: tuple[Privilege, ...] | None = None
+    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
+        default={}, max_length=8, description="By tool, commands that ask nobody, such as `git status*`."
+    )
     origin: Literal["api", "cli", "web"] = "api"
 
 
@@ -83,65 +78,65 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         InvalidInputError: the flow, the model, the script or the ref can't be used; says which and why.
     """
     async with app.database.transaction() as connection:
-        project = await project_for(connection, actor, request.project, Ability.START_SESSION)
-        if idempotency_key is not None:
-            before = await _by_key(connection, actor, idempotency_key)
-            if before is not None:
-                return await views.load(app, connection, before)
-        flow_text, shipped_script = _flow_text(app, request)
-        flow = app.flows.read(flow_text)
-        model, script = _model(app, request, shipped_script)
-        inputs, pipeline_ref = await _inputs(connection, project, request)
-        inputs = pinned_inputs(flow, inputs)
-        ref = request.ref or pipeline_ref or project.default_branch
-        goal = clean(request.goal) or _default_goal(flow, request)
-        created = e.SessionCreated(
-            goal=goal,
-            title=line(clean(request.title or "") or goal, limits.TITLE_CHARACTERS),
-            flow=flow.id,
-            model=model,
-            scripted=script is not None,
-            project_id=project.id,
-            initiator_id=actor.user_id,
-            initiator=actor.username,
-            origin=request.origin,
-            ref=ref,
-            commit=await app.forge.commit_of(project.id, ref),
-            branch=f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}",
-            inputs=inputs,
-            pre_approved=tuple(RUNNER_PRIVILEGES if request.pre_approved is None else request.pre_approved),
-            retention_days=project.retention_days,
-        )
-        session = await log.create(
-            connection,
-            cast("e.SessionCreated", redacted(app.redactor, created)),
-            flow_hash=await _keep(connection, "flow", flow_text),
-            script_hash=await _keep(connection, "script", script) if script is not None else None,
-            idempotency_key=idempotency_key,
-        )
-        if request.pipeline_id is not None:
-            log.append(
-                session,
-                e.LinkAdded(
-                    relation="source",
-                    target="pipeline",
-                    name=f"#{request.pipeline_id}",
-                    url=f"{app.public_url}/pipelines/{request.pipeline_id}",
-                ),
-            )
-        await log.flush(connection, session)
-        await settle(app, connection, session, before=None, wanted=False)
-        return await views.load(app, connection, session.id)
+        session_id = await start_within(app, connection, actor, request, idempotency_key)
+        return await views.load(app, connection, session_id)
 
 
-async def _by_key(connection: AsyncConnection, actor: Actor, key: str) -> int | None:
-    # Taken before the look, so that two starts with one key come one after the other.
-    await connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext(%s))", (f"{actor.user_id}:{key}",))
-    return (
-        await connection.execute(
-            select(sessions.c.id).where(sessions.c.initiator_id == actor.user_id, sessions.c.idempotency_key == key)
-        )
-    ).scalar_one_or_none()
+async def start_within(
+    app: App,
+    connection: AsyncConnection,
+    actor: Actor,
+    request: StartSession,
+    idempotency_key: str | None,
+    *,
+    parent_id: int | None = None,
+) -> int:
+    """The same within a transaction that is open already; a child of another session when that is named."""
+    project = await project_for(connection, actor, request.project, Ability.START_SESSION)
+    if idempotency_key is not None:
+        before = await by_key(connection, actor, idempotency_key)
+        if before is not None:
+            return before
+    check_patterns(request.pre_approved_patterns)
+    flow_text, shipped_script = _flow_text(app, request)
+    flow = app.flows.read(flow_text)
+    model, script = model_of(app, request, shipped_script)
+    inputs, pipeline_ref = await _inputs(connection, project, request)
+    inputs = pinned_inputs(flow, inputs)
+    ref = request.ref or pipeline_ref or project.default_branch
+    goal = clean(request.goal) or _default_goal(flow, request)
+    usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
+    created = e.SessionCreated(
+        goal=goal,
+        title=line(clean(request.title or "") or goal, limits.TITLE_CHARACTERS),
+        flow=flow.id,
+        model=model,
+        scripted=script is not None,
+        project_id=project.id,
+        initiator_id=actor.user_id,
+        initiator=actor.username,
+        origin="chat" if flow.chats else request.origin,
+        ref=ref,
+        commit=await app.forge.commit_of(project.id, ref),
+        branch=f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}",
+        inputs=inputs,
+        pre_approved=tuple(usual if request.pre_approved is None else request.pre_approved),
+        pre_approved_patterns=request.pre_approved_patterns,
+        retention_days=project.retention_days,
+        parent_id=parent_id,
+    )
+    links = [_link(app, "source", "pipeline", request.pipeline_id)] if request.pipeline_id is not None else []
+    links += [_link(app, "parent", "session", parent_id)] if parent_id is not None else []
+    return await begin(
+        app, connection, created, *links, flow_text=flow_text, script=script, idempotency_key=idempotency_key
+    )
+
+
+def _link(
+    app: App, relation: Literal["source", "parent"], target: Literal["pipeline", "session"], number: int
+) -> e.LinkAdded:
+    url = f"{app.public_url}/{target}s/{number}"
+    return e.LinkAdded(relation=relation, target=target, name=f"#{number}", url=url)
 
 
 def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
@@ -152,7 +147,26 @@ def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
     return clean(request.flow_yaml), None
 
 
-def _model(app: App, request: StartSession, shipped_script: str | None) -> tuple[str, str | None]:
+class ModelWish(Protocol):
+    """What somebody who starts a session says of its model."""
+
+    @property
+    def model(self) -> str | None:
+        """`provider:model`; None is the configured one."""
+        ...
+
+    @property
+    def script(self) -> str | None:
+        """The answers of a scripted one."""
+        ...
+
+    @property
+    def flow(self) -> str:
+        """The flow whose own script is taken when none is given."""
+        ...
+
+
+def model_of(app: App, request: ModelWish, shipped_script: str | None) -> tuple[str, str | None]:
     """The model's full name and its script; never a silent fallback to the scripted one (promise 10)."""
     name = request.model or app.default_model
     if name is None:
@@ -197,12 +211,6 @@ def _default_goal(flow: Flow, request: StartSession) -> str:
     return flow.description or f"Run the flow {flow.id}."
 
 
-async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
-    return digest
-
-
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:
     """One session."""
     async with app.database.transaction() as connection:
@@ -217,6 +225,7 @@ async def find(
     project: int | str | None = None,
     status: Status | None = None,
     status_group: StatusGroup | None = None,
+    kind: Literal["chat", "flow"] | None = None,
     mine: bool = False,
     before: str | None = None,
     limit: int = limits.PAGE_ROWS,
@@ -232,6 +241,8 @@ async def find(
         if status_group is not None:
             inside = [name.value for name, group in GROUPS.items() if group is status_group]
             query = query.where(sessions.c.status.in_(inside))
+        if kind is not None:
+            query = query.where((sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat"))
         if mine:
             query = query.where(sessions.c.initiator_id == actor.user_id)
         return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))
@@ -246,8 +257,10 @@ async def delete(app: App, actor: Actor, session_id: int) -> None:
                 raise ConflictError(f"Session #{session_id} is held. Release it before you delete it.")
             if not it.state.final:
                 it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
+        children = await stop_children(app, connection, session_id, actor)
         await _erase(connection, it.session, by=actor.username)
-    await cancel_of_session(app, session_id)
+    for one in (session_id, *children):
+        await cancel_of_session(app, one)
 
 
 async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -> None:
@@ -255,7 +268,7 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
     calls = select(offers.c.call_id).where(offers.c.subject == subject)
     await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
     await blobs.remove(connection, subject)
-    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits):
+    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits, notifications_wanted):
         await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
     await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
     await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))

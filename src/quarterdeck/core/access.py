@@ -32,6 +32,7 @@ class Ability(StrEnum):
     PUSH_PROTECTED = "push_protected"
     MANAGE_RUNNER = "manage_runner"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
 
 
@@ -52,6 +53,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.PUSH_PROTECTED: Role.MAINTAINER,
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
+    Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,
 }
 """The least role that has each ability."""

@@ -17,6 +17,8 @@ from litestar.di import Provide
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
+    agents,
+    chats,
     document,
     executor,
     flows,
@@ -39,7 +41,7 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, projects, repositories, pipelines, merge_requests, flows, people, health)
+API = (sessions, log, chats, agents, projects, repositories, pipelines, merge_requests, flows, people, health)
 """What people's tokens open."""
 
 
