@@ -224,7 +224,9 @@ class World:
             self.end_turn()
         elif isinstance(asking, step.Compact):
             self.append(
-                e.ContextCompacted(component=component, text="in short", through=self.seen, answers=1, system="s", size=8)
+                e.ContextCompacted(
+                    component=component, text="in short", through=self.seen, answers=1, system="s", size=8
+                )
             )
         else:
             self.answer(component, 0 if well else self.chance.choice([0, 1, 2, 4]), well=well)
@@ -261,9 +263,7 @@ class World:
         self, tool: str, component: str, args: dict[str, JsonValue], *, asks: bool = False
     ) -> e.ToolCallRequested:
         call_id = self.name("c")
-        return e.ToolCallRequested(
-            call_id=call_id, component=component, tool=tool, args=args, side="brain", asks=asks
-        )
+        return e.ToolCallRequested(call_id=call_id, component=component, tool=tool, args=args, side="brain", asks=asks)
 
     def requested(
         self, call_id: str, component: str, tool: str, args: dict[str, JsonValue], *, asks: bool

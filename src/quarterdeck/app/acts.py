@@ -105,14 +105,10 @@ def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histor
     if isinstance(component, Prompted) and not enter.follow_up:
         system, user = flows.render(flow, component.name, dict(values(component.inputs, it.state, histories)))
     converses = isinstance(component, AgentComponent)
-    it.append(
-        e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses)
-    )
+    it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses))
 
 
-def _call(
-    it: Acting, flow: Flow, component: str, name: str, args: dict[str, JsonValue], histories: Histories
-) -> None:
+def _call(it: Acting, flow: Flow, component: str, name: str, args: dict[str, JsonValue], histories: Histories) -> None:
     of = flow.component(component)
     known = {**values(of.inputs, it.state, histories), **args}
     call = RequestedCall("", name, {key: value for key, value in known.items() if value is not None})
@@ -170,9 +166,7 @@ def _ask_human(flows: FlowLibrary, it: Acting, flow: Flow, name: str, histories:
     it.move(Transition.REQUIRE_INPUT if asks_for_input else Transition.REQUIRE_PLAN_APPROVAL)
 
 
-def answer_drafts(
-    it: Acting, flow: Flow, path: str, answer: Reply, seen: int | None
-) -> list[log.Draft]:
+def answer_drafts(it: Acting, flow: Flow, path: str, answer: Reply, seen: int | None) -> list[log.Draft]:
     """A model's answer with the intents of its calls."""
     component = flow.component(path)
     calls = tuple((new_call_id(), call) for call in answer.calls)

@@ -30,11 +30,11 @@ class AddAgent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(min_length=1, max_length=100, description="Letters, digits, `-` and `_`.")
-    project: StrictInt | StrictStr | None = Field(default=None, description="Whose it is; without a project it is yours.")
+    project: StrictInt | StrictStr | None = Field(default=None, description="Whose it is; else it is yours.")
     description: str = Field(default="", max_length=1_000)
     prompt: str = Field(min_length=1, max_length=limits.AGENT_PROMPT_BYTES, description="What it is to be and to heed.")
     tools: tuple[str, ...] = Field(default=(), max_length=100)
-    model: str | None = Field(default=None, max_length=200, description="`provider:model`; the configured one if absent.")
+    model: str | None = Field(default=None, max_length=200, description="`provider:model`; else the configured one.")
 
 
 class EditAgent(BaseModel):
@@ -148,25 +148,29 @@ async def named(connection: AsyncConnection, actor: Actor, name: str, project_id
 
 def flow_text(agent: AgentView) -> str:
     """The flow that an agent comes to: JSON, which is YAML. Its prompt is a text, not a template."""
-    told: dict[str, JsonValue] = {"from": agent.prompt, "as": "instructions", "literal": True}
+    return _flow_text(agent.name, agent.description, agent.prompt, agent.tools)
+
+
+def _flow_text(name: str, description: str, prompt: str, tools: tuple[str, ...]) -> str:
+    told: dict[str, JsonValue] = {"from": prompt, "as": "instructions", "literal": True}
     component: dict[str, JsonValue] = {
         "name": "chat",
         "type": "AgentComponent",
         "prompt_id": "chat",
-        "description": agent.description,
+        "description": description,
         "inputs": ["context:goal", told],
-        "toolset": list(agent.tools),
+        "toolset": list(tools),
     }
     template: dict[str, JsonValue] = {"system": "{{ instructions }}", "user": "{{ goal }}"}
     flow: dict[str, JsonValue] = {
         "version": "v1",
         "environment": "chat-partial",
-        "name": agent.name,
-        "description": agent.description,
+        "name": name,
+        "description": description,
         "components": [component],
         "routers": [],
         "flow": {},
-        "prompts": [{"prompt_id": "chat", "name": agent.name, "prompt_template": template}],
+        "prompts": [{"prompt_id": "chat", "name": name, "prompt_template": template}],
     }
     text = json.dumps(flow, ensure_ascii=False, indent=1)
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
@@ -178,16 +182,13 @@ def _checked(
     """The columns of an agent, once a flow can be made of it."""
     name, prompt, description = clean(name), clean(prompt), line(clean(description), 1_000)
     if not _NAME.fullmatch(name) or name == SHIPPED:
-        raise InvalidInputError(f"{name!r} can't be an agent's name: use letters, digits, - and _, and not {SHIPPED!r}.")
+        raise InvalidInputError(f"{name!r} is no name for an agent: use letters, digits, - and _, and not {SHIPPED!r}.")
     if len(prompt.encode()) > limits.AGENT_PROMPT_BYTES:
         raise InvalidInputError(f"A prompt may have {limits.AGENT_PROMPT_BYTES:,} bytes; this one has more.")
     if model:
         app.check_model(model)
-    values = {"name": name, "description": description, "prompt": prompt, "tools": list(tools), "model": model or None}
-    now = datetime.now().astimezone()
-    draft = AgentView(id=0, owner="person", project_path="", created_at=now, updated_at=now, **values)
-    app.flows.read(flow_text(draft), most=limits.PINNED_FLOW_BYTES)
-    return values
+    app.flows.read(_flow_text(name, description, prompt, tools), most=limits.PINNED_FLOW_BYTES)
+    return {"name": name, "description": description, "prompt": prompt, "tools": list(tools), "model": model or None}
 
 
 async def _for(connection: AsyncConnection, actor: Actor, agent_id: int, ability: Ability) -> AgentView:

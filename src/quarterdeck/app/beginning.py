@@ -1,4 +1,4 @@
-"""How a session begins: its documents kept, its first events, its row and its first turn, in the caller's transaction."""
+"""How a session begins: documents, first events, row and first turn, in the caller's transaction."""
 
 import hashlib
 from typing import cast

@@ -52,7 +52,9 @@ def _check(
 ) -> None:
     """Raises InvalidInputError for a call that fits its schema and can't be made all the same."""
     if redactor.value(args) != args:
-        raise InvalidInputError("The arguments hold what looks like a secret. It is not stored, so no tool is given it.")
+        raise InvalidInputError(
+            "The arguments hold what looks like a secret. It is not stored, so no tool is given it."
+        )
     if place >= limits.CALLS_PER_ANSWER:
         raise InvalidInputError(f"One answer may have {limits.CALLS_PER_ANSWER} calls; this one is beyond that.")
     if not isinstance(component, AgentComponent) or tool.name == FINAL_RESPONSE:
@@ -72,7 +74,13 @@ def _check_delegation(agent: AgentComponent, state: SessionState, args: dict[str
 
 
 def _intent(
-    component: Component, tool: Tool | None, state: SessionState, call_id: str, name: str, args: dict[str, JsonValue], fault: bool
+    component: Component,
+    tool: Tool | None,
+    state: SessionState,
+    call_id: str,
+    name: str,
+    args: dict[str, JsonValue],
+    fault: bool,
 ) -> log.Draft:
     level = tool.level if tool else e.Level.CONCISE
     failure = e.Level.CONCISE if level is e.Level.FULL else level

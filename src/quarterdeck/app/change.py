@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
+from quarterdeck.app.wanted import forget, happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import SessionState
@@ -96,9 +97,9 @@ async def settle(
     if before is not None and before.turn_open and not state.turn_open:
         await connection.execute(delete(partials).where(partials.c.session_id == session.id))
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
-        await wanted.happened(connection, app.dispatch, "session", session.id)
+        await happened(connection, app.dispatch, "session", session.id)
     if state.final and before is not None and not before.final:
-        await wanted.forget(connection, session.id)
+        await forget(connection, session.id)
         await _end(connection, session.id)
 
 

@@ -39,9 +39,7 @@ def point(talk: Conversation, component: Component, state: SessionState) -> Cut:
     settings = component.compaction if isinstance(component, Prompted) else Compaction()
     most = min(settings.max_context_tokens or state.created.context_tokens, state.created.context_tokens)
     tokens = min(settings.recent_messages_token_budget, most // 4)
-    kept = first_kept(
-        talk, messages=settings.max_recent_messages, characters=tokens * limits.CHARACTERS_PER_TOKEN
-    )
+    kept = first_kept(talk, messages=settings.max_recent_messages, characters=tokens * limits.CHARACTERS_PER_TOKEN)
     places = [place for place, message in enumerate(talk.messages) if isinstance(message, Answered)]
     before, rest = talk.messages[: places[kept]], talk.messages[places[kept] :]
     asked: list[Message] = [*before, Said(ASK)]

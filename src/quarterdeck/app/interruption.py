@@ -66,9 +66,7 @@ async def _end_answer(it: Change, actor: Actor) -> None:
         return
     shown = (
         await it.connection.execute(
-            select(partials.c.text).where(
-                partials.c.session_id == it.session.id, partials.c.turn_no == state.turn_no
-            )
+            select(partials.c.text).where(partials.c.session_id == it.session.id, partials.c.turn_no == state.turn_no)
         )
     ).scalar_one_or_none()
     it.append(e.ModelInterrupted(component=state.component or state.agent, text=shown or "", by=actor.username))

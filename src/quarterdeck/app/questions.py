@@ -30,7 +30,7 @@ class AskQuestion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     question: str = Field(min_length=1, max_length=limits.MESSAGE_CHARACTERS)
     project: StrictInt | StrictStr | None = Field(default=None, description="The project that it is asked for.")
-    model: str | None = Field(default=None, max_length=200, description="`provider:model`; the configured one if absent.")
+    model: str | None = Field(default=None, max_length=200, description="`provider:model`; else the configured one.")
     script: str | None = Field(default=None, description="The answers of a `scripted` model, as YAML, under `ask`.")
 
     @property

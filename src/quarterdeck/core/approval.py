@@ -94,7 +94,7 @@ def check_patterns(patterns: Mapping[str, Collection[str]]) -> None:
 def _check_pattern(pattern: str) -> None:
     if len(pattern) > limits.PATTERN_CHARACTERS:
         raise InvalidInputError(f"A pattern may have {limits.PATTERN_CHARACTERS} characters; {pattern[:40]}… has more.")
-    if not _HARMLESS.fullmatch(pattern.replace("*", "") or "*"):
+    if not _HARMLESS.fullmatch(pattern.replace("*", "_")):
         raise InvalidInputError(
             f"{pattern!r} can't be a pattern: beside `*` it has letters, digits, spaces and _-./:=,@+% only. A command "
             "with anything else is always asked for."

@@ -134,19 +134,7 @@ class Rest:
     """Nothing to do until somebody else does something."""
 
 
-Act = (
-    Start
-    | Enter
-    | Leave
-    | Notify
-    | CallTool
-    | Delegate
-    | Return
-    | OfferCalls
-    | AskPerson
-    | AskQuestions
-    | AskHuman
-)
+Act = Start | Enter | Leave | Notify | CallTool | Delegate | Return | OfferCalls | AskPerson | AskQuestions | AskHuman
 """What a turn does by itself."""
 Step = Act | AskModel | Compact | End | Rest
 
@@ -254,11 +242,11 @@ def _agent(agent: AgentComponent, state: SessionState) -> Step:
     cycles = state.cycles.get(path, 0)
     left = agent.max_cycles - cycles
     if left <= -agent.max_wrap_up_retries:
-        return _give_up(
-            state, f"The agent {path!r} has answered {cycles} times without coming to an end (max_cycles)."
-        )
+        return _give_up(state, f"The agent {path!r} has answered {cycles} times without coming to an end (max_cycles).")
     if left <= 0 and "wrap_up" not in state.noticed:
-        return Notify(path, "wrap_up", "You have used up your answers. Give your final answer now, without other tools.")
+        return Notify(
+            path, "wrap_up", "You have used up your answers. Give your final answer now, without other tools."
+        )
     if 0 < left <= agent.iteration_warning_offset and "iterations" not in state.noticed:
         return Notify(path, "iterations", f"You have {left} answers left. Come to an end within them.")
     return _ask(agent, state)

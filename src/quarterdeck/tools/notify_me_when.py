@@ -29,8 +29,8 @@ class Args(ToolArgs):
 TOOL = Tool(
     name="notify_me_when",
     description=(
-        "Sends this session a message later: after a time, or when another session or a pipeline ends. Give exactly one "
-        "of in_seconds, at, session and pipeline. It answers at once; end your answer, you are woken by the message."
+        "Sends this session a message later: after a time, or when another session or a pipeline ends. Give exactly "
+        "one of in_seconds, at, session and pipeline. It answers at once; end your answer, you are woken by the message."
     ),
     args=Args,
     side="server",
