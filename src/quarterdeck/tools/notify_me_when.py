@@ -30,7 +30,7 @@ TOOL = Tool(
     name="notify_me_when",
     description=(
         "Sends this session a message later: after a time, or when another session or a pipeline ends. Give exactly "
-        "one of in_seconds, at, session and pipeline. It answers at once; end your answer, you are woken by the message."
+        "one of in_seconds, at, session and pipeline. It answers at once; then end your answer."
     ),
     args=Args,
     side="server",

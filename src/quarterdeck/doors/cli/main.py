@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 import quarterdeck
-from quarterdeck.doors.cli import demo, doctor, flow, merge_request, people, pipeline, processes, project, session
+from quarterdeck.doors.cli import (
+    agent,
+    chat,
+    demo,
+    doctor,
+    flow,
+    merge_request,
+    people,
+    pipeline,
+    processes,
+    project,
+    session,
+)
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
 
@@ -24,6 +36,8 @@ app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(flow.group, name="flow")
+app.add_typer(agent.group, name="agent")
+chat.register(app)
 demo.register(app)
 doctor.register(app)
 people.register(app)
