@@ -29,7 +29,8 @@ class Instance:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL"))}
+        models = ("_API_KEY", "_BASE_URL", "_BEDROCK")
+        kept = {name: value for name, value in os.environ.items() if not name.endswith(models)}
         return {**kept, "QUARTERDECK_HOME": str(self.home), "QUARTERDECK_PORT": "0"}
 
     @property

@@ -20,9 +20,7 @@ from quarterdeck.settings import Settings, load
 
 if TYPE_CHECKING:
     from quarterdeck.app.application import App
-    from quarterdeck.app.outside import Asking
     from quarterdeck.app.simulated import Ending, Show, Simulation
-    from quarterdeck.core.answer import Reply
     from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
@@ -32,7 +30,7 @@ WEB_MODULES = (
     "quarterdeck.doors.http",
     "quarterdeck.store.schema",
     "quarterdeck.engine.jobs",
-    "quarterdeck.engine.models.access",
+    "quarterdeck.engine.models.keyring",
     "quarterdeck.flows.library",
     "quarterdeck.forges.local.repository",
 )
@@ -44,11 +42,13 @@ def assemble(settings: Settings, database_url: str) -> "App":
     from quarterdeck.app.application import App
     from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
-    from quarterdeck.engine.models import access
+    from quarterdeck.engine.mcp import HttpMcp
+    from quarterdeck.engine.models.keyring import Keyring
     from quarterdeck.flows.library import Library
     from quarterdeck.forges.local.repository import LocalForge
     from quarterdeck.store.database import Database
     from quarterdeck.store.doorbell import Doorbell
+    from quarterdeck.store.vault import Vault
     from quarterdeck.tools.catalogue import CATALOGUE
 
     keys = model_keys(settings)
@@ -66,12 +66,11 @@ def assemble(settings: Settings, database_url: str) -> "App":
         flows=Library(CATALOGUE),
         home=settings.home,
         public_url=settings.url,
-        default_model=settings.model or access.default_model(keys),
-        check_model=lambda name: access.check(name, keys),
+        models=Keyring(keys, settings.model),
+        vault=Vault(settings.home),
         check_script=check_script,
-        ask=asking(keys),
-        redactor=Redactor(_secrets(settings, database_url)),
-        models=access.known(keys),
+        mcp=HttpMcp(private=settings.mcp_private_addresses),
+        redactor=Redactor(_secrets(keys, database_url)),
     )
 
 
@@ -88,22 +87,10 @@ async def simulate(wish: "Simulation", show: "Show") -> "Ending":
     return await simulation.simulate(Library(CATALOGUE), wish, show)
 
 
-def asking(keys: "ModelKeys") -> "Asking":
-    """The way to a model for one question; its libraries are loaded at the first one, off the loop."""
-
-    async def ask(model: str, script: str | None, system: str, question: str) -> "Reply":
-        from quarterdeck.engine.questions import ask
-
-        return await ask(keys, model, script, system, question)
-
-    return ask
-
-
-def _secrets(settings: Settings, database_url: str) -> list[str]:
-    """The server's own secrets, by value."""
-    keys = (settings.anthropic_api_key, settings.openai_api_key)
+def _secrets(keys: "ModelKeys", database_url: str) -> list[str]:
+    """The server's own secrets, by value; those that people enter are learnt when they are."""
     password = urlsplit(database_url).password
-    return [key.get_secret_value() for key in keys if key] + ([password] if password else [])
+    return keys.secrets() + ([password] if password else [])
 
 
 def model_keys(settings: Settings) -> "ModelKeys":
@@ -116,6 +103,18 @@ def model_keys(settings: Settings) -> "ModelKeys":
         openai_api_key=settings.openai_api_key,
         openai_base_url=settings.openai_base_url,
         ollama_base_url=settings.ollama_base_url,
+        google_api_key=settings.google_api_key or settings.gemini_api_key,
+        google_base_url=settings.google_base_url,
+        mistral_api_key=settings.mistral_api_key,
+        mistral_base_url=settings.mistral_base_url,
+        groq_api_key=settings.groq_api_key,
+        groq_base_url=settings.groq_base_url,
+        openrouter_api_key=settings.openrouter_api_key,
+        openrouter_base_url=settings.openrouter_base_url,
+        bedrock_api_key=settings.bedrock_api_key,
+        bedrock_base_url=settings.bedrock_base_url,
+        bedrock_region=settings.aws_region,
+        prices=settings.price_list().models,
     )
 
 
@@ -125,7 +124,9 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
     `ready` is a descriptor that is written to when the first request can be answered.
     """
     from quarterdeck.app import first_start, people, repositories
+    from quarterdeck.app import model_keys as stored
     from quarterdeck.doors.http import Server, application
+    from quarterdeck.engine.models import access
     from quarterdeck.store import schema
 
     schema.upgrade(database_url)
@@ -138,6 +139,8 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
         runner_token=(settings.home / RUNNER_FILE).read_text(encoding="utf-8").strip(),
     )
     app.doorbell.start()
+    await stored.stored_keys(app)  # before a first line could be written that holds one
+    following = asyncio.create_task(stored.follow(app))
     server = Server(application(app), host=settings.host, port=settings.port)
     link = await people.sign_in_link(app, made.administrator) if made.first else ""
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -152,22 +155,28 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
     await serving
     begun.cancel()
     catching_up.cancel()
+    following.cancel()
+    await access.close()
     await app.doorbell.stop()
     await app.database.close()
 
 
 async def worker(settings: Settings, database_url: str) -> None:
     """The process that takes turns: works until SIGTERM, then hands over what it has."""
+    from quarterdeck.app import model_keys as stored
     from quarterdeck.engine.brain import Brain
     from quarterdeck.engine.desk import Desk
     from quarterdeck.engine.models import access
+    from quarterdeck.engine.models.keyring import CurrentKeys, Keyring
     from quarterdeck.engine.worker import Worker
     from quarterdeck.store import schema
 
     schema.upgrade(database_url)
     app = assemble(settings, database_url)
-    keys = model_keys(settings)
+    keys = CurrentKeys(app, Keyring(model_keys(settings), settings.model))
     app.doorbell.start()
+    await stored.stored_keys(app)
+    following = asyncio.create_task(stored.follow(app))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -175,6 +184,7 @@ async def worker(settings: Settings, database_url: str) -> None:
     try:
         await Worker(app, brain, Desk(app), concurrency=settings.concurrency).run(stop)
     finally:
+        following.cancel()
         await access.close()
         await app.doorbell.stop()
         await app.database.close()

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quarterdeck.core.prices import PriceList
 
 
 def _default_home() -> Path:
@@ -12,6 +14,23 @@ def _default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/quarterdeck")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "quarterdeck"
+
+
+def _price_list(file: Path | None) -> PriceList:
+    """Raises ValueError, with the place of the first fault."""
+    if file is None:
+        return PriceList(models={})
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        value: object = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))  # pyright: ignore[reportUnknownMemberType]
+        return PriceList.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ValueError(f"{file}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ValueError(f"{file} can't be read: {error}") from None
 
 
 class Settings(BaseSettings):
@@ -38,6 +57,10 @@ class Settings(BaseSettings):
     )
     allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
 
+    mcp_private_addresses: bool = Field(
+        default=False, description="Let MCP servers be on this machine and in its private network."
+    )
+
     openai_api_key: SecretStr | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY",
@@ -61,6 +84,70 @@ class Settings(BaseSettings):
         validation_alias="ANTHROPIC_BASE_URL",
         description="Another address for `anthropic:` models, without `/v1`.",
     )
+
+    google_api_key: SecretStr | None = Field(
+        default=None, validation_alias="GOOGLE_API_KEY", description="The key for `google:` models (Gemini API)."
+    )
+    gemini_api_key: SecretStr | None = Field(
+        default=None, validation_alias="GEMINI_API_KEY", description="The same; `GOOGLE_API_KEY` comes first."
+    )
+    google_base_url: str | None = Field(
+        default=None,
+        validation_alias="GOOGLE_GEMINI_BASE_URL",
+        description="Another address for `google:` models, without `/v1beta`.",
+    )
+    mistral_api_key: SecretStr | None = Field(
+        default=None, validation_alias="MISTRAL_API_KEY", description="The key for `mistral:` models."
+    )
+    mistral_base_url: str | None = Field(
+        default=None,
+        validation_alias="MISTRAL_BASE_URL",
+        description="Another address for `mistral:` models, with `/v1`.",
+    )
+    groq_api_key: SecretStr | None = Field(
+        default=None, validation_alias="GROQ_API_KEY", description="The key for `groq:` models."
+    )
+    groq_base_url: str | None = Field(
+        default=None,
+        validation_alias="GROQ_BASE_URL",
+        description="Another address for `groq:` models, with `/openai/v1`.",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        default=None, validation_alias="OPENROUTER_API_KEY", description="The key for `openrouter:` models."
+    )
+    openrouter_base_url: str | None = Field(
+        default=None,
+        validation_alias="OPENROUTER_BASE_URL",
+        description="Another address for `openrouter:` models, with `/api/v1`.",
+    )
+    bedrock_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="AWS_BEARER_TOKEN_BEDROCK",
+        description="The Bedrock API key for `bedrock:` models.",
+    )
+    aws_region: str | None = Field(
+        default=None,
+        validation_alias="AWS_REGION",
+        description="The region that `bedrock:` models are asked in, like `us-east-1`.",
+    )
+    bedrock_base_url: str | None = Field(
+        default=None,
+        validation_alias="BEDROCK_BASE_URL",
+        description="Another address for `bedrock:` models, without a path; it comes before `AWS_REGION`.",
+    )
+    prices: Path | None = Field(
+        default=None, description="A YAML or JSON file with prices of models; they come before the list that ships."
+    )
+
+    @field_validator("prices")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        _price_list(file)
+        return file
+
+    def price_list(self) -> PriceList:
+        """What is in the file of `prices`; empty without one."""
+        return _price_list(self.prices)
 
     @property
     def url(self) -> str:

@@ -306,3 +306,63 @@ def _command(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+async def test_folders_searches_and_commits(forge: LocalForge, work: Path) -> None:
+    (work / "src").mkdir()
+    (work / "sub dir" / "deep").mkdir(parents=True)
+    files = {
+        "src/a.py": "def Hello():\n    return 'x'\n",
+        "sub dir/deep/li\nne": "say hello twice\nhello\n",
+        "bin": "hello \0 hello\n",
+        "many": "".join(f"hello {n} {'x' * 500}\n" for n in range(60)),
+    }
+    head = commit(work, "Wörds\n\nand a body", **files)
+    git(work, "push", "-q", "origin", "HEAD:more")
+    top = await forge.tree(1, "more", "", recursive=False, limit=50)
+    assert [(one.path, one.kind) for one in top] == [
+        ("bin", "file"), ("many", "file"), ("other", "file"), ("readme", "file"), ("src", "folder"),
+        ("sub dir", "folder"),
+    ]  # fmt: skip
+    assert [(one.size is None) for one in top] == [False, False, False, False, True, True]
+    below = await forge.tree(1, "more", "sub dir/", recursive=True, limit=50)
+    assert [one.path for one in below] == ["sub dir/deep", "sub dir/deep/li\nne"]
+    assert [one.path for one in await forge.tree(1, "more", "", recursive=True, limit=2)] == ["bin", "many"]
+    for path in ("none", "readme", "sr"):
+        with pytest.raises(NotFoundError, match="no folder"):
+            await forge.tree(1, "more", path, recursive=False, limit=5)
+    for path in ("../x", "a//b", "./a", "a\0b"):
+        with pytest.raises(InvalidInputError, match="can't be a path"):
+            await forge.tree(1, "more", path, recursive=False, limit=5)
+
+    found = await forge.search(1, "more", "HELLO", "", limit=100)
+    assert [one.line for one in found if one.path == "many"] == list(range(1, 21)), "one file doesn't hide the others"
+    assert {len(one.text) for one in found if one.path == "many"} == {300}
+    assert [(one.path, one.line, one.text) for one in found if one.path != "many"] == [
+        ("readme", 1, "hello again"),
+        ("src/a.py", 1, "def Hello():"),
+        ("sub dir/deep/li\nne", 1, "say hello twice"),
+        ("sub dir/deep/li\nne", 2, "hello"),
+    ]
+    assert [one.path for one in await forge.search(1, "more", "hello", "src", limit=9)] == ["src/a.py"]
+    assert len(await forge.search(1, "more", "hello", "", limit=3)) == 3
+    for nothing in ("-e", "h.llo", "--open-files-in-pager=touch x", "hello\\|x"):
+        assert await forge.search(1, "more", nothing, "", limit=9) == []
+    for wrong in ("", " ", "a\nb", "a\0"):
+        with pytest.raises(InvalidInputError, match="part of one line"):
+            await forge.search(1, "more", wrong, "", limit=9)
+
+    seen = await forge.commit(1, "more", limit=100_000)
+    assert (seen.commit.sha, seen.commit.title, seen.commit.author) == (head, "Wörds", "Ada")
+    assert (seen.message, len(seen.parents), seen.cut_off) == ("Wörds\n\nand a body", 1, False)
+    assert b"+def Hello():" in seen.diff
+    short = await forge.commit(1, "more", limit=1_000)
+    assert (len(short.diff), short.cut_off) == (1_000, True)
+    assert seen.diff.startswith(short.diff)
+    first = await forge.commit(1, "v1", limit=10_000)
+    assert first.parents == ()
+    assert b"+hello" in first.diff
+    merged = await forge.merge(1, source="feature", target="trunk", message="Merge it", author=ADA)
+    assert b"+new" in (await forge.commit(1, merged, limit=10_000)).diff
+    with pytest.raises(NotFoundError):
+        await forge.commit(1, "none", limit=1)

@@ -93,6 +93,8 @@ async def test_what_it_may_not_see_or_ask_is_told_to_the_agent(app: App, start: 
         ({"pipeline": 4711}, "no pipeline"),
         ({"session": session_id}, "its own end"),
         ({"at": "2999-01-01T00:00:00Z"}, "30 days"),
+        ({"at": "tomorrow"}, "no time"),
+        ({"at": "2027-01-01T00:00:00"}, "no zone"),
     ):
         if (await stored(app, session_id)).status is Status.IDLE:
             await steering.reply(app, start.owner, session_id, "Try")

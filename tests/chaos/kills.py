@@ -21,7 +21,7 @@ _COMMANDS = {
 QUIET_EVENTS = 6
 """So many events come between two kills: long enough for the victim to be at work again."""
 KILLS_PER_SESSION = 3
-"""More could interrupt one step of the script more often than the scripted model repeats it: the session would pause."""
+"""More could interrupt one step more often than the scripted model repeats it, and the session would pause."""
 _WITHIN = frozenset({
     "link.added", "component.entered", "component.left", "tool_call.requested", "usage.recorded", "plan.changed",
     "snapshot.taken",

@@ -28,7 +28,11 @@ def test_the_tools_that_flows_and_agents_count_on() -> None:
         "read_file", "read_files", "create_file_with_contents", "edit_file", "mkdir", "list_dir", "find_files", "grep",
         "run_command", "run_git_command", "create_commit", "todo_write", "get_pipeline_failing_jobs", "get_job_logs",
         "run_pipeline", "create_merge_request", "comment_on_merge_request", "get_merge_request", "list_pipelines",
-        "get_pipeline",
+        "get_pipeline", "get_issue", "list_issues", "create_issue", "update_issue", "create_issue_note",
+        "list_issue_notes", "list_merge_requests", "list_merge_request_diffs", "create_merge_request_diff_note",
+        "submit_review", "update_merge_request", "ci_linter", "blob_search", "get_repository_file",
+        "list_repository_tree", "list_commits", "get_commit", "list_branches", "start_flow", "get_session_context",
+        "notify_me_when", "clarification_question", "delegate_task", "final_response_tool",
     }  # fmt: skip
 
 
@@ -58,7 +62,7 @@ def test_a_schema_says_what_each_argument_is(entry: Tool) -> None:
         assert field.description, f"{entry.name}.{name} has no description"
         shape = properties[name]
         assert isinstance(shape, dict)
-        bounds = {"maxLength", "maxItems", "maximum"}
+        bounds = {"maxLength", "maxItems", "maxProperties", "maximum", "enum"}
         assert bounds & set(shape) or shape["type"] == "boolean" or "minimum" in shape, f"{name} has no bound"
     with pytest.raises(InvalidInputError, match="unknown_argument"):
         entry.parse({"unknown_argument": 1})

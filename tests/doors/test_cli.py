@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.conftest import PERSON
 from tests.doors.conftest import Running
 
 Qd = Callable[..., subprocess.CompletedProcess[str]]
@@ -137,6 +140,53 @@ def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: P
     assert qd("mr", "show", "-p", "sample", "1").returncode == 3
     flows = qd("flow", "list")
     assert "fix_pipeline" in flows.stdout
+
+
+def test_issues_reviews_and_lint(running: Running, qd: Qd, home: Path) -> None:
+    of = ("-p", "sample")
+    made = qd("issue", "create", *of, "It \x1b[2Jbreaks", "--description", "how", "--label", "bug", "--assignee", "ada")
+    assert made.returncode == 0, made.stderr
+    assert "#1 It breaks" in made.stdout
+    assert "\x1b" not in made.stdout
+    said = qd("issue", "comment", *of, "1", "me too")
+    assert re.search(r"^ada \(.* ago\): me too$", said.stdout, re.MULTILINE)
+    assert "It breaks" in qd("issue", "list", *of, "--label", "bug", "--status", "opened").stdout
+    assert json.loads(qd("issue", "list", *of, "--search", "nothing", "--json").stdout) == []
+    assert "closed by" in qd("issue", "close", *of, "1").stdout
+    assert qd("issue", "close", *of, "1").returncode == 6
+    assert "opened" in qd("issue", "reopen", *of, "1").stdout
+    assert qd("issue", "show", *of, "7").returncode == 3
+    on_it = qd(*START, "--issue", "1", "--json")
+    assert on_it.returncode == 0, on_it.stderr
+    session = json.loads(on_it.stdout)
+    assert session["goal"].startswith("Issue #1: ")
+    assert f"#{session['id']} created" in qd("issue", "show", *of, "1").stdout
+    both = qd(*START, "--issue", "1", "--merge-request", "1")
+    assert (both.returncode, "not both" in both.stderr) == (2, True)
+
+    right, wrong = home / "right.yml", home / "wrong.yml"
+    right.write_text("build: {script: make}\n", encoding="utf-8")
+    wrong.write_text("build: {script: make, image: x}\n", encoding="utf-8")
+    checked = qd("pipeline", "lint", str(right), *of)
+    assert (checked.returncode, "build" in checked.stdout) == (0, True), checked.stderr
+    refused = qd("pipeline", "lint", str(wrong), *of)
+    assert (refused.returncode, "line 1: " in refused.stdout, "1 faults" in refused.stderr) == (1, True, True)
+    assert json.loads(qd("pipeline", "lint", str(wrong), *of, "--json").stdout)["valid"] is False
+
+    folder = home / "repositories" / f"{json.loads(qd('project', 'show', 'sample', '--json').stdout)['id']}.git"
+    stream = "commit refs/heads/work\ncommitter A <a@b> now\ndata 1\nx\nfrom refs/heads/main\n"
+    stream += "M 100644 inline new\ndata 4\none\n\n"
+    git = ("git", "-c", "safe.directory=*", "-C", str(folder), "fast-import", "--quiet", "--date-format=now")
+    subprocess.run(git, input=stream, text=True, check=True, timeout=30)
+    made = httpx.post(
+        f"{running.url}/api/v1/projects/sample/merge_requests",
+        json={"source_branch": "work", "title": "T"}, headers={"Authorization": f"Bearer {PERSON}"}, timeout=30,
+    )  # fmt: skip
+    assert made.status_code == 201, made.text
+    assert "new:1 (" in qd("mr", "comment", *of, "1", "why?", "--file", "new", "--line", "1").stdout
+    assert "nearest that are: 1" in qd("mr", "comment", *of, "1", "x", "--file", "new", "--line", "4").stderr
+    assert qd("mr", "comment", *of, "1", "x", "--line", "4").returncode == 2
+    assert "!1 Better" in qd("mr", "update", *of, "1", "--title", "Better").stdout
 
 
 def test_doctor_names_what_is_missing(running: Running, qd: Qd) -> None:

@@ -114,7 +114,14 @@ async def test_what_links_lead_to_is_there(api: Api, app: App, start: Start) -> 
     request = {"source_branch": "work", "title": "<b>bold</b>", "description": "why"}
     made = (await api.post("/projects/sample/merge_requests", request)).json()
     pipelines: Any = (await api.get("/projects/sample/pipelines")).json()
-    for one in (project, pipelines[0], made):
+    issue = (await api.post("/projects/sample/issues", {"title": "<b>bold</b>", "labels": ["<script>"]})).json()
+    await api.post("/projects/sample/issues/1/comments", {"text": "<script>alert(1)</script>"})
+    place = {"path": "text", "new_line": 1}
+    await api.post("/projects/sample/merge_requests/1/comments", {"text": "<b>bold</b>", "position": place})
+    session = await begin(api, issue_iid=1)
+    shown = await api.client.get(str(issue["url"]).removeprefix(app.public_url), headers=headers)
+    assert f'<a href="/sessions/{session["id"]}">' in shown.text
+    for one in (project, pipelines[0], issue, made):
         path = str(one["url"]).removeprefix(app.public_url)
         assert (await api.client.get(path)).status_code == 401
         page = await api.client.get(path, headers=headers)
@@ -123,5 +130,6 @@ async def test_what_links_lead_to_is_there(api: Api, app: App, start: Start) -> 
         assert "<script" not in page.text
         assert "<b>bold" not in page.text
     assert "+&lt;script&gt;" in page.text
+    assert "ada on text:1" in page.text
     missing = await api.client.get(f"/projects/{project['id']}/merge_requests/7", headers=headers)
     assert missing.status_code == 404

@@ -199,3 +199,91 @@ def openai_error(message: str, code: str | None = None) -> Json:
 def anthropic_error(message: str, kind: str) -> Json:
     """An error body of Anthropic's."""
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+
+def responses(*items: Json, usage: Json | None = None, status: str = "completed") -> list[bytes]:
+    """A whole stream of OpenAI's Responses API of these output items; each text comes in two pieces."""
+    whole: Json = {
+        "id": "resp_1", "object": "response", "created_at": 1, "model": "m-1", "output": [], "status": "in_progress",
+        "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+    }  # fmt: skip
+    events: list[Json] = [{"type": "response.created", "response": whole}]
+    for index, item in enumerate(items):
+        at = {"output_index": index, "item_id": item["id"]}
+        begun: Json = {**item, "status": "in_progress"} if item["type"] != "reasoning" else {**item, "summary": []}
+        begun |= {"content": []} if item["type"] == "message" else {}
+        begun |= {"arguments": ""} if item["type"] == "function_call" else {}
+        events.append({"type": "response.output_item.added", "output_index": index, "item": begun})
+        events += [{**event, **at} for event in _within(item)]
+        events.append({"type": "response.output_item.done", "output_index": index, "item": item})
+    end = {**whole, "status": status, "output": list(items)}
+    end["usage"] = usage or {
+        "input_tokens": 11, "output_tokens": 5, "total_tokens": 16,
+        "input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 2},
+    }  # fmt: skip
+    if status == "incomplete":
+        end["incomplete_details"] = {"reason": "max_output_tokens"}
+    events.append({"type": f"response.{status}", "response": end})
+    return [sse({"sequence_number": n, **event}, str(event["type"])) for n, event in enumerate(events)]
+
+
+def _within(item: Json) -> list[Json]:
+    match item["type"]:
+        case "message":
+            text = str(item["content"][0]["text"])
+            empty: Json = {"type": "output_text", "text": "", "annotations": []}
+            pieces = [text[: len(text) // 2], text[len(text) // 2 :]]
+            return [
+                {"type": "response.content_part.added", "content_index": 0, "part": empty},
+                *(
+                    {"type": "response.output_text.delta", "content_index": 0, "delta": piece, "logprobs": []}
+                    for piece in pieces
+                ),
+            ]
+        case "function_call":
+            arguments = str(item["arguments"])
+            pieces = [arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]]
+            return [{"type": "response.function_call_arguments.delta", "delta": piece} for piece in pieces]
+        case _:
+            text = str(item["summary"][0]["text"])
+            part = {"type": "summary_text", "text": ""}
+            return [
+                {"type": "response.reasoning_summary_part.added", "summary_index": 0, "part": part},
+                {"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": text},
+            ]
+
+
+def said_item(text: str) -> Json:
+    """A message among a response's output."""
+    content: list[Json] = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+
+
+def call_item(call_id: str, name: str, arguments: str) -> Json:
+    """A tool call among a response's output."""
+    return {
+        "type": "function_call", "id": f"fc_{call_id}", "call_id": call_id, "name": name, "arguments": arguments,
+        "status": "completed",
+    }  # fmt: skip
+
+
+def reasoning_item(summary: str, encrypted: str) -> Json:
+    """Thoughts among a response's output, with what goes back unread."""
+    parts = [{"type": "summary_text", "text": summary}]
+    return {"type": "reasoning", "id": "rs_1", "summary": parts, "encrypted_content": encrypted}
+
+
+def google(*parts: Json, finish: str | None = "STOP", usage: Json | None = None) -> list[bytes]:
+    """A whole stream of Google's generateContent, each part a chunk of its own."""
+    chunks: list[Json] = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [p]}}]} for p in parts]
+    last: Json = {"index": 0, "content": {"role": "model", "parts": [{"text": ""}]}}
+    if finish:
+        last["finishReason"] = finish
+    counted = usage or {"promptTokenCount": 12, "candidatesTokenCount": 6, "totalTokenCount": 18}
+    chunks.append({"candidates": [last], "usageMetadata": counted})
+    return [sse({"responseId": "r1", "modelVersion": "m-1", **chunk}) for chunk in chunks]
+
+
+def google_error(message: str, status: str, code: int) -> Json:
+    """An error body of Google's."""
+    return {"error": {"code": code, "message": message, "status": status}}

@@ -7,11 +7,12 @@ import pytest
 from pydantic import JsonValue
 
 from quarterdeck import server
-from quarterdeck.app.simulated import Ending, Simulation
+from quarterdeck.app.simulated import FACTS, Ending, Simulation
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.fold import fold
 from quarterdeck.core.status import Status
+from quarterdeck.flows import sources
 
 FLOWS = Path(__file__).parents[1] / "unit" / "flows"
 
@@ -32,6 +33,10 @@ async def run(simulation: Simulation) -> tuple[Ending, list[e.AnyPayload]]:
     assert fold(events).status is ending.status
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     return ending, [event.payload for event in events]
+
+
+def test_the_linter_knows_the_facts_that_a_simulation_has() -> None:
+    assert set(FACTS) == set(sources.FACTS)
 
 
 async def test_agents_delegate_ask_and_come_to_an_end() -> None:

@@ -98,7 +98,7 @@ def test_all_faults_are_told_at_once_and_in_order() -> None:
         .replace("entry_point: look", "entry_point: lok")
     )
     assert faults_of(text) == [
-        "7:5 components[0].tool_name: there is no tool 'list_di'. Known here: list_dir.",
+        "7:5 components[0].tool_name: there is no tool 'list_di'. Known here: list_dir, list_issues.",
         "12:5 components[1].prompt_id: there is no prompt 'q'. Known here: p.",
         "13:5 components[1].retries: unknown key.",
         "15:15 components[1].toolset[0]: there is no tool 'read_fil'. Known here: read_file, read_files.",

@@ -13,6 +13,7 @@ from quarterdeck.core import step
 from quarterdeck.core.errors import IllegalTransitionError, SessionEndedError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin, fold
+from quarterdeck.core.mcp import McpTool
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, FINAL, TABLE, Status, Transition, human
 from quarterdeck.core.usage import Usage
@@ -32,7 +33,7 @@ from tests.unit.world import (
 )
 
 WORKING = (Status.CREATED, Status.RUNNING)
-FLOWS = (
+LINES = (
     flow([agent("a")], [{"from": "a", "to": "end"}]),
     flow([deterministic("d")], []),
     flow(
@@ -64,8 +65,10 @@ FLOWS = (
         entry="d",
     ),
 )
+
 SCHEMA = {"schema_id": "s", "definition": {"type": "object"}}
-FLOWS += (
+FLOWS = (
+    *LINES,
     flow(
         [
             agent("a", subagents=[{"name": "b"}], response_schema_id="s", max_wrap_up_retries=2),
@@ -133,6 +136,12 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.NoticeAdded(component="a", about="correction", text="x"),
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
+    e.McpToolsPinned(
+        server="s",
+        server_id=7,
+        side="executor",
+        tools=(McpTool(name="mcp__s__t", remote="t", description="d", form={"type": "object"}),),
+    ),
 )  # fmt: skip
 
 

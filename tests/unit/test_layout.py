@@ -90,7 +90,9 @@ def test_lock_names_no_host_and_has_every_hash(lock: str) -> None:
 
 def test_locks_agree_and_hold_what_is_asked_for() -> None:
     def pins(lock: str) -> set[str]:
-        return set(re.findall(r"^[a-z0-9][^ ;]*==[^ ;]+", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+        text = (ROOT / lock).read_text(encoding="utf-8")
+        found = re.findall(r"^([a-z0-9][^ ;\[=]*)(?:\[[^\]]*\])?(==[^ ;]+)", text, re.MULTILINE)
+        return {name + version for name, version in found}
 
     def names(asked: list[str]) -> set[str]:
         return {re.split(r"[\[<>=~;! ]", one)[0].lower().replace(".", "-") for one in asked}

@@ -205,3 +205,12 @@ def test_no_text_is_slow(unit: str) -> None:
     stream = Redactor(["hunter2hunter3", "a" * 60 + "b"]).stream()
     fed = b"".join(stream.feed(whole[at : at + 65_536]) for at in range(0, len(whole), 65_536)) + stream.close()
     assert len(fed) <= 3 * len(whole)
+
+
+def test_what_is_learnt_later_is_known_from_then_on() -> None:
+    redactor = Redactor(["first-secret"])
+    assert redactor.text("first-secret second-secret") == "[redacted] second-secret"
+    redactor.learn(["second-secret"])
+    redactor.learn(["second-secret", "first-secret"])
+    redactor.learn([])
+    assert redactor.text("first-secret second-secret") == "[redacted] [redacted]"

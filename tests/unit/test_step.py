@@ -100,7 +100,7 @@ def test_an_agent_is_told_of_its_limit_and_then_has_to_come_to_an_end() -> None:
 FORMAL = flow(
     [agent("a", response_schema_id="s", max_wrap_up_retries=1)],
     [],
-    response_schemas=[{"schema_id": "s", "definition": {}}],
+    response_schemas=[{"schema_id": "s", "definition": {"type": "object"}}],
 )
 
 
@@ -144,7 +144,7 @@ LEAD = flow(
         agent("b", max_cycles=1, max_wrap_up_retries=0, response_schema_id="s"),
     ],
     [],
-    response_schemas=[{"schema_id": "s", "definition": {}}],
+    response_schemas=[{"schema_id": "s", "definition": {"type": "object"}}],
 )
 DELEGATED = (
     ENTERED,

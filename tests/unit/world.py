@@ -155,7 +155,7 @@ class World:
         else:
             self.take(step.next_step(self.flow, state))
 
-    def take(self, next_: step.Step) -> None:
+    def take(self, next_: step.Step) -> None:  # noqa: C901 one arm for each step
         match next_:
             case step.Start():
                 self.move(Transition.START)
@@ -224,9 +224,7 @@ class World:
             self.end_turn()
         elif isinstance(asking, step.Compact):
             self.append(
-                e.ContextCompacted(
-                    component=component, text="in short", through=self.seen, answers=1, system="s", size=8
-                )
+                e.ContextCompacted(component=component, text="so", through=self.seen, answers=1, system="s", size=8)
             )
         else:
             self.answer(component, 0 if well else self.chance.choice([0, 1, 2, 4]), well=well)

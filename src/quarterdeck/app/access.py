@@ -70,3 +70,9 @@ def demand(project: Project, ability: Ability) -> None:
         raise ForbiddenError(
             f"To {ability.value.replace('_', ' ')} in {project.path} you need the role {least}; yours is {mine}."
         )
+
+
+def administrator(actor: Actor, what: str) -> None:
+    """Raises ForbiddenError unless `actor` is an administrator; `what` says what only they may."""
+    if not actor.admin:
+        raise ForbiddenError(f"Only administrators may {what}.")

@@ -81,6 +81,21 @@ def _act(flows: FlowLibrary, it: Acting, flow: Flow, next_: step.Act, histories:
         case step.OfferCalls(call_ids):
             it.append(e.ToolCallsOffered(call_ids=call_ids))
             return call_ids
+        case step.AskPerson() | step.AskQuestions() | step.AskHuman():
+            _ask(flows, it, flow, next_, histories)
+        case _:
+            assert_never(next_)
+    return ()
+
+
+def _ask(
+    flows: FlowLibrary,
+    it: Acting,
+    flow: Flow,
+    next_: step.AskPerson | step.AskQuestions | step.AskHuman,
+    histories: Histories,
+) -> None:
+    match next_:
         case step.AskPerson(call_ids):
             for call_id in call_ids:
                 _question(it, "tool_call", f"May the session use {it.state.calls[call_id].tool}?", call_ids=(call_id,))
@@ -94,9 +109,6 @@ def _act(flows: FlowLibrary, it: Acting, flow: Flow, next_: step.Act, histories:
             it.move(Transition.REQUIRE_INPUT)
         case step.AskHuman(component):
             _ask_human(flows, it, flow, component, histories)
-        case _:
-            assert_never(next_)
-    return ()
 
 
 def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histories: Histories) -> None:

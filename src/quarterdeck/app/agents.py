@@ -186,7 +186,7 @@ def _checked(
     if len(prompt.encode()) > limits.AGENT_PROMPT_BYTES:
         raise InvalidInputError(f"A prompt may have {limits.AGENT_PROMPT_BYTES:,} bytes; this one has more.")
     if model:
-        app.check_model(model)
+        app.models.parse(model)
     app.flows.read(_flow_text(name, description, prompt, tools), most=limits.PINNED_FLOW_BYTES)
     return {"name": name, "description": description, "prompt": prompt, "tools": list(tools), "model": model or None}
 

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quarterdeck.app.outside import Asking, Dispatch, FlowLibrary, Forge
+from quarterdeck.app.model_access import ModelAccess
+from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
+from quarterdeck.store.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,11 @@ class App:
     home: Path
     public_url: str
     """Without a slash at its end; links in answers and messages begin with it."""
-    default_model: str | None
-    """What a session uses that names no model; None when none is configured."""
-    check_model: Callable[[str], None]
-    """Raises InvalidInputError for a model that no configured provider has; asks nobody."""
+    models: ModelAccess
+    vault: Vault
+    """Encrypts what is stored of secrets."""
+    mcp: McpClient
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
-    ask: Asking
-    """Asks a model one question, without a session."""
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
-    models: tuple[str, ...] = ()
-    """The providers that are configured."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import redacted, settle
+from quarterdeck.app.model_choice import Choice
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import ConflictError
 from quarterdeck.core.status import FINAL, Status, human
@@ -36,7 +37,7 @@ async def begin(
     created: e.SessionCreated,
     *links: e.LinkAdded,
     flow_text: str,
-    script: str | None,
+    choice: Choice,
     idempotency_key: str | None,
 ) -> int:
     """Makes the session and answers its number.
@@ -50,7 +51,7 @@ async def begin(
         connection,
         cast("e.SessionCreated", redacted(app.redactor, created)),
         flow_hash=await _keep(connection, "flow", flow_text),
-        script_hash=await _keep(connection, "script", script) if script is not None else None,
+        script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
         idempotency_key=idempotency_key,
     )
     log.append(session, *links)

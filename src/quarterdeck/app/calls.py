@@ -1,5 +1,7 @@
 """Tool calls on their way into the log: the intents of an answer, and how a call ended."""
 
+from dataclasses import replace
+
 from pydantic import JsonValue
 
 from quarterdeck.app.toolbox import ASK, DELEGATE, Usable
@@ -39,7 +41,9 @@ def intents(
                 _check(component, usable.tool, state, redactor, args, place)
         except QuarterdeckError as error:
             fault = error.message
-        drafts.append(_intent(component, usable.tool if usable else None, state, call_id, call.tool, args, bool(fault)))
+        known = usable.tool if usable else None
+        made = replace(call, args=args)
+        drafts.append(_intent(component, known, state, call_id, made, refused=bool(fault)))
         if fault:
             drafts.append(_ended(call_id, call.tool, e.Outcome.ERROR, fault))
         elif call.tool == FINAL_RESPONSE:
@@ -52,9 +56,7 @@ def _check(
 ) -> None:
     """Raises InvalidInputError for a call that fits its schema and can't be made all the same."""
     if redactor.value(args) != args:
-        raise InvalidInputError(
-            "The arguments hold what looks like a secret. It is not stored, so no tool is given it."
-        )
+        raise InvalidInputError("The arguments hold what looks like a secret. It isn't stored, so no tool is given it.")
     if place >= limits.CALLS_PER_ANSWER:
         raise InvalidInputError(f"One answer may have {limits.CALLS_PER_ANSWER} calls; this one is beyond that.")
     if not isinstance(component, AgentComponent) or tool.name == FINAL_RESPONSE:
@@ -78,9 +80,9 @@ def _intent(
     tool: Tool | None,
     state: SessionState,
     call_id: str,
-    name: str,
-    args: dict[str, JsonValue],
-    fault: bool,
+    call: RequestedCall,
+    *,
+    refused: bool,
 ) -> log.Draft:
     level = tool.level if tool else e.Level.CONCISE
     failure = e.Level.CONCISE if level is e.Level.FULL else level
@@ -89,10 +91,10 @@ def _intent(
         e.ToolCallRequested(
             call_id=call_id,
             component=state.component,
-            tool=name,
-            args=args,
+            tool=call.tool,
+            args=call.args,
             side=tool.side if tool else "server",
-            asks=not fault and tool is not None and _asks(component, tool, state, args),
+            asks=not refused and tool is not None and _asks(component, tool, state, call.args),
             parallel=tool.parallel if tool else False,
             level=level,
             failure_level=failure,

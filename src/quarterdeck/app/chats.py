@@ -11,8 +11,8 @@ from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, begin, by_key
+from quarterdeck.app.model_choice import Choice, Wish, choose
 from quarterdeck.app.session_views import SessionView
-from quarterdeck.app.sessions import model_of
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
@@ -47,14 +47,6 @@ class StartChat(BaseModel):
     )
 
 
-class _Wish(BaseModel):
-    """Of the model, where the person and the agent are heard."""
-
-    model: str | None
-    script: str | None
-    flow: str
-
-
 async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str | None = None) -> SessionView:
     """Starts a chat; the same `idempotency_key` of the same person answers the one that it made before.
 
@@ -70,19 +62,20 @@ async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str
             before = await by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
-        created, flow_text, script = await _created(app, connection, actor, request, project)
+        created, flow_text, choice = await _created(app, connection, actor, request, project)
         session_id = await begin(
-            app, connection, created, flow_text=flow_text, script=script, idempotency_key=idempotency_key
+            app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key
         )
         return await views.load(app, connection, session_id)
 
 
 async def _created(
     app: App, connection: AsyncConnection, actor: Actor, request: StartChat, project: Project | None
-) -> tuple[e.SessionCreated, str, str | None]:
-    """The chat's first event, its flow and its script."""
+) -> tuple[e.SessionCreated, str, Choice]:
+    """The chat's first event, its flow and its model."""
     check_patterns(request.pre_approved_patterns)
-    message = clean(request.message).strip()
+    # Here already: the title is cut, and half of a secret doesn't look like one.
+    message = app.redactor.text(clean(request.message)).strip()
     if not message:
         raise InvalidInputError("The message is empty.")
     if project is None and request.ref:
@@ -93,15 +86,16 @@ async def _created(
         agent = await agents.named(connection, actor, request.agent, project.id if project else None)
         flow_text, shipped_script, wanted, flow_name = agents.flow_text(agent), None, agent.model, agent.name
     flow = app.flows.read(flow_text, most=limits.PINNED_FLOW_BYTES)
-    wish = _Wish(model=request.model or wanted, script=request.script, flow=flow_name)
-    model, script = model_of(app, wish, shipped_script)
+    wish = Wish(request.model or wanted, request.script, shipped_script, flow_name)
+    choice = await choose(app, connection, actor, project.id if project else None, flow, wish)
     ref = (request.ref or project.default_branch) if project else ""
     created = e.SessionCreated(
         goal=message,
-        title=line(clean(request.title or "") or message, limits.TITLE_CHARACTERS),
+        title=line(app.redactor.text(clean(request.title or "")) or message, limits.TITLE_CHARACTERS),
         flow=flow.id,
-        model=model,
-        scripted=script is not None,
+        model=choice.model,
+        scripted=choice.document is not None,
+        component_models=choice.component_models,
         project_id=project.id if project else None,
         initiator_id=actor.user_id,
         initiator=actor.username,
@@ -114,4 +108,4 @@ async def _created(
         pre_approved_patterns=request.pre_approved_patterns,
         retention_days=project.retention_days if project else limits.RETENTION_DAYS,
     )
-    return created, flow_text, script
+    return created, flow_text, choice

@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from quarterdeck import __version__
 from quarterdeck.app.application import App
+from quarterdeck.app.model_keys import stored_keys
+from quarterdeck.app.model_rules import rules_for
 from quarterdeck.core.protocol import DROP_SECONDS
 from quarterdeck.store.tables import runners
 
@@ -44,6 +46,8 @@ async def health(app: App) -> HealthView:
         database = (await connection.exec_driver_sql("show server_version")).scalar_one()
         workers = await app.dispatch.workers(connection)
         rows = (await connection.execute(select(runners).order_by(runners.c.id))).all()
+        stored = await stored_keys(app, connection)
+        rules = await rules_for(connection, None, "")
     limit = datetime.now(UTC) - timedelta(seconds=DROP_SECONDS)
     return HealthView(
         version=__version__,
@@ -62,6 +66,6 @@ async def health(app: App) -> HealthView:
             )
             for row in rows
         ),
-        models=app.models,
-        default_model=app.default_model,
+        models=tuple(one.provider for one in app.models.reach(stored) if one.source),
+        default_model=rules.default or app.models.default(stored),
     )

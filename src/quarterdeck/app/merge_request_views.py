@@ -8,28 +8,20 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import pipeline_views
+from quarterdeck.app import comments, pipeline_views, session_subjects
+from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.comments import CommentView
 from quarterdeck.app.pipeline_views import PipelineView
-from quarterdeck.store.tables import comments, merge_requests, projects, users
+from quarterdeck.app.session_subjects import SessionRef
+from quarterdeck.store.tables import merge_requests, projects, users
 from quarterdeck.store.tables import pipelines as pipeline_rows
 
 MergeRequestStatus = Literal["opened", "merged", "closed"]
 
 
-class CommentView(BaseModel):
-    """What somebody said."""
-
-    model_config = ConfigDict(frozen=True)
-    id: int
-    author: str
-    session_id: int | None
-    text: str
-    created_at: datetime
-
-
 class MergeRequestView(BaseModel):
-    """A merge request; comments and pipeline are there when it was asked for alone."""
+    """A merge request; comments, sessions and pipeline are there when it was asked for alone."""
 
     model_config = ConfigDict(frozen=True)
     id: int
@@ -43,6 +35,7 @@ class MergeRequestView(BaseModel):
     status: MergeRequestStatus
     author: str
     session_id: int | None
+    """The session that made it."""
     merge_commit: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -50,6 +43,8 @@ class MergeRequestView(BaseModel):
     pipeline: PipelineView | None = None
     """The newest of the source branch."""
     comments: tuple[CommentView, ...] = ()
+    sessions: tuple[SessionRef, ...] = ()
+    """Those that were started on it and that you may see."""
 
     @property
     def name(self) -> str:
@@ -67,15 +62,9 @@ def query() -> Select[Any]:
     )
 
 
-async def load(app: App, connection: AsyncConnection, merge_request_id: int) -> MergeRequestView:
-    """One merge request with its comments and pipeline."""
+async def load(app: App, connection: AsyncConnection, actor: Actor, merge_request_id: int) -> MergeRequestView:
+    """One merge request with its comments, sessions and pipeline."""
     row = (await connection.execute(query().where(merge_requests.c.id == merge_request_id))).one()
-    said = await connection.execute(
-        select(comments, users.c.username)
-        .join(users, users.c.id == comments.c.author_id)
-        .where(comments.c.merge_request_id == merge_request_id)
-        .order_by(comments.c.id)
-    )
     newest = (
         await connection.execute(
             select(pipeline_rows.c.id)
@@ -85,17 +74,17 @@ async def load(app: App, connection: AsyncConnection, merge_request_id: int) -> 
         )
     ).scalar_one_or_none()
     pipeline = await pipeline_views.load(app, connection, newest) if newest is not None else None
-    return view(app, row, pipeline, [_comment(one) for one in said])
-
-
-def _comment(row: Row[Any]) -> CommentView:
-    return CommentView(
-        id=row.id, author=row.username, session_id=row.session_id, text=row.text, created_at=row.created_at
-    )
+    talk = await comments.load(connection, "merge_request", merge_request_id)
+    sessions = await session_subjects.about(app, connection, actor, "merge_request", merge_request_id)
+    return view(app, row, pipeline, talk, sessions)
 
 
 def view(
-    app: App, row: Row[Any], pipeline: PipelineView | None = None, said: Sequence[CommentView] = ()
+    app: App,
+    row: Row[Any],
+    pipeline: PipelineView | None = None,
+    talk: Sequence[CommentView] = (),
+    sessions: Sequence[SessionRef] = (),
 ) -> MergeRequestView:
     """A row of `query`."""
     return MergeRequestView(
@@ -115,5 +104,6 @@ def view(
         ended_at=row.ended_at,
         url=f"{app.public_url}/projects/{row.project_id}/merge_requests/{row.iid}",
         pipeline=pipeline,
-        comments=tuple(said),
+        comments=tuple(talk),
+        sessions=tuple(sessions),
     )

@@ -7,28 +7,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import comments, issues, pipelines, steering
 from quarterdeck.app import merge_request_views as views
-from quarterdeck.app import pipelines, steering
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.merge_request_views import CommentView, MergeRequestStatus, MergeRequestView
+from quarterdeck.app.comments import TEXT_CHARACTERS, CommentView
+from quarterdeck.app.merge_request_views import MergeRequestStatus, MergeRequestView
 from quarterdeck.app.outside import Author
 from quarterdeck.app.repositories import demand_target
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
+from quarterdeck.core.references import closing_issues
 from quarterdeck.core.text import clean, line
-from quarterdeck.store.tables import comments, merge_requests, projects
+from quarterdeck.store.tables import merge_requests, projects
 
 __all__ = [
-    "CommentView", "CreateMergeRequest", "MergeRequestStatus", "MergeRequestView", "close", "comment", "create", "diff",
-    "find", "merge", "show",
+    "CommentView", "CreateMergeRequest", "MergeRequestStatus", "MergeRequestView", "UpdateMergeRequest", "change",
+    "close", "comment", "create", "diff", "find", "merge", "show",
 ]  # fmt: skip
 
 TITLE_CHARACTERS = 255
-TEXT_CHARACTERS = 1_000_000
-"""Of a description or comment; GitLab's number."""
 
 
 class CreateMergeRequest(BaseModel):
@@ -41,6 +41,14 @@ class CreateMergeRequest(BaseModel):
     )
     title: str = Field(max_length=TITLE_CHARACTERS)
     description: str = Field(default="", max_length=TEXT_CHARACTERS)
+
+
+class UpdateMergeRequest(BaseModel):
+    """What changes; what is absent stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str | None = Field(default=None, max_length=TITLE_CHARACTERS)
+    description: str | None = Field(default=None, max_length=TEXT_CHARACTERS)
 
 
 async def create(
@@ -66,7 +74,7 @@ async def create(
         number = (await connection.execute(counter.with_for_update(key_share=True))).scalar_one() + 1
         known = await _known(connection, found.id, request.source_branch, target, call_id)
         if known is not None:
-            return await views.load(app, connection, known)
+            return await views.load(app, connection, actor, known)
         await _check(app, found, request.source_branch, target, title)
         await connection.execute(update(projects).where(projects.c.id == found.id).values(merge_request_counter=number))
         made = (
@@ -87,7 +95,7 @@ async def create(
                 .returning(merge_requests.c.id)
             )
         ).scalar_one()
-        return await views.load(app, connection, made)
+        return await views.load(app, connection, actor, made)
 
 
 async def _known(
@@ -144,22 +152,47 @@ async def show(app: App, actor: Actor, project: int | str, iid: int) -> MergeReq
     """One merge request with its comments and its source branch's newest pipeline."""
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
-        row = await _row(connection, found, iid)
-        return await views.load(app, connection, row.id)
+        row = await row_of(connection, found, iid)
+        return await views.load(app, connection, actor, row.id)
 
 
 async def diff(app: App, actor: Actor, project: int | str, iid: int) -> bytes:
     """What it changes, or changed: of a merged one, what its merge brought into the target."""
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_REPOSITORY)
-        row = await _row(connection, found, iid)
+        row = await row_of(connection, found, iid)
+    return (await changes(app, found, row))[1]
+
+
+async def changes(app: App, project: Project, row: Row[Any]) -> tuple[str, bytes]:
+    """The commit that a merge request comes to, and its diff; who may see it was asked before."""
     if row.merge_commit is not None:
-        return await app.forge.diff(found.id, f"{row.merge_commit}^1", row.merge_commit)
-    return await app.forge.diff(found.id, row.target_branch, row.source_branch)
+        return row.merge_commit, await app.forge.diff(project.id, f"{row.merge_commit}^1", row.merge_commit)
+    head = await app.forge.commit_of(project.id, row.source_branch)
+    return head, await app.forge.diff(project.id, row.target_branch, head)
+
+
+async def change(app: App, actor: Actor, project: int | str, iid: int, request: UpdateMergeRequest) -> MergeRequestView:
+    """Changes title or description. Raises InvalidInputError for an empty title."""
+    values: dict[str, Any] = {}
+    if request.title is not None:
+        values["title"] = line(clean(request.title), TITLE_CHARACTERS)
+        if not values["title"]:
+            raise InvalidInputError("A merge request needs a title.")
+    if request.description is not None:
+        values["description"] = clean(request.description)
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
+        row = await row_of(connection, found, iid, lock=True)
+        if values:
+            await connection.execute(update(merge_requests).where(merge_requests.c.id == row.id).values(values))
+        return await views.load(app, connection, actor, row.id)
 
 
 async def merge(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
     """Merges it, which finishes the session that made it, and starts the target's pipeline.
+
+    What its description says it closes is closed, if the target is the default branch.
 
     Raises:
         ConflictError: it has ended already, or both branches changed the same.
@@ -177,8 +210,11 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
             author=Author(actor.name or actor.username, actor.email or f"{actor.username}@localhost"),
         )
         await _end(connection, app, row, "merged", commit)
+        closing = closing_issues(row.description) if row.target_branch == found.default_branch else ()
+        if closing:
+            await issues.closed_by_merge(connection, actor, found, closing, f"!{iid}")
         await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push")
-        return await views.load(app, connection, row.id)
+        return await views.load(app, connection, actor, row.id)
 
 
 async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
@@ -187,11 +223,11 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
         found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
         row = await _opened(connection, found, iid)
         await _end(connection, app, row, "closed", None)
-        return await views.load(app, connection, row.id)
+        return await views.load(app, connection, actor, row.id)
 
 
 async def _opened(connection: AsyncConnection, project: Project, iid: int) -> Row[Any]:
-    row = await _row(connection, project, iid, lock=True)
+    row = await row_of(connection, project, iid, lock=True)
     if row.status != "opened":
         raise ConflictError(f"Merge request !{iid} is {row.status} already.")
     return row
@@ -220,27 +256,17 @@ async def comment(
     call_id: str | None = None,
 ) -> MergeRequestView:
     """Says something; the same call says it once."""
-    said = clean(text).strip()
-    if not 0 < len(said) <= TEXT_CHARACTERS:
-        raise InvalidInputError(f"A comment has 1 to {TEXT_CHARACTERS:,} characters.")
+    text = comments.said(text)
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.COMMENT)
-        row = await _row(connection, found, iid, lock=True)
-        query = select(comments.c.id).where(comments.c.call_id == call_id)
-        if call_id is None or (await connection.execute(query)).one_or_none() is None:
-            await connection.execute(
-                insert(comments).values(
-                    merge_request_id=row.id,
-                    author_id=actor.user_id,
-                    session_id=session_id,
-                    call_id=call_id,
-                    text=said,
-                )
-            )
-        return await views.load(app, connection, row.id)
+        row = await row_of(connection, found, iid, lock=True)
+        if not await comments.known(connection, call_id):
+            await comments.add(connection, actor, "merge_request", row.id, text, session_id=session_id, call_id=call_id)
+        return await views.load(app, connection, actor, row.id)
 
 
-async def _row(connection: AsyncConnection, project: Project, iid: int, *, lock: bool = False) -> Row[Any]:
+async def row_of(connection: AsyncConnection, project: Project, iid: int, *, lock: bool = False) -> Row[Any]:
+    """The merge request's row; who may see it was asked before. Raises NotFoundError."""
     query = select(merge_requests).where(merge_requests.c.project_id == project.id, merge_requests.c.iid == iid)
     row = (await connection.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
     if row is None:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import limits
-from quarterdeck.core.answer import Reply
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.pipeline import CiPipeline
 
@@ -64,6 +65,35 @@ class Commit:
     title: str
     author: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """What lies in a folder of a repository; only files have a size."""
+
+    path: str
+    kind: Literal["file", "folder", "submodule"]
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A line that a search found."""
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CommitDetails:
+    """A commit with what it changed against its first parent; `cut_off` says that the diff is not all of it."""
+
+    commit: Commit
+    message: str
+    parents: tuple[str, ...]
+    diff: bytes
+    cut_off: bool
 
 
 @dataclass(frozen=True)
@@ -133,6 +163,18 @@ class Forge(Protocol):
         """The newest commits of `ref`, newest first."""
         ...
 
+    async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:
+        """The first `limit` entries of a folder, `path` empty for the topmost. Raises NotFoundError."""
+        ...
+
+    async def search(self, project_id: int, ref: str, text: str, path: str, *, limit: int) -> list[Match]:
+        """The first `limit` lines of text files at `ref`, below `path`, that hold `text` in upper or lower case."""
+        ...
+
+    async def commit(self, project_id: int, ref: str, *, limit: int) -> CommitDetails:
+        """The commit of a branch, tag or commit, with at most `limit` bytes of its diff. Raises NotFoundError."""
+        ...
+
     async def diff(self, project_id: int, base: str, head: str) -> bytes:
         """The diff from the merge base of the two to `head`, as git prints it."""
         ...
@@ -184,6 +226,36 @@ class Forge(Protocol):
         ...
 
 
+@dataclass(frozen=True, repr=False)
+class McpEndpoint:
+    """Where an MCP server is reached by HTTP, and with what; it holds secrets and shows none."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is told of it."""
+        query = urlsplit(self.url).query
+        return (*self.headers.values(), query, *(value for _, value in parse_qsl(query)))
+
+
+class McpClient(Protocol):
+    """Speaks with MCP servers by HTTP.
+
+    Both raise UnavailableError, InvalidInputError and ForbiddenError, with words that hold nothing of the headers.
+    """
+
+    async def tools(self, endpoint: McpEndpoint) -> list[JsonValue]:
+        """What the server lists as its tools, as it says it."""
+        ...
+
+    async def call(self, endpoint: McpEndpoint, tool: str, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The result of a call, as the server says it."""
+        ...
+
+
 class FlowLibrary(Protocol):
     """The flows that ship and the reader of others."""
 
@@ -205,17 +277,4 @@ class FlowLibrary(Protocol):
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
         """A component's system and user text. Raises InvalidInputError when the template is wrong."""
-        ...
-
-
-class Asking(Protocol):
-    """The way to a model for one question without a session."""
-
-    async def __call__(self, model: str, script: str | None, system: str, question: str) -> Reply:
-        """The model's whole answer.
-
-        Raises:
-            InvalidInputError: the model can't be asked, or refuses.
-            UnavailableError: it can't be reached now.
-        """
         ...

@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.sessions import model_of
+from quarterdeck.app.model_choice import Wish, choose
+from quarterdeck.app.model_keys import stored_keys
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import InvalidInputError, TooManyRequestsError
+from quarterdeck.core.flow import Flow
 from quarterdeck.core.text import clean
 from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import questions
@@ -20,6 +22,8 @@ from quarterdeck.store.tables import questions
 SYSTEM = """\
 You are Quarterdeck, and answer one question of a software engineer. You have no tools and can look nothing up; say so \
 where it matters. Answer briefly and exactly, and say when you don't know."""
+_FLOW = Flow(name="ask", version="", components=(), entry_point="")
+"""By its name there may be rules of models for questions."""
 PER_MINUTE = 30
 """Questions of one person."""
 
@@ -32,11 +36,6 @@ class AskQuestion(BaseModel):
     project: StrictInt | StrictStr | None = Field(default=None, description="The project that it is asked for.")
     model: str | None = Field(default=None, max_length=200, description="`provider:model`; else the configured one.")
     script: str | None = Field(default=None, description="The answers of a `scripted` model, as YAML, under `ask`.")
-
-    @property
-    def flow(self) -> str:
-        """What has no script of its own."""
-        return "ask"
 
 
 class Answer(BaseModel):
@@ -60,15 +59,17 @@ async def ask(app: App, actor: Actor, request: AskQuestion) -> Answer:
     question = clean(request.question).strip()
     if not question:
         raise InvalidInputError("The question is empty.")
-    model, script = model_of(app, request, None)
     async with app.database.transaction() as connection:
         project_id, context = None, ""
         if request.project is not None:
             project = await project_for(connection, actor, request.project, Ability.START_SESSION)
             project_id = project.id
             context = f"\nThe question is about the project {project.path}. {project.description}".rstrip()
-        number = await _counted(connection, actor, project_id, model)
-    reply = await app.ask(model, script, SYSTEM + context, question)
+        wish = Wish(request.model, request.script, None, _FLOW.name)
+        choice = await choose(app, connection, actor, project_id, _FLOW, wish)
+        number = await _counted(connection, actor, project_id, choice.model)
+        stored = await stored_keys(app, connection)
+    reply = await app.models.ask(stored, choice.model, choice.document, SYSTEM + context, question)
     async with app.database.transaction() as connection:
         used = {
             "input_tokens": reply.usage.input_tokens,
@@ -77,7 +78,7 @@ async def ask(app: App, actor: Actor, request: AskQuestion) -> Answer:
         }
         await connection.execute(update(questions).where(questions.c.id == number).values(used))
     text = app.redactor.text(clean(reply.text))
-    return Answer(answer=text, model=reply.model, scripted=script is not None, usage=reply.usage)
+    return Answer(answer=text, model=reply.model, scripted=choice.document is not None, usage=reply.usage)
 
 
 async def _counted(connection: AsyncConnection, actor: Actor, project_id: int | None, model: str) -> int:

@@ -1,20 +1,22 @@
 """Sessions: start, look, steer, stop, delete. Each function is one ability check and one transaction."""
 
 import secrets
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import session_inputs, session_subjects
 from quarterdeck.app import session_views as views
-from quarterdeck.app.access import Project, project_for
+from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
 from quarterdeck.app.change import changing
 from quarterdeck.app.children import stop_children
+from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import Page, SessionView
@@ -22,8 +24,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
-from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
-from quarterdeck.core.flow import Flow
+from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
@@ -38,12 +39,14 @@ from quarterdeck.store.tables import (
     offers,
     partials,
     pipeline_waits,
-    pipelines,
     sessions,
     tombstones,
     usage,
 )
 from quarterdeck.store.tables import outputs as output_rows
+from quarterdeck.store.tables import (
+    session_subjects as subject_rows,
+)
 from quarterdeck.tools.tool import Privilege
 
 
@@ -58,11 +61,17 @@ class StartSession(BaseModel):
     goal: str = Field(default="", max_length=limits.GOAL_CHARACTERS)
     title: str | None = Field(default=None, max_length=limits.TITLE_CHARACTERS)
     model: str | None = Field(
-        default=None, max_length=200, description="`provider:model`; the configured one if absent."
+        default=None,
+        max_length=200,
+        description="`provider:model`, `scripted`, or `replay:NUMBER` of a session; the configured one if absent.",
     )
     script: str | None = Field(default=None, description="The answers of a `scripted:` model, as YAML.")
     ref: str = Field(default="", max_length=limits.REF_CHARACTERS, description="Branch, tag or commit to start from.")
     pipeline_id: int | None = None
+    issue_iid: int | None = Field(default=None, ge=1, le=2**31 - 1, description="The issue that it is about.")
+    merge_request_iid: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="The merge request that it is about, instead of an issue."
+    )
     inputs: dict[str, JsonValue] = {}
     pre_approved: tuple[Privilege, ...] | None = None
     pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
@@ -100,18 +109,29 @@ async def start_within(
     check_patterns(request.pre_approved_patterns)
     flow_text, shipped_script = _flow_text(app, request)
     flow = app.flows.read(flow_text)
-    model, script = model_of(app, request, shipped_script)
-    inputs, pipeline_ref = await _inputs(connection, project, request)
-    inputs = pinned_inputs(flow, inputs)
-    ref = request.ref or pipeline_ref or project.default_branch
-    goal = clean(request.goal) or _default_goal(flow, request)
+    wish = Wish(request.model, request.script, shipped_script, request.flow)
+    choice = await choose(app, connection, actor, project.id, flow, wish)
+    brought = await session_inputs.collect(
+        connection,
+        app,
+        project,
+        request.inputs,
+        pipeline_id=request.pipeline_id,
+        issue_iid=request.issue_iid,
+        merge_request_iid=request.merge_request_iid,
+    )
+    inputs = pinned_inputs(flow, brought.inputs)
+    ref = request.ref or brought.ref or project.default_branch
+    goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
+    # Here already: the title is cut, and half of a secret doesn't look like one.
+    goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
     usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
     created = e.SessionCreated(
         goal=goal,
-        title=line(clean(request.title or "") or goal, limits.TITLE_CHARACTERS),
+        title=line(title or goal, limits.TITLE_CHARACTERS),
         flow=flow.id,
-        model=model,
-        scripted=script is not None,
+        model=choice.model,
+        scripted=choice.document is not None,
         project_id=project.id,
         initiator_id=actor.user_id,
         initiator=actor.username,
@@ -124,19 +144,19 @@ async def start_within(
         pre_approved_patterns=request.pre_approved_patterns,
         retention_days=project.retention_days,
         parent_id=parent_id,
+        component_models=choice.component_models,
     )
-    links = [_link(app, "source", "pipeline", request.pipeline_id)] if request.pipeline_id is not None else []
-    links += [_link(app, "parent", "session", parent_id)] if parent_id is not None else []
-    return await begin(
-        app, connection, created, *links, flow_text=flow_text, script=script, idempotency_key=idempotency_key
+    links = list(brought.links)
+    if parent_id is not None:
+        url = f"{app.public_url}/sessions/{parent_id}"
+        links.append(e.LinkAdded(relation="parent", target="session", name=f"#{parent_id}", url=url))
+    session_id = await begin(
+        app, connection, created, *links, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key
     )
-
-
-def _link(
-    app: App, relation: Literal["source", "parent"], target: Literal["pipeline", "session"], number: int
-) -> e.LinkAdded:
-    url = f"{app.public_url}/{target}s/{number}"
-    return e.LinkAdded(relation=relation, target=target, name=f"#{number}", url=url)
+    await session_subjects.keep(
+        connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
+    )
+    return session_id
 
 
 def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
@@ -145,70 +165,6 @@ def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
     if len(request.flow_yaml.encode()) > limits.FLOW_BYTES:
         raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
     return clean(request.flow_yaml), None
-
-
-class ModelWish(Protocol):
-    """What somebody who starts a session says of its model."""
-
-    @property
-    def model(self) -> str | None:
-        """`provider:model`; None is the configured one."""
-        ...
-
-    @property
-    def script(self) -> str | None:
-        """The answers of a scripted one."""
-        ...
-
-    @property
-    def flow(self) -> str:
-        """The flow whose own script is taken when none is given."""
-        ...
-
-
-def model_of(app: App, request: ModelWish, shipped_script: str | None) -> tuple[str, str | None]:
-    """The model's full name and its script; never a silent fallback to the scripted one (promise 10)."""
-    name = request.model or app.default_model
-    if name is None:
-        raise InvalidInputError(
-            "No model is configured. Set ANTHROPIC_API_KEY or OPENAI_API_KEY and start the server again, "
-            "or ask for the scripted model by name: --model scripted."
-        )
-    if not name.startswith("scripted"):
-        app.check_model(name)
-        return name, None
-    script = request.script if request.script is not None else shipped_script
-    if script is None:
-        raise InvalidInputError(f"The flow {request.flow} ships no script; pass one with the model (--script FILE).")
-    if len(script.encode()) > limits.SCRIPT_BYTES:
-        raise InvalidInputError(f"A script may have {limits.SCRIPT_BYTES:,} bytes; this one is larger.")
-    app.check_script(script)
-    return "scripted:script" if request.script is not None else f"scripted:{request.flow}", script
-
-
-async def _inputs(
-    connection: AsyncConnection, project: Project, request: StartSession
-) -> tuple[dict[str, JsonValue], str]:
-    inputs = dict(request.inputs)
-    if request.pipeline_id is None:
-        return inputs, ""
-    row = (
-        await connection.execute(
-            select(pipelines.c.ref, pipelines.c.sha, pipelines.c.status).where(
-                pipelines.c.id == request.pipeline_id, pipelines.c.project_id == project.id
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no pipeline #{request.pipeline_id} in {project.path}.")
-    inputs["pipeline"] = {"id": request.pipeline_id, "ref": row.ref, "sha": row.sha, "status": row.status}
-    return inputs, row.ref
-
-
-def _default_goal(flow: Flow, request: StartSession) -> str:
-    if request.pipeline_id is not None:
-        return f"Repair pipeline #{request.pipeline_id}: find out why it fails, and prove the repair."
-    return flow.description or f"Run the flow {flow.id}."
 
 
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:
@@ -268,7 +224,16 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
     calls = select(offers.c.call_id).where(offers.c.subject == subject)
     await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
     await blobs.remove(connection, subject)
-    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits, notifications_wanted):
+    for table in (
+        event_batches,
+        partials,
+        usage,
+        approvals,
+        artifacts,
+        pipeline_waits,
+        subject_rows,
+        notifications_wanted,
+    ):
         await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
     await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
     await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))

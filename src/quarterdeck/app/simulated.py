@@ -11,6 +11,7 @@ from quarterdeck.app.acts import Histories, act, answer_drafts
 from quarterdeck.app.beginning import RUNNER_PRIVILEGES
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import redacted
+from quarterdeck.app.compaction import Cut
 from quarterdeck.app.outside import FlowLibrary
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
@@ -25,12 +26,10 @@ from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import Call, PendingApproval, SessionState
 from quarterdeck.core.status import Status, Transition, after
 from quarterdeck.core.text import clean, cut, line
-from quarterdeck.core.usage import Usage
 from quarterdeck.store import log
 from quarterdeck.tools.tool import Tool
 
 PERSON = "you"
-MEMORY = "(simulated: what was said before)"
 FACTS: dict[str, JsonValue] = {
     "project_http_url_to_repo": "https://quarterdeck.example/project.git",
     "project_default_branch": "main",
@@ -80,6 +79,8 @@ class Asked:
     component: str
     conversation: Conversation
     tools: tuple[Tool, ...]
+    cut: Cut | None = None
+    """Set when a shorter form of the conversation is asked for."""
 
 
 class SimulatedSession:
@@ -140,7 +141,7 @@ class SimulatedSession:
                 case step.AskModel(component):
                     return self._asked(component)
                 case step.Compact(component):
-                    self._compact(component)
+                    return self._asked(component, compact=True)
                 case step.End(transition, reason):
                     self.move(transition, reason=reason)
                     return None
@@ -153,7 +154,10 @@ class SimulatedSession:
                         return {call_id: self.state.calls[call_id] for call_id in offered}
 
     def answered(self, asked: Asked, answer: Reply) -> None:
-        """A model's answer."""
+        """A model's answer, or what it wrote to keep of its conversation."""
+        if asked.cut is not None:
+            self.append(compaction.compacted(asked.component, asked.cut, answer))
+            return
         self.append(*answer_drafts(self, self.flow, asked.component, answer, self.state.seq))
 
     def called(self, call_id: str, outcome: e.Outcome, text: str) -> None:
@@ -173,16 +177,11 @@ class SimulatedSession:
     def _event(self, seq: int, payload: e.AnyPayload, level: e.Level) -> e.Event:
         return e.Event(session=1, seq=seq, at=datetime.now(UTC), level=level, payload=payload)
 
-    def _asked(self, component: str) -> Asked:
-        tools = toolbox(self.flow, component, self.state).values()
-        return Asked(component, conversation(component, self.events), tuple(usable.tool for usable in tools))
-
-    def _compact(self, component: str) -> None:
+    def _asked(self, component: str, *, compact: bool = False) -> Asked:
+        tools = tuple(usable.tool for usable in toolbox(self.flow, component, self.state).values())
         talk = conversation(component, self.events)
-        at = compaction.point(talk, self.flow.component(component), self.state)
-        self.append(
-            compaction.compacted(component, at, Reply(MEMORY, "", (), "", self.state.created.model, Usage(), 0))
-        )
+        at = compaction.point(talk, self.flow.component(component), self.state) if compact else None
+        return Asked(component, at.question if at else talk, tools, at)
 
     def _histories(self, next_: step.Act) -> Histories:
         match next_:

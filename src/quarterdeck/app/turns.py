@@ -9,11 +9,12 @@ from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import compaction
+from quarterdeck.app import compaction, mcp_calls
 from quarterdeck.app.acts import Histories, act, answer_drafts
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
 from quarterdeck.app.compaction import Cut
+from quarterdeck.app.model_rules import rules_for
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
@@ -21,6 +22,7 @@ from quarterdeck.core.answer import Reply
 from quarterdeck.core.errors import NotFoundError, UnavailableError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.history import Conversation, conversation, transcript
+from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import log
@@ -53,6 +55,12 @@ class Question:
     """The last event that the question knows of; a message behind it is answered later."""
     cut: Cut | None = None
     """Set when the model is asked for a shorter form of the conversation instead of an answer."""
+    answered: int = 0
+    """How many answers the component has had."""
+    fallbacks: tuple[str, ...] = ()
+    """The models to ask in its place when it can't answer; none at the first try."""
+    barred: str = ""
+    """Why the model may not be asked any more; empty when it may."""
 
 
 async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | None:
@@ -86,7 +94,12 @@ async def advance(app: App, turn: Turn) -> Question | None:
 async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel | step.Compact | None:
     """Walks on until the model is to be asked; None when the turn is over."""
     while True:
-        match step.next_step(flow, it.state):
+        next_ = step.next_step(flow, it.state)
+        if isinstance(next_, step.AskModel | step.CallTool):
+            asks = await mcp_calls.listings(it, flow, next_.component)
+            it.append(*asks)
+            next_ = step.next_step(flow, it.state) if asks else next_
+        match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
             case step.Rest():
@@ -158,17 +171,23 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
         script = None
         if it.session.script_hash is not None:
             script = await _document(connection, it.session.script_hash)
+        created = state.created
+        model = created.component_models.get(flow.component(path).name, created.model)
+        rules = ModelRules() if script else await rules_for(connection, created.project_id, flow.name)
     talk = conversation(path, events)
     component = flow.component(path)
     cut_at = compaction.point(talk, component, state) if isinstance(next_, step.Compact) else None
     return Question(
-        model=state.created.model,
+        model=model,
         script=script,
         component=path,
         conversation=talk if cut_at is None else cut_at.question,
         seen=state.seq,
         tools=tuple(usable.tool for usable in toolbox(flow, path, state).values()),
         cut=cut_at,
+        answered=state.answers.get(path, 0),
+        fallbacks=rules.chain(model) if state.retry else (),
+        barred=rules.barred(model) or "",
     )
 
 

@@ -19,8 +19,11 @@ class Ability(StrEnum):
     READ_PROJECT = "read_project"
     READ_REPOSITORY = "read_repository"
     READ_PIPELINE = "read_pipeline"
+    READ_ISSUE = "read_issue"
     READ_MERGE_REQUEST = "read_merge_request"
     COMMENT = "comment"
+    CREATE_ISSUE = "create_issue"
+    WRITE_ISSUE = "write_issue"
     PUSH = "push"
     RUN_PIPELINE = "run_pipeline"
     WRITE_MERGE_REQUEST = "write_merge_request"
@@ -31,6 +34,7 @@ class Ability(StrEnum):
     HOLD_SESSION = "hold_session"
     PUSH_PROTECTED = "push_protected"
     MANAGE_RUNNER = "manage_runner"
+    MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
@@ -38,10 +42,13 @@ class Ability(StrEnum):
 
 LEAST_ROLE: dict[Ability, Role] = {
     Ability.READ_PROJECT: Role.GUEST,
+    Ability.READ_ISSUE: Role.GUEST,
     Ability.READ_REPOSITORY: Role.REPORTER,
     Ability.READ_PIPELINE: Role.REPORTER,
     Ability.READ_MERGE_REQUEST: Role.REPORTER,
     Ability.COMMENT: Role.REPORTER,
+    Ability.CREATE_ISSUE: Role.REPORTER,
+    Ability.WRITE_ISSUE: Role.REPORTER,
     Ability.PUSH: Role.DEVELOPER,
     Ability.RUN_PIPELINE: Role.DEVELOPER,
     Ability.WRITE_MERGE_REQUEST: Role.DEVELOPER,
@@ -52,6 +59,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.HOLD_SESSION: Role.MAINTAINER,
     Ability.PUSH_PROTECTED: Role.MAINTAINER,
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
+    Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
     Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,

@@ -54,7 +54,7 @@ def command_of(tool: str, args: Mapping[str, JsonValue]) -> str | None:
     if tool not in PATTERN_TOOLS:
         return None
     command = str(args.get("command", ""))
-    return f"git {command} {args.get('args', '')}".strip() if tool == "run_git_command" else command
+    return f"git {command} {args.get('args', '')}".strip(" ") if tool == "run_git_command" else command
 
 
 def matches(pattern: str, tool: str, args: Mapping[str, JsonValue]) -> bool:

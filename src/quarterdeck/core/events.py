@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.usage import Usage
@@ -36,7 +37,7 @@ class SessionCreated(Payload):
     model: str
     """`provider:name`."""
     scripted: bool
-    """No language model answers, a script does; every view says so."""
+    """No language model answers, a script or a recorded session does; every view says so."""
     project_id: int | None
     initiator_id: int
     initiator: str
@@ -47,12 +48,12 @@ class SessionCreated(Payload):
     """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
-    inputs: dict[str, JsonValue] = {}
-    facts: dict[str, JsonValue] = {}
+    inputs: dict[str, JsonValue] = Field(default={})
+    facts: dict[str, JsonValue] = Field(default={})
     """What else its flow may read in the context: where its project and its server are."""
     pre_approved: tuple[str, ...] = ()
     """Privileges whose tools ask nobody."""
-    pre_approved_patterns: dict[str, tuple[str, ...]] = {}
+    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(default={})
     """By tool, commands that ask nobody: globs with `*`."""
     privileges: tuple[str, ...] | None = None
     """Privileges whose tools there are at all; None is every one."""
@@ -64,6 +65,8 @@ class SessionCreated(Payload):
     """How much its model reads at once; long conversations are compacted to fit."""
     retention_days: int = 30
     parent_id: int | None = None
+    component_models: dict[str, str] = Field(default={})
+    """The models of the components that have another one, by their tags."""
 
 
 class StatusChanged(Payload):
@@ -116,7 +119,7 @@ class ComponentEntered(Payload):
     system: str = ""
     user: str = ""
     converses: bool = True
-    """Whether a person's message may be for it: an agent's conversation goes on, that of one round of tools does not."""
+    """Whether a person's message may be for it: an agent's conversation goes on, that of a one-off does not."""
 
 
 class ComponentLeft(Payload):
@@ -124,7 +127,7 @@ class ComponentLeft(Payload):
 
     kind: Literal["component.left"] = "component.left"
     component: str
-    outputs: dict[str, JsonValue] = {}
+    outputs: dict[str, JsonValue] = Field(default={})
 
 
 class AnswerCall(BaseModel):
@@ -200,6 +203,8 @@ class ToolCallRequested(Payload):
     """Of its start, and of its end when it goes well."""
     failure_level: Level = Level.CONCISE
     """Of its end when it doesn't."""
+    listing: bool = False
+    """An MCP server is asked for its tools, so that the component can be given them; it is no call of its own."""
 
 
 class ToolCallsOffered(Payload):
@@ -343,7 +348,7 @@ class ArtifactCreated(Payload):
     artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
     name: str
     url: str = ""
-    ref: dict[str, JsonValue] = {}
+    ref: dict[str, JsonValue] = Field(default={})
 
 
 class SessionRenamed(Record):
@@ -443,6 +448,7 @@ AnyPayload = Annotated[
     | NoticeAdded
     | ContextCompacted
     | ModelInterrupted
+    | McpToolsPinned
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

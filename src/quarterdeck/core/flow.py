@@ -25,7 +25,7 @@ class Prompt(Definition):
     name: str = ""
     unit_primitives: tuple[str, ...] = ()
     prompt_template: PromptTemplate
-    params: dict[str, JsonValue] = {}
+    params: dict[str, JsonValue] = Field(default={})
 
 
 class Condition(Definition):
@@ -48,7 +48,7 @@ class FlowInput(Definition):
 
     category: str
     version_constraint: str = "^1.0.0"
-    input_schema: dict[str, dict[str, JsonValue]] = {}
+    input_schema: dict[str, dict[str, JsonValue]] = Field(default={})
 
 
 class ResponseSchema(Definition):

@@ -7,6 +7,8 @@ REASON_CHARACTERS = 2_000
 REF_CHARACTERS = 255
 FLOW_BYTES = 40 * 1024
 SCRIPT_BYTES = 256 * 1024
+RECORDING_BYTES = 32 * 1024 * 1024
+"""What a replayed session's answers may come to."""
 RESULT_CHARACTERS = 32_768
 """What a model is told of one tool result; the whole output is kept beside the log."""
 OUTPUT_BYTES = 16 * 1024 * 1024
@@ -34,6 +36,7 @@ CONTEXT_TOKENS = 128_000
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for texts whose tokens no provider has counted."""
 NODE_TRANSITIONS = 600
+MCP_FAULT_CHARACTERS = 500
 PAGE_ROWS = 20
 RETENTION_DAYS = 30
 STATE_CONTEXT_CHARACTERS = 65_536

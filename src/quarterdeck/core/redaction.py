@@ -70,7 +70,17 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
+        self._secrets: frozenset[str] = frozenset()
+        self._forms: tuple[bytes, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Knows these values too from now on; none is ever forgotten."""
+        known = self._secrets | set(secrets)
+        if known == self._secrets:
+            return
+        self._secrets = known
+        forms = {form for secret in known for form in _forms(secret)}
         self._forms = tuple(sorted((form for form in forms if form not in _MARK), key=lambda form: (-len(form), form)))
 
     def text(self, text: str) -> str:

@@ -244,9 +244,7 @@ def _agent(agent: AgentComponent, state: SessionState) -> Step:
     if left <= -agent.max_wrap_up_retries:
         return _give_up(state, f"The agent {path!r} has answered {cycles} times without coming to an end (max_cycles).")
     if left <= 0 and "wrap_up" not in state.noticed:
-        return Notify(
-            path, "wrap_up", "You have used up your answers. Give your final answer now, without other tools."
-        )
+        return Notify(path, "wrap_up", "You have used up your answers. Give your final answer now, with no other tool.")
     if 0 < left <= agent.iteration_warning_offset and "iterations" not in state.noticed:
         return Notify(path, "iterations", f"You have {left} answers left. Come to an end within them.")
     return _ask(agent, state)

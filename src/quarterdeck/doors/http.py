@@ -23,8 +23,11 @@ from quarterdeck.doors.api import (
     executor,
     flows,
     health,
+    issues,
     log,
+    mcp_servers,
     merge_requests,
+    models,
     people,
     pipelines,
     projects,
@@ -41,7 +44,22 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, chats, agents, projects, repositories, pipelines, merge_requests, flows, people, health)
+API = (
+    sessions,
+    log,
+    chats,
+    agents,
+    mcp_servers,
+    projects,
+    repositories,
+    pipelines,
+    merge_requests,
+    issues,
+    flows,
+    models,
+    people,
+    health,
+)
 """What people's tokens open."""
 
 

@@ -7,10 +7,17 @@ from contextlib import suppress
 
 import structlog
 
-from quarterdeck.app import turns
+from quarterdeck.app import model_usage, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.turns import Question, Turn
-from quarterdeck.core.errors import FencedError, QuarterdeckError, SessionEndedError, SessionGoneError, UnavailableError
+from quarterdeck.core.errors import (
+    FencedError,
+    NotFoundError,
+    QuarterdeckError,
+    SessionEndedError,
+    SessionGoneError,
+    UnavailableError,
+)
 from quarterdeck.engine.models.model import Model, ModelRejectedError, ModelUnavailableError, Reply, Request
 
 _log = structlog.get_logger(__name__)
@@ -81,23 +88,45 @@ class Brain:
             await turns.answered(self._app, turn, question, reply)
 
     async def _ask(self, turn: Turn, question: Question) -> Reply:
+        """The answer of the session's model, else of the first that was named to stand in for it and can."""
+        if question.barred:
+            raise ModelRejectedError(question.barred)
         try:
-            model = self._model_for(question.model, question.script)
+            return await self._ask_one(turn, question, question.model)
+        except ModelUnavailableError as error:
+            away = error
+        said = [away.message]
+        for name in question.fallbacks:
+            try:
+                return await self._ask_one(turn, question, name)
+            except (ModelUnavailableError, ModelRejectedError) as error:
+                said.append(f"In its place {error.message}")
+        raise ModelUnavailableError(" ".join(said), retry_after=away.retry_after)
+
+    async def _ask_one(self, turn: Turn, question: Question, name: str) -> Reply:
+        try:
+            model = self._model_for(name, question.script)
         except ModelRejectedError:
             raise
         except QuarterdeckError as error:
             raise ModelRejectedError(error.message) from error
-        shown = _Partial(self._app, turn)
-        return await model.answer(
-            Request(
-                component=question.component,
-                system=question.conversation.system,
-                messages=tuple(question.conversation.messages),
-                tools=question.tools,
-                session=turn.session_id,
-            ),
-            shown.show,
+        request = Request(
+            component=question.component,
+            system=question.conversation.system,
+            messages=tuple(question.conversation.messages),
+            tools=question.tools,
+            session=turn.session_id,
+            answered=question.answered,
+            compacted=question.conversation.compacted,
+            compacting=question.cut is not None,
         )
+        try:
+            return await model.answer(request, _Partial(self._app, turn).show)
+        except BaseException:
+            if (used := request.meter.usage) is not None:
+                with suppress(NotFoundError, UnavailableError):
+                    await model_usage.record(self._app, turn.session_id, question.component, name, used)
+            raise
 
 
 class _Partial:

@@ -64,7 +64,15 @@ class _Simulated:
         if self._model is None:
             raise ModelRejectedError(f"{asked.component!r} asks a model, and there is no script that answers.")
         talk = asked.conversation
-        request = Request(asked.component, talk.system, tuple(talk.messages), asked.tools, self._number)
+        request = Request(
+            asked.component,
+            talk.system,
+            tuple(talk.messages),
+            asked.tools,
+            self._number,
+            compacted=talk.compacted,
+            compacting=asked.cut is not None,
+        )
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 reply = await self._model.answer(request, _unheard)
@@ -73,8 +81,10 @@ class _Simulated:
                 self._away(asked.component, attempt, error.message)
         else:
             raise ModelRejectedError("The script never answers.")
-        results = await self._model.results(request)
         self._session.answered(asked, reply)
+        if asked.cut is not None:
+            return
+        results = await self._model.results(request)
         made = [event.payload for event in self._session.events if isinstance(event.payload, e.ModelAnswered)]
         self._results = {call.call_id: result for call, result in zip(made[-1].calls, results, strict=True)}
 

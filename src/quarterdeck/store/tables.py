@@ -30,6 +30,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -86,6 +87,7 @@ projects = Table(
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
+    Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),
 )
 
@@ -104,7 +106,7 @@ documents = Table(
     "documents",
     metadata,
     Column("hash", Text, primary_key=True),  # sha256 of the text
-    Column("kind", Text, nullable=False),  # flow, script
+    Column("kind", Text, nullable=False),  # flow, script, replay
     Column("text", Text, nullable=False),
     _created(),
 )
@@ -309,21 +311,63 @@ merge_requests = Table(
     UniqueConstraint("project_id", "iid"),
 )
 
+issues = Table(
+    "issues",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("iid", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    _text("description"),
+    Column("status", Text, nullable=False),  # opened, closed
+    Column("labels", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("session_id", BigInteger),
+    Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
+    Column("closed_by_id", BigInteger, ForeignKey("users.id")),
+    _text("closed_reason"),  # what closed it when that was not its closing by hand: the merge of !3
+    _created(),
+    Column("updated_at", _TIME, nullable=False, server_default=func.now()),
+    Column("closed_at", _TIME),
+    UniqueConstraint("project_id", "iid"),
+)
+
+issue_assignees = Table(
+    "issue_assignees",
+    metadata,
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("issue_id", "user_id"),
+    Index(None, "user_id"),
+)
+
 comments = Table(
     "comments",
     metadata,
     _id(),
-    Column(
-        "merge_request_id",
-        BigInteger,
-        ForeignKey("merge_requests.id", ondelete="CASCADE"),
-        nullable=False,
-    ),
+    Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
     Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
     Column("session_id", BigInteger),
-    Column("call_id", Text, unique=True),
+    Column("call_id", Text, unique=True),  # of a review only the first comment has it: all of it or nothing is there
     Column("text", Text, nullable=False),
+    Column("path", Text),  # of a comment on a line; new_line, old_line or both are there then
+    Column("new_line", Integer),
+    Column("old_line", Integer),
+    Column("commit", Text),  # whose diff it stands on
     _created(),
+    CheckConstraint("num_nonnulls(merge_request_id, issue_id) = 1", name="ck_comments_subject"),
+    Index(None, "merge_request_id"),
+    Index(None, "issue_id"),
+)
+
+session_subjects = Table(
+    "session_subjects",
+    metadata,
+    Column("session_id", BigInteger, primary_key=True, autoincrement=False),  # started on one of these two
+    Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
+    Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
+    Index(None, "issue_id"),
     Index(None, "merge_request_id"),
 )
 
@@ -375,6 +419,59 @@ pipeline_waits = Table(
     Index(None, "pipeline_id"),
 )
 
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # http, stdio
+    _text("url"),  # without what stands behind its `?`, which is secret
+    Column("command", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("secret_names", JSONB, nullable=False, server_default=text("'[]'")),  # of headers or variables
+    Column("secret", LargeBinary, nullable=False),  # encrypted: their values, and the rest of the URL
+    Column("allow", JSONB, nullable=False, server_default=text("'[]'")),  # globs of its tools; none allow all
+    Column("enabled", Boolean, nullable=False),
+    Column("added_by", Text, nullable=False),
+    _created(),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+    CheckConstraint("num_nonnulls(project_id, user_id) = 1", name="one_owner"),
+)
+
+mcp_blocks = Table(
+    "mcp_blocks",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("blocked_by", Text, nullable=False),
+    _created(),
+)
+
+model_keys = Table(
+    "model_keys",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),  # encrypted by store.vault
+    Column("base_url", Text),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", _TIME, nullable=False, server_default=func.now()),
+    _text("tested_with"),
+)
+
+model_rules = Table(
+    "model_rules",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # null: of the instance
+    _text("flow"),  # a flow's name; empty: of all
+    Column("default_model", Text),
+    Column("allowed", JSONB(none_as_null=True)),  # patterns; null: all
+    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
+    UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
+)
+
 agents = Table(
     "agents",
     metadata,
@@ -388,7 +485,7 @@ agents = Table(
     Column("model", Text),
     _created(),
     Column("updated_at", _TIME, nullable=False, server_default=func.now()),
-    CheckConstraint("(project_id is null) <> (user_id is null)", name="ck_agents_one_owner"),
+    CheckConstraint("(project_id is null) <> (user_id is null)", name="one_owner"),
     UniqueConstraint("project_id", "name"),
     UniqueConstraint("user_id", "name"),
 )

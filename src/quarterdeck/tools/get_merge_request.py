@@ -9,7 +9,7 @@ from quarterdeck.tools.tool import Privilege, Tool, ToolArgs
 class Args(ToolArgs):
     """What it is given."""
 
-    merge_request_iid: int = Field(ge=1, description="The number of the merge request within its project.")
+    merge_request_iid: int = Field(ge=1, le=2**31 - 1, description="Its number within the project.")
 
 
 TOOL = Tool(

@@ -9,7 +9,7 @@ from quarterdeck.tools.tool import Tool, ToolArgs
 class Args(ToolArgs):
     """What it is given."""
 
-    session: int | None = Field(default=None, ge=1, description="The session's number; without it they are listed.")
+    session: int = Field(default=0, ge=0, description="The session's number; without it they are listed.")
     messages: int = Field(default=10, ge=1, le=50, description="How many of its last messages and answers to read.")
 
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from quarterdeck.core.events import Level
 from quarterdeck.tools.tool import Tool, ToolArgs
@@ -13,16 +13,14 @@ LONGEST = timedelta(days=30)
 class Args(ToolArgs):
     """What it is given."""
 
-    in_seconds: int | None = Field(
-        default=None, ge=1, le=int(LONGEST.total_seconds()), description="Wake me so many seconds from now."
+    in_seconds: int = Field(
+        default=0, ge=0, le=int(LONGEST.total_seconds()), description="Wake me so many seconds from now."
     )
-    at: AwareDatetime | None = Field(
-        default=None,
-        description="Wake me at this time, with its zone, for example: 2027-01-31T09:00:00Z",
-        json_schema_extra={"maxLength": 40},
+    at: str = Field(
+        default="", max_length=40, description="Wake me at this time, with its zone, for example: 2027-01-31T09:00:00Z"
     )
-    session: int | None = Field(default=None, ge=1, description="Wake me when this session ends or comes to rest.")
-    pipeline: int | None = Field(default=None, ge=1, description="Wake me when this pipeline ends.")
+    session: int = Field(default=0, ge=0, description="Wake me when this session ends or comes to rest.")
+    pipeline: int = Field(default=0, ge=0, description="Wake me when this pipeline ends.")
     note: str = Field(default="", max_length=1_000, description="What to do then; you are told it again.")
 
 

@@ -12,7 +12,7 @@ class Args(ToolArgs):
 
     flow: str = Field(min_length=1, max_length=200, description="The flow, for example: fix_pipeline/v1")
     goal: str = Field(default="", max_length=limits.GOAL_CHARACTERS, description="What it is to do, in sentences.")
-    pipeline_id: int | None = Field(default=None, ge=1, description="The pipeline that it is about, if any.")
+    pipeline_id: int = Field(default=0, ge=0, description="The pipeline that it is about, if any.")
     inputs: dict[str, JsonValue] = Field(
         default={}, max_length=20, description="What the flow asks for beside that, by category and field."
     )

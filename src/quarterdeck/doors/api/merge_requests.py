@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from quarterdeck.app import merge_requests
-from quarterdeck.app.merge_requests import TEXT_CHARACTERS, CreateMergeRequest, MergeRequestStatus, MergeRequestView
+from quarterdeck.app import merge_requests, reviews
+from quarterdeck.app.comments import TEXT_CHARACTERS
+from quarterdeck.app.merge_requests import CreateMergeRequest, MergeRequestStatus, MergeRequestView, UpdateMergeRequest
+from quarterdeck.app.reviews import Line, LineComment, Review
 from quarterdeck.core import limits
 from quarterdeck.doors.api.log import plain
 from quarterdeck.doors.api.parameters import Caller, Limit, ProjectRef, TheApp
@@ -17,10 +19,11 @@ ONE = "/{iid:int}"
 
 
 class Remark(BaseModel):
-    """What somebody says."""
+    """What somebody says, on a line of the diff if there is a position."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     text: str = Field(min_length=1, max_length=TEXT_CHARACTERS)
+    position: Line | None = None
 
 
 @post("/", summary="Create a merge request")
@@ -56,6 +59,14 @@ async def diff(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) ->
     return plain(await merge_requests.diff(app, actor, project_ref, iid), "text/x-diff")
 
 
+@patch(ONE, summary="Change a merge request")
+async def change(
+    app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[UpdateMergeRequest]
+) -> MergeRequestView:
+    """Title or description; what is absent stays."""
+    return await merge_requests.change(app, actor, project_ref, iid, data)
+
+
 @post(f"{ONE}/merge", status_code=200, summary="Merge it")
 async def merge(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
     """Finishes the session that made it."""
@@ -72,12 +83,23 @@ async def close(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -
 async def comment(
     app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[Remark]
 ) -> MergeRequestView:
-    """Answers the merge request with all that was said."""
-    return await merge_requests.comment(app, actor, project_ref, iid, data.text)
+    """Answers the merge request with all that was said; a line that isn't in its diff is refused."""
+    if data.position is None:
+        return await merge_requests.comment(app, actor, project_ref, iid, data.text)
+    said = LineComment(text=data.text, **data.position.model_dump())
+    return await reviews.submit(app, actor, project_ref, iid, Review(comments=(said,)))
+
+
+@post(f"{ONE}/reviews", summary="Submit a review")
+async def review(
+    app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[Review]
+) -> MergeRequestView:
+    """Comments on lines and a summary, all of it or nothing."""
+    return await reviews.submit(app, actor, project_ref, iid, data)
 
 
 ROUTES = Router(
     "/projects/{project:str}/merge_requests",
-    route_handlers=[create, find, show, diff, merge, close, comment],
+    route_handlers=[create, find, show, change, diff, merge, close, comment, review],
     tags=["merge requests"],
 )

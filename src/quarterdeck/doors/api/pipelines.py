@@ -6,11 +6,15 @@ from litestar import Response, Router, get, post
 from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from quarterdeck.app import pipelines
+from quarterdeck.app import ci_lint, pipelines
+from quarterdeck.app.ci_lint import LintView
 from quarterdeck.app.pipeline_views import JobView, PipelineView
 from quarterdeck.core import limits
 from quarterdeck.doors.api.log import OUTPUT_PAGE_BYTES, Bytes, plain
 from quarterdeck.doors.api.parameters import Caller, Limit, Offset, ProjectRef, RowId, TheApp
+
+FILE_CHARACTERS = 512 * 1024
+"""The reader names its own bound for the file; this one is for the request."""
 
 
 class StartPipeline(BaseModel):
@@ -18,6 +22,13 @@ class StartPipeline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ref: str | None = Field(default=None, min_length=1, max_length=limits.REF_CHARACTERS)
+
+
+class PipelineFile(BaseModel):
+    """A `.gitlab-ci.yml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str = Field(max_length=FILE_CHARACTERS)
 
 
 @post("/projects/{project:str}/pipelines", summary="Start a pipeline")
@@ -37,6 +48,12 @@ async def find(
 ) -> list[PipelineView]:
     """The newest first, without their jobs."""
     return await pipelines.find(app, actor, project_ref, ref=ref, before=before, limit=limit)
+
+
+@post("/projects/{project:str}/ci/lint", status_code=200, summary="Check a pipeline file")
+async def lint(app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[PipelineFile]) -> LintView:
+    """All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would run."""
+    return await ci_lint.lint(app, actor, project_ref, data.text)
 
 
 @get("/pipelines/{pipeline_id:int}", summary="Show a pipeline")
@@ -79,6 +96,6 @@ async def retry_job(app: TheApp, actor: Caller, job_id: RowId) -> PipelineView:
 
 ROUTES = Router(
     "/",
-    route_handlers=[start, find, show, retry, cancel, show_job, log, retry_job],
+    route_handlers=[start, find, lint, show, retry, cancel, show_job, log, retry_job],
     tags=["pipelines"],
 )

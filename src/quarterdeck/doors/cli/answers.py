@@ -9,6 +9,41 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class McpServer(_Answer):
+    """An MCP server."""
+
+    name: str
+    kind: str
+    url: str
+    command: tuple[str, ...]
+    secret_names: tuple[str, ...]
+    allow: tuple[str, ...]
+    enabled: bool
+    added_by: str
+
+
+class McpServers(_Answer):
+    """All servers of a project or a person."""
+
+    blocked: bool
+    servers: tuple[McpServer, ...]
+
+
+class McpTool(_Answer):
+    """A tool that a server offers."""
+
+    name: str
+    description: str
+    read_only: bool
+
+
+class McpTest(_Answer):
+    """What a server answered."""
+
+    tools: tuple[McpTool, ...]
+    left_out: int
+
+
 class Waiting(_Answer):
     """What a session waits for."""
 
@@ -56,6 +91,7 @@ class Usage(_Answer):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: str | None = None
+    estimated: bool = False
 
 
 class Session(_Answer):
@@ -176,12 +212,65 @@ class Pipeline(_Answer):
         return self.status in ("success", "failed", "canceled", "skipped")
 
 
+class Position(_Answer):
+    """A line of a diff."""
+
+    path: str
+    new_line: int | None = None
+    old_line: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.path}:{self.new_line}" if self.new_line else f"{self.path}:{self.old_line} (removed)"
+
+
 class Comment(_Answer):
-    """What somebody said to a merge request."""
+    """What somebody said to an issue or a merge request."""
 
     author: str
     text: str
     created_at: datetime
+    position: Position | None = None
+
+
+class SessionRef(_Answer):
+    """A session that was started on an issue or a merge request."""
+
+    id: int
+    status: str
+
+
+class Issue(_Answer):
+    """An issue."""
+
+    iid: int
+    title: str
+    description: str = ""
+    status: str
+    labels: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    author: str = ""
+    closed_by: str | None = None
+    closed_reason: str = ""
+    url: str = ""
+    comments: tuple[Comment, ...] = ()
+    sessions: tuple[SessionRef, ...] = ()
+
+
+class LintedJob(_Answer):
+    """A job that a pipeline file comes to."""
+
+    name: str
+    stage: str
+
+
+class Lint(_Answer):
+    """What is wrong with a pipeline file, or what it comes to."""
+
+    valid: bool
+    faults: tuple[str, ...] = ()
+    jobs: tuple[LintedJob, ...] = ()
 
 
 class MergeRequest(_Answer):
@@ -196,3 +285,42 @@ class MergeRequest(_Answer):
     author: str = ""
     url: str = ""
     comments: tuple[Comment, ...] = ()
+    sessions: tuple[SessionRef, ...] = ()
+
+
+class ModelProvider(_Answer):
+    """A provider of models."""
+
+    provider: str
+    source: str
+
+
+class ModelRule(_Answer):
+    """One scope's rules of which model is asked."""
+
+    project: str | None
+    flow: str
+    default: str | None
+    allowed: tuple[str, ...] | None
+    tags: dict[str, str]
+    fallbacks: dict[str, tuple[str, ...]]
+
+
+class Models(_Answer):
+    """What models there are to ask."""
+
+    providers: tuple[ModelProvider, ...]
+    default: str | None
+    rules: tuple[ModelRule, ...]
+
+
+class ModelKey(_Answer):
+    """What is told of a key."""
+
+    provider: str
+    source: str
+    base_url: str | None = None
+    set_by: str = ""
+    set_at: datetime | None = None
+    tested_with: str = ""
+    problem: str = ""

@@ -58,7 +58,7 @@ async def chat(
             there, after = await _go_on(client, session, message, seated=seated)
         else:
             body: dict[str, Any] = {
-                "message": message or _first(cli, seated=seated),
+                "message": message or _first(seated=seated),
                 "project": project,
                 "model": model,
             }

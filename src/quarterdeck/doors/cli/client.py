@@ -111,6 +111,10 @@ class Client:
         """The JSON answer to a change."""
         return _json(await self._request("PATCH", path, {}, body=body))
 
+    async def put(self, path: str, body: object, *, timeout: httpx.Timeout = TIMEOUT) -> JsonValue:
+        """The JSON answer to what is put at `path`."""
+        return _json(await self._request("PUT", path, {}, body=body, timeout=timeout))
+
     @asynccontextmanager
     async def stream(self, path: str, *, last_event_id: int) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
         """Server-sent events behind `last_event_id`.
@@ -128,12 +132,19 @@ class Client:
             yield EventSource(response).aiter_sse()
 
     async def _request(
-        self, method: str, path: str, query: Query, *, body: object = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        *,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         given = {name: value for name, value in params.items() if value is not None}
         try:
-            response = await self._http.request(method, path, params=given, json=body, headers=headers)
+            response = await self._http.request(method, path, params=given, json=body, headers=headers, timeout=timeout)
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
         if response.is_error:

@@ -12,7 +12,10 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    issue,
+    mcp,
     merge_request,
+    model,
     people,
     pipeline,
     processes,
@@ -35,9 +38,12 @@ app.add_typer(session.group, name="session")
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
+app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(agent.group, name="agent")
 chat.register(app)
+app.add_typer(mcp.group, name="mcp")
+app.add_typer(model.group, name="model")
 demo.register(app)
 doctor.register(app)
 people.register(app)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import quote
 
 if TYPE_CHECKING:
@@ -69,9 +70,37 @@ async def close(cli: Cli, project: Project, number: Number) -> None:
 
 
 @command(group)
-async def comment(cli: Cli, project: Project, number: Number, text: Annotated[str, typer.Argument()]) -> None:
-    """Say something to it."""
-    await _change(cli, project, number, "comments", {"text": text})
+async def update(
+    cli: Cli,
+    project: Project,
+    number: Number,
+    title: Annotated[str | None, typer.Option("--title")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="Markdown.")] = None,
+) -> None:
+    """Change its title or description."""
+    given: dict[str, JsonValue] = {"title": title, "description": description}
+    body = {name: value for name, value in given.items() if value is not None}
+    async with cli.client() as client:
+        show_answer(cli, await client.patch(f"/projects/{quote(project)}/merge_requests/{number}", body))
+
+
+@command(group)
+async def comment(
+    cli: Cli,
+    project: Project,
+    number: Number,
+    text: Annotated[str, typer.Argument()],
+    file: Annotated[str | None, typer.Option("--file", help="On a line of this file's diff.")] = None,
+    line: Annotated[int | None, typer.Option("--line", min=1, help="The line's number after the change.")] = None,
+    old_line: Annotated[int | None, typer.Option("--old-line", min=1, help="A removed line's number before.")] = None,
+) -> None:
+    """Say something to it, or to a line of its diff."""
+    body: dict[str, JsonValue] = {"text": text}
+    if file is not None:
+        body["position"] = {"path": file, "new_line": line, "old_line": old_line}
+    elif line is not None or old_line is not None:
+        raise Failure("A line is one of a file: name that with --file PATH.", Exit.USAGE)
+    await _change(cli, project, number, "comments", body)
 
 
 async def _change(cli: Cli, project: str, number: int, verb: str, body: "dict[str, JsonValue]") -> None:
@@ -84,7 +113,7 @@ def show_answer(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.doors.cli import screen
+    from quarterdeck.doors.cli import comments, screen
     from quarterdeck.doors.cli.answers import MergeRequest
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import plain
@@ -98,11 +127,11 @@ def show_answer(cli: Cli, answer: "JsonValue") -> None:
                 ("status", screen.status(one.status)),
                 ("branches", f"{one.source_branch} into {one.target_branch}"),
                 ("author", one.author),
+                ("sessions", comments.sessions(one.sessions)),
                 ("page", one.url),
             ]
         )
     )
     if one.description:
         out.print(plain(one.description))
-    for said in one.comments:
-        out.print(f"{plain(said.author)} ({screen.ago(said.created_at)}): {plain(said.text)}")
+    comments.print_all(one.comments)

@@ -1,9 +1,11 @@
 """`qd pipeline`: pipelines, their jobs and the logs of those."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quarterdeck.doors.cli import given
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.plain import quote
 
@@ -85,6 +87,20 @@ async def cancel(cli: Cli, pipeline: Number) -> None:
     """Stop the jobs of a pipeline."""
     async with cli.client() as client:
         _print(cli, await client.post(f"/pipelines/{pipeline}/cancel"))
+
+
+@command(group)
+async def lint(
+    cli: Cli,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .gitlab-ci.yml.")],
+    project: Project,
+) -> None:
+    """Check a pipeline file without running it; exit status 1 if it has faults."""
+    async with cli.client() as client:
+        answer = await client.post(f"/projects/{quote(project)}/ci/lint", {"text": given.text(file)})
+    from quarterdeck.doors.cli import pipeline_pages
+
+    pipeline_pages.print_lint(cli, answer, file)
 
 
 def _print(cli: Cli, answer: "JsonValue") -> None:

@@ -4,13 +4,14 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from quarterdeck.doors.cli import screen
 from quarterdeck.doors.cli.absence import patiently
-from quarterdeck.doors.cli.answers import Job, Pipeline
+from quarterdeck.doors.cli.answers import Job, Lint, Pipeline
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -81,6 +82,21 @@ async def print_log(cli: Cli, client: Client, job_id: int, *, follow: bool) -> N
             _write(cli, lines.close())
             return
         await asyncio.sleep(POLL_SECONDS)
+
+
+def print_lint(cli: Cli, answer: JsonValue, file: Path) -> None:
+    """The faults of a pipeline file, or its jobs; ends the command with 1 when there are faults."""
+    one = parse(Lint, answer)
+    if cli.json:
+        cli.print(answer)
+    else:
+        for fault in one.faults:
+            print(line(fault))
+        rows = [(job.stage, job.name) for job in one.jobs]
+        if one.valid:
+            screen.console().print(screen.table(("stage", "job"), rows) if rows else "It is valid, and runs nothing.")
+    if not one.valid:
+        raise Failure(f"{file} can't be used: {len(one.faults)} faults.", Exit.FAILED)
 
 
 def _write(cli: Cli, rows: list[str]) -> None:

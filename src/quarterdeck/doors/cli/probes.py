@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.text import Text
 
 import quarterdeck
-from quarterdeck.doors.cli import screen
+from quarterdeck.doors.cli import model_servers, screen
 from quarterdeck.doors.cli.client import Client, Place, find, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -62,6 +62,7 @@ async def examine(cli: Cli) -> None:
     findings = [*await _server(cli, place)]
     local: list[Callable[[Place], Awaitable[Finding]]] = [_sandbox, _git, _disk]
     findings += [await probe(place) for probe in local]
+    findings += [Finding("model", "ok", server.detail, server.remedy) for server in await model_servers.find()]
     if cli.json:
         cli.print([asdict(finding) for finding in findings])
     else:
@@ -78,7 +79,7 @@ def _print(findings: list[Finding]) -> None:
         glyph, style = looks[finding.state]
         out.print(Text.assemble((f"{glyph} ", style), (f"{finding.name:<10}", "bold"), " ", line(finding.detail, 400)))
         if finding.remedy:
-            out.print(Text(f"             → {finding.remedy}", style=style))
+            out.print(Text(f"             → {line(finding.remedy, 400)}", style=style))
 
 
 async def _server(cli: Cli, place: Place) -> list[Finding]:
@@ -135,7 +136,7 @@ def _models(health: _Health) -> Finding:
         return Finding("models", "ok", f"{', '.join(health.models)}; default: {default}")
     return Finding(
         "models", "warning", "no key is set; sessions work with the scripted model only, when it is asked for by name",
-        "Set ANTHROPIC_API_KEY or OPENAI_API_KEY where the server starts, and restart it.",
+        "Type: qd model key set anthropic (or openai, google, …), or set ANTHROPIC_API_KEY where the server starts.",
     )  # fmt: skip
 
 

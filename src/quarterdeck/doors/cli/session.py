@@ -27,10 +27,14 @@ async def start(
     project: Annotated[str, typer.Option("--project", "-p", help="The project's path or number.")],
     flow: Annotated[str, typer.Option("--flow", help="A flow, or a file with one.")] = "fix_pipeline/v1",
     goal: Annotated[str, typer.Option("--goal", help="What to do, in your words.")] = "",
-    model: Annotated[str | None, typer.Option("--model", help="provider:model, or scripted.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="provider:model, scripted, or replay:NUMBER.")] = None,
     script: Annotated[Path | None, typer.Option("--script", help="The answers of the scripted model, a file.")] = None,
     ref: Annotated[str, typer.Option("--ref", help="Branch, tag or commit to start from.")] = "",
     pipeline: Annotated[int | None, typer.Option("--pipeline", help="The pipeline that it is about.")] = None,
+    issue: Annotated[int | None, typer.Option("--issue", min=1, help="The issue that it is about.")] = None,
+    merge_request: Annotated[
+        int | None, typer.Option("--merge-request", min=1, help="The merge request that it is about.")
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", metavar="CATEGORY.FIELD=VALUE", help="What the flow asks for; may be repeated."),
@@ -45,6 +49,7 @@ async def start(
     async with cli.client() as client:
         body: dict[str, Any] = {
             "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
+            "issue_iid": issue, "merge_request_iid": merge_request,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
@@ -261,13 +266,18 @@ async def delete(
         cli.say(f"Session #{session} is deleted.")
 
 
+_SUBJECTS = {"pipeline.id": "--pipeline", "issue.iid": "--issue", "merge_request.iid": "--merge-request"}
+"""What a flow may ask for, and the options that bring it."""
+
+
 async def _post(client: "Client", body: dict[str, Any], headers: dict[str, str] | None) -> "JsonValue":
     try:
         return await client.post("/sessions", body, headers=headers)
     except Failure as failure:
-        if "pipeline.id is missing" not in str(failure):
-            raise
-        raise Failure(f"{failure} Name it with --pipeline NUMBER.", failure.exit) from None
+        for field, option in _SUBJECTS.items():
+            if f"{field} is missing" in str(failure):
+                raise Failure(f"{failure} Name it with {option} NUMBER.", failure.exit) from None
+        raise
 
 
 async def _change(cli: Cli, session: int, verb: str, body: "dict[str, JsonValue]") -> None:

@@ -16,7 +16,7 @@ from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import line, visible
 from quarterdeck.doors.cli.signals import signals
-from quarterdeck.doors.cli.timeline import row, torn_down, whole
+from quarterdeck.doors.cli.timeline import row, torn_down, unspoken, whole
 from quarterdeck.doors.cli.watching import Watcher, verdict, watch
 
 
@@ -49,7 +49,8 @@ def print_session(session: Session) -> None:
     waiting = session.waiting_for
     until = f" until {waiting.until:%H:%M:%S} UTC" if waiting and waiting.until else ""
     cost = "unknown" if session.usage.cost is None else f"${session.usage.cost}"
-    tokens = f"{session.usage.input_tokens:,} in, {session.usage.output_tokens:,} out, cost {cost}"
+    guessed = " (partly an estimate: an answer broke off)" if session.usage.estimated else ""
+    tokens = f"{session.usage.input_tokens:,} in, {session.usage.output_tokens:,} out, cost {cost}{guessed}"
     out = screen.console()
     out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", _state(session)))
     out.print(
@@ -60,7 +61,7 @@ def print_session(session: Session) -> None:
                 ("waits for", f"{waiting.on}: {line(waiting.detail, 300)}{until}" if waiting else ""),
                 ("project", f"{session.project_path} at {session.ref}"),
                 ("flow", session.flow),
-                ("model", session.model + (" (a script answers, no language model)" if session.scripted else "")),
+                ("model", session.model + (f" ({unspoken(session.model)})" if session.scripted else "")),
                 ("isolation", session.isolation if session.isolation != "full" else ""),
                 ("branch", session.branch),
                 ("merge request", session.merge_request or ""),
@@ -127,7 +128,9 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
 
 def _state(session: Session) -> Text:
     shown = screen.status(session.status)
-    return shown.append("  scripted", style="magenta") if session.scripted else shown
+    if not session.scripted:
+        return shown
+    return shown.append("  replay" if session.model.startswith("replay:") else "  scripted", style="magenta")
 
 
 def _checks(session: Session) -> str:

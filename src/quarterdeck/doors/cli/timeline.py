@@ -55,11 +55,17 @@ def _value(value: JsonValue) -> str:
     return shown
 
 
+def unspoken(model: str) -> str:
+    """What answers in a language model's place."""
+    provider, _, name = model.partition(":")
+    return f"the answers of session #{name} are given again" if provider == "replay" else "a script answers"
+
+
 def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best in one place
     """The event as people read it; None for what only machines need."""
     match event.payload:
         case e.SessionCreated() as p:
-            scripted = "\nNo language model answers here: a script does." if p.scripted else ""
+            scripted = f"\nNo language model answers here: {unspoken(p.model)}." if p.scripted else ""
             if p.origin == "chat":
                 return Row("»", f"{p.initiator}: {plain(p.goal)}{scripted}", "bold")
             return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
@@ -98,6 +104,9 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("✓", f"approved by {p.by}{_extent(p)}", "green")
         case e.ApprovalDenied() as p:
             return Row("✗", f"denied by {p.by}{': ' + plain(p.reason) if p.reason else ''}", "red")
+        case e.McpToolsPinned() as p:
+            more = f", {p.left_out} left out" if p.left_out else ""
+            return Row("⚙", f"MCP server {line(p.server)}: {len(p.tools)} tools{more}", "dim")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
         case e.ExecutorAttached() as p:

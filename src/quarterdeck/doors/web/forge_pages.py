@@ -1,9 +1,10 @@
-"""The pages of the local forge, to look at: a project, a merge request with its diff, a pipeline with its logs."""
+"""The pages of the local forge, to look at: projects, issues, merge requests and their diffs, pipelines and logs."""
 
 from litestar import Response, get
 
-from quarterdeck.app import merge_requests, pipelines, projects
+from quarterdeck.app import issues, merge_requests, pipelines, projects
 from quarterdeck.core.text import cut, decode
+from quarterdeck.doors.api.issues import Iid
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
 from quarterdeck.doors.web.rendering import page
 
@@ -15,18 +16,25 @@ LOG_BYTES = 16 * 1024
 
 @get("/projects/{project_id:int}")
 async def project(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """A project with its newest merge requests and pipelines."""
+    """A project with its newest issues, merge requests and pipelines."""
     return page(
         "project.html",
         actor=actor,
         project=await projects.show(app, actor, project_id),
+        issues=await issues.find(app, actor, project_id),
         requests=await merge_requests.find(app, actor, project_id),
         pipelines=await pipelines.find(app, actor, project_id),
     )
 
 
+@get("/projects/{project_id:int}/issues/{iid:int}")
+async def issue(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
+    """An issue and what was said to it."""
+    return page("issue.html", actor=actor, issue=await issues.show(app, actor, project_id, iid))
+
+
 @get("/projects/{project_id:int}/merge_requests/{iid:int}")
-async def merge_request(app: TheApp, actor: Caller, project_id: RowId, iid: RowId) -> Response[str]:
+async def merge_request(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
     """A merge request and what it changes."""
     found = await merge_requests.show(app, actor, project_id, iid)
     diff = cut(decode(await merge_requests.diff(app, actor, project_id, iid)), DIFF_CHARACTERS)
@@ -41,5 +49,5 @@ async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[s
     return page("pipeline.html", actor=actor, pipeline=found, jobs=jobs)
 
 
-ROUTES = (project, merge_request, pipeline)
+ROUTES = (project, issue, merge_request, pipeline)
 """All for people who are signed in."""

@@ -1,43 +1,54 @@
 """The way to a model by its name. Cheap to import: a provider's libraries are loaded when it is first asked."""
 
-from quarterdeck.engine.models.endpoints import SCRIPTED, ModelKeys, Provider, endpoint
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.engine.models.endpoints import Credentials, Keys, ModelKeys, endpoint, given, usable
 from quarterdeck.engine.models.model import Model, ModelRejectedError
+from quarterdeck.engine.models.providers import ACCOUNTS, REPLAY, Provider, parsed, unspoken
 from quarterdeck.engine.models.remote import RemoteModel, close
 
-__all__ = ["ModelKeys", "check", "close", "default_model", "known", "model"]
+__all__ = ["Credentials", "Keys", "ModelKeys", "check", "close", "default_model", "known", "model"]
+
+_FIRST = (Provider.ANTHROPIC, Provider.OPENAI, Provider.GOOGLE, Provider.MISTRAL)
+"""Whose models a session gets that names none, in this order."""
 
 
-def model(name: str, script: str | None, keys: ModelKeys) -> Model:
-    """The model called `name`; `script` is the YAML that a `scripted:` one answers from.
+def model(name: str, script: str | None, keys: Keys) -> Model:
+    """The model called `name`; `script` is what a `scripted:` or `replay:` one answers from.
 
     Raises:
         InvalidInputError: the provider is not known, or the name or script can't be used.
-        ModelRejectedError: the provider's key or address is not set.
+        ModelRejectedError: there is no script. Keys and addresses are looked for when it is asked.
     """
-    if not _scripted(name):
-        return RemoteModel(endpoint(name, keys))
+    if not unspoken(name):
+        parsed(name)
+        return RemoteModel(name, keys)
     if script is None:
         raise ModelRejectedError(f"{name} has no script to answer from. Give one, or use a flow that ships one.")
+    if name.startswith(REPLAY):
+        from quarterdeck.engine.models.replay import ReplayModel
+
+        return ReplayModel(name, script)
     from quarterdeck.engine.models.scripted import ScriptedModel
 
     return ScriptedModel(name, script)
 
 
 def check(name: str, keys: ModelKeys) -> None:
-    """Raises what `model` would raise for `name`; asks nobody."""
-    if not _scripted(name):
+    """Raises what asking `name` would raise for want of a key or an address; asks nobody."""
+    if not unspoken(name):
         endpoint(name, keys)
 
 
 def known(keys: ModelKeys) -> tuple[str, ...]:
-    """The providers that `keys` are enough for; `scripted`, which always is, is not among them."""
-    there = {
-        Provider.ANTHROPIC: keys.anthropic_api_key,
-        Provider.OPENAI: keys.openai_api_key,
-        Provider.OPENAI_COMPATIBLE: keys.openai_base_url,
-        Provider.OLLAMA: keys.ollama_base_url,
-    }
-    return tuple(provider.value for provider, value in there.items() if value)
+    """The providers that `keys` are enough for; `scripted` and `replay`, which always are, are not among them."""
+    found: list[str] = []
+    for provider in ACCOUNTS:
+        try:
+            if usable(provider, given(provider, keys)[0]):
+                found.append(provider.value)
+        except InvalidInputError:  # an address that can't be used is said when a model behind it is asked for
+            continue
+    return tuple(found)
 
 
 def default_model(keys: ModelKeys) -> str | None:
@@ -45,12 +56,8 @@ def default_model(keys: ModelKeys) -> str | None:
 
     A server behind a base URL of its own has models that can't be guessed, so it has no default.
     """
-    if keys.anthropic_api_key and not keys.anthropic_base_url:
-        return "anthropic:claude-sonnet-5-5"
-    if keys.openai_api_key and not keys.openai_base_url:
-        return "openai:gpt-6.1-terra"
+    for provider in _FIRST:
+        found, _ = given(provider, keys)
+        if found.key and not found.base_url:
+            return f"{provider}:{ACCOUNTS[provider].example}"
     return None
-
-
-def _scripted(name: str) -> bool:
-    return name.strip().partition(":")[0] == SCRIPTED

@@ -1,17 +1,28 @@
 """Where a model named `provider:model` is reached, and with which key."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.prices import Price
 from quarterdeck.engine.models.model import ModelRejectedError
+from quarterdeck.engine.models.providers import ACCOUNTS, SCRIPTED, Provider, account_of, parsed
 
-SCRIPTED = "scripted"
-"""The provider that is no language model: a script answers."""
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
+
+
+class Credentials(BaseModel):
+    """What opens one provider's models, and where they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: SecretStr | None = None
+    base_url: str | None = None
 
 
 class ModelKeys(BaseModel):
@@ -27,27 +38,42 @@ class ModelKeys(BaseModel):
     """With `/v1`, as the provider's own SDK takes it."""
     ollama_base_url: str | None = None
     """With `/v1`; None is Ollama's own port on this machine."""
+    google_api_key: SecretStr | None = None
+    google_base_url: str | None = None
+    mistral_api_key: SecretStr | None = None
+    mistral_base_url: str | None = None
+    groq_api_key: SecretStr | None = None
+    groq_base_url: str | None = None
+    openrouter_api_key: SecretStr | None = None
+    openrouter_base_url: str | None = None
+    bedrock_api_key: SecretStr | None = None
+    bedrock_base_url: str | None = None
+    """Without a path; None is made of the region."""
+    bedrock_region: str | None = None
+    stored: Mapping[str, Credentials] = {}
+    """By provider, what people entered. It is used where the environment has nothing that would do."""
+    prices: Mapping[str, Price] = {}
+    """By model; they come before the list that ships."""
     idle_seconds: float = 120
     """How long a provider may send nothing before its answer counts as lost."""
 
+    async def current(self) -> "ModelKeys":
+        """These; they stay as they are."""
+        return self
 
-class Provider(StrEnum):
-    """Who answers; the part of a model's name before the colon."""
-
-    ANTHROPIC = "anthropic"
-    OPENAI = "openai"
-    OPENAI_COMPATIBLE = "openai-compatible"
-    OLLAMA = "ollama"
+    def secrets(self) -> list[str]:
+        """All keys by value."""
+        found = [getattr(self, name) for name in type(self).model_fields if name.endswith("_api_key")]
+        found += [one.key for one in self.stored.values()]
+        return [key.get_secret_value() for key in found if isinstance(key, SecretStr) and key.get_secret_value()]
 
 
-_EXAMPLES = {
-    Provider.ANTHROPIC: "anthropic:claude-sonnet-5-5",
-    Provider.OPENAI: "openai:gpt-6.1-terra",
-    Provider.OPENAI_COMPATIBLE: "openai-compatible:qwen3-coder",
-    Provider.OLLAMA: "ollama:qwen3-coder:30b",
-}
+class Keys(Protocol):
+    """What is looked up anew for each question, so that a key that was just entered is used at once."""
 
-_T = TypeVar("_T", str, SecretStr)
+    async def current(self) -> ModelKeys:
+        """The keys as they are now."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,9 +84,11 @@ class Endpoint:
     model: str
     base_url: str
     key: SecretStr | None
-    key_variable: str
-    """What a person sets to change the key; empty where none is taken."""
+    key_words: str
+    """How a sentence calls the key, so that a person knows where to change it; empty where none is taken."""
     idle_seconds: float
+    price: Price | None = None
+    """What the server was told that it costs."""
 
     @property
     def name(self) -> str:
@@ -73,20 +101,25 @@ class Endpoint:
         return self.key.get_secret_value() if self.key else ""
 
 
-def parsed(name: str) -> tuple[Provider, str]:
-    """The two parts of a model's name.
+def given(provider: Provider, keys: ModelKeys) -> tuple[Credentials, bool]:
+    """What reaches the provider's models, and whether people entered it.
 
-    Raises:
-        InvalidInputError: the name has no known provider, or no model; the message names the known ones.
+    A stored key goes to the address that was stored with it, never to one from the environment, nor the other way.
     """
-    provider, _, model = name.strip().partition(":")
-    known = ", ".join([*Provider, SCRIPTED])
-    if provider not in _EXAMPLES:
-        raise InvalidInputError(f"{name!r} names no known provider. Use provider:model with one of: {known}.")
-    asked = Provider(provider)
-    if not model.strip():
-        raise InvalidInputError(f"{name!r} names no model. Use {asked}:model, for example {_EXAMPLES[asked]}.")
-    return asked, model.strip()
+    account = account_of(provider)
+    from_environment = _environment(account, keys)
+    stored = keys.stored.get(account)
+    if stored is None or usable(account, from_environment):
+        return from_environment, False
+    return stored, True
+
+
+def usable(provider: Provider, credentials: Credentials) -> bool:
+    """Whether the provider can be asked with them at all."""
+    account = ACCOUNTS[account_of(provider)]
+    if account.needs_key:
+        return bool(credentials.key and (credentials.base_url or account.default))
+    return bool(credentials.base_url)
 
 
 def endpoint(name: str, keys: ModelKeys) -> Endpoint:
@@ -97,35 +130,57 @@ def endpoint(name: str, keys: ModelKeys) -> Endpoint:
         ModelRejectedError: the provider's key or address is not set; the message names the variable.
     """
     provider, model = parsed(name)
-    match provider:
-        case Provider.ANTHROPIC:
-            key, variable = _required(name, keys.anthropic_api_key, "ANTHROPIC_API_KEY"), "ANTHROPIC_API_KEY"
-            url, setting = keys.anthropic_base_url or "https://api.anthropic.com", "ANTHROPIC_BASE_URL"
-        case Provider.OPENAI:
-            key, variable = _required(name, keys.openai_api_key, "OPENAI_API_KEY"), "OPENAI_API_KEY"
-            url, setting = keys.openai_base_url or "https://api.openai.com/v1", "OPENAI_BASE_URL"
-        case Provider.OPENAI_COMPATIBLE:
-            key, variable = keys.openai_api_key, "OPENAI_API_KEY"
-            url, setting = _required(name, keys.openai_base_url, "OPENAI_BASE_URL"), "OPENAI_BASE_URL"
+    account = ACCOUNTS[account_of(provider)]
+    found, entered = given(provider, keys)
+    if account.needs_key and not found.key:
+        raise _missing(name, account.key, account_of(provider))
+    url = found.base_url or account.default
+    if not url:
+        raise _missing(name, "AWS_REGION" if provider is Provider.BEDROCK else account.address, account_of(provider))
+    words = "the stored key" if entered else account.key and f"the key in {account.key}"
+    key = found.key if account.key else None
+    where = "the stored base URL" if entered else account.address
+    return Endpoint(provider, model, _checked(url, where), key, words, keys.idle_seconds, keys.prices.get(name.strip()))
+
+
+def checked_url(url: str) -> str:
+    """An address that a person enters, without a slash at its end. Raises InvalidInputError."""
+    return _checked(url, "The base URL")
+
+
+def _environment(account: Provider, keys: ModelKeys) -> Credentials:
+    match account:
         case Provider.OLLAMA:
-            key, variable = None, ""
-            url, setting = keys.ollama_base_url or "http://127.0.0.1:11434/v1", "OLLAMA_BASE_URL"
+            return Credentials(base_url=keys.ollama_base_url)
+        case Provider.BEDROCK:
+            return Credentials(key=keys.bedrock_api_key, base_url=keys.bedrock_base_url or _of_region(keys))
         case _:
-            assert_never(provider)
-    return Endpoint(provider, model, _checked(url, setting), key, variable, keys.idle_seconds)
+            prefix = "openai" if account is Provider.OPENAI_COMPATIBLE else account.value
+            return Credentials(key=getattr(keys, f"{prefix}_api_key"), base_url=getattr(keys, f"{prefix}_base_url"))
 
 
-def _required(name: str, value: _T | None, variable: str) -> _T:
-    if not value:
-        raise ModelRejectedError(
-            f"{name} can't be asked: {variable} is not set. Set it and start the server again, "
-            f"or ask for the scripted model by name: {SCRIPTED}."
-        )
-    return value
+def _of_region(keys: ModelKeys) -> str | None:
+    region = keys.bedrock_region
+    if region is None:
+        return None
+    if not _REGION.fullmatch(region):
+        raise InvalidInputError("AWS_REGION is no name of a region, like us-east-1.")
+    return f"https://bedrock-mantle.{region}.api.aws"
+
+
+def _missing(name: str, variable: str, account: Provider) -> ModelRejectedError:
+    return ModelRejectedError(
+        f"{name} can't be asked: {variable} is not set. Set it and start the server again, "
+        f"or store a key with `qd model key set {account}`, or ask for the scripted model by name: {SCRIPTED}."
+    )
 
 
 def _checked(url: str, variable: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
         raise InvalidInputError(f"{variable} is no http or https URL.")
     return url.rstrip("/")

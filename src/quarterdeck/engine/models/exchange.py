@@ -7,24 +7,18 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import InstructionPart, ModelResponse, ModelResponseStreamEvent
-from pydantic_ai.models import Model as TheirModel
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.settings import ModelSettings
 
 from quarterdeck.core.text import clean
+from quarterdeck.core.usage import Usage
 from quarterdeck.engine.models import answers, messages, opaque
-from quarterdeck.engine.models.clients import anthropic_client, openai_client
-from quarterdeck.engine.models.endpoints import Endpoint, Provider
+from quarterdeck.engine.models.endpoints import Endpoint
 from quarterdeck.engine.models.failures import told
 from quarterdeck.engine.models.model import ModelRejectedError, ModelUnavailableError, OnText, Reply, Request
-from quarterdeck.engine.models.prices import priced
+from quarterdeck.engine.models.prices import guessed, priced
+from quarterdeck.engine.models.providers import Provider
+from quarterdeck.engine.models.spoken import spoken
 
 PARTIAL_SECONDS = 0.05
 """How often `on_text` is told at most."""
@@ -34,12 +28,6 @@ SILENT_SECONDS = 300.0
 """How long a provider may keep a connection alive without saying a word of its answer."""
 ANSWER_SECONDS = 900.0
 """How long a whole answer may take."""
-
-# A stream that ends before the provider said why it ended was cut, even if the connection was closed in good order.
-_COMPLETE = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
-_PLAIN = OpenAIModelProfile(
-    openai_chat_streaming_requires_finish_reason=True, openai_supports_strict_tool_definition=False
-)
 
 
 async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
@@ -51,28 +39,42 @@ async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
         async with patience, AsyncExitStack() as stack:
             with told(endpoint):
                 stream = await stack.enter_async_context(opening)
-            await _follow(stream, endpoint, on_text, patience)
-            response = stream.get()
+            try:
+                await _follow(stream, endpoint, on_text, patience)
+                response = stream.get()
+                _check_end(response, endpoint)
+            except BaseException:
+                request.meter.usage = _broken_off(stream, endpoint, request)
+                raise
     except TimeoutError:
         if not patience.expired():
             raise
         raise ModelUnavailableError(f"{endpoint.name} can't answer now: its answer didn't come to an end.") from None
-    _check_end(response, endpoint)
     return Reply(
         text=answers.text(response),
         thinking=answers.thinking(response),
         calls=answers.calls(response),
         opaque=opaque.kept(response),
         model=endpoint.name,
-        usage=priced(response.usage, response.model_name or endpoint.model, endpoint.base_url),
+        usage=priced(response.usage, response.model_name or endpoint.model, endpoint.base_url, endpoint.price),
         duration_ms=round((time.monotonic() - started) * 1000),
     )
 
 
+def _broken_off(stream: StreamedResponse, endpoint: Endpoint, request: Request) -> Usage:
+    """What an answer used that didn't come to its end; an estimate, unless its provider had told all."""
+    response = stream.get()
+    model = response.model_name or endpoint.model
+    if response.finish_reason:
+        return priced(response.usage, model, endpoint.base_url, endpoint.price)
+    used = guessed(response.usage, messages.size(request), answers.size(response))
+    return priced(used, model, endpoint.base_url, endpoint.price, estimated=True)
+
+
 def _opening(endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
     return model_request_stream(
-        _model(endpoint),
-        messages.history(request.messages, endpoint.name),
+        spoken(endpoint),
+        messages.history(request.messages, endpoint.name, nine=endpoint.provider is Provider.MISTRAL),
         model_settings=ModelSettings(cache=True),
         model_request_parameters=ModelRequestParameters(
             function_tools=messages.definitions(request.tools),
@@ -80,21 +82,6 @@ def _opening(endpoint: Endpoint, request: Request) -> AbstractAsyncContextManage
         ),
         instrument=False,
     )
-
-
-def _model(endpoint: Endpoint) -> TheirModel:
-    match endpoint.provider:
-        case Provider.ANTHROPIC:
-            provider = AnthropicProvider(anthropic_client=anthropic_client(endpoint))
-            return AnthropicModel(endpoint.model, provider=provider)
-        case Provider.OPENAI:
-            provider = OpenAIProvider(openai_client=openai_client(endpoint))
-        case Provider.OLLAMA:
-            provider = OllamaProvider(openai_client=openai_client(endpoint))
-        case Provider.OPENAI_COMPATIBLE:
-            provider = OpenAICompatibleProvider(endpoint.provider, openai_client=openai_client(endpoint))
-            return OpenAIChatModel(endpoint.model, provider=provider, profile=_PLAIN)
-    return OpenAIChatModel(endpoint.model, provider=provider, profile=_COMPLETE)
 
 
 async def _follow(stream: StreamedResponse, endpoint: Endpoint, on_text: OnText, patience: asyncio.Timeout) -> None:

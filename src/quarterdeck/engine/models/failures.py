@@ -62,7 +62,7 @@ def _passes(error: Exception) -> bool:
 def _refusal(error: Exception, endpoint: Endpoint) -> str:
     match error:
         case theirs.ModelAuthenticationError():
-            key = f"the key in {endpoint.key_variable}" if endpoint.key_variable else "the request"
+            key = endpoint.key_words or "the request"
             return f"{endpoint.provider} refused {key}, or it may not use {endpoint.model}."
         case theirs.ModelNotFoundError():
             return f"There is no model {endpoint.model} at {endpoint.provider}, or its base URL is wrong."

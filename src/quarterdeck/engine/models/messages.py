@@ -1,8 +1,10 @@
 """Conversations and tools as pydantic-ai takes them."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import assert_never
 
 from pydantic_ai import messages as theirs
@@ -10,10 +12,12 @@ from pydantic_ai.tools import ToolDefinition
 
 from quarterdeck.core.events import AnswerCall, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
+from quarterdeck.engine.models.model import Request
 from quarterdeck.engine.models.opaque import restored
 from quarterdeck.tools.tool import Tool
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_NINE = re.compile(r"[a-zA-Z0-9]{9}")
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -25,8 +29,29 @@ def definitions(tools: Iterable[Tool]) -> list[ToolDefinition]:
     ]
 
 
-def history(messages: Sequence[Message], model: str) -> list[theirs.ModelMessage]:
-    """The conversation for `model`; what another model's provider wanted back unread is left out."""
+def size(request: Request) -> int:
+    """About how many characters a provider reads of a question."""
+    tools = sum(len(tool.name) + len(tool.description) + len(json.dumps(tool.schema())) for tool in request.tools)
+    return len(request.system) + tools + sum(_size(message) for message in request.messages)
+
+
+def _size(message: Message) -> int:
+    match message:
+        case Said(text=text):
+            return len(text)
+        case Answered():
+            return len(message.text) + sum(len(call.tool) + len(json.dumps(call.args)) for call in message.calls)
+        case Results(results=results):
+            return sum(len(result.text) for result in results)
+        case _:
+            assert_never(message)
+
+
+def history(messages: Sequence[Message], model: str, *, nine: bool = False) -> list[theirs.ModelMessage]:
+    """The conversation for `model`; what another model's provider wanted back unread is left out.
+
+    With `nine` each call's id has nine letters and digits, as Mistral's models want it.
+    """
     sent: list[theirs.ModelMessage] = []
     ids: dict[str, str] = {}
     for message in messages:
@@ -35,6 +60,8 @@ def history(messages: Sequence[Message], model: str) -> list[theirs.ModelMessage
                 sent.append(theirs.ModelRequest([theirs.UserPromptPart(text)]))
             case Answered():
                 ids = _wire_ids(message.calls, same=message.model == model)
+                if nine:
+                    ids = {call_id: _nine(wire_id) for call_id, wire_id in ids.items()}
                 answer = _answer(message, ids, model)
                 if answer.parts:  # providers refuse an answer of nothing
                     sent.append(answer)
@@ -62,6 +89,10 @@ def _wire_ids(calls: Sequence[AnswerCall], *, same: bool) -> dict[str, str]:
         else call.call_id
         for call in calls
     }
+
+
+def _nine(wire_id: str) -> str:
+    return wire_id if _NINE.fullmatch(wire_id) else sha256(wire_id.encode()).hexdigest()[:9]
 
 
 def _result(result: Result, ids: dict[str, str]) -> theirs.ToolReturnPart:

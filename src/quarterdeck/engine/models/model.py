@@ -1,15 +1,17 @@
 """What the brain asks of a model, and what it gets, whatever the provider."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
 from quarterdeck.core.history import Message
+from quarterdeck.core.usage import Usage
 from quarterdeck.tools.tool import Tool
 
 __all__ = [
+    "Meter",
     "Model",
     "ModelRejectedError",
     "ModelUnavailableError",
@@ -23,6 +25,13 @@ OnText = Callable[[str], Awaitable[None]]
 """Gets the whole text of the answer so far, again and again while it grows."""
 
 
+@dataclass
+class Meter:
+    """What was used for an answer that didn't come to be: cut off, stopped, or withheld. None when nothing was."""
+
+    usage: Usage | None = None
+
+
 @dataclass(frozen=True)
 class Request:
     """One question to a model: the whole conversation of a component, and the tools it may call."""
@@ -32,6 +41,14 @@ class Request:
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...]
     session: int
+    answered: int = 0
+    """How many answers the component has had in this session."""
+    compacted: int = 0
+    """How many of them the first message stands for; 0 when it is a message like others."""
+    compacting: bool = False
+    """The last message asks for a shorter form of what is before it, not for an answer."""
+    meter: Meter = field(default_factory=Meter)
+    """Written by the model when it gives no answer."""
 
 
 class Model(Protocol):

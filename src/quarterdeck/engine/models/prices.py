@@ -1,27 +1,48 @@
-"""What an answer cost, by the price list that ships with genai-prices; nothing is looked up in the network."""
+"""What an answer cost, by the server's own list or the one that ships with genai-prices; no network is used."""
 
 from decimal import Decimal
 
 from genai_prices import calc_price
 from pydantic_ai.usage import RequestUsage
 
+from quarterdeck.core.prices import Price
 from quarterdeck.core.usage import Usage
 
+TOKEN_CHARACTERS = 4
+"""About how many characters of English or code a token has, for answers whose tokens nobody counted."""
 
-def priced(reported: RequestUsage, model: str, base_url: str) -> Usage:
+
+def priced(
+    reported: RequestUsage, model: str, base_url: str, price: Price | None = None, *, estimated: bool = False
+) -> Usage:
     """The usage of one request. `input_tokens` counts those read from and written to the provider's cache too.
 
-    The price is known only for an address on the price list: a model of the same name behind another address may
-    cost anything. What a provider didn't report has no price either.
+    Without a `price` that the server was told, it is known only for an address on the list that ships: a model of the
+    same name behind another address may cost anything. What a provider didn't report has no price either.
     """
     measured = not reported.unmeasured_requests and bool(reported.input_tokens or reported.output_tokens)
-    return Usage(
+    usage = Usage(
         requests=1,
         input_tokens=reported.input_tokens,
         output_tokens=reported.output_tokens,
         cache_read_tokens=reported.cache_read_tokens,
         cache_write_tokens=reported.cache_write_tokens,
-        cost=_cost(reported, model, base_url) if measured else None,
+        cost=None,
+        estimated=estimated,
+    )
+    if not measured:
+        return usage
+    cost = price.cost(usage) if price else _cost(reported, model, base_url)
+    return usage.model_copy(update={"cost": cost})
+
+
+def guessed(reported: RequestUsage, asked: int, answered: int) -> RequestUsage:
+    """What an answer that broke off used: what its provider had told by then, the rest by counting characters."""
+    return RequestUsage(
+        input_tokens=reported.input_tokens or -(-asked // TOKEN_CHARACTERS),
+        output_tokens=max(reported.output_tokens, -(-answered // TOKEN_CHARACTERS)),
+        cache_read_tokens=reported.cache_read_tokens,
+        cache_write_tokens=reported.cache_write_tokens,
     )
 
 

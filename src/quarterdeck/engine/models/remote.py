@@ -4,22 +4,30 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 
-from quarterdeck.engine.models.endpoints import Endpoint
-from quarterdeck.engine.models.model import OnText, Reply, Request
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.engine.models.endpoints import Endpoint, Keys, endpoint
+from quarterdeck.engine.models.model import ModelRejectedError, OnText, Reply, Request
 
 _Ask = Callable[[Endpoint, Request, OnText], Coroutine[None, None, Reply]]
 
 
 class RemoteModel:
-    """Asks one endpoint."""
+    """Asks one provider's model, with the keys that there are when it is asked."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, name: str, keys: Keys) -> None:
+        self._name, self._keys = name, keys
 
     async def answer(self, request: Request, on_text: OnText) -> Reply:
         """The whole answer, as `Model` promises it. Cancelling closes the provider's stream at once."""
+        keys = await self._keys.current()
+        try:
+            where = endpoint(self._name, keys)
+        except ModelRejectedError:
+            raise
+        except InvalidInputError as error:
+            raise ModelRejectedError(error.message) from error
         ask = await asyncio.to_thread(_ask)
-        return await ask(self.endpoint, request, on_text)
+        return await ask(where, request, on_text)
 
 
 async def close() -> None:

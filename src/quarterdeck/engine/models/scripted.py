@@ -16,6 +16,7 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
 from quarterdeck.core.text import cut
 from quarterdeck.core.usage import Usage
+from quarterdeck.engine.models import memory
 from quarterdeck.engine.models.model import (
     ModelRejectedError,
     ModelUnavailableError,
@@ -69,19 +70,25 @@ class ScriptedModel:
         """
         began = time.monotonic()
         step, reading = await self._read(request)
+        if request.compacting:
+            return self._reply(memory.written(reading.number, reading.captured), (), began)
         if step.fail is not None:
             self._fail(step.fail, (request.session, request.component, reading.number))
         text = filled(step.say, reading.captured)
         await _speak(text, 0 if self._hasty else step.delay, on_text)
+        calls = tuple(
+            RequestedCall(
+                f"{request.component}-{reading.answers + 1}-{index}", call.tool, _args(call, reading.captured)
+            )
+            for index, call in enumerate(step.call, 1)
+        )
+        return self._reply(text, calls, began)
+
+    def _reply(self, text: str, calls: tuple[RequestedCall, ...], began: float) -> Reply:
         return Reply(
             text=text,
             thinking="",
-            calls=tuple(
-                RequestedCall(
-                    f"{request.component}-{reading.answers + 1}-{index}", call.tool, _args(call, reading.captured)
-                )
-                for index, call in enumerate(step.call, 1)
-            ),
+            calls=calls,
             opaque="",
             model=self._name,
             usage=Usage(requests=1),
@@ -111,7 +118,8 @@ class ScriptedModel:
             raise ModelRejectedError(f"The script has no answers for {path!r}; it has some for {known}.")
         async with searching() as search:
             reading = _Reading(path, steps, search)
-            return await reading.next(request.messages), reading
+            reading.remember(request)
+            return await reading.next(request.messages[:-1] if request.compacting else request.messages), reading
 
     def _fail(self, failure: Failure, step: tuple[int, str, int]) -> None:
         if _FAILED[step] >= failure.times:
@@ -138,10 +146,22 @@ class _Reading:
     _seen: list[Message] = field(default_factory=list[Message])
     _repeats: int = 0
 
+    def remember(self, request: Request) -> None:
+        """Goes on from what was captured before the conversation was compacted."""
+        first = request.messages[0] if request.compacted else None
+        if isinstance(first, Said):
+            self.number, self.captured = memory.read(first.text)
+            self.answers = request.compacted
+
     async def next(self, messages: Sequence[Message]) -> Step:
         """The step that answers the conversation as it stands."""
+        rounds = _rounds(messages)
         step: Step | None = None
-        for seen, came in _rounds(messages):
+        if self.number:  # the answer that stands first behind the memory was given by a step that it knows of
+            next(rounds)
+            step = self.steps[self.number - 1]
+        before = self.answers
+        for seen, came in rounds:
             again = step is not None and _interrupted(came)
             self._repeats = self._repeats + 1 if again else 0
             if self._repeats > REPEATS:
@@ -150,7 +170,7 @@ class _Reading:
                 )
             if not again:
                 step = await self._advance(seen, _text(came))
-            self.answers = sum(isinstance(message, Answered) for message in seen)
+            self.answers = before + sum(isinstance(message, Answered) for message in seen)
         if step is None:
             raise ModelRejectedError("There is nothing in the conversation that a script could answer.")
         return step

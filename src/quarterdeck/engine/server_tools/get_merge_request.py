@@ -15,5 +15,7 @@ async def run(case: Case, args: Args) -> Done:
         "",
         seen.description or "(no description)",
     ]
-    lines += [f"\n{comment.author}: {comment.text}" for comment in seen.comments]
+    for comment in seen.comments:
+        place = f" on {comment.position.name}" if comment.position else ""
+        lines.append(f"\n{comment.author}{place}: {comment.text}")
     return Done("\n".join(lines))

@@ -7,6 +7,6 @@ from quarterdeck.tools.get_session_context import Args
 
 async def run(case: Case, args: Args) -> Done:
     """The list, or what one of them came to."""
-    if args.session is None:
+    if not args.session:
         return Done(await earlier.listed(case.app, case.actor, case.session_id))
     return Done(await earlier.told(case.app, case.actor, case.session_id, args.session, args.messages))

@@ -19,15 +19,24 @@ async def run(case: Case, args: Args) -> Done:
 
 
 def _wish(args: Args) -> Wish:
-    given = [value for value in (args.in_seconds, args.at, args.session, args.pipeline) if value is not None]
-    if len(given) != 1:
+    if sum(map(bool, (args.in_seconds, args.at, args.session, args.pipeline))) != 1:
         raise InvalidInputError("Give exactly one of in_seconds, at, session and pipeline.")
-    now = datetime.now(UTC)
-    if args.session is not None:
+    if args.session:
         return Wish("session", args.session, note=args.note)
-    if args.pipeline is not None:
+    if args.pipeline:
         return Wish("pipeline", args.pipeline, note=args.note)
-    at = args.at or now + timedelta(seconds=args.in_seconds or 0)
+    now = datetime.now(UTC)
+    at = _time(args.at) if args.at else now + timedelta(seconds=args.in_seconds)
     if at > now + LONGEST:
         raise InvalidInputError(f"That is more than {LONGEST.days} days from now, by when this session may be deleted.")
-    return Wish("time", at=at, note=args.note)
+    return Wish("time", at=max(at, now), note=args.note)
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is no time; write it like 2027-01-31T09:00:00Z.") from None
+    if at.tzinfo is None:
+        raise InvalidInputError(f"{text!r} says no zone; write it like 2027-01-31T09:00:00Z, or with +01:00.")
+    return at

@@ -13,7 +13,7 @@ async def run(case: Case, args: Args) -> Done:
         case.actor,
         case.session_id,
         case.call_id,
-        child_sessions.Wish(args.flow, args.goal, args.pipeline_id, args.inputs),
+        child_sessions.Wish(args.flow, args.goal, args.pipeline_id or None, args.inputs),
     )
     link = LinkAdded(relation="child", target="session", name=f"#{child.id}", url=child.url)
     return Done(f"Session #{child.id} has begun: {child.flow}, {child.title!r}. {child.url}", (link,))

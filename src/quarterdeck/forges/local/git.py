@@ -53,6 +53,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """The first bytes of what a git command answered."""
+
+    output: bytes
+    cut_off: bool
+
+
+@dataclass(frozen=True)
 class Process:
     """A git process that runs, and its three streams."""
 
@@ -135,6 +143,36 @@ async def ask(*arguments: str, directory: Path | None = None, stdin: bytes = b""
     if ended.exit_code:
         raise GitError(cut(f"git {arguments[0]}: {ended.reason}", 2000))
     return ended.output
+
+
+async def head(*arguments: str, directory: Path | None = None, limit: int, seconds: float = SECONDS) -> Beginning:
+    """The first `limit` bytes of what a command answers; what it would say behind them is not waited for.
+
+    Raises:
+        GitError: it took more than `seconds`, or ended with more than 1, which some commands say when they found none.
+    """
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            process(*arguments, directory=directory) as started,
+            asyncio.TaskGroup() as group,
+        ):
+            started.stdin.close()
+            error = group.create_task(drain(started.stderr))
+            kept = bytearray()
+            while len(kept) <= limit and (piece := await started.stdout.read(CHUNK_BYTES)):
+                kept += piece
+            if len(kept) > limit:
+                error.cancel()
+                return Beginning(bytes(kept[:limit]), cut_off=True)
+            ended = Ended(await started.wait(), bytes(kept), decode(await error))
+    except TimeoutError as late:
+        raise GitError(f"git {arguments[0]} took longer than {seconds:.0f} seconds and was ended.") from late
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+    if ended.exit_code > 1:
+        raise GitError(cut(f"git {arguments[0]}: {ended.reason}", 2000))
+    return Beginning(ended.output, cut_off=False)
 
 
 async def feed(stdin: asyncio.StreamWriter, data: bytes) -> None:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from quarterdeck.app.outside import Author, Commit, PushGate
+from quarterdeck.app.outside import Author, Commit, CommitDetails, Match, PushGate, TreeEntry
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
-from quarterdeck.forges.local import bundles, ci_file, git, imports, smart_http
+from quarterdeck.forges.local import bundles, ci_file, contents, git, imports, smart_http
 
 FILE_BYTES = 4 * 1024 * 1024
 _UNSAFE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|//|[/.]$|\.lock$|\.lock/|/\.")
@@ -97,6 +97,21 @@ class LocalForge:
         output = await git.ask("log", form, f"--max-count={limit}", sha, "--", directory=self._there(project_id))
         rows = (line.split("\x1f", 3) for line in _lines(output))
         return [Commit(sha, title, author, datetime.fromisoformat(at)) for sha, at, author, title in rows]
+
+    async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:
+        """What lies in a folder; see the Protocol."""
+        sha = await self.commit_of(project_id, ref)
+        return await contents.tree(self._there(project_id), sha, path, recursive=recursive, limit=limit)
+
+    async def search(self, project_id: int, ref: str, text: str, path: str, *, limit: int) -> list[Match]:
+        """Lines that hold a text; see the Protocol."""
+        sha = await self.commit_of(project_id, ref)
+        return await contents.search(self._there(project_id), sha, text, path, limit=limit)
+
+    async def commit(self, project_id: int, ref: str, *, limit: int) -> CommitDetails:
+        """One commit; see the Protocol."""
+        sha = await self.commit_of(project_id, ref)
+        return await contents.commit(self._there(project_id), sha, limit=limit)
 
     async def diff(self, project_id: int, base: str, head: str) -> bytes:
         """The diff from the merge base; InvalidInputError when the two have none."""

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -27,12 +27,12 @@ def upgrade() -> None:
         sa.Column("model", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("(project_id is null) <> (user_id is null)", name="ck_agents_one_owner"),
+        sa.CheckConstraint("(project_id is null) <> (user_id is null)", name=op.f("ck_agents_one_owner")),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_agents_project_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_agents_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_agents_project_id")),
-        sa.UniqueConstraint("user_id", "name", name=op.f("uq_agents_user_id")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_agents_project_id_name")),
+        sa.UniqueConstraint("user_id", "name", name=op.f("uq_agents_user_id_name")),
     )
     op.create_table(
         "notifications_wanted",

@@ -1,0 +1,52 @@
+"""A pipeline file, looked at without running it."""
+
+import asyncio
+
+from pydantic import BaseModel, ConfigDict
+
+from quarterdeck.app.access import project_for
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.core.access import Ability
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.text import clean
+
+NO_COMMIT = "0" * 40
+
+
+class LintedJob(BaseModel):
+    """A job that a push to the default branch would run."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    stage: str
+
+
+class LintView(BaseModel):
+    """What is wrong with a pipeline file, or what it comes to."""
+
+    model_config = ConfigDict(frozen=True)
+    valid: bool
+    faults: tuple[str, ...]
+    """Each with its line."""
+    jobs: tuple[LintedJob, ...]
+
+
+async def lint(app: App, actor: Actor, project: int | str, text: str) -> LintView:
+    """Reads a `.gitlab-ci.yml` as a push of it to the default branch would."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
+    sha = (await app.forge.branches(found.id)).get(found.default_branch, NO_COMMIT)
+    try:
+        made = await asyncio.to_thread(
+            app.forge.read_ci,
+            clean(text),
+            ref=found.default_branch,
+            sha=sha,
+            default_branch=found.default_branch,
+            source="push",
+        )
+    except InvalidInputError as error:
+        _, _, faults = error.message.partition("\n")
+        return LintView(valid=False, faults=tuple((faults or error.message).split("\n")), jobs=())
+    return LintView(valid=True, faults=(), jobs=tuple(LintedJob(name=job.name, stage=job.stage) for job in made.jobs))
