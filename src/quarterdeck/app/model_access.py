@@ -6,6 +6,8 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from quarterdeck.core.answer import Reply
+
 
 @dataclass(frozen=True)
 class StoredKey:
@@ -55,6 +57,17 @@ class ModelAccess(Protocol):
 
     def check_key(self, key: StoredKey) -> StoredKey:
         """The key as it is stored. Raises InvalidInputError: no such provider, no URL, or less than it needs."""
+        ...
+
+    async def ask(
+        self, stored: Sequence[StoredKey], model: str, document: str | None, system: str, question: str
+    ) -> Reply:
+        """The answer to one question without a session; `document` is what a scripted model answers from.
+
+        Raises:
+            InvalidInputError: the model can't be asked, or refuses.
+            UnavailableError: it can't be reached now.
+        """
         ...
 
     async def try_key(self, key: StoredKey, model: str | None) -> str:

@@ -48,7 +48,7 @@ class Wish:
 
 
 async def choose(
-    app: App, connection: AsyncConnection, actor: Actor, project_id: int, flow: Flow, wish: Wish
+    app: App, connection: AsyncConnection, actor: Actor, project_id: int | None, flow: Flow, wish: Wish
 ) -> Choice:
     """The model for a session of `flow`.
 

@@ -36,6 +36,7 @@ class Ability(StrEnum):
     MANAGE_RUNNER = "manage_runner"
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
 
 
@@ -60,6 +61,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
+    Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,
 }
 """The least role that has each ability."""

@@ -17,6 +17,8 @@ from litestar.di import Provide
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
+    agents,
+    chats,
     document,
     executor,
     flows,
@@ -45,6 +47,8 @@ STOP_SECONDS = 5
 API = (
     sessions,
     log,
+    chats,
+    agents,
     mcp_servers,
     projects,
     repositories,

@@ -11,9 +11,12 @@ from quarterdeck.core.errors import InvalidInputError, UnavailableError
 from quarterdeck.core.history import Said
 from quarterdeck.engine.models import access
 from quarterdeck.engine.models.endpoints import Credentials, ModelKeys, checked_url, given, usable
-from quarterdeck.engine.models.model import ModelUnavailableError, Request
+from quarterdeck.engine.models.model import ModelUnavailableError, Reply, Request
 from quarterdeck.engine.models.providers import ACCOUNTS, Provider, account_of, parsed
 
+QUESTIONS = "ask"
+"""The name under which a script answers questions without a session."""
+ASK_SECONDS = 300.0
 TRY_SECONDS = 60.0
 """How long a new key's first answer may take."""
 
@@ -72,6 +75,24 @@ class Keyring:
             needed = "a key" if ACCOUNTS[provider].needs_key and not secret else "a base URL (--base-url)"
             raise InvalidInputError(f"{provider} needs {needed}.")
         return StoredKey(provider.value, kept.key, url)
+
+    async def ask(
+        self, stored: Sequence[StoredKey], model: str, document: str | None, system: str, question: str
+    ) -> Reply:
+        """The answer to one question without a session.
+
+        Raises:
+            ModelRejectedError: the model refuses, or its key isn't set.
+            UnavailableError: it can't be reached now, or doesn't come to an end; nobody asks it again.
+        """
+        request = Request(QUESTIONS, system, (Said(question),), (), 0)
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await access.model(model, document, self.with_stored(stored)).answer(request, _nobody)
+        except ModelUnavailableError as error:
+            raise UnavailableError(error.message) from error
+        except TimeoutError:
+            raise UnavailableError(f"{model} did not answer within {ASK_SECONDS:.0f} seconds.") from None
 
     async def try_key(self, key: StoredKey, model: str | None) -> str:
         """Asks one short question with `key`; answers which model replied.
