@@ -1,4 +1,7 @@
-"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need."""
+"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need.
+
+Why this module is long: whoever wants to know what is stored, and what refers to what, finds it on one page.
+"""
 
 from sqlalchemy import (
     JSON,
