@@ -1,4 +1,7 @@
-"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need."""
+"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need.
+
+Why this module is long: the tables refer to each other, and are read as one picture of the database.
+"""
 
 from sqlalchemy import (
     JSON,

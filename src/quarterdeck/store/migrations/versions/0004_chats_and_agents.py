@@ -77,4 +77,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_questions_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_questions")),
     )
-    op.create_index(op.f("ix_questions_user_id"), "questions", ["user_id", "at"])
+    op.create_index(op.f("ix_questions_user_id_at"), "questions", ["user_id", "at"])
