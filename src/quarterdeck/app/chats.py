@@ -96,6 +96,7 @@ async def _created(
         model=choice.model,
         scripted=choice.document is not None,
         component_models=choice.component_models,
+        context_tokens=choice.context_tokens,
         project_id=project.id if project else None,
         initiator_id=actor.user_id,
         initiator=actor.username,

@@ -47,6 +47,10 @@ class ModelAccess(Protocol):
         """The model for want of any rule: the setting's, else one of a provider that can be asked."""
         ...
 
+    async def context_tokens(self, name: str) -> int:
+        """How much the model reads at once: as the price list knows it, else the setting QUARTERDECK_CONTEXT_TOKENS."""
+        ...
+
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for."""
         ...

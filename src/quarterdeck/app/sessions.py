@@ -73,7 +73,13 @@ class StartSession(BaseModel):
         default=None, ge=1, le=2**31 - 1, description="The merge request that it is about, instead of an issue."
     )
     inputs: dict[str, JsonValue] = {}
-    pre_approved: tuple[Privilege, ...] | None = None
+    privileges: tuple[Privilege, ...] | None = Field(
+        default=None, description="What its tools may be of at all; every privilege if absent."
+    )
+    may_ask: bool = Field(default=True, description="Whether its agents may ask you questions.")
+    pre_approved: tuple[Privilege, ...] | None = Field(
+        default=None, description="Privileges whose tools ask nobody; some of `privileges`."
+    )
     pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
         default={}, max_length=8, description="By tool, commands that ask nobody, such as `git status*`."
     )
@@ -140,11 +146,14 @@ async def start_within(
         commit=await app.forge.commit_of(project.id, ref),
         branch=f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}",
         inputs=inputs,
-        pre_approved=tuple(usual if request.pre_approved is None else request.pre_approved),
+        pre_approved=_pre_approved(request, usual),
         pre_approved_patterns=request.pre_approved_patterns,
+        privileges=request.privileges,
+        may_ask=request.may_ask,
         retention_days=project.retention_days,
         parent_id=parent_id,
         component_models=choice.component_models,
+        context_tokens=choice.context_tokens,
     )
     links = list(brought.links)
     if parent_id is not None:
@@ -157,6 +166,16 @@ async def start_within(
         connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
     )
     return session_id
+
+
+def _pre_approved(request: StartSession, usual: tuple[Privilege, ...]) -> tuple[Privilege, ...]:
+    """The privileges whose tools ask nobody: those of the kind of session unless the start names them."""
+    had = set(Privilege if request.privileges is None else request.privileges)
+    if request.pre_approved is None:
+        return tuple(one for one in usual if one in had)
+    if beyond := [one.value for one in request.pre_approved if one not in had]:
+        raise InvalidInputError(f"The session can't be approved beforehand what it may not: {', '.join(beyond)}.")
+    return request.pre_approved
 
 
 def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:

@@ -41,6 +41,11 @@ async def start(
     ] = None,
     title: Annotated[str | None, typer.Option("--title")] = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask before every call that can be asked for.")] = False,
+    privilege: Annotated[
+        list[str] | None,
+        typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
+    ] = None,
+    no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
     watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
     level: Density = "concise",
@@ -50,6 +55,7 @@ async def start(
         body: dict[str, Any] = {
             "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
             "issue_iid": issue, "merge_request_iid": merge_request,
+            "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from quarterdeck.app import model_keys
 from quarterdeck.app.application import App
 from quarterdeck.app.model_access import Reach, StoredKey
+from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError, UnavailableError
 from quarterdeck.core.history import Said
 from quarterdeck.engine.models import access
@@ -23,8 +24,9 @@ TRY_SECONDS = 60.0
 class Keyring:
     """Implements `ModelAccess` with what this server's environment gave."""
 
-    def __init__(self, keys: ModelKeys, setting: str | None) -> None:
-        self._keys, self._setting = keys, setting
+    def __init__(self, keys: ModelKeys, setting: str | None, context_tokens: int = limits.CONTEXT_TOKENS) -> None:
+        """`context_tokens` is for models of which nothing is known."""
+        self._keys, self._setting, self._context_tokens = keys, setting, context_tokens
 
     @property
     def setting(self) -> str | None:
@@ -42,6 +44,10 @@ class Keyring:
     def default(self, stored: Sequence[StoredKey]) -> str | None:
         """The setting's, else one of a provider that can be asked."""
         return self._setting or access.default_model(self.with_stored(stored))
+
+    async def context_tokens(self, name: str) -> int:
+        """How much the model reads at once, as far as it is known."""
+        return await asyncio.to_thread(_window, name) or self._context_tokens
 
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for, by which of the two they can be asked."""
@@ -122,6 +128,17 @@ class CurrentKeys:
     async def current(self) -> ModelKeys:
         """The keys as they are now."""
         return self._keyring.with_stored(await model_keys.stored_keys(self._app))
+
+
+def _window(name: str) -> int | None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    provider, model = parsed(name)
+    try:
+        _, known = get_snapshot().find_provider_model(model, None, provider.value.removesuffix("-responses"), None)
+    except LookupError:
+        return None
+    return known.context_window
 
 
 def _source(provider: Provider, keys: ModelKeys) -> str:
