@@ -1,6 +1,6 @@
 """All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need.
 
-Why this module is long: whoever wants to know what is stored, and what refers to what, finds it on one page.
+Why this module is long: the tables refer to each other, and are read as one picture of the database.
 """
 
 from sqlalchemy import (

@@ -33,6 +33,8 @@ async def signals(client: Client, session_id: int, after: int = 0) -> AsyncItera
                         break
                     if signal.event == "error":
                         raise _failure(signal)
+                    if not signal.data:  # a comment that keeps the line alive
+                        continue
                     if signal.id:
                         after = int(signal.id)
                         absence.over()

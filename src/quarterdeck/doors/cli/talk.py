@@ -23,9 +23,7 @@ from quarterdeck.doors.cli.signals import signals
 from quarterdeck.doors.cli.timeline import Row
 from quarterdeck.doors.cli.watching import Watcher, verdict
 
-KEYS = (
-    "press a to approve, s to approve it for the session, d to deny; a line that you type denies it and is the reason"
-)
+KEYS = "press a to approve, s to approve it for the session, d to deny; a line that you type denies it and is read"
 
 
 @dataclass
