@@ -21,6 +21,7 @@ from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import check_patterns, matches
 from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -137,7 +138,10 @@ async def _changed_args(
     call = it.state.calls[call_ids[0]]
     flow = await pinned_flow(app, it.connection, it.session.flow_hash)
     usable = toolbox(flow, call.component, it.state)[call.tool]
-    args = args | usable.fixed
+    made = RequestedCall("", call.tool, args)
+    if made.fault:
+        raise InvalidInputError(made.fault)
+    args = made.args | usable.fixed
     usable.tool.parse(args)
     if app.redactor.value(args) != args:
         raise InvalidInputError("The arguments hold what looks like a secret; no tool is given one.")
