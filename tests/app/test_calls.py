@@ -51,3 +51,13 @@ def test_a_subsession_has_a_whole_number_however_a_model_writes_it() -> None:
     assert str(state.calls["c_0"].args["subsession"]) == "1"
     beyond = made(LEADING, state, ("delegate_task", {"agent": "reader", "task": "On.", "subsession": 2.0}))
     assert "no subsession 2" in beyond[0].text
+
+
+def test_what_an_agent_waits_for_is_heard_before_its_final_answer() -> None:
+    state = at("lead")
+    task: dict[str, JsonValue] = {"agent": "reader", "task": "Look."}
+    final: dict[str, JsonValue] = {"final_response": "All is well."}
+    refused = made(LEADING, state, ("final_response_tool", final), ("delegate_task", task))
+    assert [(one.call_id, one.outcome) for one in refused] == [("c_0", e.Outcome.ERROR)]
+    assert state.response is None
+    assert [one.outcome for one in made(LEADING, at("lead"), ("final_response_tool", final))] == [e.Outcome.OK]

@@ -31,6 +31,7 @@ def intents(
     """What an answer's calls mean to do, by their ids; those that can't be are finished at once, with the reason."""
     drafts: list[log.Draft] = []
     delegated = 0
+    waits = any(call.tool in (ASK, DELEGATE) for _, call in calls)
     for place, (call_id, call) in enumerate(calls):
         fault, usable, args = call.fault, tools.get(call.tool), dict(call.args)
         try:
@@ -40,6 +41,8 @@ def intents(
             if not fault:
                 parsed = usable.tool.parse(args)
                 _check(component, usable.tool, state, redactor, args, place)
+                if call.tool == FINAL_RESPONSE and waits:
+                    raise InvalidInputError("You wait for another's answer; read it, then give your final answer.")
                 if call.tool == DELEGATE and isinstance(component, AgentComponent):
                     args = parsed.model_dump(exclude_unset=True)  # JSON has a whole number 1.0, a path has none
                     _check_delegation(component, state, args, delegated)
