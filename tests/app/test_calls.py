@@ -5,6 +5,7 @@ from pydantic import JsonValue
 from quarterdeck.app.calls import intents
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
+from quarterdeck.core import limits
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin
@@ -13,6 +14,11 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition
 from tests.unit.world import CREATED, agent, event, flow, moved
 
+FORMAL = flow(
+    [agent("a", response_schema_id="s")],
+    [],
+    response_schemas=[{"schema_id": "s", "definition": {"type": "object"}}],
+)
 LEADING = flow([agent("lead", subagents=[{"name": "reader"}], max_delegations=2), agent("reader")], [])
 
 
@@ -61,3 +67,10 @@ def test_what_an_agent_waits_for_is_heard_before_its_final_answer() -> None:
     assert [(one.call_id, one.outcome) for one in refused] == [("c_0", e.Outcome.ERROR)]
     assert state.response is None
     assert [one.outcome for one in made(LEADING, at("lead"), ("final_response_tool", final))] == [e.Outcome.OK]
+
+
+def test_a_final_answer_is_no_longer_than_what_is_kept_of_it() -> None:
+    words: list[JsonValue] = ["word"] * limits.STATE_CONTEXT_CHARACTERS
+    long: dict[str, JsonValue] = {"words": words}
+    assert "65,536 characters" in made(FORMAL, at("a"), ("final_response_tool", long))[0].text
+    assert made(FORMAL, at("a"), ("final_response_tool", {"words": []}))[0].outcome is e.Outcome.OK

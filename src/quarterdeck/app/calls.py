@@ -1,5 +1,6 @@
 """Tool calls on their way into the log: the intents of an answer, and how a call ended."""
 
+import json
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -38,6 +39,8 @@ def intents(
             if usable is None:
                 raise NotFoundError(f"There is no tool {call.tool!r} here. You have: {', '.join(sorted(tools))}.")
             args |= usable.fixed
+            if call.tool == FINAL_RESPONSE and len(json.dumps(args)) > limits.STATE_CONTEXT_CHARACTERS:
+                raise InvalidInputError(f"Your answer may have {limits.STATE_CONTEXT_CHARACTERS:,} characters.")
             if not fault:
                 parsed = usable.tool.parse(args)
                 _check(component, usable.tool, state, redactor, args, place)
