@@ -260,13 +260,14 @@ async def hold(app: App, actor: Actor, session_id: int, *, held: bool, reason: s
 async def merge_request_ended(
     connection: AsyncConnection, app: App, session_id: int, name: str, status: Literal["merged", "closed"]
 ) -> None:
-    """The merge request that an idle session waited for was merged or closed: the session is finished."""
+    """The merge request that an idle flow waited for was merged or closed: it is finished; a chat lives on."""
     try:
         async with changing(app, connection, session_id) as it:
             if it.state.open_merge_request != name:
                 return
             it.append(e.MergeRequestEnded(name=name, status=status))
-            if it.state.status is Status.IDLE:
+            flow = await pinned_flow(app, connection, it.session.flow_hash)
+            if it.state.status is Status.IDLE and not flow.chats:
                 it.move(Transition.RESUME, reason=f"merge request {name} was {status}")
                 it.move(Transition.FINISH, reason=f"merge request {name} was {status}")
     except NotFoundError:
