@@ -1,12 +1,13 @@
 """Every flow that ships, played by the script that ships with it, with real tools on real projects."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from quarterdeck.forges.local import sample
 from tests.instance import Instance
-from tests.scenarios.work import payloads
+from tests.scenarios.work import call, payloads
 
 JENKINSFILE = """\
 pipeline {
@@ -111,6 +112,31 @@ def test_an_issue_becomes_a_merge_request_that_goes_on_until_it_is_merged(instan
     instance.qd("mr", "merge", "-p", "developed", str(made["iid"]))
     assert instance.wait_for(session_id, "finished")["reason"].endswith("merged")
     assert instance.get(f"/projects/developed/issues/{issue['iid']}")["status"] == "closed"
+
+
+def test_a_pipeline_that_is_red_for_something_else_and_a_question(instance: Instance, tmp_path: Path) -> None:
+    instance.post("/projects", {"path": "red", "sample": True})
+    issue = instance.qd_json("issue", "create", "-p", "red", "Say who keeps the shelf")
+    keeper = {"file_path": "KEEPER.md", "contents": "Ada\n"}
+    unchanged = {"outcome": "unchanged", "message": "Nothing", "description": "It fails on main, too."}
+    steps = [
+        {"say": "I write it down.", "call": call("create_file_with_contents", **keeper)},
+        {"call": call("final_response_tool", **unchanged | {"outcome": "changed", "message": "Say who keeps it"})},
+        {"expect": "pipeline did not pass", "call": call("final_response_tool", **unchanged)},
+        {"expect": "Why is it red", "call": call("final_response_tool", **unchanged)},
+    ]
+    script = tmp_path / "script.yml"
+    script.write_text(json.dumps({"components": {"work": steps}}), encoding="utf-8")
+    session_id = start(instance, "red", "developer/v1", "--issue", str(issue["iid"]), "--script", str(script))
+    for answers in (3, 4):
+        session = instance.wait_for(session_id, "idle", "finished", "failed", "paused")
+        events = instance.events(session_id)
+        assert session["status"] == "idle", "its merge request is open"
+        assert len(payloads(events, "model.answered")) == answers
+        assert len([one for one in payloads(events, "tool_call.finished") if one["tool"] == "create_commit"]) == 1
+        if answers == 3:
+            instance.qd("session", "reply", str(session_id), "Why is it red?")
+    assert merge_request(instance, "red", session["merge_request"])["pipeline"]["status"] == "failed"
 
 
 def test_an_issue_of_a_project_without_pipelines(instance: Instance, tmp_path: Path) -> None:
