@@ -86,10 +86,11 @@ def test_nothing_is_to_be_noted_of_it_and_the_hostile_is_named(name: str) -> Non
     assert not examine(text, CATALOGUE).document.findings()
     flow = LIBRARY.read(text)
     assert flow.description
-    assert "create_commit" not in {use.name for one in flow.components if isinstance(one, Prompted) for use in one.toolset}
+    agents = [one for one in flow.components if isinstance(one, Prompted)]
+    assert "create_commit" not in {use.name for one in agents for use in one.toolset}
     for prompt in flow.prompts:
         assert re.search(r"no\s+orders", prompt.prompt_template.system), prompt.prompt_id
-        assert not re.search(r"\{\{\s*\w+", prompt.prompt_template.system), "what is hostile stays out of the system text"
+        assert "{{" not in prompt.prompt_template.system, "what is hostile stays out of it"
 
 
 def test_a_review_can_say_nothing_but_its_review() -> None:
@@ -134,7 +135,8 @@ async def test_a_pipeline_that_fails_comes_back_until_it_passes_or_is_given_up(n
         }
         ending, _ = await run(wish(name, components))
         assert ending.well, ending
-        assert (list(ending.way).count("verify"), ending.way[-1]) == (len(verify), "verify" if len(verify) > 1 else agent)
+        assert list(ending.way).count("verify") == len(verify)
+        assert ending.way[-1] == (agent if len(verify) == 1 else "verify")
 
 
 async def test_without_a_pipeline_file_there_is_nothing_to_wait_for() -> None:

@@ -30,6 +30,8 @@ pipeline {
 }
 """
 
+ISSUE = ("The last page is not counted", "--description", '`python3 -m shelf --page 3` prints "page 3 of 2".')
+
 
 def git(repository: Path, *arguments: str) -> None:
     author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
@@ -76,21 +78,21 @@ def test_a_plan_is_changed_and_approved_and_carried_out(instance: Instance) -> N
     instance.qd("session", "approve", str(session_id))
     session = instance.wait_for(session_id, "idle", "finished", "failed", "paused")
     assert session["status"] == "idle", "its merge request is open"
-    assert merge_request(instance, "planned", session["merge_request"])["title"] == "Add the option --since to the shelf"
-    diff = instance.raw(f"/projects/planned/merge_requests/{session['merge_request'][1:]}/diff").decode()
+    made = merge_request(instance, "planned", session["merge_request"])
+    assert made["title"] == "Add the option --since to the shelf"
+    diff = instance.raw(f"/projects/planned/merge_requests/{made['iid']}/diff").decode()
     assert "+def since(year: int, books: list[Book]) -> list[Book]:" in diff
     assert "+class LeftOutTest(unittest.TestCase):" in diff
     said = [one["text"] for one in payloads(instance.events(session_id), "tool_call.finished")]
     assert any("ImportError" in text for text in said), "the test came first, and failed"
     assert any("Ran 4 tests" in text and "OK" in text for text in said)
-    instance.qd("mr", "close", "-p", "planned", session["merge_request"][1:])
+    instance.qd("mr", "close", "-p", "planned", str(made["iid"]))
     instance.wait_for(session_id, "finished")
 
 
 def test_an_issue_becomes_a_merge_request_that_goes_on_until_it_is_merged(instance: Instance) -> None:
     instance.post("/projects", {"path": "developed", "sample": True})
-    words = '`python3 -m shelf --page 3` prints "page 3 of 2".'
-    issue = instance.qd_json("issue", "create", "-p", "developed", "The last page is not counted", "--description", words)
+    issue = instance.qd_json("issue", "create", "-p", "developed", *ISSUE)
     session_id = start(instance, "developed", "developer/v1", "--issue", str(issue["iid"]))
     session = instance.wait_for(session_id, "idle", "finished", "failed", "paused")
     assert session["status"] == "idle"
@@ -144,13 +146,12 @@ def test_an_issue_of_a_project_without_pipelines(instance: Instance, tmp_path: P
     git(folder, "rm", "-q", ".gitlab-ci.yml")
     git(folder, "commit", "-q", "-m", "No pipeline")
     instance.qd("project", "add", "quiet", "--from", str(folder))
-    words = '`python3 -m shelf --page 3` prints "page 3 of 2".'
-    issue = instance.qd_json("issue", "create", "-p", "quiet", "The last page is not counted", "--description", words)
+    issue = instance.qd_json("issue", "create", "-p", "quiet", *ISSUE)
     session_id = start(instance, "quiet", "developer/v1", "--issue", str(issue["iid"]))
     session = instance.wait_for(session_id, "idle", "finished", "failed", "paused")
     assert session["status"] == "idle"
     assert merge_request(instance, "quiet", session["merge_request"])["pipeline"] is None
-    assert not [one for one in payloads(instance.events(session_id), "tool_call.requested") if one["tool"] == "run_pipeline"]
+    assert "run_pipeline" not in {one["tool"] for one in payloads(instance.events(session_id), "tool_call.requested")}
 
 
 def test_a_review_comments_on_the_lines_that_are_wrong(instance: Instance, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_review_comments_on_the_lines_that_are_wrong(instance: Instance, tmp_p
     session = instance.wait_for(session_id, "idle", "finished", "failed", "paused")
     assert session["status"] == "finished"
     comments = merge_request(instance, "reviewed", str(iid))["comments"]
-    assert [(one["position"] or {}).get("path") for one in comments] == ["shelf/pages.py", "shelf/pages.py", None]
+    assert [one["position"] and one["position"]["path"] for one in comments] == ["shelf/pages.py"] * 2 + [None]
     added_at = 1 + max(n for n, line in enumerate(changed.splitlines()) if "return items // per_page" in line)
     removed_at = 1 + next(n for n, line in enumerate(text.splitlines()) if "raise ValueError" in line)
     assert (comments[0]["position"]["new_line"], comments[0]["position"]["old_line"]) == (added_at, None)
