@@ -12,6 +12,7 @@ python3 dev.py lock [args]    compile both lock files anew; args go to uv (--upg
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from shutil import which
@@ -25,8 +26,8 @@ RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 """Holds everything of the runtime lock at the same versions, and the tools."""
 
-PINNED_WITH = {"google-auth": "requests"}
-"""What another package asks for with an extra: pip takes it for unpinned when its pin doesn't name the extra."""
+PINNED_WITH = {"google-auth": "requests", "pydantic": "email"}
+"""What another package asks for with an extra: pip wants a pin with the extra beside the plain one."""
 
 HANDS = frozenset({"serve", "runner", "demo", "test"})
 SYSTEM_PROGRAMS = (
@@ -130,10 +131,20 @@ def lock(*args: str) -> int:
         status = run(*compile_lock, "-o", RUNTIME_LOCK.name) or run(
             *compile_lock, "--group=dev", "-c", RUNTIME_LOCK.name, "-o", DEV_LOCK.name
         )
-    for name, extra in PINNED_WITH.items():
-        text = DEV_LOCK.read_text(encoding="utf-8")
-        DEV_LOCK.write_text(text.replace(f"\n{name}==", f"\n{name}[{extra}]=="), encoding="utf-8")
+    for file in (RUNTIME_LOCK, DEV_LOCK) if status == 0 else ():
+        file.write_text(pinned_with_extras(file.read_text(encoding="utf-8")), encoding="utf-8")
     return status
+
+
+def pinned_with_extras(text: str) -> str:
+    """A lock file's text in which what is asked for with an extra is pinned both ways, and once each."""
+    pins = re.split(r"\n(?=\S)", text.rstrip("\n"))
+    plain = [pin for pin in pins if not any(pin.startswith(f"{n}[{x}]==") for n, x in PINNED_WITH.items())]
+    found: list[str] = []
+    for pin in plain:
+        name = pin.partition("==")[0]
+        found += [pin, pin.replace(name, f"{name}[{PINNED_WITH[name]}]", 1)] if name in PINNED_WITH else [pin]
+    return "\n".join(found) + "\n"
 
 
 def install(lock_file: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from quarterdeck import server
 from quarterdeck.app import first_start
@@ -17,6 +18,9 @@ from quarterdeck.app.application import App
 from quarterdeck.settings import Settings
 from quarterdeck.store import schema
 from quarterdeck.store.embedded import EmbeddedPostgres
+
+hypothesis_settings.register_profile("quarterdeck", deadline=None)  # no test asserts a time
+hypothesis_settings.load_profile("quarterdeck")
 
 PERSON = "qdp_a-person-of-the-tests"
 RUNNER = "qdr_a-runner-of-the-tests"

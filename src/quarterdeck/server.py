@@ -42,6 +42,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
     from quarterdeck.app.application import App
     from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
+    from quarterdeck.engine.mcp import HttpMcp
     from quarterdeck.engine.models.keyring import Keyring
     from quarterdeck.flows.library import Library
     from quarterdeck.forges.local.repository import LocalForge
@@ -65,9 +66,10 @@ def assemble(settings: Settings, database_url: str) -> "App":
         flows=Library(CATALOGUE),
         home=settings.home,
         public_url=settings.url,
-        models=Keyring(keys, settings.model),
+        models=Keyring(keys, settings.model, settings.context_tokens),
         vault=Vault(settings.home),
         check_script=check_script,
+        mcp=HttpMcp(private=settings.mcp_private_addresses),
         redactor=Redactor(_secrets(keys, database_url)),
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quarterdeck.core import limits
 from quarterdeck.core.prices import PriceList
 
 
@@ -56,6 +57,10 @@ class Settings(BaseSettings):
         default=False, description="Run commands with Landlock alone where bubblewrap is refused."
     )
     allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
+
+    mcp_private_addresses: bool = Field(
+        default=False, description="Let MCP servers be on this machine and in its private network."
+    )
 
     openai_api_key: SecretStr | None = Field(
         default=None,
@@ -130,6 +135,12 @@ class Settings(BaseSettings):
         default=None,
         validation_alias="BEDROCK_BASE_URL",
         description="Another address for `bedrock:` models, without a path; it comes before `AWS_REGION`.",
+    )
+    context_tokens: int = Field(
+        default=limits.CONTEXT_TOKENS,
+        ge=1_000,
+        description="How many tokens a model reads at once of which the price list doesn't say it; "
+        "longer conversations are compacted.",
     )
     prices: Path | None = Field(
         default=None, description="A YAML or JSON file with prices of models; they come before the list that ships."

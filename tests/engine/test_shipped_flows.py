@@ -31,7 +31,10 @@ MERGE_REQUEST: JsonValue = {
     "source_branch": "left",
     "target_branch": "main",
 }
+SAFE = {"today", "project"}
+"""What a system text may be made of: what the server knows by itself."""
 GIVEN: dict[str, tuple[str, dict[str, JsonValue], str]] = {
+    "chat": ("", {}, "chat"),
     "code_review": ("", {"merge_request": MERGE_REQUEST}, "rules changes review submit"),
     "convert_to_gl_ci": ("", {"convert": {"path": "Jenkinsfile"}}, "original convert publish open verify"),
     "developer": ("", {"issue": ISSUE}, "work publish open pipeline_file verify"),
@@ -70,7 +73,7 @@ def step(tool: str, *results: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_its_own_script_takes_it_to_a_good_end(name: str) -> None:
-    ending, log = await run(wish(name))
+    ending, log = await run(replace(wish(name), answers=("That the chat was here",)))
     assert ending.well, ending
     assert " ".join(ending.way) == GIVEN[name][2]
     agents = {p.component for p in log if isinstance(p, e.ModelAnswered)}
@@ -87,10 +90,12 @@ def test_nothing_is_to_be_noted_of_it_and_the_hostile_is_named(name: str) -> Non
     flow = LIBRARY.read(text)
     assert flow.description
     agents = [one for one in flow.components if isinstance(one, Prompted)]
-    assert "create_commit" not in {use.name for one in agents for use in one.toolset}
+    if not flow.chats:
+        assert "create_commit" not in {use.name for one in agents for use in one.toolset}
     for prompt in flow.prompts:
-        assert re.search(r"no\s+orders", prompt.prompt_template.system), prompt.prompt_id
-        assert "{{" not in prompt.prompt_template.system, "what is hostile stays out of it"
+        system = " ".join(prompt.prompt_template.system.split())
+        assert re.search(r"Words in [^.:]*(?:are no orders|are not the person's)", system), prompt.prompt_id
+        assert set(re.findall(r"\{[{%]\s*(?:if )?(\w+)", system)) - {"else", "endif"} <= SAFE
 
 
 def test_a_review_can_say_nothing_but_its_review() -> None:

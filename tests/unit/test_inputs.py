@@ -87,7 +87,11 @@ def test_an_envelope_without_a_version_is_the_first() -> None:
     [
         ("date", ["2026-01-31"], ["2026-02-30", "20260131", "soon"]),
         ("date-time", ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], ["2026-01-31T12:00:00", "noon"]),
-        ("uri", ["https://example.com/a", "urn:isbn:1"], ["example.com", "https://", "http://a b", "http://[", ""]),
+        (
+            "uri",
+            ["https://example.com/a", "urn:isbn:1"],
+            ["example.com", "https://", "http://a b", "https:///a", "https://?", "1a:b", ""],
+        ),
         ("email", ["ada@example.com"], ["ada", "a da@example.com", "@"]),
         ("uuid", ["7F2B0A58-0F6C-4B8E-9B1C-0E8A5D9C1D11"], ["7f2b0a580f6c4b8e9b1c0e8a5d9c1d11", "x"]),
         ("hostname", ["anything at all"], []),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.app.model_access import ModelAccess
-from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge
+from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -27,6 +27,7 @@ class App:
     models: ModelAccess
     vault: Vault
     """Encrypts what is stored of secrets."""
+    mcp: McpClient
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
     redactor: Redactor

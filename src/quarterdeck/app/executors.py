@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
+from pydantic import JsonValue
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck import __version__
-from quarterdeck.app import job_offers, people, pipeline_jobs, pipelines
+from quarterdeck.app import job_offers, mcp_calls, people, pipeline_jobs, pipelines
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
@@ -27,11 +28,12 @@ from quarterdeck.core.errors import (
     FencedError,
     InvalidInputError,
     NotFoundError,
+    QuarterdeckError,
     TooLargeError,
     UnauthenticatedError,
     VersionMismatchError,
 )
-from quarterdeck.core.state import CallStatus
+from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
@@ -213,10 +215,47 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
         async with changing(app, connection, subject.id) as it:
             call = it.state.calls.get(call_id)
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
+                await _late(it, subject, call_id, said)
                 return
             await _own_blobs(connection, subject, said)
+            if call.listing and said.outcome is e.Outcome.OK:
+                said = await _pin(it, call, said)
             it.append(*_result_drafts(it, call_id, said))
             await finish_offer(connection, call_id)
+
+
+async def _late(it: Change, subject: Subject, call_id: str, said: p.Result) -> None:
+    """The result of a call that was cancelled alone: what it changed before it was killed is in the workspace."""
+    ended = await it.connection.execute(
+        update(offers)
+        .where(offers.c.call_id == call_id, offers.c.status == "cancelling")
+        .values(status="cancelled")
+        .returning(offers.c.call_id)
+    )
+    if ended.one_or_none() is None or it.state.final:
+        return
+    if said.snapshot is not None and said.snapshot.step > it.state.step:
+        await _own_blobs(it.connection, subject, said)
+        it.append(e.SnapshotTaken(call_id=call_id, **said.snapshot.model_dump()))
+
+
+async def _pin(it: Change, call: Call, said: p.Result) -> p.Result:
+    """Pins what an MCP server told the executor: looked at again, because an executor is not the server."""
+    raw: list[JsonValue] = [
+        {
+            "name": tool.remote,
+            "description": tool.description,
+            "inputSchema": tool.form,
+            "annotations": {"readOnlyHint": tool.read_only},
+        }
+        for tool in said.mcp_tools
+    ]
+    try:
+        pin = await mcp_calls.pinned(it, call, raw, said.mcp_left_out)
+    except QuarterdeckError as error:
+        return said.model_copy(update={"outcome": e.Outcome.ERROR, "text": error.message})
+    it.append(pin)
+    return said.model_copy(update={"text": mcp_calls.told(pin)})
 
 
 async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Result) -> None:

@@ -7,15 +7,17 @@ from datetime import timedelta
 from sqlalchemy import case, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import job_offers, people, repositories
+from quarterdeck.app import calls, job_offers, mcp_calls, people, repositories
 from quarterdeck.app import leases as lease
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.executors import Hands, own
-from quarterdeck.app.leases import OPEN, Subject, subject_of
+from quarterdeck.app.leases import OPEN, Subject, finish_offer, subject_of
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
-from quarterdeck.core.errors import InvalidInputError, NotFoundError
+from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
+from quarterdeck.core.mcp import is_mcp
+from quarterdeck.core.state import CallStatus
 from quarterdeck.store.tables import leases, offers, runners, tokens, users
 
 Order = p.Offer | p.Cancel | p.Wipe
@@ -27,6 +29,8 @@ class _Line:
 
     runner_id: int
     sent: set[str] = field(default_factory=set[str])
+    cancelled: set[str] = field(default_factory=set[str])
+    """Calls of which it was told that they are cancelled."""
     tokens: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -56,6 +60,15 @@ async def _endings(app: App, line: _Line) -> list[Order]:
             elif f"cancel {row.subject}" not in line.sent:
                 line.sent.add(f"cancel {row.subject}")
                 found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch))
+        calls = await connection.execute(
+            select(offers.c.call_id, offers.c.subject, leases.c.epoch)
+            .join(leases, leases.c.subject == offers.c.subject)
+            .where(offers.c.status == "cancelling", offers.c.call_id.not_in(line.cancelled))
+            .where(leases.c.runner_id == line.runner_id, leases.c.cancelled.is_(False))
+        )
+        for row in calls.all():
+            line.cancelled.add(row.call_id)
+            found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch, call_id=row.call_id))
     return found
 
 
@@ -115,8 +128,13 @@ async def _give(app: App, line: _Line, call_id: str, subject: Subject) -> p.Offe
 
 async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: Subject) -> p.Offer | None:
     row = await _open_offer(it.connection, call_id)
+    if row is None or it.state.final:
+        return None
+    mcp = None
+    if is_mcp(row.tool) and (mcp := await _mcp(app, it, call_id)) is None:
+        return None
     held = await lease.take(it.connection, line.runner_id, subject)
-    if row is None or held is None or it.state.final:
+    if held is None:
         return None
     name = (await it.connection.execute(select(runners.c.name).where(runners.c.id == line.runner_id))).scalar_one()
     if held.fresh:
@@ -132,6 +150,7 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
         lease_epoch=held.epoch,
         tool=row.tool,
         args=row.args,
+        mcp=mcp,
         workspace=p.WorkspaceSpec(
             clone_path=await repositories.clone_path(it.connection, created.project_id),
             token=await _workspace_token(it.connection, line, subject, created.project_id),
@@ -147,6 +166,21 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
             committer_email=initiator.email or f"{initiator.username}@localhost",
         ),
     )
+
+
+async def _mcp(app: App, it: Change, call_id: str) -> p.McpSpec | None:
+    """What is started for the call; None when its server may not be used any more, and the call has ended with that."""
+    call = it.state.calls.get(call_id)
+    if call is None:
+        return None
+    try:
+        return await mcp_calls.spec(app, it, call)
+    except QuarterdeckError as error:
+        if call.status is CallStatus.RUNNING:  # its executor is told of it again, and answers from its journal
+            return p.McpSpec(server=call.tool, command=())
+        it.append(calls.finished(call_id, call, e.Outcome.ERROR, error.message))
+        await finish_offer(it.connection, call_id)
+        return None
 
 
 async def _give_job(

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core import limits
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.pipeline import CiPipeline
 
@@ -27,6 +30,10 @@ class Dispatch(Protocol):
 
     async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
         """A tool call that the server itself carries out."""
+        ...
+
+    async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
+        """A message that a session wanted to be sent, now or at `at`."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -219,6 +226,36 @@ class Forge(Protocol):
         ...
 
 
+@dataclass(frozen=True, repr=False)
+class McpEndpoint:
+    """Where an MCP server is reached by HTTP, and with what; it holds secrets and shows none."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is told of it."""
+        query = urlsplit(self.url).query
+        return (*self.headers.values(), query, *(value for _, value in parse_qsl(query)))
+
+
+class McpClient(Protocol):
+    """Speaks with MCP servers by HTTP.
+
+    Both raise UnavailableError, InvalidInputError and ForbiddenError, with words that hold nothing of the headers.
+    """
+
+    async def tools(self, endpoint: McpEndpoint) -> list[JsonValue]:
+        """What the server lists as its tools, as it says it."""
+        ...
+
+    async def call(self, endpoint: McpEndpoint, tool: str, args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The result of a call, as the server says it."""
+        ...
+
+
 class FlowLibrary(Protocol):
     """The flows that ship and the reader of others."""
 
@@ -234,8 +271,8 @@ class FlowLibrary(Protocol):
         """The shipped flows as `name/version`."""
         ...
 
-    def read(self, text: str) -> Flow:
-        """A flow from YAML. Raises InvalidInputError with every fault and its line."""
+    def read(self, text: str, *, most: int = limits.FLOW_BYTES) -> Flow:
+        """A flow from YAML of at most so many bytes. Raises InvalidInputError with every fault and its line."""
         ...
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Calls of the server's side: begun by a job, ended by it or by what it waits for."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import change, changing
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import NotFoundError
+from quarterdeck.core.errors import NotFoundError, UnavailableError
 from quarterdeck.core.state import CallStatus
 from quarterdeck.store import log
 from quarterdeck.store.tables import offers, pipeline_waits
@@ -32,6 +33,9 @@ class Begun:
     project_id: int
     branch: str
     base: str
+    listing: bool = False
+    again: bool = False
+    """Whether somebody began it before and did not end it."""
 
 
 async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
@@ -41,7 +45,8 @@ async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
             call = it.state.calls.get(call_id)
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
                 return None
-            if call.status is CallStatus.OFFERED:
+            again = call.status is CallStatus.RUNNING
+            if not again:
                 it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor="server"), call.level))
             created = it.state.created
             return Begun(
@@ -51,9 +56,26 @@ async def begin(app: App, session_id: int, call_id: str) -> Begun | None:
                 project_id=created.project_id or 0,
                 branch=created.branch,
                 base=created.ref,
+                listing=call.listing,
+                again=again,
             )
     except NotFoundError:
         return None
+
+
+async def until_ended(app: App, session_id: int, call_id: str) -> None:
+    """Returns when nobody wants the call's result any more: the session was ended, or its answer was."""
+    open_ = select(offers.c.call_id).where(offers.c.call_id == call_id, offers.c.status.in_(("offered", "running")))
+    with app.doorbell.listener(f"turn:{session_id}") as listener:
+        while True:
+            try:
+                async with app.database.transaction() as connection:
+                    if (await connection.execute(open_)).one_or_none() is None:
+                        return
+            except UnavailableError:  # no reason to end a call
+                await asyncio.sleep(1)
+                continue
+            await listener.wait()
 
 
 async def revive(app: App) -> int:

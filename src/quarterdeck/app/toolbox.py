@@ -13,8 +13,10 @@ from quarterdeck.core.component import (
 )
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import FINAL_RESPONSE
+from quarterdeck.core.mcp import PREFIX
 from quarterdeck.core.state import SessionState
 from quarterdeck.tools.catalogue import tool as tool_named
+from quarterdeck.tools.mcp import tools_of
 from quarterdeck.tools.tool import FreeArgs, Tool
 
 DELEGATE = "delegate_task"
@@ -33,18 +35,27 @@ def toolbox(flow: Flow, path: str, state: SessionState) -> dict[str, Usable]:
     """The tools of the component at `path`, by name.
 
     A tool is left out when the session lacks its privilege, or what it works on (a workspace, a project), or may not
-    ask questions. Subagents and response schemas bring tools of their own.
+    ask questions. Subagents and response schemas bring tools of their own. Those of MCP servers are there once the
+    session has asked for them: all in a chat's agents, elsewhere the ones that the toolset names.
     """
     component = flow.component(path)
-    uses = {use.name: use.fixed for use in _toolset(component)}
-    found = {name: Usable(tool_named(name), fixed) for name, fixed in uses.items()}
+    uses = {use.name: use.fixed for use in toolset(component)}
+    remote = tools_of(state.mcp)
+    if flow.chats and isinstance(component, AgentComponent):
+        uses = {name: dict[str, JsonValue]() for name in remote} | uses
+    found = {
+        name: Usable(remote.get(name) or tool_named(name), fixed)
+        for name, fixed in uses.items()
+        if name in remote or not name.startswith(PREFIX)
+    }
     there = {name: usable for name, usable in found.items() if _makes_sense(usable.tool, flow, state)}
     if isinstance(component, AgentComponent):
         there |= {tool.name: Usable(tool, {}) for tool in _own(flow, component)}
     return there
 
 
-def _toolset(component: Component) -> tuple[ToolUse, ...]:
+def toolset(component: Component) -> tuple[ToolUse, ...]:
+    """What the flow gives the component, a step's one tool too."""
     match component:
         case HumanInputComponent():
             return ()

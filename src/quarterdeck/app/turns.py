@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import compaction
+from quarterdeck.app import compaction, mcp_calls
 from quarterdeck.app.acts import Histories, act, answer_drafts
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
@@ -94,7 +94,12 @@ async def advance(app: App, turn: Turn) -> Question | None:
 async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel | step.Compact | None:
     """Walks on until the model is to be asked; None when the turn is over."""
     while True:
-        match step.next_step(flow, it.state):
+        next_ = step.next_step(flow, it.state)
+        if isinstance(next_, step.AskModel | step.CallTool):
+            asks = await mcp_calls.listings(it, flow, next_.component)
+            it.append(*asks)
+            next_ = step.next_step(flow, it.state) if asks else next_
+        match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
             case step.Rest():
@@ -314,7 +319,7 @@ async def revive(app: App) -> int:
 
 async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:
     """The flow that a session was started with."""
-    return app.flows.read(await _document(connection, flow_hash))
+    return app.flows.read(await _document(connection, flow_hash), most=limits.PINNED_FLOW_BYTES)
 
 
 async def _document(connection: AsyncConnection, digest: str) -> str:

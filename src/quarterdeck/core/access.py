@@ -34,7 +34,9 @@ class Ability(StrEnum):
     HOLD_SESSION = "hold_session"
     PUSH_PROTECTED = "push_protected"
     MANAGE_RUNNER = "manage_runner"
+    MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
 
 
@@ -57,7 +59,9 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.HOLD_SESSION: Role.MAINTAINER,
     Ability.PUSH_PROTECTED: Role.MAINTAINER,
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
+    Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
+    Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,
 }
 """The least role that has each ability."""

@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.usage import Usage
@@ -52,6 +53,8 @@ class SessionCreated(Payload):
     """What else its flow may read in the context: where its project and its server are."""
     pre_approved: tuple[str, ...] = ()
     """Privileges whose tools ask nobody."""
+    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(default={})
+    """By tool, commands that ask nobody: globs with `*`."""
     privileges: tuple[str, ...] | None = None
     """Privileges whose tools there are at all; None is every one."""
     may_ask: bool = True
@@ -200,6 +203,8 @@ class ToolCallRequested(Payload):
     """Of its start, and of its end when it goes well."""
     failure_level: Level = Level.CONCISE
     """Of its end when it doesn't."""
+    listing: bool = False
+    """An MCP server is asked for its tools, so that the component can be given them; it is no call of its own."""
 
 
 class ToolCallsOffered(Payload):
@@ -259,6 +264,8 @@ class ApprovalGranted(Payload):
     by: str
     door: str
     for_session: bool = False
+    pattern: str = ""
+    """Commands of the same tool that match it ask nobody again in this session."""
     args: dict[str, JsonValue] | None = None
 
 
@@ -441,6 +448,7 @@ AnyPayload = Annotated[
     | NoticeAdded
     | ContextCompacted
     | ModelInterrupted
+    | McpToolsPinned
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

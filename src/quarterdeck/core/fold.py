@@ -10,9 +10,10 @@ from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.approval import fingerprint
 from quarterdeck.core.errors import SessionEndedError
+from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.state import ArtifactRef, Call, CallStatus, Compacted, Frame, PendingApproval, SessionState
 from quarterdeck.core.status import Status, after, human
-from quarterdeck.core.text import cut
+from quarterdeck.core.text import cut, line
 
 FINAL_RESPONSE = "final_response_tool"
 """The tool by which an agent gives its final answer in the form that its schema asks for."""
@@ -120,7 +121,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             if call is not None and call.status is CallStatus.OFFERED:
                 call.status = CallStatus.RUNNING
         case e.ToolCallFinished() as p:
-            _finish_call(state, p)
+            _finish_call(state, p, event.seq)
         case e.ApprovalRequested() as p:
             state.approvals[p.approval_id] = PendingApproval(
                 ask=p.ask, call_ids=p.call_ids, question=p.question, choices=p.choices, component=p.component
@@ -143,6 +144,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.compacted[p.component] = Compacted(through=p.through, answers=state.answers.get(p.component, 0))
             state.sizes[p.component], state.tokens[p.component] = p.size, 0
             state.retry = None
+        case e.McpToolsPinned() as p:
+            state.mcp[p.server] = McpPin(server_id=p.server_id, side=p.side, tools=p.tools, seq=event.seq)
         case e.PlanChanged() as p:
             state.plan = p.items
         case e.ExecutorAttached() as p:
@@ -289,7 +292,7 @@ def _return(state: SessionState) -> None:
 
 
 def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
-    state.visit_calls += 1
+    state.visit_calls += not requested.listing
     state.calls[requested.call_id] = Call(
         tool=requested.tool,
         args=requested.args,
@@ -299,15 +302,19 @@ def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
         parallel=requested.parallel,
         level=requested.level,
         failure_level=requested.failure_level,
+        listing=requested.listing,
     )
 
 
-def _finish_call(state: SessionState, finished: e.ToolCallFinished) -> None:
+def _finish_call(state: SessionState, finished: e.ToolCallFinished, seq: int) -> None:
     call = state.calls.get(finished.call_id)
     if call is None or call.status is CallStatus.FINISHED:
         return
     call.status, call.outcome = CallStatus.FINISHED, finished.outcome
     state.warnings += finished.outcome is not e.Outcome.OK
+    if call.listing:
+        _listed(state, finished, seq)
+        return
     if call.component == state.agent:
         state.unanswered = True
     else:
@@ -319,6 +326,13 @@ def _finish_call(state: SessionState, finished: e.ToolCallFinished) -> None:
     _grow(state, call.component, finished.text)
 
 
+def _listed(state: SessionState, finished: e.ToolCallFinished, seq: int) -> None:
+    """A server was asked for its tools: that is nothing that the component did."""
+    call = state.calls.pop(finished.call_id)
+    if finished.outcome is not e.Outcome.OK:
+        state.mcp[str(call.args["server"])] = McpPin(fault=line(finished.text, limits.MCP_FAULT_CHARACTERS), seq=seq)
+
+
 def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
     for call in _settle(state, granted.approval_id, "approve"):
         call.status = CallStatus.APPROVED
@@ -326,6 +340,9 @@ def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
         exact = fingerprint(call.tool, call.args)
         if granted.for_session and exact not in state.session_approvals:
             state.session_approvals = (*state.session_approvals, exact)
+        known = state.session_patterns.get(call.tool, ())
+        if granted.pattern and granted.pattern not in known:
+            state.session_patterns = {**state.session_patterns, call.tool: (*known, granted.pattern)}
 
 
 def _settle(state: SessionState, approval_id: str, verdict: Literal["approve", "reject"]) -> list[Call]:

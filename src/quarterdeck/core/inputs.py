@@ -2,7 +2,6 @@
 
 import re
 from datetime import date, datetime
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -23,6 +22,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 FORMATS = ("date", "date-time", "email", "uri", "uuid")
 
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!//(?:[/?#]|$))\S+")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
@@ -104,8 +104,7 @@ def _has_format(text: str, wanted: JsonValue) -> bool:
             case "date-time":
                 return datetime.fromisoformat(text).tzinfo is not None
             case "uri":
-                parts = urlsplit(text)
-                return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", text)
+                return _URI.fullmatch(text) is not None
             case "email":
                 return _EMAIL.fullmatch(text) is not None
             case "uuid":

@@ -27,6 +27,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.core.events import FileChange, Outcome
+from quarterdeck.core.mcp import McpTool
 
 PROTOCOL_VERSION = 1
 KEEPALIVE_SECONDS = 15
@@ -100,6 +101,16 @@ class JobSpec(_Wire):
     """Blobs (tar.gz) of earlier jobs, unpacked in this order."""
 
 
+class McpSpec(_Wire):
+    """The MCP server that a call is for: started in the sandbox for this call alone."""
+
+    server: str
+    command: tuple[str, ...]
+    env: dict[str, str] = {}
+    tool: str = ""
+    """Its own name of the tool; empty when it is asked which it has."""
+
+
 class Offer(_Wire):
     """Work for the executor: a tool call of a session, or a pipeline job."""
 
@@ -112,14 +123,20 @@ class Offer(_Wire):
     args: dict[str, JsonValue] = {}
     workspace: WorkspaceSpec
     job: JobSpec | None = None
+    mcp: McpSpec | None = None
 
 
 class Cancel(_Wire):
-    """Kill the whole process tree of the subject at once, and report the teardown."""
+    """Kill the whole process tree of the subject at once, and report the teardown; or that of one call of it.
+
+    A call's end is its result, `cancelled`; workspace, lease and all other calls stay. An executor that is older than
+    `call_id` kills more, and goes on with the next offer.
+    """
 
     subject: str
     lease_epoch: int
     reason: str = ""
+    call_id: str = ""
 
 
 class Wipe(_Wire):
@@ -181,6 +198,9 @@ class Result(_Wire):
     snapshot: SnapshotReport | None = None
     artifacts_blob: int | None = None
     """Of a pipeline job: a tar.gz of its artifacts."""
+    mcp_tools: tuple[McpTool, ...] = ()
+    """What an MCP server answered that was asked which it has."""
+    mcp_left_out: int = 0
 
 
 class Prepared(_Wire):

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
+from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
 from quarterdeck.core.usage import Usage
 
@@ -35,6 +36,7 @@ class Call(BaseModel):
     parallel: bool
     level: e.Level = e.Level.FULL
     failure_level: e.Level = e.Level.CONCISE
+    listing: bool = False
     status: CallStatus = CallStatus.REQUESTED
     outcome: e.Outcome | None = None
     text: str = ""
@@ -151,6 +153,8 @@ class SessionState(BaseModel):
     approvals: dict[str, PendingApproval] = {}
     session_approvals: tuple[str, ...] = ()
     """`tool` and canonical arguments approved for the session, as `core.approval.fingerprint` makes them."""
+    session_patterns: dict[str, tuple[str, ...]] = {}
+    """By tool, the patterns of commands that a person has approved for the session."""
     context: dict[str, dict[str, JsonValue]] = {}
     sizes: dict[str, int] = {}
     """The characters of each conversation, as far as it isn't compacted."""
@@ -158,6 +162,8 @@ class SessionState(BaseModel):
     """The tokens that a provider counted for each, last time."""
     compacted: dict[str, Compacted] = {}
     plan: tuple[e.PlanItem, ...] = ()
+    mcp: dict[str, McpPin] = {}
+    """The MCP servers that were asked for their tools, by name."""
     retry: e.ModelRetried | None = None
     executor: str = ""
     lease_epoch: int = 0

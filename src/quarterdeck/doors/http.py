@@ -17,12 +17,15 @@ from litestar.di import Provide
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
+    agents,
+    chats,
     document,
     executor,
     flows,
     health,
     issues,
     log,
+    mcp_servers,
     merge_requests,
     models,
     people,
@@ -41,7 +44,22 @@ from quarterdeck.doors.web import pages
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
 STOP_SECONDS = 5
-API = (sessions, log, projects, repositories, pipelines, merge_requests, issues, flows, models, people, health)
+API = (
+    sessions,
+    log,
+    chats,
+    agents,
+    mcp_servers,
+    projects,
+    repositories,
+    pipelines,
+    merge_requests,
+    issues,
+    flows,
+    models,
+    people,
+    health,
+)
 """What people's tokens open."""
 
 

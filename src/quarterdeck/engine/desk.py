@@ -1,5 +1,6 @@
 """The server's own tools: a tool call of the server's side, carried out in the name of the session's initiator."""
 
+import asyncio
 import importlib
 import secrets
 from collections.abc import Awaitable, Callable
@@ -8,15 +9,21 @@ from typing import cast
 
 import structlog
 
-from quarterdeck.app import server_calls
+from quarterdeck.app import mcp_calls, server_calls
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.core.events import AnyPayload, Outcome
+from quarterdeck.core.mcp import is_mcp
 from quarterdeck.tools.catalogue import tool as tool_named
+from quarterdeck.tools.mcp import redactor, told
 from quarterdeck.tools.tool import ToolArgs
 
 _log = structlog.get_logger(__name__)
+_DIED = (
+    "The server's worker died in the middle of this call. It is not known whether it was carried out; look before you "
+    "do it again."
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Done:
 
     text: str
     events: tuple[AnyPayload, ...] = ()
+    outcome: Outcome = Outcome.OK
 
 
 Body = Callable[[Case, ToolArgs], Awaitable[Done | None]]
@@ -69,7 +77,10 @@ class Desk:
             return
         case = Case(self._app, begun.actor, session_id, begun.project_id, call_id, begun.branch, begun.base)
         try:
-            done = await body_of(begun.tool)(case, tool_named(begun.tool).parse(begun.args))
+            if is_mcp(begun.tool):
+                done = await self._mcp(case, begun)
+            else:
+                done = await body_of(begun.tool)(case, tool_named(begun.tool).parse(begun.args))
         except UnavailableError:
             raise
         except QuarterdeckError as error:
@@ -82,5 +93,32 @@ class Desk:
         else:
             if done is not None:
                 await server_calls.finish(
-                    self._app, session_id, call_id, outcome=Outcome.OK, text=done.text, before=done.events
+                    self._app, session_id, call_id, outcome=done.outcome, text=done.text, before=done.events
                 )
+
+    async def _mcp(self, case: Case, begun: server_calls.Begun) -> Done | None:
+        """A call for an MCP server, given up when the session ends; one that was begun before is not made again."""
+        if begun.again and not begun.listing:
+            return Done(_DIED, outcome=Outcome.INTERRUPTED)
+        asking = asyncio.create_task(self._ask(case, begun))
+        ended = asyncio.create_task(server_calls.until_ended(self._app, case.session_id, case.call_id))
+        try:
+            await asyncio.wait((asking, ended), return_when=asyncio.FIRST_COMPLETED)
+            return await asking if asking.done() else None
+        finally:
+            for task in (asking, ended):
+                task.cancel()
+            await asyncio.gather(asking, ended, return_exceptions=True)
+
+    async def _ask(self, case: Case, begun: server_calls.Begun) -> Done:
+        call = await mcp_calls.prepare(self._app, case.session_id, case.call_id)
+        try:
+            if call.remote:
+                result = told(await self._app.mcp.call(call.endpoint, call.remote, begun.args))
+                text = redactor(call.endpoint.secrets).text(result.text)
+                return Done(text, outcome=Outcome.ERROR if result.failed else Outcome.OK)
+            raw = await self._app.mcp.tools(call.endpoint)
+        except QuarterdeckError as error:  # one that is away ends the call, as the database's absence does not
+            return Done(error.message, outcome=Outcome.ERROR)
+        pin = await mcp_calls.pin(self._app, case.session_id, case.call_id, raw)
+        return Done(mcp_calls.told(pin), (pin,))

@@ -21,7 +21,7 @@ from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
 from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SnapshotReport, Started
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, cut
-from quarterdeck.executor import bodies, jobs
+from quarterdeck.executor import bodies, jobs, mcp
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
 from quarterdeck.executor.commits import Commits
 from quarterdeck.executor.hands import Done, Hands
@@ -64,17 +64,19 @@ class Call:
         self._workspace = workspace
         self._source = Source(self._client.url, self._download, offer.workspace.token)
         spooled = equipment.home.output(offer.subject, offer.call_id)
-        redactor = Redactor((offer.workspace.token,))
+        redactor = Redactor((offer.workspace.token, *(offer.mcp.env.values() if offer.mcp else ())))
         self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch, redactor)
         self._interruption = ""
+        self._interrupted_as = Outcome.INTERRUPTED
         self._abandoned = False
         self.begun = False
         """Whether the journal says that it began, so that it must not just be forgotten."""
         self._body: asyncio.Task[jobs.JobDone] | None = None
 
-    def interrupt(self, reason: str) -> None:
+    def interrupt(self, reason: str, outcome: Outcome = Outcome.INTERRUPTED) -> None:
         """End the body, and report the call as interrupted, with the reason for whoever reads the result."""
-        self._interruption = self._interruption or reason
+        if not self._interruption:
+            self._interruption, self._interrupted_as = reason, outcome
         if self._body:
             self._body.cancel()
 
@@ -190,7 +192,7 @@ class Call:
                 task = asyncio.current_task()
                 if not self._interruption or (task and task.cancelling()):
                     raise
-        return jobs.JobDone(Done(Outcome.INTERRUPTED, self._interruption))
+        return jobs.JobDone(Done(self._interrupted_as, self._interruption))
 
     async def _run_body(self) -> jobs.JobDone:
         offer = self.offer
@@ -223,6 +225,8 @@ class Call:
             workspace=Commits(self._client, processes, self._workspace, self._source, self.offer),
             sink=self._spool.write,
         )
+        if self.offer.mcp:
+            return await mcp.carry_out(hands, self.offer.mcp, self.offer.args)
         return await bodies.carry_out(hands, self.offer.tool, self.offer.args)
 
     async def _interrupted(self) -> Result:
@@ -262,12 +266,15 @@ class Call:
             truncated=ended.done.truncated or self._spool.truncated or len(text) > RESULT_CHARACTERS,
             snapshot=report,
             artifacts_blob=artifacts,
+            mcp_tools=ended.done.tools,
+            mcp_left_out=ended.done.tools_left_out,
         )
 
     async def _snapshot(self) -> tuple[SnapshotReport | None, list[str]]:
         """What the call changed, uploaded, and what is to be said of it; a snapshot that fails fails no call."""
         entry, state = CATALOGUE.get(self.offer.tool), self._workspace.state
-        if not entry or not entry.snapshot or not state or state.epoch != self.offer.lease_epoch:
+        changes = entry.snapshot if entry else self.offer.mcp is not None and bool(self.offer.mcp.tool)
+        if not changes or not state or state.epoch != self.offer.lease_epoch:
             return None, []
         try:
             taken = await self._workspace.snapshot(self.offer.workspace)

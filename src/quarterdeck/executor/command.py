@@ -41,13 +41,22 @@ class Command(ABC):
     """
 
     def __init__(
-        self, sandbox: Sandbox, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...]
+        self,
+        sandbox: Sandbox,
+        argv: list[str],
+        *,
+        root: Path,
+        env: dict[str, str],
+        readable: tuple[Path, ...],
+        talks: bool = False,
     ) -> None:
         self.sandbox = sandbox
         self.argv = argv
         self.root = root
         self.env = env
         self.readable = readable
+        self.talks = talks
+        """Whether it is spoken with: it has an input, and its errors do not stand within its output."""
         self.exit_code: int | None = None
         self.cgroup: Cgroup | None = None
         self.process: asyncio.subprocess.Process | None = None
@@ -63,9 +72,17 @@ class Command(ABC):
         """Its standard output and its errors in one; at its end when nothing was started."""
         if self.process and self.process.stdout:
             return self.process.stdout
-        nothing = asyncio.StreamReader()
-        nothing.feed_eof()
-        return nothing
+        return _nothing()
+
+    @property
+    def errors(self) -> asyncio.StreamReader:
+        """Its errors, where it is spoken with."""
+        return self.process.stderr if self.process and self.process.stderr else _nothing()
+
+    @property
+    def input(self) -> asyncio.StreamWriter | None:
+        """What it reads, where it is spoken with."""
+        return self.process.stdin if self.process else None
 
     async def start(self) -> None:
         """Start it within its walls and limits; nothing of it runs before both are up."""
@@ -99,9 +116,9 @@ class Command(ABC):
         """Start our own first process of the command, in a session of its own."""
         self.process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if self.talks else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE if self.talks else asyncio.subprocess.STDOUT,
             env=env,
             cwd="/",
             pass_fds=pass_fds,
@@ -141,3 +158,9 @@ class Command(ABC):
     @abstractmethod
     async def end(self) -> tuple[int, int, str]:
         """Kill all of it: how many were killed, how many are left, by what."""
+
+
+def _nothing() -> asyncio.StreamReader:
+    nothing = asyncio.StreamReader()
+    nothing.feed_eof()
+    return nothing

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from quarterdeck.core.events import FileChange, Outcome
+from quarterdeck.core.mcp import McpTool
 from quarterdeck.executor.files import Files
 from quarterdeck.executor.processes import Ended, Processes, Sink
 
@@ -22,6 +23,9 @@ class Done:
     exit_code: int | None = None
     truncated: bool = False
     """Whether anything of the output or of the answer was left out."""
+    tools: tuple[McpTool, ...] = ()
+    """What an MCP server has, where it was asked."""
+    tools_left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class _Line(BaseModel):
 
 
 class Begun(_Line):
-    """A call is about to start; the offer is kept without arguments, token and job, which may hold secrets."""
+    """A call is about to start; what may hold secrets is not kept: arguments, token, job, MCP server."""
 
     entry: Literal["begun"] = "begun"
     offer: Offer
@@ -102,7 +102,9 @@ class Journal:
     async def begin(self, offer: Offer) -> None:
         """Put on disk that a call is about to start."""
         spare = offer.workspace.model_copy(update={"token": ""})
-        await self._append(Begun(offer=offer.model_copy(update={"args": {}, "job": None, "workspace": spare})))
+        await self._append(
+            Begun(offer=offer.model_copy(update={"args": {}, "job": None, "mcp": None, "workspace": spare}))
+        )
 
     async def end(self, call_id: str, result: Result) -> None:
         """Put on disk how a call ended."""

@@ -8,7 +8,8 @@ supervisor of ours. Either way a kill -9 of the runner is the end of all its com
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,6 +103,33 @@ class Processes:
             round((time.monotonic() - began) * 1000),
         )
 
+    @asynccontextmanager
+    async def conversing(
+        self, subject: str, argv: list[str], *, root: Path, env: dict[str, str], sink: Sink
+    ) -> AsyncGenerator[Command]:
+        """A command that is spoken with for as long as the block lasts; `sink` gets its errors.
+
+        Raises:
+            SessionEndedError, SandboxBrokenError: as `run` does.
+        """
+        held = self._subjects[subject]
+        if held.closed:
+            raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
+        command = self._command(argv, root=root, env=env, readable=(), talks=True)
+        held.commands.add(command)
+        errors = Output(sink)
+        draining: asyncio.Task[None] | None = None
+        try:
+            await command.start()
+            draining = asyncio.create_task(errors.drain(command.errors))
+            yield command
+        finally:
+            await asyncio.shield(asyncio.create_task(self._end(command, held, Output(None))))
+            if draining is not None:
+                await asyncio.wait({draining}, timeout=_DRAIN_SECONDS)
+                draining.cancel()
+                await errors.finish()
+
     async def kill_tree(self, subject: str) -> Killed:
         """Kill all commands of the subject at once, without grace, and say what was seen dead.
 
@@ -128,10 +156,12 @@ class Processes:
         if held and not held.commands:
             del self._subjects[subject]
 
-    def _command(self, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...]) -> Command:
+    def _command(
+        self, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...], talks: bool = False
+    ) -> Command:
         if self.sandbox.has_pid_namespace:
-            return NamespacedCommand(self.sandbox, argv, root=root, env=env, readable=readable)
-        return SupervisedCommand(self.sandbox, argv, root=root, env=env, readable=readable)
+            return NamespacedCommand(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks)
+        return SupervisedCommand(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks)
 
     async def _end(self, command: Command, held: _Subject, output: Output) -> None:
         try:

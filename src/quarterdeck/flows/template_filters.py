@@ -69,7 +69,8 @@ def size(value: object) -> int:
 
 
 def weighed(value: object) -> object:
-    """The value, paid for: it is compared."""
+    """The value, paid for: it is compared, or a part of it is copied."""
+    _undefined(value)
     pay(_STEP + size(value))
     return value
 

@@ -107,6 +107,7 @@ async def create(
         "model": created.model,
         "created_at": now,
         "idempotency_key": idempotency_key,
+        "parent_id": created.parent_id,
     }
     session_id = (await connection.execute(insert(sessions).values(values).returning(sessions.c.id))).scalar_one()
     await _write(connection, session_id, [first])

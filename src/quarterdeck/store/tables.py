@@ -30,6 +30,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -139,7 +140,9 @@ sessions = Table(
     Column("last_activity", _TIME, nullable=False),
     Column("expires_on", Date),
     Column("idempotency_key", Text),
+    Column("parent_id", BigInteger),  # the session that started it
     UniqueConstraint("initiator_id", "idempotency_key"),
+    Index("ix_sessions_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
@@ -208,7 +211,7 @@ offers = Table(
     Column("side", Text, nullable=False),  # executor, server
     Column("tool", Text, nullable=False),
     Column("args", JSONB, nullable=False),
-    Column("status", Text, nullable=False),  # waiting, offered, running, finished, cancelled
+    Column("status", Text, nullable=False),  # waiting, offered, running, cancelling, finished, cancelled
     Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
     _created(),
     Index(None, "subject"),
@@ -217,6 +220,7 @@ offers = Table(
         "status",
         postgresql_where=text("status in ('waiting', 'offered', 'running')"),
     ),
+    Index("ix_offers_cancelling", "subject", postgresql_where=text("status = 'cancelling'")),
 )
 
 leases = Table(
@@ -415,6 +419,35 @@ pipeline_waits = Table(
     Index(None, "pipeline_id"),
 )
 
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # http, stdio
+    _text("url"),  # without what stands behind its `?`, which is secret
+    Column("command", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("secret_names", JSONB, nullable=False, server_default=text("'[]'")),  # of headers or variables
+    Column("secret", LargeBinary, nullable=False),  # encrypted: their values, and the rest of the URL
+    Column("allow", JSONB, nullable=False, server_default=text("'[]'")),  # globs of its tools; none allow all
+    Column("enabled", Boolean, nullable=False),
+    Column("added_by", Text, nullable=False),
+    _created(),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+    CheckConstraint("num_nonnulls(project_id, user_id) = 1", name="one_owner"),
+)
+
+mcp_blocks = Table(
+    "mcp_blocks",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("blocked_by", Text, nullable=False),
+    _created(),
+)
+
 model_keys = Table(
     "model_keys",
     metadata,
@@ -437,6 +470,55 @@ model_rules = Table(
     Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
     Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
     UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    _text("description"),
+    Column("prompt", Text, nullable=False),
+    Column("tools", JSONB, nullable=False),
+    Column("model", Text),
+    _created(),
+    Column("updated_at", _TIME, nullable=False, server_default=func.now()),
+    CheckConstraint("(project_id is null) <> (user_id is null)", name="one_owner"),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+)
+
+notifications_wanted = Table(
+    "notifications_wanted",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("call_id", Text, nullable=False, unique=True),
+    Column("target", Text, nullable=False),  # time, session, pipeline
+    Column("target_id", BigInteger),
+    _text("note"),
+    Column("due_at", _TIME),  # null until what it waits for has happened
+    Column("sent_at", _TIME),
+    _created(),
+    Index(None, "session_id"),
+    Index("ix_notifications_wanted_target", "target", "target_id", postgresql_where=text("due_at is null")),
+    Index("ix_notifications_wanted_due_at", "due_at", postgresql_where=text("sent_at is null")),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="SET NULL")),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost", Numeric),
+    Column("at", _TIME, nullable=False, server_default=func.now()),
+    Index(None, "user_id", "at"),
 )
 
 tombstones = Table(

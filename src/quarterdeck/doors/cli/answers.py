@@ -9,6 +9,41 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class McpServer(_Answer):
+    """An MCP server."""
+
+    name: str
+    kind: str
+    url: str
+    command: tuple[str, ...]
+    secret_names: tuple[str, ...]
+    allow: tuple[str, ...]
+    enabled: bool
+    added_by: str
+
+
+class McpServers(_Answer):
+    """All servers of a project or a person."""
+
+    blocked: bool
+    servers: tuple[McpServer, ...]
+
+
+class McpTool(_Answer):
+    """A tool that a server offers."""
+
+    name: str
+    description: str
+    read_only: bool
+
+
+class McpTest(_Answer):
+    """What a server answered."""
+
+    tools: tuple[McpTool, ...]
+    left_out: int
+
+
 class Waiting(_Answer):
     """What a session waits for."""
 
