@@ -4,7 +4,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -22,6 +24,7 @@ from quarterdeck.tools.catalogue import CATALOGUE
 from tests.docs.conftest import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
+FLOWS = ROOT / "docs" / "flows"
 KINDS: tuple[type[Payload], ...] = get_args(get_args(events.AnyPayload)[0])
 EVERYWHERE = {"server", "token_file", "as_json", "help"}
 HOME_DEFAULT = "`/var/lib/quarterdeck` for root, `~/.local/share/quarterdeck` for others"
@@ -128,11 +131,29 @@ def test_commands_and_options() -> None:
         assert what == (commands[name].help or "").partition("\n\n")[0], name
 
 
+@pytest.mark.parametrize("page", sorted(FLOWS.glob("*.md")), ids=lambda page: page.stem)
+def test_commands_of_flow_pages(page: Path) -> None:
+    """They aren't typed here, for most need a model; what they consist of is there."""
+    commands = _commands(typer.main.get_command(cli), "qd")
+    lines = re.findall(r"^qd .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert lines
+    for words in map(shlex.split, lines):
+        command = commands.get(" ".join(words[:3])) or commands[" ".join(words[:2])]
+        known = {word for one in command.params for word in one.opts}
+        assert {word for word in words if re.fullmatch(r"--[a-z-]+", word)} <= known, words
+        if "--flow" in words:
+            assert words[words.index("--flow") + 1] == f"{page.stem}/v1"
+
+
 def test_flows() -> None:
-    """A flow that ships has a section of its name; what is spoken of as one with a full version ships."""
+    """A flow that ships has a section and a page of its name; one that is spoken of with a full version ships."""
     library = Library(CATALOGUE)
     page = text("flows.md")
-    for name in library.names():
-        assert f"\n## {name.partition('/')[0]}\n" in page
+    for name in {name.partition("/")[0] for name in library.names()}:
+        assert f"\n## {name}\n" in page
+        own = (FLOWS / f"{name}.md").read_text(encoding="utf-8")
+        assert own.lower().startswith(f"# {name}")
+        flow = library.read(library.shipped(name)[0])
+        assert flow.chats or {one.name for one in flow.components} <= set(re.findall(r"`(\w+)`", own)), name
     for name in re.findall(r"\b([a-z_]+/\d+\.\d+\.\d+)\b", page):
         assert name in library.names()

@@ -78,6 +78,7 @@ def test_a_simulation_shows_the_way_and_its_exit_status_the_end(tmp_path: Path) 
         ((CLEAN, "--level", "loud"), "no level 'loud'"),
         ((CLEAN, "--input", "x"), "CATEGORY.FIELD=VALUE"),
         ((FLOWS / "clean" / "inputs.yml",), "merge_request.url is missing"),
+        ((FLOWS / "clean" / "inputs.yml", "--input", "rules.title=text"), "rules.texts is missing"),
     ],
 )
 def test_what_can_not_be_simulated(tmp_path: Path, args: tuple[str | Path, ...], why: str) -> None:

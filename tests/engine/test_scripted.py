@@ -77,7 +77,7 @@ components:
         first: {of: grep, pattern: '(\\w+)'}
       call:
         - {tool: read_file, args: {file_path: '{path}'}}
-        - {tool: todo_write, args: {items: [{text: 'read {path}', status: pending}]}}
+        - {tool: todo_write, args: {items: [{text: 'read {path}', status: '{{#number}}'}], n: ['{#number}', '{#path}']}}
     - when: oh no
       say: Never mind.
     - say: 'It was {first} in {path}.'
@@ -98,7 +98,7 @@ async def test_a_conversation_goes_on_by_what_it_is_told() -> None:
     reply = await talk.ask()
     assert [(call.tool, call.args) for call in reply.calls] == [
         ("read_file", {"file_path": "a.py"}),
-        ("todo_write", {"items": [{"text": "read a.py", "status": "pending"}]}),
+        ("todo_write", {"items": [{"text": "read a.py", "status": "{#number}"}], "n": [42, "a.py"]}),
     ]
     talk.bring("text", "noted")
     assert (await talk.ask()).text == "It was 42 in a.py."

@@ -27,10 +27,11 @@ def inputs(pairs: list[str]) -> "dict[str, dict[str, JsonValue]]":
         category, dot, field = place.partition(".")
         if not (equals and dot and category and field):
             raise Failure(f"--input has to be CATEGORY.FIELD=VALUE, like pipeline.id=7; not {one!r}.", Exit.USAGE)
+        fields = found.setdefault(category, {})
         try:
-            found.setdefault(category, {})[field] = json.loads(value)
+            fields[field] = json.loads(value)
         except ValueError:
-            found[category][field] = value
+            fields[field] = value
     return found
 
 

@@ -16,7 +16,8 @@ DELAY_SECONDS = 3_600
 SIMULATED = "(simulated)"
 """What a call comes to in a simulation when its script doesn't say."""
 
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|\{([A-Za-z_]\w*)\}")
+_PLACEHOLDER = re.compile(r"\{\{(#?[A-Za-z_]\w*)\}\}|\{#?([A-Za-z_]\w*)\}")
+_NUMBER = re.compile(r"\{#([A-Za-z_]\w*)\}")
 
 
 def filled(text: str, captured: dict[str, str], shape: Callable[[str], str] = str) -> str:
@@ -27,6 +28,12 @@ def filled(text: str, captured: dict[str, str], shape: Callable[[str], str] = st
         return f"{{{match[1]}}}" if name is None else shape(captured.get(name, match[0]))
 
     return _PLACEHOLDER.sub(put, text)
+
+
+def argument(text: str, captured: dict[str, str]) -> str | int:
+    """As `filled`; what is `{#name}` and nothing else becomes a whole number, if one was captured."""
+    text_of = filled(text, captured)
+    return int(text_of) if _NUMBER.fullmatch(text) and re.fullmatch(r"-?[0-9]{1,18}", text_of) else text_of
 
 
 def pattern(text: str, captured: dict[str, str]) -> str:

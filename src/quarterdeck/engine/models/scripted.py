@@ -32,6 +32,7 @@ from quarterdeck.engine.models.script import (
     Failure,
     Script,
     Step,
+    argument,
     filled,
     pattern,
     read_script,
@@ -246,7 +247,7 @@ def _args(call: Call, captured: dict[str, str]) -> dict[str, JsonValue]:
 def _value(value: JsonValue, captured: dict[str, str]) -> JsonValue:
     match value:
         case str():
-            return filled(value, captured)
+            return argument(value, captured)
         case dict():
             return {name: _value(inside, captured) for name, inside in value.items()}
         case list():
