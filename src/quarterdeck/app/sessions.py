@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import session_inputs, session_subjects
+from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -23,7 +23,7 @@ from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
-from quarterdeck.core.errors import ConflictError, InvalidInputError
+from quarterdeck.core.errors import ConflictError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
@@ -97,9 +97,9 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             before = await _by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
-        flow_text, shipped_script = _flow_text(app, request)
-        flow = app.flows.read(flow_text)
-        wish = Wish(request.model, request.script, shipped_script, request.flow)
+        chosen = await flow_choice.choose(app, connection, project, request.flow, request.flow_yaml)
+        flow = chosen.flow
+        wish = Wish(request.model, request.script, chosen.script, request.flow)
         choice = await choose(app, connection, actor, project.id, flow, wish)
         brought = await session_inputs.collect(
             connection,
@@ -110,14 +110,18 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             issue_iid=request.issue_iid,
             merge_request_iid=request.merge_request_iid,
         )
-        inputs = pinned_inputs(flow, brought.inputs)
         ref = request.ref or brought.ref or project.default_branch
+        branch = f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}"
+        heeds = chosen.origin != "shipped" or flow.name not in repository_context.WITHOUT_RULES
+        around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch, rules=heeds)
+        inputs = pinned_inputs(flow, around.with_given(brought.inputs))
         goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
         # Here already: the title is cut, and half of a secret doesn't look like one.
-        goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
+        goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or "") or goal)
+        goal = await skills.with_skill(app, project.id, around.commit, goal)
         created = e.SessionCreated(
             goal=goal,
-            title=line(title or goal, limits.TITLE_CHARACTERS),
+            title=line(title, limits.TITLE_CHARACTERS),
             flow=flow.id,
             model=choice.model,
             scripted=choice.document is not None,
@@ -126,9 +130,10 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
             initiator=actor.username,
             origin=request.origin,
             ref=ref,
-            commit=await app.forge.commit_of(project.id, ref),
-            branch=f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}",
+            commit=around.commit,
+            branch=branch,
             inputs=inputs,
+            facts=around.facts,
             pre_approved=tuple(RUNNER_PRIVILEGES if request.pre_approved is None else request.pre_approved),
             retention_days=project.retention_days,
             component_models=choice.component_models,
@@ -136,9 +141,10 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         session = await log.create(
             connection,
             cast("e.SessionCreated", redacted(app.redactor, created)),
-            flow_hash=await _keep(connection, "flow", flow_text),
+            flow_hash=await _keep(connection, "flow", chosen.text),
             script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
             idempotency_key=idempotency_key,
+            session_id=around.session_id,
         )
         log.append(session, *brought.links)
         await session_subjects.keep(
@@ -157,14 +163,6 @@ async def _by_key(connection: AsyncConnection, actor: Actor, key: str) -> int | 
             select(sessions.c.id).where(sessions.c.initiator_id == actor.user_id, sessions.c.idempotency_key == key)
         )
     ).scalar_one_or_none()
-
-
-def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
-    if request.flow_yaml is None:
-        return app.flows.shipped(request.flow)
-    if len(request.flow_yaml.encode()) > limits.FLOW_BYTES:
-        raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
-    return clean(request.flow_yaml), None
 
 
 async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
