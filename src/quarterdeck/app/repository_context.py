@@ -10,6 +10,7 @@ from quarterdeck.app import skills, user_rules
 from quarterdeck.app.access import Project
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import cut, decode
 from quarterdeck.store import log
 
@@ -17,9 +18,9 @@ AGENTS = "AGENTS.md"
 RULE_FILES = (AGENTS, ".quarterdeck/rules.md", ".gitlab/duo/chat-rules.md")
 """Read from the session's commit, in this order."""
 FILE_BYTES = 128 * 1024
-RULES_CHARACTERS = 24_576
-SKILLS_CHARACTERS = 8_192
-"""What rules and skills may come to, 32 KiB together; what is cut off says so."""
+RULES_CHARACTERS = 24_000
+SKILLS_CHARACTERS = 8_000
+"""What rules and skills may come to, 32 KiB together with the notes that say what was cut off."""
 DEEPER = 50
 """How many further AGENTS.md are named."""
 WITHOUT_RULES = frozenset({"code_review"})
@@ -104,11 +105,19 @@ async def _rules(app: App, connection: AsyncConnection, actor: Actor, project: P
             text = decode(file.data) if file.data is not None else f"(left out: it has {file.size:,} bytes)"
             if text.strip():
                 parts.append((file.path, text.strip()))
-        deeper = _deeper(await app.forge.named(project.id, commit, AGENTS, limit=DEEPER + 1))
-    # Redacted before it is cut: half of a secret doesn't look like one.
-    whole = "\n\n".join(f"# {name}\n\n{app.redactor.text(text)}" for name, text in parts)
-    room = RULES_CHARACTERS - len(deeper)
-    return "\n\n".join(filter(None, (cut(whole, room), deeper)))
+        deeper = _deeper(await app.forge.named(project.id, commit, AGENTS, limit=DEEPER + 2))
+    told = [_shared(parts, RULES_CHARACTERS - len(deeper), app.redactor)] if parts else []
+    return "\n\n".join([*told, deeper] if deeper else told)
+
+
+def _shared(parts: list[tuple[str, str]], room: int, redactor: Redactor) -> str:
+    """All parts, the long ones cut so that none takes the room of the others."""
+    whole = [f"# {name}\n\n{redactor.text(text)}" for name, text in parts]  # first: a half secret looks like none
+    kept, room = dict[int, str](), room - 100 * len(whole)
+    for done, place in enumerate(sorted(range(len(whole)), key=lambda one: len(whole[one]))):
+        kept[place] = cut(whole[place], room // (len(whole) - done))
+        room -= len(kept[place])
+    return "\n\n".join(kept[place] for place in sorted(kept))
 
 
 def _deeper(paths: list[str]) -> str:

@@ -28,8 +28,10 @@ from quarterdeck.doors.api import (
     models,
     people,
     pipelines,
+    project_flows,
     projects,
     repositories,
+    rules,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -51,9 +53,11 @@ API = (
     merge_requests,
     issues,
     flows,
+    project_flows,
     models,
     mcp_servers,
     people,
+    rules,
     health,
 )
 """What people's tokens open."""

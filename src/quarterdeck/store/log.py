@@ -115,9 +115,9 @@ async def create(
         "created_at": now,
         "idempotency_key": idempotency_key,
     }
-    if session_id is not None:
-        values["id"] = session_id
-    session_id = (await connection.execute(insert(sessions).values(values).returning(sessions.c.id))).scalar_one()
+    if session_id is None:
+        session_id = await reserve(connection)
+    await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)

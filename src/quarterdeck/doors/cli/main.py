@@ -18,6 +18,7 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    rules,
     session,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
@@ -39,6 +40,7 @@ app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(model.group, name="model")
+app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
 demo.register(app)
 doctor.register(app)
