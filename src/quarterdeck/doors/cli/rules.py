@@ -28,7 +28,7 @@ async def show(cli: Cli) -> None:
 
 
 @command(group, "set")
-async def set_(cli: Cli, file: Annotated[Path, typer.Argument(help="A text, plain or Markdown; - for standard input.")]) -> None:
+async def set_(cli: Cli, file: Annotated[Path, typer.Argument(help="A text; - for standard input.")]) -> None:
     """Take a file as your rules, in place of those that there were."""
     import sys
 
