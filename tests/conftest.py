@@ -3,12 +3,14 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from quarterdeck import server
 from quarterdeck.app import first_start
@@ -17,6 +19,9 @@ from quarterdeck.app.application import App
 from quarterdeck.settings import Settings
 from quarterdeck.store import schema
 from quarterdeck.store.embedded import EmbeddedPostgres
+
+hypothesis_settings.register_profile("quarterdeck", deadline=None)  # no test asserts a time
+hypothesis_settings.load_profile("quarterdeck")
 
 PERSON = "qdp_a-person-of-the-tests"
 RUNNER = "qdr_a-runner-of-the-tests"
@@ -52,7 +57,14 @@ def database_url(postgres: str) -> Iterator[str]:
         connection.execute(f"create database {name} template template")  # pyright: ignore[reportArgumentType, reportCallIssue]
     yield named(postgres, name)
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        for left in range(20, 0, -1):
+            try:
+                connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+                return
+            except psycopg.errors.InsufficientPrivilege:  # a vacuum is at work there, which ends by itself
+                if left == 1:
+                    raise
+                time.sleep(0.5)
 
 
 @pytest.fixture

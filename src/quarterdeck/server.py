@@ -66,7 +66,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
         flows=Library(CATALOGUE),
         home=settings.home,
         public_url=settings.url,
-        models=Keyring(keys, settings.model),
+        models=Keyring(keys, settings.model, settings.context_tokens),
         vault=Vault(settings.home),
         check_script=check_script,
         mcp=HttpMcp(private=settings.mcp_private_addresses),

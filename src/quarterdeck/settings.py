@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from quarterdeck.core import limits
 from quarterdeck.core.prices import PriceList
 
 
@@ -134,6 +135,12 @@ class Settings(BaseSettings):
         default=None,
         validation_alias="BEDROCK_BASE_URL",
         description="Another address for `bedrock:` models, without a path; it comes before `AWS_REGION`.",
+    )
+    context_tokens: int = Field(
+        default=limits.CONTEXT_TOKENS,
+        ge=1_000,
+        description="How many tokens a model reads at once of which the price list doesn't say it; "
+        "longer conversations are compacted.",
     )
     prices: Path | None = Field(
         default=None, description="A YAML or JSON file with prices of models; they come before the list that ships."

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from quarterdeck.app import projects, sessions, steering, user_rules
+from quarterdeck.app import agents, chats, projects, sessions, steering, user_rules
 from quarterdeck.app.actor import Actor
+from quarterdeck.app.agents import AddAgent
 from quarterdeck.app.application import App
+from quarterdeck.app.chats import StartChat
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.app.user_rules import SetRules
 from quarterdeck.core import events as e
@@ -15,6 +18,8 @@ from quarterdeck.core.context import values
 from quarterdeck.core.fold import fold
 from quarterdeck.forges.local import git
 from quarterdeck.store import log
+from quarterdeck.store.tables import documents
+from quarterdeck.store.tables import sessions as rows
 from tests.app.test_merge_requests import commit, person
 from tests.app.test_sessions import PLANTED, SCRIPT
 
@@ -215,13 +220,34 @@ async def test_a_slash_brings_a_skill(app: App, owner: Actor, project: projects.
     assert ["Tag it." in text for text in said] == [True, False, False, False, False, False]
 
 
+async def test_chats_are_told_too(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    """The agent that ships and one of somebody's own, with a project; without one there are the person's rules."""
+    await user_rules.change(app, owner, SetRules(text="Of ada."))
+    own = await agents.add(app, owner, AddAgent(name="mine", prompt="Mine.", tools=("read_file",)))
+    for agent, path in ((agents.SHIPPED, "group/app"), (own.name, "group/app"), (agents.SHIPPED, None)):
+        request = StartChat(
+            message="/release it", project=path, agent=agent, model="scripted", script="components: {chat: [{say: x}]}"
+        )
+        view = await chats.start(app, owner, request)
+        async with app.database.transaction() as connection:
+            events = await log.read(connection, view.id, limit=10)
+            text = await connection.execute(
+                select(documents.c.text).join(rows, rows.c.flow_hash == documents.c.hash).where(rows.c.id == view.id)
+            )
+        flow, state = app.flows.read(text.scalar_one()), fold(events)
+        system, message = app.flows.render(flow, "chat", dict(values(flow.component("chat").inputs, state)))
+        assert ("Of ada." in system, "Use tabs." in system, "- test: " in system) == (True, bool(path), bool(path))
+        assert ("Tag it." in message, state.created.title) == (bool(path), "/release it")
+        assert state.created.facts["session_url"] == f"http://127.0.0.1:7433/sessions/{view.id}"
+
+
 async def test_a_review_does_not_heed_what_it_reviews(
     app: App, owner: Actor, project: projects.ProjectView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quarterdeck.app import repository_context
+    from quarterdeck.app import flow_choice
 
     await user_rules.change(app, owner, SetRules(text="Of ada."))
-    monkeypatch.setattr(repository_context, "WITHOUT_RULES", frozenset({"fix_pipeline"}))
+    monkeypatch.setattr(flow_choice, "WITHOUT_RULES", frozenset({"fix_pipeline"}))
     await commit(app, project.id, "work", "main", **{".gitlab-ci.yml": "a: {script: x}\n"})
     inputs = {"pipeline": {"id": 1}}
     _, first = await created(app, owner, flow="fix_pipeline", flow_yaml=None, inputs=inputs)

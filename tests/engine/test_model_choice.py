@@ -16,6 +16,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.model_rules import ChangeRules
 from quarterdeck.app.projects import AddProject
 from quarterdeck.core import events as e
+from quarterdeck.core import limits
 from quarterdeck.core.access import Role
 from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -313,3 +314,15 @@ async def test_only_what_may_be_read_and_has_answers_can_be_replayed(keyed: App,
     await projects.set_member(keyed, owner, "elsewhere", "bo", Role.DEVELOPER)
     with pytest.raises(NotFoundError):
         await begin(keyed, stranger, project="elsewhere", model=f"replay:{first.id}")
+
+
+async def test_a_session_knows_how_much_its_model_reads_at_once(keyed: App, owner: Actor) -> None:
+    async def context(model: str) -> int:
+        view = await begin(keyed, owner, model=model)
+        first = (await session_log.events(keyed, owner, view.id))[0].payload
+        assert isinstance(first, e.SessionCreated)
+        return first.context_tokens
+
+    assert await context("openai:gpt-4o") == 128_000
+    assert await context("openai:gpt-4.1") >= 1_000_000
+    assert await context("groq:never-heard-of") == limits.CONTEXT_TOKENS

@@ -155,6 +155,8 @@ class ProtocolServer:
         match message:
             case Offer():
                 self._open[message.call_id] = message
+            case Cancel(call_id=call_id) if call_id:
+                self._open.pop(call_id, None)
             case Cancel() | Wipe():
                 self._open = {id: offer for id, offer in self._open.items() if offer.subject != message.subject}
         self.say(_event(message))

@@ -162,6 +162,29 @@ async def test_cancel_kills_the_tree_and_proves_it(server: ProtocolServer, setti
         await gone(settings.home / "workspaces" / "session-1")
 
 
+async def test_cancel_of_one_call_kills_what_it_started_and_nothing_else(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    async with running(settings):
+        line = "echo x > half.txt; trap '' TERM; (setsid sleep 8651 &) ; echo up; sleep 8651"
+        call = await server.offer("run_command", command(line))
+        await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
+        other = await server.offer("run_command", command("echo up; sleep 1; echo whole"))
+        await server.until(lambda: bytes(server.outputs[other]) == b"up\n")
+        cancel = Cancel(subject="session:1", lease_epoch=1, call_id=call)
+        server.send(cancel)
+        server.send(cancel)
+        result = await server.result(call)
+        assert result.outcome is Outcome.CANCELLED
+        assert result.snapshot, "what it changed before it was killed is told"
+        assert [file.path for file in result.snapshot.files] == ["half.txt"]
+        assert not processes_with("8651")
+        assert "whole" in (await server.result(other)).text
+        after = await server.offer("run_command", command("cat half.txt"))
+        assert (await server.result(after)).text.startswith("Exit code 0")
+        assert not server.teardowns["session:1"]
+
+
 @pytest.mark.parametrize("way", ["heartbeat", "fenced", "gone"])
 async def test_a_lost_subject_is_killed_and_forgotten(
     server: ProtocolServer, settings: RunnerSettings, way: str

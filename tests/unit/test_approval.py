@@ -1,10 +1,14 @@
 import json
+import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from quarterdeck.core.approval import fingerprint, needs_approval
+from quarterdeck.core import limits
+from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval
+from quarterdeck.core.errors import InvalidInputError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=[])),
@@ -48,3 +52,64 @@ def test_a_person_is_asked_unless_one_of_these_says_otherwise(
     )
     free = not component_asks and (privilege is None or by_session)
     assert asked == (not by_component and not by_person and not free)
+
+
+WORDS = st.text(st.sampled_from("ab* -"), max_size=12)
+
+
+@given(WORDS, st.text(st.sampled_from("ab -"), min_size=1, max_size=12))
+def test_a_pattern_matches_as_a_regular_expression_of_it_would(pattern: str, command: str) -> None:
+    wanted = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), command) is not None
+    assert matches(pattern, "run_command", {"command": command}) == wanted
+
+
+@given(st.text(), st.sampled_from(";&|$`><()\n\r\t\"'\\*?[]{}!#~^\x00ü"), st.text())
+def test_what_means_something_to_a_shell_matches_nothing(before: str, sign: str, after: str) -> None:
+    assert not matches("*", "run_command", {"command": f"{before}{sign}{after}"})
+    assert not matches("git*", "run_git_command", {"command": "log", "args": f"{before}{sign}{after}"})
+
+
+def test_only_commands_of_a_bearable_length_have_patterns() -> None:
+    long = "a" * limits.PATTERN_COMMAND_CHARACTERS
+    assert matches("a*", "run_command", {"command": long})
+    assert not matches("a*", "run_command", {"command": long + "a"})
+    assert not matches("*", "read_file", {"file_path": "a"})
+    assert command_of("run_git_command", {"command": "status"}) == "git status"
+    assert matches("git status*", "run_git_command", {"command": "status", "args": "--short"})
+
+
+@given(st.booleans())
+def test_a_pattern_takes_the_question_away(there: bool) -> None:
+    asked = needs_approval(
+        "run_command",
+        {"command": "git status"},
+        privilege="run_commands",
+        component_asks=True,
+        component_pre_approved=(),
+        session_pre_approved=(),
+        session_approvals=(),
+        patterns=("git diff*", "git st*") if there else ("git diff*",),
+    )
+    assert asked is not there
+
+
+@pytest.mark.parametrize(
+    ("patterns", "word"),
+    [
+        ({"read_file": ["a"]}, "read_file"),
+        ({"run_command": ["make x"] * (limits.PATTERNS + 1)}, "100 patterns"),
+        ({"run_command": ["m" * (limits.PATTERN_CHARACTERS + 1)]}, "256 characters"),
+        ({"run_command": ["make; x*"]}, "can't be a pattern"),
+        ({"run_command": [""]}, "can't be a pattern"),
+        ({"run_command": ["*"]}, "any program"),
+        ({"run_command": ["m* x"]}, "any program"),
+        ({"run_command": [" make"]}, "any program"),
+    ],
+)
+def test_patterns_that_can_not_be_are_refused(patterns: dict[str, list[str]], word: str) -> None:
+    with pytest.raises(InvalidInputError, match=word):
+        check_patterns(patterns)
+
+
+def test_patterns_as_people_write_them_are_taken() -> None:
+    check_patterns({"run_command": ["git status*", "make test", "npm run *"], "run_git_command": ["git log*"]})

@@ -225,7 +225,7 @@ def test_the_flow_that_ships() -> None:
     flow = LIBRARY.read(text)
     assert flow.id == "fix_pipeline/1.0.0"
     assert [component.name for component in flow.components] == ["fetch", "repair", "publish", "verify", "open"]
-    given = {"goal": "G", "failing_jobs": "LOG", "verification": None, "rules": None, "skills": None}
+    given: dict[str, object] = {"goal": "G", "failing_jobs": "LOG", "verification": None, "rules": None, "skills": None}
     bare, first = LIBRARY.render(flow, "repair", given)
     ruled, _ = LIBRARY.render(flow, "repair", {**given, "rules": "RULES {{ goal }}", "skills": "SKILLS"})
     assert ruled.startswith(bare.rstrip())

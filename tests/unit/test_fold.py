@@ -13,6 +13,7 @@ from quarterdeck.core import step
 from quarterdeck.core.errors import IllegalTransitionError, SessionEndedError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin, fold
+from quarterdeck.core.mcp import McpTool
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, FINAL, TABLE, Status, Transition, human
 from quarterdeck.core.usage import Usage
@@ -135,6 +136,12 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.NoticeAdded(component="a", about="correction", text="x"),
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
+    e.McpToolsPinned(
+        server="s",
+        server_id=7,
+        side="executor",
+        tools=(McpTool(name="mcp__s__t", remote="t", description="d", form={"type": "object"}),),
+    ),
 )  # fmt: skip
 
 

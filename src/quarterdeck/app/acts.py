@@ -132,7 +132,7 @@ def _delegate(flows: FlowLibrary, it: Acting, flow: Flow, call_id: str, historie
     agent, task, number = str(args["agent"]), str(args["task"]), args.get("subsession")
     kind = f"{state.component}:{agent}"
     system, user = "", task
-    if number is None:
+    if not number:
         number = state.subsessions.get(kind, 0) + 1
         system, prompt = flows.render(flow, agent, dict(values(flow.component(agent).inputs, state, histories)))
         user = f"{prompt}\n\n{task}"

@@ -27,8 +27,8 @@ class App:
     models: ModelAccess
     vault: Vault
     """Encrypts what is stored of secrets."""
+    mcp: McpClient
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
-    mcp: McpClient
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""

@@ -9,10 +9,11 @@ from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
+from quarterdeck.app.wanted import forget, happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import SessionState
-from quarterdeck.core.status import Transition, after
+from quarterdeck.core.status import Status, Transition, after
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import leases, offers, partials, tokens
@@ -95,7 +96,10 @@ async def settle(
         await app.dispatch.turn(connection, session.id, state.turn_no + 1, at)
     if before is not None and before.turn_open and not state.turn_open:
         await connection.execute(delete(partials).where(partials.c.session_id == session.id))
+    if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
+        await happened(connection, app.dispatch, "session", session.id)
     if state.final and before is not None and not before.final:
+        await forget(connection, session.id)
         await _end(connection, session.id)
 
 
@@ -104,7 +108,7 @@ async def _end(connection: AsyncConnection, session_id: int) -> None:
     subject = f"session:{session_id}"
     await connection.execute(
         update(offers)
-        .where(offers.c.subject == subject, offers.c.status.in_(("waiting", "offered", "running")))
+        .where(offers.c.subject == subject, offers.c.status.in_(("waiting", "offered", "running", "cancelling")))
         .values(status="cancelled")
     )
     await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == subject))

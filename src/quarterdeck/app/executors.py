@@ -215,12 +215,28 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
         async with changing(app, connection, subject.id) as it:
             call = it.state.calls.get(call_id)
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
+                await _late(it, subject, call_id, said)
                 return
             await _own_blobs(connection, subject, said)
             if call.listing and said.outcome is e.Outcome.OK:
                 said = await _pin(it, call, said)
             it.append(*_result_drafts(it, call_id, said))
             await finish_offer(connection, call_id)
+
+
+async def _late(it: Change, subject: Subject, call_id: str, said: p.Result) -> None:
+    """The result of a call that was cancelled alone: what it changed before it was killed is in the workspace."""
+    ended = await it.connection.execute(
+        update(offers)
+        .where(offers.c.call_id == call_id, offers.c.status == "cancelling")
+        .values(status="cancelled")
+        .returning(offers.c.call_id)
+    )
+    if ended.one_or_none() is None or it.state.final:
+        return
+    if said.snapshot is not None and said.snapshot.step > it.state.step:
+        await _own_blobs(it.connection, subject, said)
+        it.append(e.SnapshotTaken(call_id=call_id, **said.snapshot.model_dump()))
 
 
 async def _pin(it: Change, call: Call, said: p.Result) -> p.Result:

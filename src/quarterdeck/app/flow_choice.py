@@ -21,6 +21,8 @@ Origin = Literal["shipped", "project", "repository", "given"]
 OWN, FILE = "project:", "repository:"
 """What a name begins with that passes over the flows that ship, and over those that are stored too."""
 FILE_VERSION = "0.0.0"
+WITHOUT_RULES = frozenset({"code_review"})
+"""Flows that ship and judge what a branch brings: what the branch says of how to judge doesn't count."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Chosen:
     script: str | None = None
     """What the scripted model answers, where the flow ships with it."""
     path: str = ""
+
+    @property
+    def heeds_rules(self) -> bool:
+        """Whether its agents are given what the repository says."""
+        return self.origin != "shipped" or self.flow.name not in WITHOUT_RULES
 
 
 def version_of(number: int) -> str:

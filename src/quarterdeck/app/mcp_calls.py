@@ -97,15 +97,14 @@ async def prepare(app: App, session_id: int, call_id: str) -> McpCall:
         NotFoundError, ForbiddenError: its server may not be used any more; in words for the model.
     """
     async with change(app, session_id) as it:
-        call = it.state.calls[call_id]
-        row, tool = await _target(it, call)
+        row, tool = await _target(it, _open(it, call_id))
         return McpCall(mcp_servers.endpoint(app, row), tool.remote if tool else "")
 
 
 async def pin(app: App, session_id: int, call_id: str, raw: Iterable[JsonValue]) -> McpToolsPinned:
     """What the call's session is going to keep of a list of tools. Raises as `prepare` does."""
     async with change(app, session_id) as it:
-        return await pinned(it, it.state.calls[call_id], raw)
+        return await pinned(it, _open(it, call_id), raw)
 
 
 async def spec(app: App, it: Change, call: Call) -> protocol.McpSpec:
@@ -134,6 +133,14 @@ def told(pin: McpToolsPinned) -> str:
     """The list in one line, as the end of the call says it."""
     names = ", ".join(tool.remote for tool in pin.tools) or "none"
     return f"Tools of {pin.server}: {names}." + (f" Left out: {pin.left_out}." if pin.left_out else "")
+
+
+def _open(it: Change, call_id: str) -> Call:
+    """Raises NotFoundError when the answer that made the call was interrupted in the meantime."""
+    call = it.state.calls.get(call_id)
+    if call is None:
+        raise NotFoundError(f"Call {call_id} has ended.")
+    return call
 
 
 async def _target(it: Change, call: Call) -> tuple[Row[Any], McpTool | None]:

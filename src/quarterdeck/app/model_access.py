@@ -6,6 +6,8 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from quarterdeck.core.answer import Reply
+
 
 @dataclass(frozen=True)
 class StoredKey:
@@ -45,12 +47,27 @@ class ModelAccess(Protocol):
         """The model for want of any rule: the setting's, else one of a provider that can be asked."""
         ...
 
+    async def context_tokens(self, name: str) -> int:
+        """How much the model reads at once: as the price list knows it, else the setting QUARTERDECK_CONTEXT_TOKENS."""
+        ...
+
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for."""
         ...
 
     def check_key(self, key: StoredKey) -> StoredKey:
         """The key as it is stored. Raises InvalidInputError: no such provider, no URL, or less than it needs."""
+        ...
+
+    async def ask(
+        self, stored: Sequence[StoredKey], model: str, document: str | None, system: str, question: str
+    ) -> Reply:
+        """The answer to one question without a session; `document` is what a scripted model answers from.
+
+        Raises:
+            InvalidInputError: the model can't be asked, or refuses.
+            UnavailableError: it can't be reached now.
+        """
         ...
 
     async def try_key(self, key: StoredKey, model: str | None) -> str:

@@ -30,6 +30,8 @@ class Choice:
     document: str | None = None
     kind: Literal["script", "replay"] = "script"
     component_models: dict[str, str] = field(default_factory=dict[str, str])
+    context_tokens: int = limits.CONTEXT_TOKENS
+    """What the one that reads least of them reads at once."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Wish:
 
 
 async def choose(
-    app: App, connection: AsyncConnection, actor: Actor, project_id: int, flow: Flow, wish: Wish
+    app: App, connection: AsyncConnection, actor: Actor, project_id: int | None, flow: Flow, wish: Wish
 ) -> Choice:
     """The model for a session of `flow`.
 
@@ -74,7 +76,8 @@ async def choose(
         app.models.check(one, stored)
         if reason := rules.barred(one):
             raise InvalidInputError(reason)
-    return Choice(name, component_models=components)
+    reads = [await app.models.context_tokens(one) for one in {name, *components.values()}]
+    return Choice(name, component_models=components, context_tokens=min(reads))
 
 
 def _of_components(flow: Flow, rules: ModelRules, name: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ class _Line:
 
     runner_id: int
     sent: set[str] = field(default_factory=set[str])
+    cancelled: set[str] = field(default_factory=set[str])
+    """Calls of which it was told that they are cancelled."""
     tokens: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -58,6 +60,15 @@ async def _endings(app: App, line: _Line) -> list[Order]:
             elif f"cancel {row.subject}" not in line.sent:
                 line.sent.add(f"cancel {row.subject}")
                 found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch))
+        calls = await connection.execute(
+            select(offers.c.call_id, offers.c.subject, leases.c.epoch)
+            .join(leases, leases.c.subject == offers.c.subject)
+            .where(offers.c.status == "cancelling", offers.c.call_id.not_in(line.cancelled))
+            .where(leases.c.runner_id == line.runner_id, leases.c.cancelled.is_(False))
+        )
+        for row in calls.all():
+            line.cancelled.add(row.call_id)
+            found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch, call_id=row.call_id))
     return found
 
 

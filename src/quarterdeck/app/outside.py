@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core import limits
 from quarterdeck.core.flow import Examined, Flow
 from quarterdeck.core.pipeline import CiPipeline
 
@@ -29,6 +30,10 @@ class Dispatch(Protocol):
 
     async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
         """A tool call that the server itself carries out."""
+        ...
+
+    async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
+        """A message that a session wanted to be sent, now or at `at`."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -286,8 +291,8 @@ class FlowLibrary(Protocol):
         """The shipped flows as `name/version`."""
         ...
 
-    def read(self, text: str) -> Flow:
-        """A flow from YAML. Raises InvalidInputError with every fault and its line."""
+    def read(self, text: str, *, most: int = limits.FLOW_BYTES) -> Flow:
+        """A flow from YAML of at most so many bytes. Raises InvalidInputError with every fault and its line."""
         ...
 
     def examine(self, text: str) -> Examined:

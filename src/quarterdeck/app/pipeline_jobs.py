@@ -17,6 +17,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
+from quarterdeck.app.wanted import happened
 from quarterdeck.core.errors import NotFoundError, SessionEndedError
 from quarterdeck.core.events import CheckRecorded, Outcome
 from quarterdeck.core.pipeline import (
@@ -103,6 +104,7 @@ async def _tell_waiting(connection: AsyncConnection, app: App, pipeline_id: int)
         .returning(pipeline_waits.c.session_id, pipeline_waits.c.call_id)
     )
     waiting = rows.all()
+    await happened(connection, app.dispatch, "pipeline", pipeline_id)
     result, text = await views.told(connection, pipeline_id)
     await _record_check(connection, app, pipeline_id, passed=result is Outcome.OK)
     for row in waiting:

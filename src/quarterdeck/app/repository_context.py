@@ -23,8 +23,6 @@ SKILLS_CHARACTERS = 8_000
 """What rules and skills may come to, 32 KiB together with the notes that say what was cut off."""
 DEEPER = 50
 """How many further AGENTS.md are named."""
-WITHOUT_RULES = frozenset({"code_review"})
-"""Flows that ship and judge what a branch brings: what the branch says of how to judge doesn't count."""
 STANDARD, RULES, SKILLS = "agent_platform_standard_context", "user_rule", "workspace_agent_skills"
 _VERSION = "1.1.0"
 
@@ -49,34 +47,42 @@ async def collect(
     app: App,
     connection: AsyncConnection,
     actor: Actor,
-    project: Project,
+    project: Project | None,
     *,
-    ref: str,
-    branch: str,
+    ref: str = "",
+    branch: str = "",
     rules: bool = True,
 ) -> Surroundings:
     """All of it, from the commit that `ref` stands at; without `rules` nothing that the repository says.
+
+    A session without a project has no repository, but its person's rules.
 
     Raises:
         NotFoundError: there is no such ref.
     """
     session_id = await log.reserve(connection)
-    commit = await app.forge.commit_of(project.id, ref)
-    inputs: dict[str, JsonValue] = {STANDARD: _standard(actor, project, branch)}
-    told = await _rules(app, connection, actor, project, commit if rules else "")
+    commit = await app.forge.commit_of(project.id, ref) if project else ""
+    facts, inputs = _facts(app, session_id), dict[str, JsonValue]({STANDARD: _standard(actor, project, branch)})
+    read = commit if rules else ""
+    told = await _rules(app, connection, actor, project.id if project else 0, read)
     if told:
         inputs[RULES] = {"content": told}
-    found = await skills.find(app, project.id, commit) if rules else []
+    found = await skills.find(app, project.id, read) if project and read else []
     if found:
         inputs[SKILLS] = _skills(found)
-    return Surroundings(session_id, commit, _facts(app, project, session_id), inputs)
+    return Surroundings(session_id, commit, facts | (_place(app, project) if project else {}), inputs)
 
 
-def _facts(app: App, project: Project, session_id: int) -> dict[str, JsonValue]:
+def _place(app: App, project: Project) -> dict[str, JsonValue]:
     return {
         "project_http_url_to_repo": f"{app.public_url}/git/{project.path}.git",
         "project_default_branch": project.default_branch,
         "namespace": project.path.rpartition("/")[0] or project.path,
+    }
+
+
+def _facts(app: App, session_id: int) -> dict[str, JsonValue]:
+    return {
         "workflow_id": str(session_id),
         "session_url": f"{app.public_url}/sessions/{session_id}",
         "instance_type": "quarterdeck",
@@ -85,27 +91,29 @@ def _facts(app: App, project: Project, session_id: int) -> dict[str, JsonValue]:
     }
 
 
-def _standard(actor: Actor, project: Project, branch: str) -> JsonValue:
+def _standard(actor: Actor, project: Project | None, branch: str) -> JsonValue:
+    person: dict[str, JsonValue] = {"metadata": {"version": _VERSION}, "session_owner_id": str(actor.user_id)}
+    if project is None:
+        return person
     return {
-        "metadata": {"version": _VERSION},
+        **person,
         "workload_branch": branch,
         "primary_branch": project.default_branch,
-        "session_owner_id": str(actor.user_id),
         "project_id": project.id,
     }
 
 
-async def _rules(app: App, connection: AsyncConnection, actor: Actor, project: Project, commit: str) -> str:
+async def _rules(app: App, connection: AsyncConnection, actor: Actor, project_id: int, commit: str) -> str:
     """The person's rules and the files', each under its name; the folders with rules of their own at the end."""
     own = await user_rules.of(connection, actor)
     parts = [(f"Rules of {actor.username}, who started this session", own.text)] if own.text else []
     deeper = ""
     if commit:
-        for file in await app.forge.files(project.id, commit, RULE_FILES, limit=FILE_BYTES):
+        for file in await app.forge.files(project_id, commit, RULE_FILES, limit=FILE_BYTES):
             text = decode(file.data) if file.data is not None else f"(left out: it has {file.size:,} bytes)"
             if text.strip():
                 parts.append((file.path, text.strip()))
-        deeper = _deeper(await app.forge.named(project.id, commit, AGENTS, limit=DEEPER + 2))
+        deeper = _deeper(await app.forge.named(project_id, commit, AGENTS, limit=DEEPER + 2))
     told = [_shared(parts, RULES_CHARACTERS - len(deeper), app.redactor)] if parts else []
     return "\n\n".join([*told, deeper] if deeper else told)
 

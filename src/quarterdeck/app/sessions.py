@@ -1,13 +1,11 @@
 """Sessions: start, look, steer, stop, delete. Each function is one ability check and one transaction."""
 
-import hashlib
 import secrets
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills
@@ -15,7 +13,9 @@ from quarterdeck.app import session_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing, redacted, settle
+from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
+from quarterdeck.app.change import changing
+from quarterdeck.app.children import stop_children
 from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
@@ -23,7 +23,8 @@ from quarterdeck.app.session_views import Page, SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
-from quarterdeck.core.errors import ConflictError
+from quarterdeck.core.approval import check_patterns
+from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
@@ -34,6 +35,7 @@ from quarterdeck.store.tables import (
     artifacts,
     documents,
     event_batches,
+    notifications_wanted,
     offers,
     partials,
     pipeline_waits,
@@ -46,16 +48,6 @@ from quarterdeck.store.tables import (
     session_subjects as subject_rows,
 )
 from quarterdeck.tools.tool import Privilege
-
-RUNNER_PRIVILEGES = (
-    Privilege.READ_ONLY_FILES,
-    Privilege.READ_WRITE_FILES,
-    Privilege.READ_ONLY_GITLAB,
-    Privilege.READ_WRITE_GITLAB,
-    Privilege.RUN_COMMANDS,
-    Privilege.USE_GIT,
-)
-"""What a flow on a runner may do without asking, unless its start says otherwise; the same as GitLab's."""
 
 
 class StartSession(BaseModel):
@@ -81,7 +73,16 @@ class StartSession(BaseModel):
         default=None, ge=1, le=2**31 - 1, description="The merge request that it is about, instead of an issue."
     )
     inputs: dict[str, JsonValue] = {}
-    pre_approved: tuple[Privilege, ...] | None = None
+    privileges: tuple[Privilege, ...] | None = Field(
+        default=None, description="What its tools may be of at all; every privilege if absent."
+    )
+    may_ask: bool = Field(default=True, description="Whether its agents may ask you questions.")
+    pre_approved: tuple[Privilege, ...] | None = Field(
+        default=None, description="Privileges whose tools ask nobody; some of `privileges`."
+    )
+    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
+        default={}, max_length=8, description="By tool, commands that ask nobody, such as `git status*`."
+    )
     origin: Literal["api", "cli", "web"] = "api"
 
 
@@ -92,83 +93,95 @@ async def start(app: App, actor: Actor, request: StartSession, idempotency_key: 
         InvalidInputError: the flow, the model, the script or the ref can't be used; says which and why.
     """
     async with app.database.transaction() as connection:
-        project = await project_for(connection, actor, request.project, Ability.START_SESSION)
-        if idempotency_key is not None:
-            before = await _by_key(connection, actor, idempotency_key)
-            if before is not None:
-                return await views.load(app, connection, before)
-        chosen = await flow_choice.choose(app, connection, project, request.flow, request.flow_yaml)
-        flow = chosen.flow
-        wish = Wish(request.model, request.script, chosen.script, request.flow)
-        choice = await choose(app, connection, actor, project.id, flow, wish)
-        brought = await session_inputs.collect(
-            connection,
-            app,
-            project,
-            request.inputs,
-            pipeline_id=request.pipeline_id,
-            issue_iid=request.issue_iid,
-            merge_request_iid=request.merge_request_iid,
-        )
-        ref = request.ref or brought.ref or project.default_branch
-        branch = f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}"
-        heeds = chosen.origin != "shipped" or flow.name not in repository_context.WITHOUT_RULES
-        around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch, rules=heeds)
-        inputs = pinned_inputs(flow, around.with_given(brought.inputs))
-        goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
-        # Here already: the title is cut, and half of a secret doesn't look like one.
-        goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or "") or goal)
-        goal = await skills.with_skill(app, project.id, around.commit, goal)
-        created = e.SessionCreated(
-            goal=goal,
-            title=line(title, limits.TITLE_CHARACTERS),
-            flow=flow.id,
-            model=choice.model,
-            scripted=choice.document is not None,
-            project_id=project.id,
-            initiator_id=actor.user_id,
-            initiator=actor.username,
-            origin=request.origin,
-            ref=ref,
-            commit=around.commit,
-            branch=branch,
-            inputs=inputs,
-            facts=around.facts,
-            pre_approved=tuple(RUNNER_PRIVILEGES if request.pre_approved is None else request.pre_approved),
-            retention_days=project.retention_days,
-            component_models=choice.component_models,
-        )
-        session = await log.create(
-            connection,
-            cast("e.SessionCreated", redacted(app.redactor, created)),
-            flow_hash=await _keep(connection, "flow", chosen.text),
-            script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
-            idempotency_key=idempotency_key,
-            session_id=around.session_id,
-        )
-        log.append(session, *brought.links)
-        await session_subjects.keep(
-            connection, session.id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
-        )
-        await log.flush(connection, session)
-        await settle(app, connection, session, before=None, wanted=False)
-        return await views.load(app, connection, session.id)
+        session_id = await start_within(app, connection, actor, request, idempotency_key)
+        return await views.load(app, connection, session_id)
 
 
-async def _by_key(connection: AsyncConnection, actor: Actor, key: str) -> int | None:
-    # Taken before the look, so that two starts with one key come one after the other.
-    await connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext(%s))", (f"{actor.user_id}:{key}",))
-    return (
-        await connection.execute(
-            select(sessions.c.id).where(sessions.c.initiator_id == actor.user_id, sessions.c.idempotency_key == key)
-        )
-    ).scalar_one_or_none()
+async def start_within(
+    app: App,
+    connection: AsyncConnection,
+    actor: Actor,
+    request: StartSession,
+    idempotency_key: str | None,
+    *,
+    parent_id: int | None = None,
+) -> int:
+    """The same within a transaction that is open already; a child of another session when that is named."""
+    project = await project_for(connection, actor, request.project, Ability.START_SESSION)
+    if idempotency_key is not None:
+        before = await by_key(connection, actor, idempotency_key)
+        if before is not None:
+            return before
+    check_patterns(request.pre_approved_patterns)
+    chosen = await flow_choice.choose(app, connection, project, request.flow, request.flow_yaml)
+    flow = chosen.flow
+    wish = Wish(request.model, request.script, chosen.script, request.flow)
+    choice = await choose(app, connection, actor, project.id, flow, wish)
+    brought = await session_inputs.collect(
+        connection,
+        app,
+        project,
+        request.inputs,
+        pipeline_id=request.pipeline_id,
+        issue_iid=request.issue_iid,
+        merge_request_iid=request.merge_request_iid,
+    )
+    ref = request.ref or brought.ref or project.default_branch
+    branch = f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}"
+    around = await repository_context.collect(
+        app, connection, actor, project, ref=ref, branch=branch, rules=chosen.heeds_rules
+    )
+    goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
+    # Here already: the title is cut, and half of a secret doesn't look like one.
+    goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
+    title = line(title or goal, limits.TITLE_CHARACTERS)
+    usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
+    created = e.SessionCreated(
+        goal=await skills.with_skill(app, project.id, around.commit, goal),
+        title=title,
+        flow=flow.id,
+        model=choice.model,
+        scripted=choice.document is not None,
+        project_id=project.id,
+        initiator_id=actor.user_id,
+        initiator=actor.username,
+        origin="chat" if flow.chats else request.origin,
+        ref=ref,
+        commit=around.commit,
+        branch=branch,
+        inputs=pinned_inputs(flow, around.with_given(brought.inputs)),
+        facts=around.facts,
+        pre_approved=_pre_approved(request, usual),
+        pre_approved_patterns=request.pre_approved_patterns,
+        privileges=request.privileges,
+        may_ask=request.may_ask,
+        retention_days=project.retention_days,
+        parent_id=parent_id,
+        component_models=choice.component_models,
+        context_tokens=choice.context_tokens,
+    )
+    links = list(brought.links)
+    if parent_id is not None:
+        url = f"{app.public_url}/sessions/{parent_id}"
+        links.append(e.LinkAdded(relation="parent", target="session", name=f"#{parent_id}", url=url))
+    session_id = await begin(
+        app, connection, created, *links, flow_text=chosen.text, choice=choice, idempotency_key=idempotency_key,
+        session_id=around.session_id,
+    )  # fmt: skip
+    await session_subjects.keep(
+        connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
+    )
+    return session_id
 
 
-async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
-    return digest
+def _pre_approved(request: StartSession, usual: tuple[Privilege, ...]) -> tuple[Privilege, ...]:
+    """The privileges whose tools ask nobody: those of the kind of session unless the start names them."""
+    had = set(Privilege if request.privileges is None else request.privileges)
+    if request.pre_approved is None:
+        return tuple(one for one in usual if one in had)
+    if beyond := [one.value for one in request.pre_approved if one not in had]:
+        raise InvalidInputError(f"The session can't be approved beforehand what it may not: {', '.join(beyond)}.")
+    return request.pre_approved
 
 
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:
@@ -185,6 +198,7 @@ async def find(
     project: int | str | None = None,
     status: Status | None = None,
     status_group: StatusGroup | None = None,
+    kind: Literal["chat", "flow"] | None = None,
     mine: bool = False,
     before: str | None = None,
     limit: int = limits.PAGE_ROWS,
@@ -200,6 +214,8 @@ async def find(
         if status_group is not None:
             inside = [name.value for name, group in GROUPS.items() if group is status_group]
             query = query.where(sessions.c.status.in_(inside))
+        if kind is not None:
+            query = query.where((sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat"))
         if mine:
             query = query.where(sessions.c.initiator_id == actor.user_id)
         return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))
@@ -214,8 +230,10 @@ async def delete(app: App, actor: Actor, session_id: int) -> None:
                 raise ConflictError(f"Session #{session_id} is held. Release it before you delete it.")
             if not it.state.final:
                 it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
+        children = await stop_children(app, connection, session_id, actor)
         await _erase(connection, it.session, by=actor.username)
-    await cancel_of_session(app, session_id)
+    for one in (session_id, *children):
+        await cancel_of_session(app, one)
 
 
 async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -> None:
@@ -223,7 +241,16 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
     calls = select(offers.c.call_id).where(offers.c.subject == subject)
     await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
     await blobs.remove(connection, subject)
-    for table in (event_batches, partials, usage, approvals, artifacts, pipeline_waits, subject_rows):
+    for table in (
+        event_batches,
+        partials,
+        usage,
+        approvals,
+        artifacts,
+        pipeline_waits,
+        subject_rows,
+        notifications_wanted,
+    ):
         await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
     await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
     await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))

@@ -8,11 +8,11 @@ from pydantic import JsonValue
 
 from quarterdeck.app import compaction
 from quarterdeck.app.acts import Histories, act, answer_drafts
+from quarterdeck.app.beginning import RUNNER_PRIVILEGES
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import redacted
 from quarterdeck.app.compaction import Cut
 from quarterdeck.app.outside import FlowLibrary
-from quarterdeck.app.sessions import RUNNER_PRIVILEGES
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step

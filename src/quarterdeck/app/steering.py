@@ -13,6 +13,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import Change, changing
+from quarterdeck.app.children import stop_children
 from quarterdeck.app.session_access import may, steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.skills import with_skill
@@ -21,6 +22,7 @@ from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.approval import check_patterns, matches
 from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.events import Outcome
@@ -90,23 +92,47 @@ async def approve(
     approval_id: str | None = None,
     *,
     for_session: bool = False,
+    pattern: str = "",
     args: dict[str, JsonValue] | None = None,
 ) -> SessionView:
-    """Says yes to an approval, or to the only open one; `args` replace those of its call, checked as the tool's own."""
+    """Says yes to an approval, or to the only open one; `args` replace those of its call, checked as the tool's own.
+
+    `pattern` is of its call's command and allows for the session what it matches.
+    """
     async with _steering(app, actor, session_id) as it:
         approval_id, pending = _open_approval(it, approval_id)
         if pending.ask == "input":
             raise InvalidInputError(f"Session #{session_id} asks a question: answer it with a message.")
         if args is not None:
             args = await _changed_args(app, it, pending.call_ids, args)
+        if pattern:
+            _check_pattern(it, pending.call_ids, pattern, args)
         it.append(
             e.ApprovalGranted(
-                approval_id=approval_id, by=actor.username, door=actor.door, for_session=for_session, args=args
+                approval_id=approval_id,
+                by=actor.username,
+                door=actor.door,
+                for_session=for_session,
+                pattern=pattern,
+                args=args,
             )
         )
         _resume_if_answered(it, actor)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+def _check_pattern(it: Change, call_ids: tuple[str, ...], pattern: str, args: dict[str, JsonValue] | None) -> None:
+    if len(call_ids) != 1:
+        raise InvalidInputError("Only the approval of a single call can have a pattern.")
+    call = it.state.calls[call_ids[0]]
+    known = it.state.session_patterns.get(call.tool, ())
+    check_patterns({call.tool: {*known, pattern}})
+    if not matches(pattern, call.tool, call.args if args is None else args):
+        raise InvalidInputError(
+            f"{pattern!r} is not of this command, or the command has what means something to a shell; then it is asked "
+            "for each time."
+        )
 
 
 async def _changed_args(
@@ -202,8 +228,10 @@ async def cancel(app: App, actor: Actor, session_id: int, reason: str = "") -> S
                 reason=cut(clean(reason), limits.REASON_CHARACTERS) or f"cancelled by {actor.username}",
                 by=actor.username,
             )
+        children = await stop_children(app, connection, session_id, actor)
         stopped = await views.load(app, connection, session_id)
-    await pipelines.cancel_of_session(app, session_id)
+    for one in (session_id, *children):
+        await pipelines.cancel_of_session(app, one)
     return stopped
 
 

@@ -319,7 +319,7 @@ async def revive(app: App) -> int:
 
 async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:
     """The flow that a session was started with."""
-    return app.flows.read(await _document(connection, flow_hash))
+    return app.flows.read(await _document(connection, flow_hash), most=limits.PINNED_FLOW_BYTES)
 
 
 async def _document(connection: AsyncConnection, digest: str) -> str:

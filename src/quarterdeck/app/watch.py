@@ -132,7 +132,7 @@ def _follow(cursor: _Cursor, payload: e.AnyPayload) -> None:
             cursor.running[call_id] = 0
         case e.ToolCallFinished(call_id=call_id):
             cursor.running.pop(call_id, None)
-        case e.ModelAnswered():
+        case e.ModelAnswered() | e.ModelInterrupted():
             cursor.partial = None
         case _:
             pass

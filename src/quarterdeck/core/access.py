@@ -37,6 +37,7 @@ class Ability(StrEnum):
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
 
 
@@ -62,6 +63,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
+    Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,
 }
 """The least role that has each ability."""

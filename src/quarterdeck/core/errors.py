@@ -83,6 +83,12 @@ class UnavailableError(QuarterdeckError):
     code = "unavailable"
 
 
+class TooManyRequestsError(QuarterdeckError):
+    """Too much at once. Try again later."""
+
+    code = "too_many_requests"
+
+
 class VersionMismatchError(QuarterdeckError):
     """The two ends speak versions of the protocol that don't fit."""
 

@@ -53,6 +53,8 @@ class SessionCreated(Payload):
     """What else its flow may read in the context: where its project and its server are."""
     pre_approved: tuple[str, ...] = ()
     """Privileges whose tools ask nobody."""
+    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(default={})
+    """By tool, commands that ask nobody: globs with `*`."""
     privileges: tuple[str, ...] | None = None
     """Privileges whose tools there are at all; None is every one."""
     may_ask: bool = True
@@ -262,6 +264,8 @@ class ApprovalGranted(Payload):
     by: str
     door: str
     for_session: bool = False
+    pattern: str = ""
+    """Commands of the same tool that match it ask nobody again in this session."""
     args: dict[str, JsonValue] | None = None
 
 

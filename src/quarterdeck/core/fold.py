@@ -340,6 +340,9 @@ def _grant(state: SessionState, granted: e.ApprovalGranted) -> None:
         exact = fingerprint(call.tool, call.args)
         if granted.for_session and exact not in state.session_approvals:
             state.session_approvals = (*state.session_approvals, exact)
+        known = state.session_patterns.get(call.tool, ())
+        if granted.pattern and granted.pattern not in known:
+            state.session_patterns = {**state.session_patterns, call.tool: (*known, granted.pattern)}
 
 
 def _settle(state: SessionState, approval_id: str, verdict: Literal["approve", "reject"]) -> list[Call]:

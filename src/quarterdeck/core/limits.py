@@ -17,6 +17,16 @@ OUTPUT_CHUNK_BYTES = 256 * 1024
 JOB_LOG_TAIL_BYTES = 150 * 1024
 BUNDLE_BYTES = 256 * 1024 * 1024
 CALLS_PER_ANSWER = 64
+PATTERNS = 100
+"""Of one tool, that a person may pre-approve."""
+PATTERN_CHARACTERS = 256
+PATTERN_COMMAND_CHARACTERS = 4_096
+"""A longer command matches no pattern."""
+AGENT_PROMPT_BYTES = 80 * 1024
+PINNED_FLOW_BYTES = 1024 * 1024
+"""What is read of a flow that the server made of an agent; a person's own has FLOW_BYTES."""
+AGENTS = 200
+"""Of one project or person."""
 CYCLES = 280
 """Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
 WRAP_UP_RETRIES = 3

@@ -127,11 +127,16 @@ class Offer(_Wire):
 
 
 class Cancel(_Wire):
-    """Kill the whole process tree of the subject at once, and report the teardown."""
+    """Kill the whole process tree of the subject at once, and report the teardown; or that of one call of it.
+
+    A call's end is its result, `cancelled`; workspace, lease and all other calls stay. An executor that is older than
+    `call_id` kills more, and goes on with the next offer.
+    """
 
     subject: str
     lease_epoch: int
     reason: str = ""
+    call_id: str = ""
 
 
 class Wipe(_Wire):

@@ -153,6 +153,8 @@ class SessionState(BaseModel):
     approvals: dict[str, PendingApproval] = {}
     session_approvals: tuple[str, ...] = ()
     """`tool` and canonical arguments approved for the session, as `core.approval.fingerprint` makes them."""
+    session_patterns: dict[str, tuple[str, ...]] = {}
+    """By tool, the patterns of commands that a person has approved for the session."""
     context: dict[str, dict[str, JsonValue]] = {}
     sizes: dict[str, int] = {}
     """The characters of each conversation, as far as it isn't compacted."""

@@ -17,6 +17,8 @@ from litestar.di import Provide
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
+    agents,
+    chats,
     document,
     executor,
     flows,
@@ -47,6 +49,9 @@ STOP_SECONDS = 5
 API = (
     sessions,
     log,
+    chats,
+    agents,
+    mcp_servers,
     projects,
     repositories,
     pipelines,
@@ -55,7 +60,6 @@ API = (
     flows,
     project_flows,
     models,
-    mcp_servers,
     people,
     rules,
     health,

@@ -24,6 +24,7 @@ STATUSES: dict[type[e.QuarterdeckError], HTTPStatus] = {
     e.NotFoundError: HTTPStatus.NOT_FOUND,
     e.ConflictError: HTTPStatus.CONFLICT,
     e.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    e.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     e.VersionMismatchError: HTTPStatus.UPGRADE_REQUIRED,
 }
 """A subclass that isn't named has its nearest ancestor's status; 500 when there is none."""
@@ -41,6 +42,7 @@ _CODES: dict[int, str] = {
 _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="quarterdeck"'},
     426: {"Upgrade": "HTTP/1.1"},
+    429: {"Retry-After": "10"},
     503: {"Retry-After": "1"},
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TURN = "turn"
 SERVER_CALL = "server_call"
+NOTIFICATION = "notification"
 QUEUE = "sessions"
 
 
@@ -45,6 +46,10 @@ class JobDispatch:
     async def server_call(self, connection: AsyncConnection, session_id: int, call_id: str) -> None:
         """A tool call that the server itself carries out."""
         await self._defer(connection, SERVER_CALL, {"session_id": session_id, "call_id": call_id}, None)
+
+    async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
+        """A message that a session wanted to be sent, now or at `at`."""
+        await self._defer(connection, NOTIFICATION, {"notification_id": notification_id}, at)
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""

@@ -17,12 +17,12 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, pipelines, server_calls, turns
+from quarterdeck.app import leases, notifications, pipelines, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
-from quarterdeck.engine.jobs import QUEUE, SERVER_CALL, TURN, connector
+from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, SERVER_CALL, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -95,8 +95,12 @@ class Worker:
         async def server_call(session_id: int, call_id: str) -> None:
             await on_main(lambda: self._desk.carry_out(session_id, call_id))
 
+        async def notification(notification_id: int) -> None:
+            await on_main(lambda: notifications.send(self._app, notification_id))
+
         jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(turn)
         jobs.task(name=SERVER_CALL, queue=QUEUE, retry=retry)(server_call)
+        jobs.task(name=NOTIFICATION, queue=QUEUE, retry=retry)(notification)
         return jobs
 
     async def _nets(self) -> None:
@@ -107,6 +111,7 @@ class Worker:
                 await leases.expire(self._app)
                 await turns.revive(self._app)
                 await server_calls.revive(self._app)
+                await notifications.revive(self._app)
                 await pipelines.cancel_of_stopped(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)

@@ -67,14 +67,16 @@ class Call:
         redactor = Redactor((offer.workspace.token, *(offer.mcp.env.values() if offer.mcp else ())))
         self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch, redactor)
         self._interruption = ""
+        self._interrupted_as = Outcome.INTERRUPTED
         self._abandoned = False
         self.begun = False
         """Whether the journal says that it began, so that it must not just be forgotten."""
         self._body: asyncio.Task[jobs.JobDone] | None = None
 
-    def interrupt(self, reason: str) -> None:
+    def interrupt(self, reason: str, outcome: Outcome = Outcome.INTERRUPTED) -> None:
         """End the body, and report the call as interrupted, with the reason for whoever reads the result."""
-        self._interruption = self._interruption or reason
+        if not self._interruption:
+            self._interruption, self._interrupted_as = reason, outcome
         if self._body:
             self._body.cancel()
 
@@ -190,7 +192,7 @@ class Call:
                 task = asyncio.current_task()
                 if not self._interruption or (task and task.cancelling()):
                     raise
-        return jobs.JobDone(Done(Outcome.INTERRUPTED, self._interruption))
+        return jobs.JobDone(Done(self._interrupted_as, self._interruption))
 
     async def _run_body(self) -> jobs.JobDone:
         offer = self.offer

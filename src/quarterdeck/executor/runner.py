@@ -280,10 +280,14 @@ class Runner:
             self._room.notify_all()
 
     async def _cancel(self, cancel: Cancel) -> None:
-        """Kill the subject's tree, report the proof; the workspace stays."""
+        """Kill the subject's tree, report the proof; the workspace stays. Of a single call, only what it started."""
         subject = self._subject(cancel.subject)
         async with subject.lock:
             if subject.epoch is not None and cancel.lease_epoch < subject.epoch:
+                return
+            if cancel.call_id:
+                if call := subject.under_way(cancel.call_id):
+                    call.interrupt("The call was cancelled while it ran, and killed.", Outcome.CANCELLED)
                 return
             killed, calls = await subject.abandon(self._processes)
             subject.teardown = subject.teardown or Teardown(

@@ -3,6 +3,7 @@
 from functools import cached_property
 from importlib.resources import files
 
+from quarterdeck.core import limits
 from quarterdeck.core.component import HumanInputComponent, Prompted
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.flow import NAME, Examined, Flow
@@ -47,7 +48,7 @@ class Library:
         """The flows that ship, as `name/version`."""
         return list(self._texts)
 
-    def read(self, text: str) -> Flow:
+    def read(self, text: str, *, most: int = limits.FLOW_BYTES) -> Flow:
         """A flow from YAML; one whose text ships is known by the name and version that it ships under.
 
         Raises:
@@ -56,7 +57,7 @@ class Library:
         for name, (shipped, _) in self._texts.items():
             if shipped == text:
                 return self._shipped_flow(name, text)
-        return read_flow(text, self._tools)
+        return read_flow(text, self._tools, most=most)
 
     def examine(self, text: str) -> Examined:
         """What a flow says of itself, also when it can't be used."""

@@ -53,22 +53,26 @@ class Reading:
     flow: Flow | None
 
 
-def read_flow(text: str, tools: Tools, *, name: str = "", version: str = CUSTOM_VERSION) -> Flow:
+def read_flow(
+    text: str, tools: Tools, *, name: str = "", version: str = CUSTOM_VERSION, most: int = limits.FLOW_BYTES
+) -> Flow:
     """The flow in `text`; without a `name` it has the one it gives itself, else "custom".
 
     Raises:
         InvalidInputError: every fault, one a line, as `line:column path: what. hint`.
     """
-    reading = examine(text, tools, name=name, version=version)
+    reading = examine(text, tools, name=name, version=version, most=most)
     reading.document.refuse("The flow")
     if reading.flow is None:
         raise AssertionError("refused above")
     return reading.flow
 
 
-def examine(text: str, tools: Tools, *, name: str = "", version: str = CUSTOM_VERSION) -> Reading:
+def examine(
+    text: str, tools: Tools, *, name: str = "", version: str = CUSTOM_VERSION, most: int = limits.FLOW_BYTES
+) -> Reading:
     """What is in `text`, with all faults and notes."""
-    document = read(text, limits.FLOW_BYTES)
+    document = read(text, most)
     top = document.value
     if document.faults:
         return Reading(document, None)

@@ -114,6 +114,7 @@ async def create(
         "model": created.model,
         "created_at": now,
         "idempotency_key": idempotency_key,
+        "parent_id": created.parent_id,
     }
     if session_id is None:
         session_id = await reserve(connection)

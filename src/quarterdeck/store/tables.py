@@ -1,4 +1,7 @@
-"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need."""
+"""All tables. The log (`event_batches`) is the truth of a session; `sessions` is its fold, the rest what lists need.
+
+Why this module is long: the tables refer to each other, and are read as one picture of the database.
+"""
 
 from sqlalchemy import (
     JSON,
@@ -140,7 +143,9 @@ sessions = Table(
     Column("last_activity", _TIME, nullable=False),
     Column("expires_on", Date),
     Column("idempotency_key", Text),
+    Column("parent_id", BigInteger),  # the session that started it
     UniqueConstraint("initiator_id", "idempotency_key"),
+    Index("ix_sessions_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
@@ -209,7 +214,7 @@ offers = Table(
     Column("side", Text, nullable=False),  # executor, server
     Column("tool", Text, nullable=False),
     Column("args", JSONB, nullable=False),
-    Column("status", Text, nullable=False),  # waiting, offered, running, finished, cancelled
+    Column("status", Text, nullable=False),  # waiting, offered, running, cancelling, finished, cancelled
     Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
     _created(),
     Index(None, "subject"),
@@ -218,6 +223,7 @@ offers = Table(
         "status",
         postgresql_where=text("status in ('waiting', 'offered', 'running')"),
     ),
+    Index("ix_offers_cancelling", "subject", postgresql_where=text("status = 'cancelling'")),
 )
 
 leases = Table(
@@ -416,30 +422,6 @@ pipeline_waits = Table(
     Index(None, "pipeline_id"),
 )
 
-model_keys = Table(
-    "model_keys",
-    metadata,
-    Column("provider", Text, primary_key=True),
-    Column("secret", LargeBinary, nullable=False),  # encrypted by store.vault
-    Column("base_url", Text),
-    Column("set_by", Text, nullable=False),
-    Column("set_at", _TIME, nullable=False, server_default=func.now()),
-    _text("tested_with"),
-)
-
-model_rules = Table(
-    "model_rules",
-    metadata,
-    _id(),
-    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # null: of the instance
-    _text("flow"),  # a flow's name; empty: of all
-    Column("default_model", Text),
-    Column("allowed", JSONB(none_as_null=True)),  # patterns; null: all
-    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
-    UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
-)
-
 mcp_servers = Table(
     "mcp_servers",
     metadata,
@@ -467,6 +449,79 @@ mcp_blocks = Table(
     Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
     Column("blocked_by", Text, nullable=False),
     _created(),
+)
+
+model_keys = Table(
+    "model_keys",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),  # encrypted by store.vault
+    Column("base_url", Text),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", _TIME, nullable=False, server_default=func.now()),
+    _text("tested_with"),
+)
+
+model_rules = Table(
+    "model_rules",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # null: of the instance
+    _text("flow"),  # a flow's name; empty: of all
+    Column("default_model", Text),
+    Column("allowed", JSONB(none_as_null=True)),  # patterns; null: all
+    Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("fallbacks", JSONB, nullable=False, server_default=text("'{}'")),
+    UniqueConstraint("project_id", "flow", postgresql_nulls_not_distinct=True),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    _text("description"),
+    Column("prompt", Text, nullable=False),
+    Column("tools", JSONB, nullable=False),
+    Column("model", Text),
+    _created(),
+    Column("updated_at", _TIME, nullable=False, server_default=func.now()),
+    CheckConstraint("(project_id is null) <> (user_id is null)", name="one_owner"),
+    UniqueConstraint("project_id", "name"),
+    UniqueConstraint("user_id", "name"),
+)
+
+notifications_wanted = Table(
+    "notifications_wanted",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("call_id", Text, nullable=False, unique=True),
+    Column("target", Text, nullable=False),  # time, session, pipeline
+    Column("target_id", BigInteger),
+    _text("note"),
+    Column("due_at", _TIME),  # null until what it waits for has happened
+    Column("sent_at", _TIME),
+    _created(),
+    Index(None, "session_id"),
+    Index("ix_notifications_wanted_target", "target", "target_id", postgresql_where=text("due_at is null")),
+    Index("ix_notifications_wanted_due_at", "due_at", postgresql_where=text("sent_at is null")),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="SET NULL")),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost", Numeric),
+    Column("at", _TIME, nullable=False, server_default=func.now()),
+    Index(None, "user_id", "at"),
 )
 
 project_flows = Table(

@@ -13,8 +13,8 @@ class Args(ToolArgs):
     task: str = Field(
         min_length=1, max_length=65_536, description="The whole of what it has to do and know; it sees nothing else."
     )
-    subsession: int | None = Field(
-        default=None, ge=1, le=10_000, description="The number of its earlier conversation to go on with."
+    subsession: int = Field(
+        default=0, ge=0, le=10_000, description="The number of its earlier conversation to go on with; 0 begins one."
     )
 
 

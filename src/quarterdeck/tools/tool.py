@@ -62,8 +62,8 @@ class Tool:
         """What a session must have for this tool to make sense in it."""
         if self.side == "executor":
             return "workspace"
-        forge = (Privilege.READ_ONLY_GITLAB, Privilege.READ_WRITE_GITLAB)
-        return "project" if self.privilege in forge else "session"
+        of_projects = (Privilege.READ_ONLY_GITLAB, Privilege.READ_WRITE_GITLAB, Privilege.START_FLOWS)
+        return "project" if self.privilege in of_projects else "session"
 
     def parse(self, args: dict[str, JsonValue]) -> ToolArgs:
         """The checked arguments.

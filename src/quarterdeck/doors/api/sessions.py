@@ -1,12 +1,12 @@
 """Sessions: start, list, look at, steer, stop, delete."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import sessions, steering
+from quarterdeck.app import interruption, sessions, steering
 from quarterdeck.app.session_views import ApprovalView, Page, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
@@ -28,6 +28,8 @@ class Grant(_Body):
     """A yes; without `approval_id` to the only question that waits."""
 
     approval_id: str | None = Field(default=None, max_length=64)
+    pattern: str = Field(default="", max_length=limits.PATTERN_CHARACTERS)
+    """Commands of the same tool that match it ask nobody again in this session, for example `git status*`."""
     for_session: bool = False
     """Exactly this call asks nobody again in this session."""
     args: dict[str, JsonValue] | None = None
@@ -68,13 +70,22 @@ async def find(
     project: Annotated[str | None, QueryParameter(max_length=255, description="Number or path.")] = None,
     status: Annotated[Status | None, QueryParameter()] = None,
     status_group: Annotated[StatusGroup | None, QueryParameter()] = None,
+    kind: Annotated[Literal["chat", "flow"] | None, QueryParameter(description="Chats alone, or all others.")] = None,
     mine: Annotated[bool, QueryParameter(description="Only those that you started.")] = False,
     before: Annotated[str | None, QueryParameter(max_length=200, description="`next` of the page before.")] = None,
     limit: Limit = limits.PAGE_ROWS,
 ) -> Page:
     """The sessions that you may see, newest first."""
     return await sessions.find(
-        app, actor, project=project, status=status, status_group=status_group, mine=mine, before=before, limit=limit
+        app,
+        actor,
+        project=project,
+        status=status,
+        status_group=status_group,
+        kind=kind,
+        mine=mine,
+        before=before,
+        limit=limit,
     )
 
 
@@ -112,7 +123,7 @@ async def questions(app: TheApp, actor: Caller, session_id: SessionId) -> tuple[
 async def approve(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Grant]) -> SessionView:
     """Says yes to a tool call or a plan."""
     return await steering.approve(
-        app, actor, session_id, data.approval_id, for_session=data.for_session, args=data.args
+        app, actor, session_id, data.approval_id, for_session=data.for_session, pattern=data.pattern, args=data.args
     )
 
 
@@ -132,6 +143,12 @@ async def pause(app: TheApp, actor: Caller, session_id: SessionId) -> SessionVie
 async def resume(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
     """Goes on with a paused one."""
     return await steering.resume(app, actor, session_id)
+
+
+@post("/{session_id:int}/interrupt", status_code=200, summary="Interrupt a chat's answer")
+async def interrupt(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
+    """What there is of the answer stays, what runs is killed, and the chat is idle."""
+    return await interruption.interrupt(app, actor, session_id)
 
 
 @post("/{session_id:int}/cancel", status_code=200, summary="Stop a session for good")
@@ -155,7 +172,8 @@ async def release(app: TheApp, actor: Caller, session_id: SessionId) -> SessionV
 ROUTES = Router(
     "/sessions",
     route_handlers=[
-        start, find, show, rename, remove, reply, questions, approve, deny, pause, resume, cancel, hold, release,
+        start, find, show, rename, remove, reply, questions, approve, deny, pause, resume, interrupt,
+        cancel, hold, release,
     ],
     tags=["sessions"],
 )  # fmt: skip

@@ -7,6 +7,8 @@ import typer
 
 import quarterdeck
 from quarterdeck.doors.cli import (
+    agent,
+    chat,
     demo,
     doctor,
     flow,
@@ -39,9 +41,11 @@ app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
-app.add_typer(model.group, name="model")
+app.add_typer(agent.group, name="agent")
+chat.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(model.group, name="model")
 demo.register(app)
 doctor.register(app)
 people.register(app)

@@ -41,6 +41,11 @@ async def start(
     ] = None,
     title: Annotated[str | None, typer.Option("--title")] = None,
     ask_all: Annotated[bool, typer.Option("--ask-all", help="Ask before every call that can be asked for.")] = False,
+    privilege: Annotated[
+        list[str] | None,
+        typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
+    ] = None,
+    no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
     watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
     level: Density = "concise",
@@ -50,6 +55,7 @@ async def start(
         body: dict[str, Any] = {
             "project": project, "flow": flow, "goal": goal, "model": model, "ref": ref, "pipeline_id": pipeline,
             "issue_iid": issue, "merge_request_iid": merge_request,
+            "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
@@ -74,6 +80,7 @@ async def list_(
     project: Annotated[str | None, typer.Option("--project", "-p")] = None,
     status: Annotated[str | None, typer.Option("--status")] = None,
     group_of: Annotated[str | None, typer.Option("--group", help="active, awaiting_input, completed, …")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="chat, or flow for all others.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only yours.")] = False,
     before: Annotated[str | None, typer.Option("--before", help="The page behind; see the end of a list.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100)] = 20,
@@ -81,7 +88,14 @@ async def list_(
     """List sessions, newest activity first."""
     async with cli.client() as client:
         answer = await client.get(
-            "/sessions", project=project, status=status, status_group=group_of, mine=mine, before=before, limit=limit
+            "/sessions",
+            project=project,
+            status=status,
+            status_group=group_of,
+            kind=kind,
+            mine=mine,
+            before=before,
+            limit=limit,
         )
     if cli.json:
         cli.print(answer)
@@ -165,10 +179,13 @@ async def approve(
     session: Number,
     approval: Approval = None,
     for_session: Annotated[bool, typer.Option("--for-session", help="Don't ask for exactly this call again.")] = False,
+    pattern: Annotated[
+        str, typer.Option("--pattern", metavar="GLOB", help="Nor for commands that match, such as 'git status*'.")
+    ] = "",
     args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Run the call with these instead.")] = None,
 ) -> None:
     """Allow what a session asks for."""
-    body: dict[str, JsonValue] = {"approval_id": approval, "for_session": for_session}
+    body: dict[str, JsonValue] = {"approval_id": approval, "for_session": for_session, "pattern": pattern}
     if args is not None:
         body["args"] = given.json_object(args)
     await _change(cli, session, "approve", body)
@@ -195,6 +212,12 @@ async def pause(cli: Cli, session: Number) -> None:
 async def resume(cli: Cli, session: Number) -> None:
     """Go on with a paused session."""
     await _change(cli, session, "resume", {})
+
+
+@command(group)
+async def interrupt(cli: Cli, session: Number) -> None:
+    """Interrupt the answer of a chat, which lives on."""
+    await _change(cli, session, "interrupt", {})
 
 
 @command(group)

@@ -66,6 +66,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
     match event.payload:
         case e.SessionCreated() as p:
             scripted = f"\nNo language model answers here: {unspoken(p.model)}." if p.scripted else ""
+            if p.origin == "chat":
+                return Row("»", f"{p.initiator}: {plain(p.goal)}{scripted}", "bold")
             return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
         case e.StatusChanged() as p:
             return _status(p)
@@ -99,7 +101,7 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             choices = "".join(f"\n  {number}. {line(choice, 200)}" for number, choice in enumerate(p.choices, 1))
             return Row("?", visible(p.question) + choices, "bold yellow")
         case e.ApprovalGranted() as p:
-            return Row("✓", f"approved by {p.by}{' for the session' if p.for_session else ''}", "green")
+            return Row("✓", f"approved by {p.by}{_extent(p)}", "green")
         case e.ApprovalDenied() as p:
             return Row("✗", f"denied by {p.by}{': ' + plain(p.reason) if p.reason else ''}", "red")
         case e.McpToolsPinned() as p:
@@ -138,6 +140,12 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return None
         case _:
             assert_never(event.payload)
+
+
+def _extent(p: e.ApprovalGranted) -> str:
+    if p.pattern:
+        return f", as everything for the session that is {line(p.pattern)}"
+    return " for the session" if p.for_session else ""
 
 
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled": "[-]"}

@@ -162,7 +162,9 @@ class Watcher:
             case e.WorkspaceTornDown() as proof:
                 self.torn_down = proof
             case e.ModelAnswered() as answer:
-                made = self._rest_of_answer(answer, made)
+                made = self._rest_of_answer(answer.text, made)
+            case e.ModelInterrupted() as answer:
+                made = self._rest_of_interrupted(answer, made)
             case e.ApprovalRequested(call_ids=call_ids):
                 for call_id in call_ids:
                     self._show_call(call_id)
@@ -215,9 +217,15 @@ class Watcher:
             self._print_of(call_id, Row("│", text, "dim"))
         return True
 
-    def _rest_of_answer(self, answer: e.ModelAnswered, made: Row | None) -> Row | None:
+    def _rest_of_interrupted(self, answer: e.ModelInterrupted, made: Row | None) -> Row | None:
+        if not self._partial:
+            return made
+        rest = self._rest_of_answer(answer.text, None)
+        return Row(" ", f"{rest.text if rest else ''}\n(interrupted by {answer.by})".strip())
+
+    def _rest_of_answer(self, said: str, made: Row | None) -> Row | None:
         before, self._partial = self._partial, ""
-        text = plain(answer.text)
+        text = plain(said)
         if before and text.startswith(before):
             rest = text[len(before) :]
             return Row(" ", rest) if rest.strip() else None

@@ -33,6 +33,8 @@ def _entry(event: Event, session: SessionView) -> Entry:
 
 def _words(payload: e.AnyPayload) -> tuple[str, str]:
     match payload:
+        case e.SessionCreated(origin="chat") as p:
+            return p.initiator, p.goal
         case e.StatusChanged() as p:
             return p.to_status.value.replace("_", " "), p.reason
         case e.ModelAnswered() as p:

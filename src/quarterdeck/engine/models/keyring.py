@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from quarterdeck.app import model_keys
 from quarterdeck.app.application import App
 from quarterdeck.app.model_access import Reach, StoredKey
+from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError, UnavailableError
 from quarterdeck.core.history import Said
 from quarterdeck.engine.models import access
 from quarterdeck.engine.models.endpoints import Credentials, ModelKeys, checked_url, given, usable
-from quarterdeck.engine.models.model import ModelUnavailableError, Request
+from quarterdeck.engine.models.model import ModelUnavailableError, Reply, Request
 from quarterdeck.engine.models.providers import ACCOUNTS, Provider, account_of, parsed
 
+QUESTIONS = "ask"
+"""The name under which a script answers questions without a session."""
+ASK_SECONDS = 300.0
 TRY_SECONDS = 60.0
 """How long a new key's first answer may take."""
 
@@ -20,8 +24,9 @@ TRY_SECONDS = 60.0
 class Keyring:
     """Implements `ModelAccess` with what this server's environment gave."""
 
-    def __init__(self, keys: ModelKeys, setting: str | None) -> None:
-        self._keys, self._setting = keys, setting
+    def __init__(self, keys: ModelKeys, setting: str | None, context_tokens: int = limits.CONTEXT_TOKENS) -> None:
+        """`context_tokens` is for models of which nothing is known."""
+        self._keys, self._setting, self._context_tokens = keys, setting, context_tokens
 
     @property
     def setting(self) -> str | None:
@@ -39,6 +44,10 @@ class Keyring:
     def default(self, stored: Sequence[StoredKey]) -> str | None:
         """The setting's, else one of a provider that can be asked."""
         return self._setting or access.default_model(self.with_stored(stored))
+
+    async def context_tokens(self, name: str) -> int:
+        """How much the model reads at once, as far as it is known."""
+        return await asyncio.to_thread(_window, name) or self._context_tokens
 
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for, by which of the two they can be asked."""
@@ -66,6 +75,24 @@ class Keyring:
             needed = "a key" if ACCOUNTS[provider].needs_key and not secret else "a base URL (--base-url)"
             raise InvalidInputError(f"{provider} needs {needed}.")
         return StoredKey(provider.value, kept.key, url)
+
+    async def ask(
+        self, stored: Sequence[StoredKey], model: str, document: str | None, system: str, question: str
+    ) -> Reply:
+        """The answer to one question without a session.
+
+        Raises:
+            ModelRejectedError: the model refuses, or its key isn't set.
+            UnavailableError: it can't be reached now, or doesn't come to an end; nobody asks it again.
+        """
+        request = Request(QUESTIONS, system, (Said(question),), (), 0)
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await access.model(model, document, self.with_stored(stored)).answer(request, _nobody)
+        except ModelUnavailableError as error:
+            raise UnavailableError(error.message) from error
+        except TimeoutError:
+            raise UnavailableError(f"{model} did not answer within {ASK_SECONDS:.0f} seconds.") from None
 
     async def try_key(self, key: StoredKey, model: str | None) -> str:
         """Asks one short question with `key`; answers which model replied.
@@ -101,6 +128,17 @@ class CurrentKeys:
     async def current(self) -> ModelKeys:
         """The keys as they are now."""
         return self._keyring.with_stored(await model_keys.stored_keys(self._app))
+
+
+def _window(name: str) -> int | None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    provider, model = parsed(name)
+    try:
+        _, known = get_snapshot().find_provider_model(model, None, provider.value.removesuffix("-responses"), None)
+    except LookupError:
+        return None
+    return known.context_window
 
 
 def _source(provider: Provider, keys: ModelKeys) -> str:

@@ -1,0 +1,64 @@
+"""A session that another one starts: in the same project, in the name of the same person, with the same model."""
+
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from sqlalchemy import select
+
+from quarterdeck.app import session_views as views
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.sessions import StartSession, start_within
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.state import SessionState
+from quarterdeck.store.tables import sessions
+
+DEEPEST = 3
+"""How many sessions may stand above one: what starts itself without end would cost without end."""
+MOST = 50
+"""Of one session in its life."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the child is to be."""
+
+    flow: str
+    goal: str = ""
+    pipeline_id: int | None = None
+    inputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+
+async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish) -> SessionView:
+    """Starts the child; a repeated call answers the one that it started.
+
+    Raises:
+        InvalidInputError: the session has no project, is too deep below others, or the flow can't be started so.
+        ConflictError: the session has ended in the meantime.
+    """
+    async with app.database.transaction() as connection:
+        row = await connection.execute(select(sessions.c.state).where(sessions.c.id == parent_id))
+        parent = SessionState.model_validate(row.scalar_one()).created
+        if parent.project_id is None:
+            raise InvalidInputError("This session has no project, so it can start no flow.")
+        above, depth = parent.parent_id, 1
+        while above is not None and depth <= DEEPEST:
+            query = select(sessions.c.parent_id).where(sessions.c.id == above)
+            above, depth = (await connection.execute(query)).scalar_one_or_none(), depth + 1
+        if depth > DEEPEST:
+            raise InvalidInputError(f"This session was itself started by others, {DEEPEST} deep; it can start no more.")
+        known = (await connection.execute(select(sessions.c.id).where(sessions.c.parent_id == parent_id))).all()
+        if len(known) >= MOST:
+            raise InvalidInputError(f"This session has started {MOST} sessions, which is as many as it may.")
+        request = StartSession(
+            project=parent.project_id,
+            flow=wish.flow,
+            goal=wish.goal,
+            pipeline_id=wish.pipeline_id,
+            inputs=wish.inputs,
+            # A scripted session starts scripted ones, with the script that ships with the flow: nothing else is free.
+            model="scripted" if parent.scripted else parent.model,
+        )
+        child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
+        return await views.load(app, connection, child)

@@ -1,0 +1,28 @@
+"""The notifications that sessions want: what happens to their rows when something ends."""
+
+from typing import Literal
+
+from sqlalchemy import delete, func, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app.outside import Dispatch
+from quarterdeck.store.tables import notifications_wanted as wanted
+
+Target = Literal["time", "session", "pipeline"]
+
+
+async def happened(connection: AsyncConnection, dispatch: Dispatch, target: Target, target_id: int) -> None:
+    """It has ended: whoever wants to hear of it is told by a job, so that no other session is locked here."""
+    rows = await connection.execute(
+        update(wanted)
+        .where(wanted.c.target == target, wanted.c.target_id == target_id, wanted.c.due_at.is_(None))
+        .values(due_at=func.now())
+        .returning(wanted.c.id)
+    )
+    for notification_id in rows.scalars().all():
+        await dispatch.notification(connection, notification_id, None)
+
+
+async def forget(connection: AsyncConnection, session_id: int) -> None:
+    """The session that wanted them has ended."""
+    await connection.execute(delete(wanted).where(wanted.c.session_id == session_id))
