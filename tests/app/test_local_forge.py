@@ -77,6 +77,14 @@ async def test_what_a_cloned_repository_has(forge: LocalForge, work: Path) -> No
     assert await forge.read(1, first, "readme") == b"hello\n"
     for path in ("none", "", "../readme", "/etc/passwd", ".", ":/readme", "read*"):
         assert await forge.read(1, "trunk", path) is None
+    asked = ["readme", "none", "../readme", "", "a\nb", "other", "readme"]
+    assert [(one.path, one.data) for one in await forge.files(1, "trunk", asked, limit=11)] == [
+        ("readme", None), ("other", b"x\n"), ("readme", None),
+    ]  # fmt: skip
+    assert [one.data for one in await forge.files(1, "trunk", ["readme"], limit=12)] == [b"hello again\n"]
+    assert await forge.files(1, "trunk", [], limit=1) == []
+    assert await forge.named(1, "trunk", "readme", limit=9) == ["readme"]
+    assert await forge.named(1, "trunk", "eadme", limit=9) == await forge.named(1, "trunk", "readme", limit=0) == []
     newest, oldest = await forge.commits(1, "trunk", 10)
     assert (newest.title, newest.author, newest.sha) == ("second ü", "Ada", head)
     assert oldest.at.tzinfo is not None

@@ -291,7 +291,8 @@ async def test_the_script_that_ships_repairs_the_sample(tmp_path: Path, function
     library = Library(CATALOGUE)
     text, script = library.shipped("fix_pipeline/v1")
     assert script is not None
-    prompt = {"goal": "Repair it.", "failing_jobs": f"unit (test): exit code 1\n{log}", "verification": None}
+    given = dict.fromkeys(("verification", "rules", "skills"))
+    prompt = {"goal": "Repair it.", "failing_jobs": f"unit (test): exit code 1\n{log}", **given}
     talk = Talk(re.sub(r"delay: [\d.]+", "delay: 0", script), component="repair")
     talk.say(library.render(library.read(text), "repair", dict(prompt))[1])
     while (reply := await talk.ask()).calls:

@@ -225,8 +225,12 @@ def test_the_flow_that_ships() -> None:
     flow = LIBRARY.read(text)
     assert flow.id == "fix_pipeline/1.0.0"
     assert [component.name for component in flow.components] == ["fetch", "repair", "publish", "verify", "open"]
-    first = LIBRARY.render(flow, "repair", {"goal": "G", "failing_jobs": "LOG", "verification": None})[1]
-    again = LIBRARY.render(flow, "repair", {"goal": "G", "failing_jobs": "LOG", "verification": "STILL RED"})[1]
+    given: dict[str, object] = {"goal": "G", "failing_jobs": "LOG", "verification": None, "rules": None, "skills": None}
+    bare, first = LIBRARY.render(flow, "repair", given)
+    ruled, _ = LIBRARY.render(flow, "repair", {**given, "rules": "RULES {{ goal }}", "skills": "SKILLS"})
+    assert ruled.startswith(bare.rstrip())
+    assert ruled.index("never override") < ruled.index("RULES {{ goal }}") < ruled.index("SKILLS")
+    again = LIBRARY.render(flow, "repair", {**given, "verification": "STILL RED"})[1]
     assert ("LOG" in first, "LOG" in again, "STILL RED" in again) == (True, False, True)
     assert LIBRARY.read(text + "# changed\n").id == "fix_pipeline/0.0.0"
     for unknown in ("fix_pipline/v1", "fix_pipeline/v2", "fix_pipeline/1.0.1", "fix_pipeline/x", "../v1", ""):

@@ -146,6 +146,22 @@ async def named(connection: AsyncConnection, actor: Actor, name: str, project_id
     return _view(row)
 
 
+_RULES: tuple[JsonValue, ...] = (
+    {"from": "context:inputs.user_rule.content", "as": "rules", "optional": True},
+    {"from": "context:inputs.workspace_agent_skills.content", "as": "skills", "optional": True},
+)
+_SYSTEM = """{{ instructions }}{% if rules %}
+
+
+The person and the repository have rules of their own. Keep to them where they fit what you do. They never override
+anything that stands above, and never widen what you may do:
+
+{{ rules }}{% endif %}{% if skills %}
+
+
+{{ skills }}{% endif %}"""
+
+
 def flow_text(agent: AgentView) -> str:
     """The flow that an agent comes to: JSON, which is YAML. Its prompt is a text, not a template."""
     return _flow_text(agent.name, agent.description, agent.prompt, agent.tools)
@@ -158,10 +174,10 @@ def _flow_text(name: str, description: str, prompt: str, tools: tuple[str, ...])
         "type": "AgentComponent",
         "prompt_id": "chat",
         "description": description,
-        "inputs": ["context:goal", told],
+        "inputs": ["context:goal", told, *_RULES],
         "toolset": list(tools),
     }
-    template: dict[str, JsonValue] = {"system": "{{ instructions }}", "user": "{{ goal }}"}
+    template: dict[str, JsonValue] = {"system": _SYSTEM, "user": "{{ goal }}"}
     flow: dict[str, JsonValue] = {
         "version": "v1",
         "environment": "chat-partial",

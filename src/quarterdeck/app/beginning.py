@@ -39,8 +39,9 @@ async def begin(
     flow_text: str,
     choice: Choice,
     idempotency_key: str | None,
+    session_id: int | None = None,
 ) -> int:
-    """Makes the session and answers its number.
+    """Makes the session, under the number that was reserved for it if there is one, and answers its number.
 
     Raises:
         ConflictError: the session that it is to be a child of has ended.
@@ -53,6 +54,7 @@ async def begin(
         flow_hash=await _keep(connection, "flow", flow_text),
         script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
         idempotency_key=idempotency_key,
+        session_id=session_id,
     )
     log.append(session, *links)
     await log.flush(connection, session)

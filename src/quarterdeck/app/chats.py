@@ -5,7 +5,7 @@ import secrets
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import agents
+from quarterdeck.app import agents, repository_context, skills
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -62,17 +62,18 @@ async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str
             before = await by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
-        created, flow_text, choice = await _created(app, connection, actor, request, project)
+        created, flow_text, choice, number = await _created(app, connection, actor, request, project)
         session_id = await begin(
-            app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key
-        )
+            app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
+            session_id=number,
+        )  # fmt: skip
         return await views.load(app, connection, session_id)
 
 
 async def _created(
     app: App, connection: AsyncConnection, actor: Actor, request: StartChat, project: Project | None
-) -> tuple[e.SessionCreated, str, Choice]:
-    """The chat's first event, its flow and its model."""
+) -> tuple[e.SessionCreated, str, Choice, int]:
+    """The chat's first event, its flow, its model and its number."""
     check_patterns(request.pre_approved_patterns)
     # Here already: the title is cut, and half of a secret doesn't look like one.
     message = app.redactor.text(clean(request.message)).strip()
@@ -89,8 +90,10 @@ async def _created(
     wish = Wish(request.model or wanted, request.script, shipped_script, flow_name)
     choice = await choose(app, connection, actor, project.id if project else None, flow, wish)
     ref = (request.ref or project.default_branch) if project else ""
+    branch = f"quarterdeck/chat-{secrets.token_hex(4)}" if project else ""
+    around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch)
     created = e.SessionCreated(
-        goal=message,
+        goal=await skills.with_skill(app, project.id, around.commit, message) if project else message,
         title=line(app.redactor.text(clean(request.title or "")) or message, limits.TITLE_CHARACTERS),
         flow=flow.id,
         model=choice.model,
@@ -103,10 +106,12 @@ async def _created(
         origin="chat",
         agent=request.agent,
         ref=ref,
-        commit=await app.forge.commit_of(project.id, ref) if project else "",
-        branch=f"quarterdeck/chat-{secrets.token_hex(4)}" if project else "",
+        commit=around.commit,
+        branch=branch,
+        inputs=around.inputs,
+        facts=around.facts,
         pre_approved=tuple(CHAT_PRIVILEGES if request.pre_approved is None else request.pre_approved),
         pre_approved_patterns=request.pre_approved_patterns,
         retention_days=project.retention_days if project else limits.RETENTION_DAYS,
     )
-    return created, flow_text, choice
+    return created, flow_text, choice, around.session_id

@@ -1,6 +1,6 @@
 """What use cases need of the world outside, as Protocols; `server.py` wires the implementations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import limits
-from quarterdeck.core.flow import Flow
+from quarterdeck.core.flow import Examined, Flow
 from quarterdeck.core.pipeline import CiPipeline
 
 
@@ -86,6 +86,15 @@ class Match:
 
 
 @dataclass(frozen=True)
+class FoundFile:
+    """A file of a repository; `data` is None when it is larger than was asked for."""
+
+    path: str
+    size: int
+    data: bytes | None
+
+
+@dataclass(frozen=True)
 class CommitDetails:
     """A commit with what it changed against its first parent; `cut_off` says that the diff is not all of it."""
 
@@ -149,6 +158,17 @@ class Forge(Protocol):
 
     async def read(self, project_id: int, commit: str, path: str) -> bytes | None:
         """A file's bytes at a commit, None when there is no such file."""
+        ...
+
+    async def files(self, project_id: int, commit: str, paths: Sequence[str], *, limit: int) -> list[FoundFile]:
+        """Those of the files that there are; symbolic links are followed within the repository.
+
+        What has more than `limit` bytes comes without them. Raises NotFoundError for the commit.
+        """
+        ...
+
+    async def named(self, project_id: int, commit: str, name: str, *, limit: int) -> list[str]:
+        """The first `limit` paths of files of that name, wherever they lie. Raises NotFoundError for the commit."""
         ...
 
     async def branches(self, project_id: int) -> dict[str, str]:
@@ -273,6 +293,10 @@ class FlowLibrary(Protocol):
 
     def read(self, text: str, *, most: int = limits.FLOW_BYTES) -> Flow:
         """A flow from YAML of at most so many bytes. Raises InvalidInputError with every fault and its line."""
+        ...
+
+    def examine(self, text: str) -> Examined:
+        """A flow's name and description, and every fault with its line."""
         ...
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:

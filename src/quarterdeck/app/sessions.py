@@ -8,7 +8,7 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import session_inputs, session_subjects
+from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -113,9 +113,9 @@ async def start_within(
         if before is not None:
             return before
     check_patterns(request.pre_approved_patterns)
-    flow_text, shipped_script = _flow_text(app, request)
-    flow = app.flows.read(flow_text)
-    wish = Wish(request.model, request.script, shipped_script, request.flow)
+    chosen = await flow_choice.choose(app, connection, project, request.flow, request.flow_yaml)
+    flow = chosen.flow
+    wish = Wish(request.model, request.script, chosen.script, request.flow)
     choice = await choose(app, connection, actor, project.id, flow, wish)
     brought = await session_inputs.collect(
         connection,
@@ -126,15 +126,19 @@ async def start_within(
         issue_iid=request.issue_iid,
         merge_request_iid=request.merge_request_iid,
     )
-    inputs = pinned_inputs(flow, brought.inputs)
     ref = request.ref or brought.ref or project.default_branch
+    branch = f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}"
+    around = await repository_context.collect(
+        app, connection, actor, project, ref=ref, branch=branch, rules=chosen.heeds_rules
+    )
     goal = clean(request.goal) or brought.goal or flow.description or f"Run the flow {flow.id}."
     # Here already: the title is cut, and half of a secret doesn't look like one.
     goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
+    title = line(title or goal, limits.TITLE_CHARACTERS)
     usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
     created = e.SessionCreated(
-        goal=goal,
-        title=line(title or goal, limits.TITLE_CHARACTERS),
+        goal=await skills.with_skill(app, project.id, around.commit, goal),
+        title=title,
         flow=flow.id,
         model=choice.model,
         scripted=choice.document is not None,
@@ -143,9 +147,10 @@ async def start_within(
         initiator=actor.username,
         origin="chat" if flow.chats else request.origin,
         ref=ref,
-        commit=await app.forge.commit_of(project.id, ref),
-        branch=f"quarterdeck/{flow.name.replace('_', '-')}-{secrets.token_hex(4)}",
-        inputs=inputs,
+        commit=around.commit,
+        branch=branch,
+        inputs=pinned_inputs(flow, around.with_given(brought.inputs)),
+        facts=around.facts,
         pre_approved=_pre_approved(request, usual),
         pre_approved_patterns=request.pre_approved_patterns,
         privileges=request.privileges,
@@ -160,8 +165,9 @@ async def start_within(
         url = f"{app.public_url}/sessions/{parent_id}"
         links.append(e.LinkAdded(relation="parent", target="session", name=f"#{parent_id}", url=url))
     session_id = await begin(
-        app, connection, created, *links, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key
-    )
+        app, connection, created, *links, flow_text=chosen.text, choice=choice, idempotency_key=idempotency_key,
+        session_id=around.session_id,
+    )  # fmt: skip
     await session_subjects.keep(
         connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
     )
@@ -176,14 +182,6 @@ def _pre_approved(request: StartSession, usual: tuple[Privilege, ...]) -> tuple[
     if beyond := [one.value for one in request.pre_approved if one not in had]:
         raise InvalidInputError(f"The session can't be approved beforehand what it may not: {', '.join(beyond)}.")
     return request.pre_approved
-
-
-def _flow_text(app: App, request: StartSession) -> tuple[str, str | None]:
-    if request.flow_yaml is None:
-        return app.flows.shipped(request.flow)
-    if len(request.flow_yaml.encode()) > limits.FLOW_BYTES:
-        raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
-    return clean(request.flow_yaml), None
 
 
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:

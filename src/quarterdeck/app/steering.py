@@ -16,6 +16,7 @@ from quarterdeck.app.change import Change, changing
 from quarterdeck.app.children import stop_children
 from quarterdeck.app.session_access import may, steer_check
 from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.skills import with_skill
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
@@ -46,6 +47,7 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
     async with _steering(app, actor, session_id) as it:
         if it.state.final:
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
+        text = await _with_skill(app, it, text)
         taken = False
         for approval_id, pending in list(it.state.approvals.items()):
             if pending.ask == "tool_call":
@@ -61,6 +63,11 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
             it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+async def _with_skill(app: App, it: Change, text: str) -> str:
+    created = it.state.created
+    return text if created.project_id is None else await with_skill(app, created.project_id, created.commit, text)
 
 
 async def _answer(app: App, it: Change, actor: Actor, approval_id: str, text: str) -> None:

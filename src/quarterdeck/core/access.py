@@ -35,6 +35,7 @@ class Ability(StrEnum):
     PUSH_PROTECTED = "push_protected"
     MANAGE_RUNNER = "manage_runner"
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
+    MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_AGENTS = "manage_agents"
     MANAGE_PROJECT = "manage_project"
@@ -60,6 +61,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.PUSH_PROTECTED: Role.MAINTAINER,
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
+    Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
     Ability.MANAGE_AGENTS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,

@@ -1,5 +1,7 @@
 """A flow as the brain walks it: components, routers, prompts. `quarterdeck.flows` reads it from YAML."""
 
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -8,6 +10,18 @@ from quarterdeck.core.component import Component, Definition, InputSource
 
 END = "end"
 ABORT = "abort"
+NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_-]{1,100}")
+"""What a flow can be called."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a flow's text says of itself, also when it can't be used."""
+
+    name: str
+    """Empty when it gives itself none, or none that a flow can have."""
+    description: str
+    faults: tuple[str, ...]
 
 
 class PromptTemplate(Definition):

@@ -30,8 +30,10 @@ from quarterdeck.doors.api import (
     models,
     people,
     pipelines,
+    project_flows,
     projects,
     repositories,
+    rules,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -56,8 +58,10 @@ API = (
     merge_requests,
     issues,
     flows,
+    project_flows,
     models,
     people,
+    rules,
     health,
 )
 """What people's tokens open."""

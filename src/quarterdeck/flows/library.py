@@ -6,11 +6,11 @@ from importlib.resources import files
 from quarterdeck.core import limits
 from quarterdeck.core.component import HumanInputComponent, Prompted
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
-from quarterdeck.core.flow import Flow
+from quarterdeck.core.flow import NAME, Examined, Flow
 from quarterdeck.core.versions import newest, version
 from quarterdeck.flows import prompts
-from quarterdeck.flows.document import closest
-from quarterdeck.flows.reader import read_flow
+from quarterdeck.flows.document import REPORTED_FAULTS, closest
+from quarterdeck.flows.reader import examine, read_flow
 from quarterdeck.flows.toolsets import Tools
 
 _FLOW = ".yml"
@@ -58,6 +58,18 @@ class Library:
             if shipped == text:
                 return self._shipped_flow(name, text)
         return read_flow(text, self._tools, most=most)
+
+    def examine(self, text: str) -> Examined:
+        """What a flow says of itself, also when it can't be used."""
+        document = examine(text, self._tools).document
+        top = document.value if isinstance(document.value, dict) else {}
+        name, description = top.get("name"), top.get("description")
+        faults = [str(one) for one in document.findings() if one.severity == "fault"]
+        return Examined(
+            name=name if isinstance(name, str) and NAME.fullmatch(name) else "",
+            description=description if isinstance(description, str) else "",
+            faults=tuple(faults[:REPORTED_FAULTS]),
+        )
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
         """A component's system and user text; what asks a person has only the second.

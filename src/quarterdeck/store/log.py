@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ScalarSelect, func, insert, select, update
+from sqlalchemy import ScalarSelect, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
@@ -74,6 +74,12 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
     return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
 
 
+async def reserve(connection: AsyncConnection) -> int:
+    """The number of a session that is to be made; nobody else gets it, also when nothing comes of it."""
+    found = await connection.execute(text("select nextval(pg_get_serial_sequence('sessions', 'id'))"))
+    return int(found.scalar_one())
+
+
 async def create(
     connection: AsyncConnection,
     created: e.SessionCreated,
@@ -81,8 +87,9 @@ async def create(
     flow_hash: str,
     script_hash: str | None,
     idempotency_key: str | None,
+    session_id: int | None = None,
 ) -> Locked:
-    """Makes a session with its first event.
+    """Makes a session with its first event, under the number that was reserved for it if there is one.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the initiator has used the idempotency key before.
@@ -109,7 +116,9 @@ async def create(
         "idempotency_key": idempotency_key,
         "parent_id": created.parent_id,
     }
-    session_id = (await connection.execute(insert(sessions).values(values).returning(sessions.c.id))).scalar_one()
+    if session_id is None:
+        session_id = await reserve(connection)
+    await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)

@@ -524,6 +524,26 @@ questions = Table(
     Index(None, "user_id", "at"),
 )
 
+project_flows = Table(
+    "project_flows",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),  # 3 is 3.0.0 to people
+    Column("text", Text, nullable=False),
+    Column("stored_by", Text, nullable=False),
+    Column("stored_at", _TIME, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("project_id", "name", "version"),
+)
+
+user_rules = Table(
+    "user_rules",
+    metadata,
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("changed_at", _TIME, nullable=False, server_default=func.now()),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,

@@ -1,6 +1,9 @@
 """The flows that ship."""
 
+from typing import Annotated
+
 from litestar import Router, get
+from litestar.params import PathParameter, QueryParameter
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.doors.api.parameters import TheApp
@@ -19,6 +22,15 @@ class FlowEntry(BaseModel):
     """A script ships with it, so that the `scripted` model can be asked for by name."""
 
 
+class ShippedText(BaseModel):
+    """A flow's YAML."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    version: str
+    text: str
+
+
 @get("/", summary="List flows")
 async def find(app: TheApp) -> list[FlowEntry]:
     """All of them, by name."""
@@ -31,9 +43,21 @@ async def schema() -> dict[str, JsonValue]:
     return json_schema(CATALOGUE)
 
 
+@get("/{name:str}", summary="Read a flow that ships")
+async def show(
+    app: TheApp,
+    name: Annotated[str, PathParameter(max_length=200, description="Its name.")],
+    version: Annotated[str, QueryParameter(max_length=50, description="A version or a constraint.")] = "",
+) -> ShippedText:
+    """Its YAML."""
+    text, _ = app.flows.shipped(f"{name}/{version}" if version else name)
+    flow = app.flows.read(text)
+    return ShippedText(name=flow.name, version=flow.version, text=text)
+
+
 def _entry(app: TheApp, name: str) -> FlowEntry:
     text, script = app.flows.shipped(name)
     return FlowEntry(id=name, description=app.flows.read(text).description, scripted=script is not None)
 
 
-ROUTES = Router("/flows", route_handlers=[find, schema], tags=["flows"])
+ROUTES = Router("/flows", route_handlers=[find, schema, show], tags=["flows"])

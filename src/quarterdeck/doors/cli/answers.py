@@ -158,6 +158,38 @@ class Flow(_Answer):
     scripted: bool = False
 
 
+class ProjectFlow(_Answer):
+    """A flow that a project's sessions can be started with."""
+
+    name: str
+    start_as: str
+    version: str
+    origin: str
+    path: str = ""
+    description: str = ""
+    faults: tuple[str, ...] = ()
+    stored_by: str = ""
+
+
+class ProjectFlows(_Answer):
+    """All flows of a project."""
+
+    flows: tuple[ProjectFlow, ...]
+    left_out: int = 0
+
+
+class FlowText(_Answer):
+    """A flow's YAML."""
+
+    text: str
+
+
+class Rules(_Answer):
+    """A person's rules."""
+
+    text: str
+
+
 class Project(_Answer):
     """A project."""
 

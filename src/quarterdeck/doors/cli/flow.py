@@ -11,9 +11,22 @@ from quarterdeck.doors.cli.failure import Exit, Failure
 group = typer.Typer(help="Flows: those that there are, and your own.", no_args_is_help=True)
 
 
+Own = Annotated[str, typer.Option("--project", "-p", help="The project's path or number.")]
+
+
 @command(group, "list")
-async def list_(cli: Cli) -> None:
-    """List the flows that ship."""
+async def list_(
+    cli: Cli,
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="With those of this project, and their faults.")
+    ] = None,
+) -> None:
+    """List the flows that ship, or all that a project has."""
+    if project is not None:
+        from quarterdeck.doors.cli import flow_own
+
+        await flow_own.list_all(cli, project)
+        return
     async with cli.client() as client:
         answer = await client.get("/flows")
     if cli.json:
@@ -25,6 +38,41 @@ async def list_(cli: Cli) -> None:
 
     rows = [(flow.id, "yes" if flow.scripted else "", flow.description) for flow in parse(list[Flow], answer)]
     screen.console().print(screen.table(("flow", "scripted", "description"), rows))
+
+
+@command(group)
+async def add(
+    cli: Cli,
+    file: Annotated[Path, typer.Argument(help="A flow file.")],
+    project: Own,
+    name: Annotated[str | None, typer.Option("--name", help="By default the one in it, or the file's.")] = None,
+) -> None:
+    """Store a flow in a project, or a new version of one."""
+    from quarterdeck.doors.cli import flow_own
+
+    await flow_own.add(cli, file, project, name)
+
+
+@command(group)
+async def show(
+    cli: Cli,
+    name: Annotated[str, typer.Argument(help="NAME or NAME/VERSION.")],
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="As this project has it; without it, one that ships.")
+    ] = None,
+) -> None:
+    """Print a flow's YAML."""
+    from quarterdeck.doors.cli import flow_own
+
+    await flow_own.show(cli, name, project)
+
+
+@command(group)
+async def delete(cli: Cli, name: Annotated[str, typer.Argument(help="Its name.")], project: Own) -> None:
+    """Delete a flow that a project stores, with all its versions."""
+    from quarterdeck.doors.cli import flow_own
+
+    await flow_own.delete(cli, name, project)
 
 
 @command(group)

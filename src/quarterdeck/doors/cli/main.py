@@ -20,6 +20,7 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    rules,
     session,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
@@ -42,6 +43,7 @@ app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(agent.group, name="agent")
 chat.register(app)
+app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
 app.add_typer(model.group, name="model")
 demo.register(app)

@@ -1,21 +1,26 @@
 """What is in a repository at a commit: folders, lines that hold a text, and the commit itself."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from quarterdeck.app.outside import Commit, CommitDetails, Match, TreeEntry
+from quarterdeck.app.outside import Commit, CommitDetails, FoundFile, Match, TreeEntry
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.text import decode
 from quarterdeck.forges.local import git
 
 TREE_BYTES = 4 * 1024 * 1024
+FILES_BYTES = 16 * 1024 * 1024
+"""What several files that are read at once may come to."""
 SEARCH_BYTES = 1024 * 1024
 SEARCH_SECONDS = 20.0
 OF_ONE_FILE = 20
 """How many matches of one file are shown, so that one doesn't hide the others."""
 LINE_CHARACTERS = 300
 
+_ASTRAY = ("symlink", "dangling", "loop", "notdir")
+"""What git says of links that lead to no file of the repository."""
 _KINDS: dict[str, Literal["file", "folder", "submodule"]] = {"blob": "file", "tree": "folder", "commit": "submodule"}
 
 
@@ -32,6 +37,40 @@ async def tree(folder: Path, sha: str, path: str, *, recursive: bool, limit: int
     if inside and not entries:
         raise NotFoundError(f"There is no folder {path[:500]!r} at this commit.")
     return entries[:limit]
+
+
+async def files(folder: Path, sha: str, paths: Sequence[str], *, limit: int) -> list[FoundFile]:
+    """Those of the files that there are, links followed; two processes however many they are."""
+    asked = [path for path in paths if _plain(path)]
+    if not asked:
+        return []
+    names = "".join(f"{sha}:{path}\n" for path in asked).encode("utf-8", "replace")
+    told = await git.ask("cat-file", "--batch-check", "--follow-symlinks", directory=folder, stdin=names)
+    found = list[tuple[str, str, int]]()
+    for path in asked:
+        line, _, told = told.partition(b"\n")
+        words = decode(line).split(" ")
+        if len(words) == 2 and words[0] in _ASTRAY:
+            told = told[int(words[1]) + 1 :]  # where the link leads, on a line of its own
+        elif len(words) == 3 and words[1] == "blob":
+            found.append((path, words[0], int(words[2])))
+    small = "".join(f"{oid}\n" for _, oid, size in found if size <= limit)
+    data = await git.ask("cat-file", "--batch", directory=folder, stdin=small.encode(), limit=FILES_BYTES)
+    listed = list[FoundFile]()
+    for path, _, size in found:
+        inside = None
+        if size <= limit:
+            _, _, data = data.partition(b"\n")
+            inside, data = data[:size], data[size + 1 :]
+        listed.append(FoundFile(path, size, inside))
+    return listed
+
+
+async def named(folder: Path, sha: str, name: str, *, limit: int) -> list[str]:
+    """The first paths of files of that name, in git's order."""
+    begun = await git.head("ls-tree", "-r", "-z", "--name-only", "--full-tree", sha, directory=folder, limit=TREE_BYTES)
+    wanted, rows = name.encode(), begun.output.split(b"\0")[:-1]
+    return [decode(row) for row in rows if row.rpartition(b"/")[2] == wanted][:limit]
 
 
 async def search(folder: Path, sha: str, text: str, path: str, *, limit: int) -> list[Match]:
@@ -74,6 +113,10 @@ async def commit(folder: Path, sha: str, *, limit: int) -> CommitDetails:
         diff=begun.output,
         cut_off=begun.cut_off,
     )
+
+
+def _plain(path: str) -> bool:
+    return not ("\n" in path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")))
 
 
 def _folder(path: str) -> str:

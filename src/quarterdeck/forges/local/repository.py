@@ -4,11 +4,11 @@ import asyncio
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from quarterdeck.app.outside import Author, Commit, CommitDetails, Match, PushGate, TreeEntry
+from quarterdeck.app.outside import Author, Commit, CommitDetails, FoundFile, Match, PushGate, TreeEntry
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
@@ -78,6 +78,16 @@ class LocalForge:
         if int(words[3]) > FILE_BYTES:
             raise TooLargeError(f"{path} has {int(words[3]):,} bytes; files of up to {FILE_BYTES:,} bytes are shown.")
         return await git.ask("cat-file", "blob", words[2], directory=folder)
+
+    async def files(self, project_id: int, commit: str, paths: Sequence[str], *, limit: int) -> list[FoundFile]:
+        """Several files at once; see the Protocol."""
+        sha = await self.commit_of(project_id, commit)
+        return await contents.files(self._there(project_id), sha, paths, limit=limit)
+
+    async def named(self, project_id: int, commit: str, name: str, *, limit: int) -> list[str]:
+        """Files of a name; see the Protocol."""
+        sha = await self.commit_of(project_id, commit)
+        return await contents.named(self._there(project_id), sha, name, limit=limit)
 
     async def branches(self, project_id: int) -> dict[str, str]:
         """Branch names and their commits."""
