@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,14 @@ def database_url(postgres: str) -> Iterator[str]:
         connection.execute(f"create database {name} template template")  # pyright: ignore[reportArgumentType, reportCallIssue]
     yield named(postgres, name)
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        for left in range(20, 0, -1):
+            try:
+                connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+                return
+            except psycopg.errors.InsufficientPrivilege:  # a vacuum is at work there, which ends by itself
+                if left == 1:
+                    raise
+                time.sleep(0.5)
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
 """What a person says reaches the agent that acts on it."""
 
+import pytest
+from pydantic import JsonValue
 from sqlalchemy import select
 
 from quarterdeck.app import server_calls, sessions, steering, turns
 from quarterdeck.app.application import App
-from quarterdeck.core.answer import Reply
+from quarterdeck.app.change import change
+from quarterdeck.core import events as e
+from quarterdeck.core.answer import Reply, RequestedCall
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.history import Said
+from quarterdeck.core.status import Status
 from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import offers
 from tests.conftest import Start
@@ -49,3 +55,70 @@ async def test_a_message_between_two_agents_is_for_the_next(app: App, start: Sta
     assert question is not None
     assert question.component == "second"
     assert Said("mind the gap") in question.conversation.messages
+
+
+ASKING = FLOW.replace("toolset: [todo_write]", "toolset: [list_commits], require_tool_approval: true")
+
+
+async def test_changed_arguments_are_kept_as_a_models_are(app: App, start: Start) -> None:
+    request = sessions.StartSession(
+        project="sample", flow_yaml=ASKING, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
+    )
+    session_id = (await sessions.start(app, start.owner, request)).id
+    turn = await turns.claim(app, session_id, 1, job=1)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    call = RequestedCall("p", "list_commits", {"ref": "main"})
+    await turns.answered(app, turn, question, Reply("", "", (call,), "", "m", Usage(), 1))
+    assert await turns.advance(app, turn) is None, "a person is asked"
+    deep: JsonValue = "main"
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(InvalidInputError, match="levels"):
+        await steering.approve(app, start.owner, session_id, args={"ref": deep})
+    await steering.approve(app, start.owner, session_id, args={"ref": "ma\x00in"})
+    turn = await turns.claim(app, session_id, 2, job=2)
+    assert turn is not None
+    assert await turns.advance(app, turn) is None, "the call is offered"
+    async with app.database.transaction() as connection:
+        args = (await connection.execute(select(offers.c.args).where(offers.c.session_id == session_id))).scalar_one()
+    assert args == {"ref": "ma\ufffdin"}
+
+
+CHAT = """
+version: v1
+environment: chat-partial
+name: talk
+components: [{name: friend, type: AgentComponent, prompt_id: p, toolset: [create_merge_request]}]
+routers: []
+flow: {}
+prompts: [{prompt_id: p, name: p, prompt_template: {system: s, user: "{{ goal }}"}}]
+"""
+ALONE = (
+    CHAT.replace("chat-partial", "ambient")
+    .replace("routers: []", "routers: [{from: friend, to: end}]")
+    .replace("flow: {}", "flow: {entry_point: friend}")
+)
+
+
+@pytest.mark.parametrize(("flow", "status"), [(CHAT, Status.IDLE), (ALONE, Status.FINISHED)], ids=["chat", "flow"])
+async def test_a_flow_is_finished_with_its_merge_request_and_a_chat_lives_on(
+    flow: str, status: Status, app: App, start: Start
+) -> None:
+    request = sessions.StartSession(
+        project="sample", flow_yaml=flow, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
+    )
+    session_id = (await sessions.start(app, start.owner, request)).id
+    turn = await turns.claim(app, session_id, 1, job=1)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    await turns.answered(app, turn, question, Reply("done", "", (), "", "m", Usage(), 1))
+    async with change(app, session_id) as it:
+        it.append(e.ArtifactCreated(artifact="merge_request", name="!1"))
+    assert await turns.advance(app, turn) is None
+    assert (await sessions.show(app, start.owner, session_id)).status is Status.IDLE
+    async with app.database.transaction() as connection:
+        await steering.merge_request_ended(connection, app, session_id, "!1", "merged")
+    assert (await sessions.show(app, start.owner, session_id)).status is status

@@ -17,7 +17,7 @@ from tests.unit.world import CREATED, agent, event, flow
 TOOLS = ("read_file", "run_command", "get_pipeline", "create_issue", "todo_write", "clarification_question")
 
 
-def with_tools(**more: object) -> Flow:
+def with_tools(**more: str) -> Flow:
     return flow([agent("a", toolset=[{"name": name} for name in TOOLS])], [], **more)
 
 

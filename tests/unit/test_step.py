@@ -256,6 +256,8 @@ def test_a_round_of_tools_is_corrected_while_it_fails() -> None:
     told = e.NoticeAdded(component="o", about="correction", text=notice.text)
     assert next_(its_flow, entered, *said(), told) == step.AskModel("o")
     assert isinstance(next_(its_flow, entered, *said(), told, *said()), step.Leave)
+    message = e.MessageAdded(text="go on", by="ada")
+    assert next_(its_flow, entered, *said(), told, message) == step.AskModel("o"), "it is told once"
     assert after(entered).agent == "", "a person's message is not for it"
 
 

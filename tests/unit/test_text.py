@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from quarterdeck.core.text import clean, clean_value, cut, decode, line
+from quarterdeck.core.text import clean, clean_value, cut, decode, deeper, line
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -26,6 +26,11 @@ def test_each_character_that_cannot_be_stored_is_marked() -> None:
 def test_all_texts_of_a_value_are_cleaned() -> None:
     value: JsonValue = {"a\x00": ["\ud800", {"b": "c\x00"}, 1, None, True, 0.5]}
     assert clean_value(value) == {"a\ufffd": ["\ufffd", {"b": "c\ufffd"}, 1, None, True, 0.5]}
+
+
+def test_a_value_is_deeper_than_the_levels_that_it_does_not_have() -> None:
+    assert not deeper("a", 0)
+    assert [deeper({"a": [1], "b": {}}, levels) for levels in (0, 1, 2)] == [True, True, False]
 
 
 @given(st.text(), st.integers(0, 50))

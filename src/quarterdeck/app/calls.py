@@ -1,5 +1,6 @@
 """Tool calls on their way into the log: the intents of an answer, and how a call ended."""
 
+import json
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -30,15 +31,25 @@ def intents(
 ) -> list[log.Draft]:
     """What an answer's calls mean to do, by their ids; those that can't be are finished at once, with the reason."""
     drafts: list[log.Draft] = []
+    delegated = 0
+    waits = any(call.tool in (ASK, DELEGATE) for _, call in calls)
     for place, (call_id, call) in enumerate(calls):
         fault, usable, args = call.fault, tools.get(call.tool), dict(call.args)
         try:
             if usable is None:
                 raise NotFoundError(f"There is no tool {call.tool!r} here. You have: {', '.join(sorted(tools))}.")
             args |= usable.fixed
+            if call.tool == FINAL_RESPONSE and len(json.dumps(args)) > limits.STATE_CONTEXT_CHARACTERS:
+                raise InvalidInputError(f"Your answer may have {limits.STATE_CONTEXT_CHARACTERS:,} characters.")
             if not fault:
-                usable.tool.parse(args)
+                parsed = usable.tool.parse(args)
                 _check(component, usable.tool, state, redactor, args, place)
+                if call.tool == FINAL_RESPONSE and waits:
+                    raise InvalidInputError("You wait for another's answer; read it, then give your final answer.")
+                if call.tool == DELEGATE and isinstance(component, AgentComponent):
+                    args = parsed.model_dump(exclude_unset=True)  # JSON has a whole number 1.0, a path has none
+                    _check_delegation(component, state, args, delegated)
+                    delegated += 1
         except QuarterdeckError as error:
             fault = error.message
         known = usable.tool if usable else None
@@ -63,16 +74,16 @@ def _check(
         return
     if state.cycles.get(state.component, 0) >= component.max_cycles:
         raise InvalidInputError("You have used up your answers; no tool is at hand any more. Give your final answer.")
-    if tool.name == DELEGATE:
-        _check_delegation(component, state, args)
 
 
-def _check_delegation(agent: AgentComponent, state: SessionState, args: dict[str, JsonValue]) -> None:
+def _check_delegation(agent: AgentComponent, state: SessionState, args: dict[str, JsonValue], before: int) -> None:
+    """Raises InvalidInputError for what is not there to go on with, and for too many; `before` are its answer's."""
     number, there = args.get("subsession"), state.subsessions.get(f"{state.component}:{args['agent']}", 0)
     if isinstance(number, int) and number > there:
         raise InvalidInputError(f"{args['agent']} has no subsession {number}; there are {there}.")
-    if agent.max_delegations is not None and state.delegations.get(state.component, 0) >= agent.max_delegations:
-        raise InvalidInputError(f"You have delegated {agent.max_delegations} times; do the rest yourself.")
+    most, had = agent.max_delegations, state.delegations.get(state.component, 0) + before
+    if most is not None and had >= most:
+        raise InvalidInputError(f"You have delegated {most} times; do the rest yourself.")
 
 
 def _intent(

@@ -21,6 +21,7 @@ from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import check_patterns, matches
 from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -137,7 +138,10 @@ async def _changed_args(
     call = it.state.calls[call_ids[0]]
     flow = await pinned_flow(app, it.connection, it.session.flow_hash)
     usable = toolbox(flow, call.component, it.state)[call.tool]
-    args = args | usable.fixed
+    made = RequestedCall("", call.tool, args)
+    if made.fault:
+        raise InvalidInputError(made.fault)
+    args = made.args | usable.fixed
     usable.tool.parse(args)
     if app.redactor.value(args) != args:
         raise InvalidInputError("The arguments hold what looks like a secret; no tool is given one.")
@@ -256,13 +260,14 @@ async def hold(app: App, actor: Actor, session_id: int, *, held: bool, reason: s
 async def merge_request_ended(
     connection: AsyncConnection, app: App, session_id: int, name: str, status: Literal["merged", "closed"]
 ) -> None:
-    """The merge request that an idle session waited for was merged or closed: the session is finished."""
+    """The merge request that an idle flow waited for was merged or closed: it is finished; a chat lives on."""
     try:
         async with changing(app, connection, session_id) as it:
             if it.state.open_merge_request != name:
                 return
             it.append(e.MergeRequestEnded(name=name, status=status))
-            if it.state.status is Status.IDLE:
+            flow = await pinned_flow(app, connection, it.session.flow_hash)
+            if it.state.status is Status.IDLE and not flow.chats:
                 it.move(Transition.RESUME, reason=f"merge request {name} was {status}")
                 it.move(Transition.FINISH, reason=f"merge request {name} was {status}")
     except NotFoundError:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from quarterdeck.core.text import clean, clean_value
+from quarterdeck.core import limits
+from quarterdeck.core.text import clean, clean_value, deeper
 from quarterdeck.core.usage import Usage
 
 
@@ -21,7 +22,10 @@ class RequestedCall:
     fault: str = ""
 
     def __post_init__(self) -> None:
-        """Cleans what the model wrote."""
+        """Cleans what the model wrote, and leaves out arguments that nobody could read again."""
+        if deeper(self.args, limits.ARGUMENT_LEVELS):
+            object.__setattr__(self, "args", {})
+            object.__setattr__(self, "fault", f"The arguments nest deeper than {limits.ARGUMENT_LEVELS} levels.")
         object.__setattr__(self, "provider_id", clean(self.provider_id))
         object.__setattr__(self, "tool", clean(self.tool))
         object.__setattr__(self, "args", {clean(name): clean_value(value) for name, value in self.args.items()})

@@ -27,6 +27,8 @@ PINNED_FLOW_BYTES = 1024 * 1024
 """What is read of a flow that the server made of an agent; a person's own has FLOW_BYTES."""
 AGENTS = 200
 """Of one project or person."""
+ARGUMENT_LEVELS = 64
+"""How deep the arguments of a call may nest; readers of JSON give up not far beyond 128."""
 CYCLES = 280
 """Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
 WRAP_UP_RETRIES = 3

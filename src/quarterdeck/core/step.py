@@ -274,7 +274,7 @@ def _ask(component: Prompted, state: SessionState) -> Step:
 def _one_off(component: OneOffComponent, state: SessionState) -> Step:
     calls = list(state.calls.values())
     tried = state.visit_answers > component.max_correction_attempts
-    if state.visit_answers and not calls and not tried and state.corrections < state.visit_answers:
+    if state.visit_answers and not state.unanswered and not calls and not tried:
         return Notify(component.name, "correction", "Answer by calling a tool. A text alone does nothing.")
     well = bool(calls) and all(call.outcome is Outcome.OK for call in calls)
     if not well and not tried:

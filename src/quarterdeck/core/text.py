@@ -21,6 +21,18 @@ def clean_value(value: JsonValue) -> JsonValue:
             return value
 
 
+def deeper(value: JsonValue, levels: int) -> bool:
+    """Whether a JSON value nests deeper than so many levels of lists and mappings."""
+    match value:
+        case dict():
+            inside = list(value.values())
+        case list():
+            inside = value
+        case _:
+            return False
+    return levels == 0 or any(deeper(one, levels - 1) for one in inside)
+
+
 def decode(data: bytes) -> str:
     """Bytes of an untrusted source as storable text."""
     return clean(data.decode("utf-8", "replace"))
