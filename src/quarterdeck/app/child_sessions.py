@@ -13,6 +13,7 @@ from quarterdeck.app.sessions import StartSession, start_within
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.state import SessionState
 from quarterdeck.store.tables import sessions
+from quarterdeck.tools.tool import Privilege
 
 DEEPEST = 3
 """How many sessions may stand above one: what starts itself without end would cost without end."""
@@ -59,6 +60,9 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             inputs=wish.inputs,
             # A scripted session starts scripted ones, with the script that ships with the flow: nothing else is free.
             model="scripted" if parent.scripted else parent.model,
+            # What the parent may not do at all, its children may not either.
+            privileges=None if parent.privileges is None else tuple(map(Privilege, parent.privileges)),
+            may_ask=parent.may_ask,
         )
         child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
         return await views.load(app, connection, child)

@@ -33,7 +33,7 @@ async def signals(client: Client, session_id: int, after: int = 0) -> AsyncItera
                         break
                     if signal.event == "error":
                         raise _failure(signal)
-                    if not signal.data:  # a comment that keeps the line alive
+                    if signal.event == "message" and not signal.data:  # a comment that keeps the line alive
                         continue
                     if signal.id:
                         after = int(signal.id)
