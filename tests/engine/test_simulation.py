@@ -78,7 +78,7 @@ async def test_a_plan_is_approved_changed_or_rejected() -> None:
 async def test_a_refused_tool_is_told_to_the_agent() -> None:
     plan = wish("plan_approval")
     assert plan.script is not None
-    told = plan.script.replace("'^ok$'", "'did not allow this call. Too risky'")
+    told = plan.script.replace("'^ok$'", "'did not allow this call. The reason: Too risky'")
     ending, log = await run(replace(plan, denied=("run_command=Too risky",), script=told))
     assert ending.well
     assert e.Outcome.DENIED in [p.outcome for p in log if isinstance(p, e.ToolCallFinished)]

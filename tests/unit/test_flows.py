@@ -273,3 +273,15 @@ def test_the_page_about_flows_has_a_flow_that_works_and_every_flow_that_ships() 
     assert read_flow(example, CATALOGUE).name == "lookout"
     assert all(f"## {name.partition('/')[0]}\n" in page for name in LIBRARY.names())
     assert all(f"`{word}`" in page for word in (*CONTEXT[:-1], *prompts.FILTERS) if word != "d")
+
+
+def test_a_pinned_flow_is_read_whatever_the_rules_are_now() -> None:
+    library = Library(CATALOGUE)
+    old = library.shipped("fix_pipeline/v1")[0].replace("- grep\n", "- a_tool_of_an_older_version\n")
+    with pytest.raises(InvalidInputError, match="a_tool_of_an_older_version"):
+        library.read(old)
+    flow = library.pinned(old)
+    assert library.pinned(old) is flow
+    assert [one.name for one in flow.components] == ["fetch", "repair", "publish", "verify", "open"]
+    with pytest.raises(InvalidInputError, match="can't be used"):
+        library.pinned("version: v1")

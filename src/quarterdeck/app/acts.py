@@ -1,7 +1,7 @@
 """What a turn does by itself, as events: enters and leaves components, asks people, delegates. No I/O."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, assert_never
 
 from pydantic import JsonValue
@@ -10,16 +10,17 @@ from quarterdeck.app.calls import finished, intents, shown
 from quarterdeck.app.outside import FlowLibrary
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
-from quarterdeck.core import step
+from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.component import AgentComponent, HumanInputComponent, Prompted
 from quarterdeck.core.context import values
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
 from quarterdeck.core.flow import Flow
+from quarterdeck.core.history import conversation, transcript
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition
-from quarterdeck.core.text import clean
+from quarterdeck.core.text import clean, cut
 from quarterdeck.store import log
 
 Histories = Mapping[str, str]
@@ -46,6 +47,23 @@ class Acting(Protocol):
     def move(self, transition: Transition, *, reason: str = "", by: str = "") -> None:
         """Appends the status change."""
         ...
+
+
+def histories_wanted(flow: Flow, state: SessionState, next_: step.Act) -> frozenset[str]:
+    """The components whose conversations the step's own component has as inputs; almost always none."""
+    match next_:
+        case step.Enter(follow_up=False) | step.CallTool() | step.AskHuman():
+            name = next_.component
+        case step.Delegate(call_id):
+            name = str(state.calls[call_id].args["agent"])
+        case _:
+            return frozenset()
+    return frozenset(source.history_of for source in flow.component(name).inputs if source.history_of)
+
+
+def rendered(wanted: frozenset[str], events: Sequence[e.Event]) -> Histories:
+    """The conversations of these components as texts."""
+    return {one: cut(transcript(conversation(one, events)), limits.STATE_CONTEXT_CHARACTERS) for one in wanted}
 
 
 def new_call_id() -> str:
@@ -116,6 +134,8 @@ def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histor
     system = user = ""
     if isinstance(component, Prompted) and not enter.follow_up:
         system, user = flows.render(flow, component.name, dict(values(component.inputs, it.state, histories)))
+        if not user.strip():
+            raise InvalidInputError(f"The prompt of {component.name!r} comes to no text: there is nothing to answer.")
     converses = isinstance(component, AgentComponent)
     it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses))
 

@@ -295,6 +295,10 @@ class FlowLibrary(Protocol):
         """A flow from YAML of at most so many bytes. Raises InvalidInputError with every fault and its line."""
         ...
 
+    def pinned(self, text: str) -> Flow:
+        """The flow that a session was started with, whatever the rules for new ones are now."""
+        ...
+
     def examine(self, text: str) -> Examined:
         """A flow's name and description, and every fault with its line."""
         ...

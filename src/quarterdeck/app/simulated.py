@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from quarterdeck.app import compaction
-from quarterdeck.app.acts import Histories, act, answer_drafts
+from quarterdeck.app import answers, compaction
+from quarterdeck.app.acts import act, answer_drafts, histories_wanted, rendered
+from quarterdeck.app.answers import Person
 from quarterdeck.app.beginning import RUNNER_PRIVILEGES
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import redacted
@@ -17,19 +18,18 @@ from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply
-from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin
-from quarterdeck.core.history import Conversation, conversation, transcript
+from quarterdeck.core.history import Conversation, conversation
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import Call, PendingApproval, SessionState
 from quarterdeck.core.status import Status, Transition, after
-from quarterdeck.core.text import clean, cut, line
+from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
 from quarterdeck.tools.tool import Tool
 
-PERSON = "you"
+YOU = Person("you", "cli")
 FACTS: dict[str, JsonValue] = {
     "project_http_url_to_repo": "https://quarterdeck.example/project.git",
     "project_default_branch": "main",
@@ -103,7 +103,7 @@ class SimulatedSession:
             scripted=True,
             project_id=1,
             initiator_id=1,
-            initiator=PERSON,
+            initiator=YOU.name,
             origin="cli",
             ref="main",
             branch="quarterdeck/simulated",
@@ -149,7 +149,8 @@ class SimulatedSession:
                     if self.state.final or not self._answered():
                         return None
                 case next_:
-                    offered = act(self._flows, self, self.flow, next_, self._histories(next_))
+                    histories = rendered(histories_wanted(self.flow, self.state, next_), self.events)
+                    offered = act(self._flows, self, self.flow, next_, histories)
                     if offered:
                         return {call_id: self.state.calls[call_id] for call_id in offered}
 
@@ -183,17 +184,6 @@ class SimulatedSession:
         at = compaction.point(talk, self.flow.component(component), self.state) if compact else None
         return Asked(component, at.question if at else talk, tools, at)
 
-    def _histories(self, next_: step.Act) -> Histories:
-        match next_:
-            case step.Enter(component=name) | step.CallTool(component=name) | step.AskHuman(component=name):
-                pass
-            case step.Delegate(call_id):
-                name = str(self.state.calls[call_id].args["agent"])
-            case _:
-                return {}
-        wanted = {source.history_of for source in self.flow.component(name).inputs if source.history_of}
-        return {one: cut(transcript(conversation(one, self.events)), limits.STATE_CONTEXT_CHARACTERS) for one in wanted}
-
     def _answered(self) -> bool:
         """The person answers all that is asked; False when there is no answer left."""
         if not self.state.approvals:
@@ -203,28 +193,16 @@ class SimulatedSession:
                 return False
             self._answer(approval_id, pending)
         if not self.state.final:
-            self.move(Transition.RESUME, by=PERSON)
+            self.move(Transition.RESUME, by=YOU.name)
         return True
 
     def _answer(self, approval_id: str, pending: PendingApproval) -> None:
-        asking = self.flow.component(pending.component) if pending.component else None
         if pending.ask == "input":
-            text = self._answers.pop(0)
-            self.append(e.QuestionAnswered(approval_id=approval_id, text=text, by=PERSON, door="cli"))
-            for call_id in pending.call_ids:
-                self.called(call_id, e.Outcome.OK, text)
-            if isinstance(asking, HumanInputComponent):
-                self.append(e.MessageAdded(text=text, by=PERSON, component=asking.sends_response_to))
+            answers.say(self, self.flow, YOU, approval_id, self._answers.pop(0))
         elif (reason := self._refusal(pending)) is not None:
-            self.append(e.ApprovalDenied(approval_id=approval_id, by=PERSON, door="cli", reason=reason))
-            for call_id in pending.call_ids:
-                self.called(call_id, e.Outcome.DENIED, f"{PERSON} did not allow this call. {reason}".strip())
-            if reason and isinstance(asking, HumanInputComponent):
-                self.append(e.MessageAdded(text=reason, by=PERSON, component=asking.sends_response_to))
-            elif pending.ask == "plan":
-                self.move(Transition.STOP, reason=f"The plan was rejected by {PERSON}.", by=PERSON)
+            answers.refuse(self, self.flow, YOU, approval_id, reason)
         else:
-            self.append(e.ApprovalGranted(approval_id=approval_id, by=PERSON, door="cli"))
+            self.append(e.ApprovalGranted(approval_id=approval_id, by=YOU.name, door=YOU.door))
 
     def _refusal(self, pending: PendingApproval) -> str | None:
         """Why the person refuses, which may be no reason at all; None when they allow it."""

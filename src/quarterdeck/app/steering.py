@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import pipelines
+from quarterdeck.app import answers, pipelines
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
+from quarterdeck.app.answers import Person
 from quarterdeck.app.application import App
-from quarterdeck.app.calls import finished
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.children import stop_children
 from quarterdeck.app.session_access import may, steer_check
@@ -24,9 +24,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import check_patterns, matches
-from quarterdeck.core.component import HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
-from quarterdeck.core.events import Outcome
 from quarterdeck.core.state import PendingApproval
 from quarterdeck.core.status import AWAITING, Status, Transition, human
 from quarterdeck.core.text import clean, cut, line
@@ -48,12 +46,13 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
         if it.state.final:
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
         text = await _with_skill(app, it, text)
-        taken = False
+        taken, who = False, Person(actor.username, actor.door)
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
         for approval_id, pending in list(it.state.approvals.items()):
             if pending.ask == "tool_call":
-                _deny(it, actor, approval_id, "The person wrote a message instead.")
+                answers.refuse(it, flow, who, approval_id, "The person wrote a message instead.")
             else:
-                await _answer(app, it, actor, approval_id, text)
+                answers.say(it, flow, who, approval_id, text)
                 taken = True
         if not taken:
             # Between two agents it is for whichever comes next.
@@ -68,22 +67,6 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
 async def _with_skill(app: App, it: Change, text: str) -> str:
     created = it.state.created
     return text if created.project_id is None else await with_skill(app, created.project_id, created.commit, text)
-
-
-async def _answer(app: App, it: Change, actor: Actor, approval_id: str, text: str) -> None:
-    """The words that a question waited for, or what to change in a plan."""
-    pending = it.state.approvals[approval_id]
-    if pending.ask == "plan":
-        it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=text))
-    else:
-        it.append(e.QuestionAnswered(approval_id=approval_id, text=text, by=actor.username, door=actor.door))
-    for call_id in pending.call_ids:
-        it.append(finished(call_id, it.state.calls[call_id], Outcome.OK, text))
-    if pending.component:
-        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-        asking = flow.component(pending.component)
-        if isinstance(asking, HumanInputComponent):
-            it.append(e.MessageAdded(text=text, by=actor.username, component=asking.sends_response_to))
 
 
 async def approve(
@@ -163,17 +146,17 @@ async def deny(
     A plan denied with a reason comes back changed; one denied without ends the session.
     """
     async with _steering(app, actor, session_id) as it:
-        approval_id, pending = _open_approval(it, approval_id)
+        approval_id, _ = _open_approval(it, approval_id)
         reason = cut(clean(reason), limits.REASON_CHARACTERS).strip()
-        if pending.ask == "plan" and reason:
-            await _answer(app, it, actor, approval_id, reason)
-        else:
-            _deny(it, actor, approval_id, reason)
-        if pending.ask == "plan" and not reason:
-            it.move(Transition.STOP, reason=f"The plan was rejected by {actor.username}.", by=actor.username)
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        answers.refuse(it, flow, Person(actor.username, actor.door), approval_id, reason)
         _resume_if_answered(it, actor)
         await log.flush(it.connection, it.session)
-        return await views.load(app, it.connection, session_id)
+        stopped = [session_id, *await stop_children(app, it.connection, session_id, actor)] if it.state.final else []
+        view = await views.load(app, it.connection, session_id)
+    for one in stopped:
+        await pipelines.cancel_of_session(app, one)
+    return view
 
 
 def _open_approval(it: Change, approval_id: str | None) -> tuple[str, PendingApproval]:
@@ -187,14 +170,6 @@ def _open_approval(it: Change, approval_id: str | None) -> tuple[str, PendingApp
     if approval_id not in pending:
         raise NotFoundError(f"No approval {approval_id} is open in session #{it.session.id}.")
     return approval_id, pending[approval_id]
-
-
-def _deny(it: Change, actor: Actor, approval_id: str, reason: str) -> None:
-    call_ids = it.state.approvals[approval_id].call_ids
-    it.append(e.ApprovalDenied(approval_id=approval_id, by=actor.username, door=actor.door, reason=reason))
-    said = f"{actor.username} did not allow this call." + (f" The reason: {reason}" if reason else "")
-    for call_id in call_ids:
-        it.append(finished(call_id, it.state.calls[call_id], Outcome.DENIED, said))
 
 
 def _resume_if_answered(it: Change, actor: Actor) -> None:

@@ -13,8 +13,8 @@ from quarterdeck.core.component import (
 )
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import FINAL_RESPONSE
-from quarterdeck.core.mcp import PREFIX
 from quarterdeck.core.state import SessionState
+from quarterdeck.tools.catalogue import CATALOGUE
 from quarterdeck.tools.catalogue import tool as tool_named
 from quarterdeck.tools.mcp import tools_of
 from quarterdeck.tools.tool import FreeArgs, Tool
@@ -46,7 +46,7 @@ def toolbox(flow: Flow, path: str, state: SessionState) -> dict[str, Usable]:
     found = {
         name: Usable(remote.get(name) or tool_named(name), fixed)
         for name, fixed in uses.items()
-        if name in remote or not name.startswith(PREFIX)
+        if name in remote or name in CATALOGUE  # a pinned flow may name what there is no more
     }
     there = {name: usable for name, usable in found.items() if _makes_sense(usable.tool, flow, state)}
     if isinstance(component, AgentComponent):

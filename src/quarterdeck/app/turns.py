@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import compaction, mcp_calls
-from quarterdeck.app.acts import Histories, act, answer_drafts
+from quarterdeck.app.acts import Histories, act, answer_drafts, histories_wanted, rendered
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
 from quarterdeck.app.compaction import Cut
@@ -21,10 +21,10 @@ from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply
 from quarterdeck.core.errors import NotFoundError, UnavailableError
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.history import Conversation, conversation, transcript
+from quarterdeck.core.history import Conversation, conversation
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
-from quarterdeck.core.text import clean, cut, line
+from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
@@ -116,20 +116,11 @@ async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel 
 
 
 async def _histories(it: Change, flow: Flow, next_: step.Act) -> Histories:
-    """The conversations that the step's component asks for as inputs; almost always none."""
-    match next_:
-        case step.Enter(follow_up=False) | step.CallTool() | step.AskHuman():
-            name = next_.component
-        case step.Delegate(call_id):
-            name = str(it.state.calls[call_id].args["agent"])
-        case _:
-            return {}
-    wanted = {source.history_of for source in flow.component(name).inputs if source.history_of}
+    wanted = histories_wanted(flow, it.state, next_)
     if not wanted:
         return {}
     events = await log.read(it.connection, it.session.id, limit=1_000_000)
-    events += it.session.fresh
-    return {one: cut(transcript(conversation(one, events)), limits.STATE_CONTEXT_CHARACTERS) for one in wanted}
+    return rendered(wanted, [*events, *it.session.fresh])
 
 
 async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
@@ -319,7 +310,7 @@ async def revive(app: App) -> int:
 
 async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:
     """The flow that a session was started with."""
-    return app.flows.read(await _document(connection, flow_hash), most=limits.PINNED_FLOW_BYTES)
+    return app.flows.pinned(await _document(connection, flow_hash))
 
 
 async def _document(connection: AsyncConnection, digest: str) -> str:

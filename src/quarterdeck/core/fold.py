@@ -321,7 +321,7 @@ def _finish_call(state: SessionState, finished: e.ToolCallFinished, seq: int) ->
         call.text = cut(finished.text, limits.STATE_CONTEXT_CHARACTERS // len(state.calls))
     if call.tool == FINAL_RESPONSE and finished.outcome is e.Outcome.OK:
         state.response = dict(call.args)
-    elif call.tool == FINAL_RESPONSE:
+    elif call.tool == FINAL_RESPONSE and call.side == "brain":  # an agent that has no such tool is told so, no more
         state.corrections += 1
     _grow(state, call.component, finished.text)
 

@@ -252,7 +252,8 @@ def _agent(agent: AgentComponent, state: SessionState) -> Step:
 
 def _done(state: SessionState, answer: JsonValue) -> Step:
     if state.stack:
-        return Return(state.stack[-1].call_id, answer if isinstance(answer, str) else json.dumps(answer))
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        return Return(state.stack[-1].call_id, text)
     return Leave(state.component, {"final_answer": answer})
 
 

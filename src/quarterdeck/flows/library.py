@@ -15,6 +15,8 @@ from quarterdeck.flows.toolsets import Tools
 
 _FLOW = ".yml"
 _SCRIPT = ".script.yml"
+PINNED_FLOWS = 100
+"""So many are kept read: each step of a session asks for its own."""
 
 
 class Library:
@@ -23,6 +25,7 @@ class Library:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._read: dict[str, Flow] = {}
+        self._pinned: dict[str, Flow] = {}
 
     def shipped(self, name: str) -> tuple[str, str | None]:
         """The YAML of a flow that ships, and that of its script if it has one.
@@ -58,6 +61,25 @@ class Library:
             if shipped == text:
                 return self._shipped_flow(name, text)
         return read_flow(text, self._tools, most=most)
+
+    def pinned(self, text: str) -> Flow:
+        """The flow of a session that was started with it: checked then, by the rules and with the tools of that time.
+
+        Raises:
+            InvalidInputError: this version can't read its shape any more.
+        """
+        if text not in self._pinned:
+            while len(self._pinned) >= PINNED_FLOWS:
+                del self._pinned[next(iter(self._pinned))]
+            shipped = next((name for name, (known, _) in self._texts.items() if known == text), None)
+            if shipped is not None:
+                return self._shipped_flow(shipped, text)
+            reading = examine(text, None, most=limits.PINNED_FLOW_BYTES)
+            reading.document.refuse("The flow")
+            if reading.flow is None:
+                raise AssertionError("refused above")
+            self._pinned[text] = reading.flow
+        return self._pinned[text]
 
     def examine(self, text: str) -> Examined:
         """What a flow says of itself, also when it can't be used."""

@@ -69,9 +69,9 @@ def read_flow(
 
 
 def examine(
-    text: str, tools: Tools, *, name: str = "", version: str = CUSTOM_VERSION, most: int = limits.FLOW_BYTES
+    text: str, tools: Tools | None, *, name: str = "", version: str = CUSTOM_VERSION, most: int = limits.FLOW_BYTES
 ) -> Reading:
-    """What is in `text`, with all faults and notes."""
+    """What is in `text`, with all faults and notes; without `tools` only its shape is looked at."""
     document = read(text, most)
     top = document.value
     if document.faults:
@@ -85,7 +85,8 @@ def examine(
         document.fault(("components",), "there is no component in it")
     if head is not None:
         _environment(document, head, draft)
-    check(document, draft, tools)
+    if tools is not None:
+        check(document, draft, tools)
     if head is None or document.faults:
         return Reading(document, None)
     flow = Flow(
