@@ -31,8 +31,8 @@ MERGE_REQUEST: JsonValue = {
     "source_branch": "left",
     "target_branch": "main",
 }
-SAFE = {"today", "project"}
-"""What a system text may be made of: what the server knows by itself."""
+SAFE = {"today", "project", "rules", "skills"}
+"""What a system text may be made of: what the server knows by itself, and what it is told to heed."""
 GIVEN: dict[str, tuple[str, dict[str, JsonValue], str]] = {
     "chat": ("", {}, "chat"),
     "code_review": ("", {"merge_request": MERGE_REQUEST}, "rules changes review submit"),
@@ -105,6 +105,18 @@ def test_a_review_can_say_nothing_but_its_review() -> None:
             assert {CATALOGUE[use.name].risk for use in component.toolset} <= {"read", "execute"}
         elif isinstance(component, DeterministicStepComponent) and component.tool_name != "submit_review":
             assert CATALOGUE[component.tool_name].risk == "read"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "code_review"])
+async def test_rules_and_skills_are_told_to_who_writes(name: str) -> None:
+    """But not to a review: a merge request could bring rules of its own."""
+    given = wish(name)
+    told: dict[str, JsonValue] = {"user_rule": {"content": "RULE"}, "workspace_agent_skills": {"content": "SKILL"}}
+    _, log = await run(replace(given, inputs={**given.inputs, **told}, answers=("Yes.",)))
+    system = {p.component: p.system for p in log if isinstance(p, e.ComponentEntered) and p.system}
+    writes = [name for name in system if name != "look"]
+    assert writes
+    assert all("RULE" in system[name] and "SKILL" in system[name] for name in writes)
 
 
 async def test_a_plan_is_changed_and_then_approved() -> None:
