@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import AnswerCall, Outcome
+from quarterdeck.core.fold import FINAL_RESPONSE
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
 from quarterdeck.engine.models import searches
 from quarterdeck.engine.models.model import Model, ModelRejectedError, ModelUnavailableError, Reply, Request
@@ -295,9 +296,11 @@ async def test_the_script_that_ships_repairs_the_sample(tmp_path: Path, function
     prompt = {"goal": "Repair it.", "failing_jobs": f"unit (test): exit code 1\n{log}", **given}
     talk = Talk(re.sub(r"delay: [\d.]+", "delay: 0", script), component="repair")
     talk.say(library.render(library.read(text), "repair", dict(prompt))[1])
-    while (reply := await talk.ask()).calls:
+    while (reply := await talk.ask()).calls[0].tool != FINAL_RESPONSE:
         talk.bring(*(use(folder, call.tool, call.args) for call in reply.calls))
-    assert re.match(rf"Round up in {function} so that no remainder is lost\n\n.*9 tests", reply.text)
+    final = reply.calls[0].args
+    assert final["outcome"] == "changed"
+    assert re.match(rf"Round up in {function} so that no remainder is lost\n\n.*9 tests", str(final["message"]))
     assert shell(folder, "python3 -m unittest discover -s tests")[0] == 0
     assert (folder / "tests" / "test_pages.py").read_text().count(function) == 5
     assert f"return -(-items // {size})" in (folder / "shelf" / "pages.py").read_text()

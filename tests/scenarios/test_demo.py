@@ -45,7 +45,12 @@ def test_the_demo_on_another_repository_with_another_script(instance: Instance, 
             "say": "It subtracts.",
             "call": {"tool": "edit_file", "args": {"file_path": "add.sh", "old_str": "{wrong}", "new_str": "$1 + $2"}},
         },
-        {"say": "Add instead of subtract\n\nThe sign was wrong."},
+        {
+            "call": {
+                "tool": "final_response_tool",
+                "args": {"outcome": "changed", "message": "Add instead of subtract\n\nThe sign was wrong."},
+            }
+        },
     ]
     script.write_text(json.dumps({"components": {"repair": steps}}), encoding="utf-8")
     told = instance.qd("demo", "--repo", str(repository), "--model", "scripted", "--script", str(script)).stdout
