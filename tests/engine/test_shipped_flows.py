@@ -175,6 +175,14 @@ async def test_what_can_not_go_on_fails(name: str, components: dict[str, list[An
     assert ending.status is Status.FAILED
 
 
+@pytest.mark.parametrize(("outcome", "status"), [("unchanged", Status.FINISHED), ("not_repaired", Status.FAILED)])
+async def test_a_repair_that_changes_nothing_commits_nothing(outcome: str, status: Status) -> None:
+    answer = {"tool": "final_response_tool", "args": {"outcome": outcome, "message": "Because of that."}}
+    components = {"fetch": step("get_pipeline_failing_jobs", "unit failed"), "repair": [{"call": answer}]}
+    ending, _ = await run(wish("fix_pipeline", components))
+    assert (ending.way, ending.status) == (("fetch", "repair"), status)
+
+
 async def test_a_review_on_lines_that_are_not_there_is_put_right() -> None:
     def review(line: int, expect: str) -> dict[str, Any]:
         comments = [{"file_path": "a.py", "new_line": line, "text": "wrong"}]
