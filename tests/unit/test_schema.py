@@ -1,6 +1,7 @@
 """Checking what a model says by a schema that a flow's author wrote."""
 
 import time
+from functools import partial
 
 import pytest
 from pydantic import JsonValue
@@ -54,7 +55,10 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
         ({"patternProperties": {"^(a+)+$": False}, "additionalProperties": {"pattern": SLOW}}, {"b": LONG}),
     ],
 )
-def test_a_slow_pattern_is_given_up(form: dict[str, JsonValue], value: dict[str, JsonValue]) -> None:
+def test_a_slow_pattern_is_given_up(
+    form: dict[str, JsonValue], value: dict[str, JsonValue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "Searches", partial(schema.Searches, seconds=0.1))
     assert [one.partition(": the pattern")[2] for one in schema.faults(form, value)] == [f" {SLOW!r} takes too long"]
 
 
