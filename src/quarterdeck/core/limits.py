@@ -11,6 +11,8 @@ RECORDING_BYTES = 32 * 1024 * 1024
 """What a replayed session's answers may come to."""
 RESULT_CHARACTERS = 32_768
 """What a model is told of one tool result; the whole output is kept beside the log."""
+RESULTS_SHARE = 4
+"""All results of one answer have this part of what the model reads at once: no compaction takes the last away."""
 OUTPUT_BYTES = 16 * 1024 * 1024
 """What is kept of one call's output; beyond it the middle is dropped by the executor, and the result says so."""
 OUTPUT_CHUNK_BYTES = 256 * 1024
