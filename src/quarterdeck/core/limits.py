@@ -31,6 +31,11 @@ AGENTS = 200
 """Of one project or person."""
 ARGUMENT_LEVELS = 64
 """How deep the arguments of a call may nest; readers of JSON give up not far beyond 128."""
+ARGUMENT_CHARACTERS = 512 * 1024
+"""Of one call, as JSON: a large file can be written at once."""
+ANSWER_ARGUMENT_CHARACTERS = 1024 * 1024
+"""Of all calls of an answer together; they stand in the state until the next."""
+TOOL_NAME_CHARACTERS = 256
 CYCLES = 280
 """Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
 WRAP_UP_RETRIES = 3
