@@ -24,7 +24,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import check_patterns, matches
-from quarterdeck.core.component import HumanInputComponent
+from quarterdeck.core.component import AgentComponent, HumanInputComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.state import PendingApproval
@@ -47,6 +47,8 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
     async with _steering(app, actor, session_id) as it:
         if it.state.final:
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
+        if not it.state.approvals and not await _has_agent(app, it):
+            raise ConflictError(f"Session #{session_id} has no agent that could read a message, and asks nothing now.")
         text = await _with_skill(app, it, text)
         taken = False
         for approval_id, pending in list(it.state.approvals.items()):
@@ -63,6 +65,11 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
             it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+async def _has_agent(app: App, it: Change) -> bool:
+    flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+    return any(isinstance(component, AgentComponent) for component in flow.components)
 
 
 async def _with_skill(app: App, it: Change, text: str) -> str:
