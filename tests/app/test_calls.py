@@ -70,7 +70,24 @@ def test_what_an_agent_waits_for_is_heard_before_its_final_answer() -> None:
 
 
 def test_a_final_answer_is_no_longer_than_what_is_kept_of_it() -> None:
-    words: list[JsonValue] = ["word"] * limits.STATE_CONTEXT_CHARACTERS
+    words: list[JsonValue] = ["word"] * (limits.STATE_CONTEXT_CHARACTERS // 4)
     long: dict[str, JsonValue] = {"words": words}
     assert "65,536 characters" in made(FORMAL, at("a"), ("final_response_tool", long))[0].text
     assert made(FORMAL, at("a"), ("final_response_tool", {"words": []}))[0].outcome is e.Outcome.OK
+
+
+def test_the_arguments_of_one_answer_together_are_bounded() -> None:
+    large: dict[str, JsonValue] = {"agent": "reader", "task": "x" * 500_000}
+    state = at("lead")
+    refused = made(LEADING, state, *[("delegate_task", large)] * 4, ("no_such_tool", large))
+    beyond = [one.call_id for one in refused if "1,048,576 characters. Make this call in your next" in one.text]
+    assert beyond == ["c_2", "c_3"]
+    assert "There is no tool" in refused[-1].text
+    assert [bool(call.args) for call in state.calls.values()] == [True, True, False, False, False]
+    assert sum(len(str(call.args)) for call in state.calls.values()) < limits.ANSWER_ARGUMENT_CHARACTERS
+
+
+def test_what_a_model_is_told_of_its_faults_is_bounded() -> None:
+    wrong: dict[str, JsonValue] = {f"unknown_{n}": n for n in range(10_000)}
+    (refused,) = made(LEADING, at("lead"), ("final_response_tool", wrong))
+    assert len(refused.text) < limits.RESULT_CHARACTERS + 100

@@ -9,7 +9,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import events as e
 from quarterdeck.core.answer import Reply, RequestedCall
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.history import Said
 from quarterdeck.core.status import Status
@@ -122,3 +122,45 @@ async def test_a_flow_is_finished_with_its_merge_request_and_a_chat_lives_on(
     async with app.database.transaction() as connection:
         await steering.merge_request_ended(connection, app, session_id, "!1", "merged")
     assert (await sessions.show(app, start.owner, session_id)).status is status
+
+
+STEPS = """
+version: v1
+environment: ambient
+name: steps
+components:
+  - {name: first, type: DeterministicStepComponent, tool_name: list_pipelines}
+  - {name: asked, type: HumanInputComponent, sends_response_to: once, interaction_type: input, message_template: "How?"}
+  - {name: once, type: OneOffComponent, prompt_id: p, inputs: ["context:goal"], toolset: [list_commits]}
+routers: [{from: first, to: asked}, {from: asked, to: once}, {from: once, to: end}]
+flow: {entry_point: first}
+prompts: [{prompt_id: p, name: p, prompt_template: {system: s, user: "{{ goal }}"}}]
+"""
+
+
+async def test_a_message_that_nobody_would_read_is_refused_and_an_answer_is_not(app: App, start: Start) -> None:
+    request = sessions.StartSession(
+        project="sample", flow_yaml=STEPS, goal="g", model="scripted", script="components: {once: [{say: unused}]}"
+    )
+    session_id = (await sessions.start(app, start.owner, request)).id
+    turn = await turns.claim(app, session_id, 1, job=1)
+    assert turn is not None
+    assert await turns.advance(app, turn) is None, "the step's tool is offered"
+    before = (await sessions.show(app, start.owner, session_id)).seq
+    with pytest.raises(ConflictError, match="no agent that could read"):
+        await steering.reply(app, start.owner, session_id, "hello?")
+    assert (await sessions.show(app, start.owner, session_id)).seq == before
+    async with app.database.transaction() as connection:
+        mine = select(offers.c.call_id).where(offers.c.session_id == session_id)
+        call_id = (await connection.execute(mine)).scalar_one()
+    await server_calls.begin(app, session_id, call_id)
+    await server_calls.finish(app, session_id, call_id, outcome=Outcome.OK, text="none")
+    turn = await turns.claim(app, session_id, 2, job=2)
+    assert turn is not None
+    assert await turns.advance(app, turn) is None, "the person is asked"
+    await steering.reply(app, start.owner, session_id, "carefully")
+    turn = await turns.claim(app, session_id, 3, job=3)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    assert Said("carefully") in question.conversation.messages

@@ -522,6 +522,28 @@ async def test_what_can_not_be_deleted_or_read_does_not_end_the_runner(
         await gone(settings.home / "workspaces" / "job-5")
 
 
+async def test_an_offer_that_can_not_be_read_is_answered(server: ProtocolServer, settings: RunnerSettings) -> None:
+    deep = "[" * 300 + "]" * 300
+    offers = {
+        "c_newer": '"tool": {"of": "a later version"}',
+        "c_deep": f'"tool": "run_command", "args": {{"a": {deep}}}',
+    }
+    async with running(settings):
+        begun = await server.offer("run_command", command("sleep 1; echo done"))
+        await server.until(lambda: bool(server.started[begun]))
+        server.faults["/result"] = 1
+        for call_id, rest in {**offers, begun: "", "../c": ""}.items():
+            known = f'"call_id": "{call_id}", "subject": "session:1", "turn_no": 4, "lease_epoch": 1'
+            server.say(f"event: offer\ndata: {{{known}{rest and ', '}{rest}}}\n\n")
+        for call_id in offers:
+            refused = await server.result(call_id)
+            assert (refused.outcome, refused.turn_no, refused.lease_epoch) == (Outcome.ERROR, 4, 1)
+            assert refused.text.startswith("This runner can't read the call.")
+        assert (await server.result(begun)).outcome is Outcome.OK
+        assert set(filter(server.results.get, server.results)) == {begun, *offers}
+        assert len(server.hellos) == 1
+
+
 async def test_of_a_job_that_a_dead_runner_began_only_the_word_is_left(
     server: ProtocolServer, settings: RunnerSettings, daemon: Callable[[], Daemon]
 ) -> None:

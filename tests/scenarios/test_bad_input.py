@@ -31,7 +31,7 @@ WRONG_STARTS: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {
     "flow": ({"flow_yaml": None, "flow": "fix_pipelin/v1"}, 404, ("fix_pipelin/v1", "fix_pipeline/1.0.0")),
     "version": ({"flow_yaml": None, "flow": "fix_pipeline/9.0.0"}, 404, ("fix_pipeline/1.0.0",)),
     "flow faults": (
-        {"flow_yaml": FAULTY}, 400, ("10:26 ", "'list_dri'", "list_dir.", "13:18 ", "'edn'", "14:8 ", "'wrok'"),
+        {"flow_yaml": FAULTY}, 400, ("10:26 ", "'list_dri'", "list_dir", "13:18 ", "'edn'", "14:8 ", "'wrok'"),
     ),
     "flow broken": ({"flow_yaml": "version: [v1\nname"}, 400, ("2:", "not YAML")),
     "flow large": ({"flow_yaml": "#" * 41_000}, 400, ("40,960",)),
@@ -254,7 +254,7 @@ def test_a_model_that_never_ends_is_ended(instance: Instance) -> None:
     session_id = start(instance, *steps, flow_yaml=endless)
     view = instance.wait_for(session_id, "failed")
     assert "max_cycles" in view["reason"]
-    assert "5 times" in view["reason"]
+    assert "8 times" in view["reason"]
     assert len(payloads(instance.events(session_id), "model.answered")) == 5
 
 

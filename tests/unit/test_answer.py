@@ -22,3 +22,11 @@ def test_a_call_has_no_arguments_that_nobody_can_read_again() -> None:
     assert RequestedCall("p", "t", value).args == value
     kept = AnswerCall(call_id="c", provider_id="p", tool="t", args=value)
     assert AnswerCall.model_validate_json(kept.model_dump_json()) == kept
+
+
+def test_a_call_writes_a_large_file_and_no_larger_one() -> None:
+    large: dict[str, JsonValue] = {"path": "a", "text": "\u00e4" * (limits.ARGUMENT_CHARACTERS - 100)}
+    assert RequestedCall("p", "t", large).args == large
+    call = RequestedCall("p" * 300, "t" * 300, {"text": "x" * limits.ARGUMENT_CHARACTERS})
+    assert (call.args, len(call.tool)) == ({}, limits.TOOL_NAME_CHARACTERS)
+    assert call.fault.startswith("The arguments have 524,300 characters, and 524,288 are allowed.")

@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from quarterdeck.core import events as e
-from quarterdeck.core import step
+from quarterdeck.core import limits, step
 from quarterdeck.core.errors import IllegalTransitionError, SessionEndedError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin, fold
@@ -352,3 +353,26 @@ def test_an_approval_for_the_session_is_remembered_once() -> None:
             apply(state, event(state.seq + 1, payload))
     assert len(state.session_approvals) == 1
     assert state.calls["c0"].args == {"n": 1}
+
+
+def left_with(value: JsonValue) -> JsonValue:
+    state = begin(event(1, CREATED))
+    apply(state, event(2, moved(state, Transition.START)))
+    apply(state, event(3, e.ComponentEntered(component="o", user="u")))
+    apply(state, event(4, e.ComponentLeft(component="o", outputs={"tool_calls": value})))
+    return state.context["o"]["tool_calls"]
+
+
+def test_what_the_state_keeps_of_an_output_is_bounded_however_it_nests() -> None:
+    most = limits.STATE_CONTEXT_CHARACTERS
+    short: JsonValue = [{"tool": "t", "args": {"text": "x" * most}}]
+    assert left_with(short) == short
+    files: list[JsonValue] = [{"tool": "t", "args": {"path": f"p{n}", "text": "x" * 500_000}} for n in range(64)]
+    kept = left_with(files)
+    assert isinstance(kept, list)
+    assert [list(one) for one in kept if isinstance(one, dict)] == [["tool", "args"]] * 64
+    assert "'path': 'p63'" in str(kept[63])
+    assert most // 2 < len(str(kept)) < 2 * most
+    numbers = left_with([list(range(100_000))])
+    assert isinstance(numbers, str)
+    assert len(numbers) < most + 100

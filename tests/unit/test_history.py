@@ -7,6 +7,7 @@ from quarterdeck.core.history import (
     Result,
     Results,
     Said,
+    bounded,
     conversation,
     first_kept,
     transcript,
@@ -182,3 +183,20 @@ def test_a_transcript_for_another_agent() -> None:
         "person: my name is Ada\n\nagent: hello\n\nperson: look\n\nagent uses t: {'id': 'c1'}\n\n"
         "t (ok): it was ok\n\nperson: while it thinks"
     )
+
+
+def test_results_of_one_answer_are_cut_to_fit_together_and_the_short_ones_stay() -> None:
+    long = [result(f"c{n}", e.Outcome.OK, letter * 1_000) for n, letter in enumerate("ab")]
+    short = result("c", e.Outcome.OK, "c" * 100)
+    few = Results((result("d", e.Outcome.OK, "d" * 700),))
+    talked = Conversation(
+        "s", [Said("x" * 2_000), answered("y" * 2_000), Results((long[0], short, long[1])), few], 3, [7]
+    )
+    made = bounded(talked, 700)
+    assert (made.messages[:2], made.messages[3], made.compacted, made.seen) == (talked.messages[:2], few, 3, [7])
+    cut_ones = made.messages[2]
+    assert isinstance(cut_ones, Results)
+    assert [one.text[:100] for one in cut_ones.results] == ["a" * 100, "c" * 100, "b" * 100]
+    assert all("700 characters left out" in one.text and len(one.text) < 400 for one in cut_ones.results[::2])
+    assert bounded(talked, 2_100) == talked
+    assert bounded(Conversation("s", [Results(())]), 1) == Conversation("s", [Results(())])

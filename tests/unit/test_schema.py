@@ -1,6 +1,7 @@
 """Checking what a model says by a schema that a flow's author wrote."""
 
 import time
+from functools import partial
 
 import pytest
 from pydantic import JsonValue
@@ -32,3 +33,45 @@ def test_a_long_answer_is_checked_in_a_moment_and_some_of_its_faults_are_told() 
 def test_a_number_that_cannot_be_checked_does_not_fit() -> None:
     assert schema.faults(of(multipleOf=0.01), {"a": 0.5}) == []
     assert "can't be checked" in schema.faults(of(multipleOf=0.01), {"a": 10**400})[0]
+
+
+SLOW = "(a|a)*$"
+LONG = "a" * 40 + "!"
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        (of(pattern=SLOW), {"a": LONG}),
+        (of(patternProperties={SLOW: {}}), {"a": {LONG: 1}}),
+        (of(patternProperties={SLOW: {}}, additionalProperties=False), {"a": {LONG: 1}}),
+        (of(propertyNames={"pattern": SLOW}), {"a": {LONG: 1}}),
+        ({"properties": {"a": {"not": {"pattern": SLOW}}}}, {"a": LONG}),
+        (of(pattern=SLOW) | {"$schema": DRAFT}, {"a": LONG}),
+        (of(**{"$schema": DRAFT}, pattern=SLOW), {"a": LONG}),
+        (of(**{"$ref": "#/definitions/d"}) | {"definitions": {"d": {"$schema": DRAFT, "pattern": SLOW}}}, {"a": LONG}),
+        (of(type="array", items={"pattern": SLOW}), {"a": [LONG] * 1_000}),
+        ({"patternProperties": {"^(a+)+$": False}, "additionalProperties": {"pattern": SLOW}}, {"b": LONG}),
+    ],
+)
+def test_a_slow_pattern_is_given_up(
+    form: dict[str, JsonValue], value: dict[str, JsonValue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "Searches", partial(schema.Searches, seconds=0.1))
+    assert [one.partition(": the pattern")[2] for one in schema.faults(form, value)] == [f" {SLOW!r} takes too long"]
+
+
+def test_patterns_find_what_they_are_meant_to() -> None:
+    assert schema.faults(of(pattern=r"^\d{4}-\d\d$"), {"a": "2026-11"}) == []
+    assert "does not match" in schema.faults(of(pattern=r"^\d{4}-\d\d$"), {"a": "2026"})[0]
+    form = of(properties={"x": {}}, patternProperties={"^n_": {"type": "number"}}, additionalProperties=False)
+    assert schema.faults(form, {"a": {"x": "1", "n_x": 1}}) == []
+    assert schema.faults(form, {"a": {"y": "1", "n_x": "1"}}) == [
+        "a: it may not have: 'y'",
+        "a.n_x: '1' is not of type 'number'",
+    ]
+    others = of(additionalProperties={"type": "number"})
+    assert schema.faults(others, {"a": {"y": "1", "z": 1}}) == ["a.y: '1' is not of type 'number'"]
+    assert schema.faults(others, {"a": "no mapping"}) == []
+    assert "can't be used" in schema.faults(of(pattern="("), {"a": "x"})[0]

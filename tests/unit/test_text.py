@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from quarterdeck.core.text import clean, clean_value, cut, decode, deeper, line
+from quarterdeck.core.text import clean, clean_value, cut, cut_texts, decode, deeper, line, long_texts
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -45,6 +45,16 @@ def test_a_cut_keeps_head_and_tail_and_says_how_much_is_missing(text: str, limit
 
 def test_a_cut_may_name_what_is_missing() -> None:
     assert cut("x" * 2_000, 3, note="bytes of the log") == "x\n[… 1,997 bytes of the log …]\nxx"
+
+
+def test_the_long_texts_of_a_value_are_cut_and_the_short_ones_stay() -> None:
+    value: JsonValue = {"a": ["x" * 3_000, "y" * 1_000, 1, None], "b": {"c": "z" * 1_001}}
+    assert long_texts(value) == 2
+    assert cut_texts(value, 2_000) == {"a": [cut("x" * 3_000, 2_000), "y" * 1_000, 1, None], "b": {"c": "z" * 1_001}}
+    assert cut_texts(value, 10) == {
+        "a": [cut("x" * 3_000, 1_000), "y" * 1_000, 1, None],
+        "b": {"c": cut("z" * 1_001, 1_000)},
+    }
 
 
 @given(st.text(), st.integers(1, 50))

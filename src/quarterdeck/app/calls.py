@@ -1,6 +1,7 @@
 """Tool calls on their way into the log: the intents of an answer, and how a call ended."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -8,7 +9,7 @@ from pydantic import JsonValue
 from quarterdeck.app.toolbox import ASK, DELEGATE, Usable
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
-from quarterdeck.core.answer import RequestedCall
+from quarterdeck.core.answer import RequestedCall, characters
 from quarterdeck.core.approval import needs_approval
 from quarterdeck.core.component import AgentComponent, Component
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
@@ -33,7 +34,7 @@ def intents(
     drafts: list[log.Draft] = []
     delegated = 0
     waits = any(call.tool in (ASK, DELEGATE) for _, call in calls)
-    for place, (call_id, call) in enumerate(calls):
+    for place, (call_id, call) in enumerate(_bounded(calls)):
         fault, usable, args = call.fault, tools.get(call.tool), dict(call.args)
         try:
             if usable is None:
@@ -60,6 +61,19 @@ def intents(
         elif call.tool == FINAL_RESPONSE:
             drafts.append(_ended(call_id, call.tool, e.Outcome.OK, "Taken as your final answer."))
     return drafts
+
+
+def _bounded(calls: tuple[tuple[str, RequestedCall], ...]) -> Iterator[tuple[str, RequestedCall]]:
+    """Those that bring the arguments of their answer beyond what it may have lose theirs."""
+    total = 0
+    for call_id, call in calls:
+        total += characters(call.args)
+        if total > limits.ANSWER_ARGUMENT_CHARACTERS:
+            most = f"{limits.ANSWER_ARGUMENT_CHARACTERS:,}"
+            fault = f"The arguments of one answer may have {most} characters. Make this call in your next."
+            yield call_id, replace(call, args={}, fault=call.fault or fault)
+        else:
+            yield call_id, call
 
 
 def _check(
@@ -136,8 +150,8 @@ def _asks(component: Component, tool: Tool, state: SessionState, args: dict[str,
 
 
 def _ended(call_id: str, tool: str, outcome: e.Outcome, text: str) -> log.Draft:
-    finished = e.ToolCallFinished(call_id=call_id, tool=tool, outcome=outcome, text=text)
-    return log.Draft(finished, e.Level.CONCISE)
+    text = cut(clean(text), limits.RESULT_CHARACTERS)
+    return log.Draft(e.ToolCallFinished(call_id=call_id, tool=tool, outcome=outcome, text=text), e.Level.CONCISE)
 
 
 def finished(call_id: str, call: Call, outcome: e.Outcome, text: str) -> log.Draft:

@@ -24,6 +24,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import check_patterns, matches
+from quarterdeck.core.component import AgentComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.state import PendingApproval
 from quarterdeck.core.status import AWAITING, Status, Transition, human
@@ -45,9 +46,11 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
     async with _steering(app, actor, session_id) as it:
         if it.state.final:
             raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        if not it.state.approvals and not any(isinstance(one, AgentComponent) for one in flow.components):
+            raise ConflictError(f"Session #{session_id} has no agent that could read a message, and asks nothing now.")
         text = await _with_skill(app, it, text)
         taken, who = False, Person(actor.username, actor.door)
-        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
         for approval_id, pending in list(it.state.approvals.items()):
             if pending.ask == "tool_call":
                 answers.refuse(it, flow, who, approval_id, "The person wrote a message instead.")

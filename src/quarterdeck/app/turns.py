@@ -21,7 +21,7 @@ from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply
 from quarterdeck.core.errors import NotFoundError, UnavailableError
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.history import Conversation, conversation
+from quarterdeck.core.history import Conversation, bounded, conversation
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, line
@@ -165,7 +165,8 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
         created = state.created
         model = created.component_models.get(flow.component(path).name, created.model)
         rules = ModelRules() if script else await rules_for(connection, created.project_id, flow.name)
-    talk = conversation(path, events)
+    room = created.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.RESULTS_SHARE
+    talk = bounded(conversation(path, events), room)
     component = flow.component(path)
     cut_at = compaction.point(talk, component, state) if isinstance(next_, step.Compact) else None
     return Question(

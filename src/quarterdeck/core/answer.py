@@ -1,5 +1,6 @@
 """A model's whole answer, before it is in the log."""
 
+import json
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -9,11 +10,16 @@ from quarterdeck.core.text import clean, clean_value, deeper
 from quarterdeck.core.usage import Usage
 
 
+def characters(args: dict[str, JsonValue]) -> int:
+    """How long arguments are, as JSON."""
+    return len(json.dumps(args, ensure_ascii=False))
+
+
 @dataclass(frozen=True)
 class RequestedCall:
     """A tool call as the model put it, but for characters that can't be stored.
 
-    `fault` says why the arguments were no JSON object, `args` is then empty.
+    `fault` says why the arguments were no JSON object, or one that nobody could handle; `args` is then empty.
     """
 
     provider_id: str
@@ -22,12 +28,18 @@ class RequestedCall:
     fault: str = ""
 
     def __post_init__(self) -> None:
-        """Cleans what the model wrote, and leaves out arguments that nobody could read again."""
+        """Cleans what the model wrote, and leaves out arguments that are too deep or too long to be kept."""
+        fault = ""
         if deeper(self.args, limits.ARGUMENT_LEVELS):
+            fault = f"The arguments nest deeper than {limits.ARGUMENT_LEVELS} levels."
+        elif (size := characters(self.args)) > limits.ARGUMENT_CHARACTERS:
+            most = f"{limits.ARGUMENT_CHARACTERS:,}"
+            fault = f"The arguments have {size:,} characters, and {most} are allowed. Do it in parts, by several calls."
+        if fault:
             object.__setattr__(self, "args", {})
-            object.__setattr__(self, "fault", f"The arguments nest deeper than {limits.ARGUMENT_LEVELS} levels.")
+            object.__setattr__(self, "fault", fault)
         object.__setattr__(self, "provider_id", clean(self.provider_id))
-        object.__setattr__(self, "tool", clean(self.tool))
+        object.__setattr__(self, "tool", clean(self.tool[: limits.TOOL_NAME_CHARACTERS]))
         object.__setattr__(self, "args", {clean(name): clean_value(value) for name, value in self.args.items()})
 
 

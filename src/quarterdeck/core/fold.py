@@ -1,5 +1,6 @@
 """The fold: a session's state is what its events make of it, and nothing else (promise 1)."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, assert_never
@@ -13,7 +14,7 @@ from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.state import ArtifactRef, Call, CallStatus, Compacted, Frame, PendingApproval, SessionState
 from quarterdeck.core.status import Status, after, human
-from quarterdeck.core.text import cut, line
+from quarterdeck.core.text import cut, cut_texts, line, long_texts
 
 FINAL_RESPONSE = "final_response_tool"
 """The tool by which an agent gives its final answer in the form that its schema asks for."""
@@ -360,4 +361,16 @@ def _settle(state: SessionState, approval_id: str, verdict: Literal["approve", "
 
 
 def _bounded(value: JsonValue) -> JsonValue:
-    return cut(value, limits.STATE_CONTEXT_CHARACTERS) if isinstance(value, str) else value
+    """What is kept of an output: long texts in it are cut, and what is too long all the same is kept as a text."""
+    most = limits.STATE_CONTEXT_CHARACTERS
+    if isinstance(value, str):
+        return cut(value, most)
+    if _fits(value):
+        return value
+    shorter = cut_texts(value, most // max(1, long_texts(value)))
+    return shorter if _fits(shorter) else cut(json.dumps(value, ensure_ascii=False), most)
+
+
+def _fits(value: JsonValue) -> bool:
+    # Marks and names around texts that were cut already are no reason to cut them again.
+    return len(json.dumps(value, ensure_ascii=False)) <= 2 * limits.STATE_CONTEXT_CHARACTERS

@@ -1,12 +1,13 @@
 """An agent's conversation, rebuilt from the log for the model."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from pydantic import JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core.text import cut
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,35 @@ class _Talk:
 
 def _result(call: e.AnswerCall, outcome: e.Outcome, text: str) -> Result:
     return Result(call.call_id, call.provider_id, call.tool, call.args, outcome, text)
+
+
+def bounded(talk: Conversation, characters: int) -> Conversation:
+    """The conversation with at most about so many characters of results behind each answer; the longest are cut.
+
+    The last answer's results are what no compaction takes away, so that they have to fit in by themselves.
+    """
+    return replace(
+        talk,
+        messages=[
+            Results(_cut(message.results, characters)) if isinstance(message, Results) else message
+            for message in talk.messages
+        ],
+    )
+
+
+def _cut(results: tuple[Result, ...], room: int) -> tuple[Result, ...]:
+    """What shorter ones leave of their share is for the longer ones."""
+    lengths = sorted(len(result.text) for result in results)
+    share = room
+    for place, length in enumerate(lengths):
+        share = room // (len(lengths) - place)
+        if length > share:
+            break
+        room -= length
+    else:
+        return results
+    note = "characters left out: all results of an answer have to fit in"
+    return tuple(replace(result, text=cut(result.text, share, note=note)) for result in results)
 
 
 def first_kept(talk: Conversation, *, messages: int, characters: int) -> int:

@@ -11,6 +11,8 @@ RECORDING_BYTES = 32 * 1024 * 1024
 """What a replayed session's answers may come to."""
 RESULT_CHARACTERS = 32_768
 """What a model is told of one tool result; the whole output is kept beside the log."""
+RESULTS_SHARE = 4
+"""All results of one answer have this part of what the model reads at once: no compaction takes the last away."""
 OUTPUT_BYTES = 16 * 1024 * 1024
 """What is kept of one call's output; beyond it the middle is dropped by the executor, and the result says so."""
 OUTPUT_CHUNK_BYTES = 256 * 1024
@@ -29,6 +31,11 @@ AGENTS = 200
 """Of one project or person."""
 ARGUMENT_LEVELS = 64
 """How deep the arguments of a call may nest; readers of JSON give up not far beyond 128."""
+ARGUMENT_CHARACTERS = 512 * 1024
+"""Of one call, as JSON: a large file can be written at once."""
+ANSWER_ARGUMENT_CHARACTERS = 1024 * 1024
+"""Of all calls of an answer together; they stand in the state until the next."""
+TOOL_NAME_CHARACTERS = 256
 CYCLES = 280
 """Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
 WRAP_UP_RETRIES = 3

@@ -47,6 +47,36 @@ def cut(text: str, limit: int, *, note: str = "characters left out") -> str:
     return f"{text[:head]}\n[… {len(text) - limit:,} {note} …]\n{text[len(text) - tail :]}"
 
 
+LONG = 1_000
+"""A shorter text in a JSON value is not cut."""
+
+
+def long_texts(value: JsonValue) -> int:
+    """How many texts of a JSON value are long."""
+    match value:
+        case str():
+            return len(value) > LONG
+        case list():
+            return sum(map(long_texts, value))
+        case dict():
+            return sum(map(long_texts, value.values()))
+        case _:
+            return 0
+
+
+def cut_texts(value: JsonValue, limit: int) -> JsonValue:
+    """A JSON value with each of its texts cut to `limit`, or to what is short."""
+    match value:
+        case str():
+            return cut(value, max(limit, LONG))
+        case list():
+            return [cut_texts(item, limit) for item in value]
+        case dict():
+            return {name: cut_texts(item, limit) for name, item in value.items()}
+        case _:
+            return value
+
+
 def line(text: str, limit: int) -> str:
     """`text` as one line of at most `limit` characters, for titles and lists."""
     flat = " ".join(text.split())

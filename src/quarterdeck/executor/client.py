@@ -5,16 +5,17 @@ what it refuses for another reason as `RefusedError`. Everything else (cuts, res
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import httpx
 import structlog
 from httpx_sse import SSEError, aconnect_sse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from quarterdeck.core.errors import (
     ConflictError,
@@ -54,6 +55,18 @@ _LONG = httpx.Timeout(120, connect=10)
 """For bundles and artifacts; the server answers when it has read and kept them."""
 _PASSING = frozenset({408, 423, 425, 429})
 _EVENTS: dict[str, type[Offer | Cancel | Wipe]] = {"offer": Offer, "cancel": Cancel, "wipe": Wipe}
+
+
+class UnreadableOffer(BaseModel):
+    """What of an offer can be read when the rest can't: enough to answer it."""
+
+    call_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    subject: str
+    lease_epoch: int
+    turn_no: int = 0
+
+
+Message = Offer | UnreadableOffer | Cancel | Wipe
 
 
 class SubjectLostError(ConflictError):
@@ -142,7 +155,7 @@ class Client:
         await _check(response)
         return _read(response, HeartbeatAnswer)
 
-    async def stream(self, runner: int) -> AsyncIterator[Offer | Cancel | Wipe | None]:
+    async def stream(self, runner: int) -> AsyncIterator[Message | None]:
         """What the server wants done, until the connection ends or is silent too long; None once, when it opened."""
         timeout = httpx.Timeout(10, read=self._silent_seconds)
         params = {"runner": runner}
@@ -240,13 +253,20 @@ class Client:
             await pauses.wait()
 
 
-def _message(name: str, data: str) -> Offer | Cancel | Wipe | None:
+def _message(name: str, data: str) -> Message | None:
     """One message of the stream; None when it says nothing to this runner, or can't be read."""
     kind = _EVENTS.get(name)
     try:
         return kind.model_validate_json(data) if kind else None
     except ValidationError as error:
-        _log.error("message from the server can't be read", kind=name, fault=str(error))
+        _log.error("message from the server can't be read", kind=name, fault=str(error)[:2_000])
+    return _unreadable(data) if kind is Offer else None
+
+
+def _unreadable(data: str) -> UnreadableOffer | None:
+    try:
+        return UnreadableOffer.model_validate(json.loads(data))  # it reads what pydantic's parser finds too deep
+    except (ValueError, RecursionError):
         return None
 
 

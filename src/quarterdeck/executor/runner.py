@@ -28,7 +28,7 @@ from quarterdeck.core.protocol import (
     Wipe,
 )
 from quarterdeck.executor.calls import Call, Equipment
-from quarterdeck.executor.client import ClashError, Client, Pauses, SubjectLostError
+from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer
 from quarterdeck.executor.deletion import delete_tree
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal
@@ -207,11 +207,13 @@ class Runner:
             subjects=tuple(sorted({*self._home.subjects(), *self._journal.subjects()})),
         )
 
-    async def _take(self, message: Offer | Cancel | Wipe | None) -> None:
+    async def _take(self, message: Message | None) -> None:
         try:
             match message:
                 case Offer():
                     await self._offered(message)
+                case UnreadableOffer():
+                    self._aside(self._refuse(message))
                 case Cancel():
                     await self._cancel(message)
                 case Wipe():
@@ -242,6 +244,17 @@ class Runner:
             self._processes.admit(subject.name)
             call = Call(offer, self._equipment, subject.workspace)
             subject.calls[call] = asyncio.create_task(self._carry_out(subject, call))
+
+    async def _refuse(self, offer: UnreadableOffer) -> None:
+        """Answer an offer that can't be read, so that nobody waits for it; one that could be read before goes on."""
+        if self._subject(offer.subject).under_way(offer.call_id) or self._journal.record(offer.call_id):
+            return
+        text = "This runner can't read the call. Update it if it is older than its server."
+        result = Result(turn_no=offer.turn_no, lease_epoch=offer.lease_epoch, outcome=Outcome.ERROR, text=text)
+        try:
+            await self._client.result(offer.call_id, result)
+        except QuarterdeckError as error:
+            _log.info("refusal not wanted", call_id=offer.call_id, fault=error.message)
 
     async def _carry_out(self, subject: Subject, call: Call) -> None:
         try:

@@ -8,7 +8,7 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 from pydantic import JsonValue
 
-from quarterdeck.core import limits
+from quarterdeck.core import limits, patterns
 from quarterdeck.flows.document import Document, Path, read
 
 REFERENCES = 64
@@ -75,10 +75,10 @@ def _faults(schema: _Schema) -> list[tuple[Path, str, str]]:
             found.append(((*path, "$id"), "a part of a schema can't have an address of its own", "Leave it out"))
         if isinstance(reference, str) and _place(schema, reference) not in parts:
             found.append(((*path, "$ref"), f"there is no {reference!r} in it, and nothing else is read", ""))
-        patterns = part.get("patternProperties")
-        named = [((*path, "patternProperties", key), key) for key in patterns] if isinstance(patterns, dict) else []
+        by_name = part.get("patternProperties")
+        named = [((*path, "patternProperties", key), key) for key in by_name] if isinstance(by_name, dict) else []
         for at, text in [((*path, "pattern"), pattern), *named]:
-            if isinstance(text, str) and (why := _not_a_pattern(text)):
+            if isinstance(text, str) and (why := patterns.fault(text)):
                 found.append((at, f"no regular expression: {why}", ""))
     return found or _circles(schema, parts)
 
@@ -123,14 +123,6 @@ def _place(schema: _Schema, reference: str) -> Path | None:
         else:
             return None
     return path
-
-
-def _not_a_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        return str(error)
-    return ""
 
 
 def _circles(schema: _Schema, parts: dict[Path, _Schema]) -> list[tuple[Path, str, str]]:

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import JsonValue
+
+from quarterdeck.core.patterns import SearchError, Searches
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -15,6 +18,7 @@ class _Validator(Protocol):
     """jsonschema's, whose own types say nothing."""
 
     def iter_errors(self, instance: JsonValue) -> "Iterator[ValidationError]": ...
+    def descend(self, instance: JsonValue, schema: JsonValue, path: str) -> "Iterator[ValidationError]": ...
 
 
 _Kind = Callable[[dict[str, JsonValue]], _Validator]
@@ -23,18 +27,38 @@ FAULTS = 10
 
 
 def faults(schema: dict[str, JsonValue], value: JsonValue) -> list[str]:
-    """Where `value` doesn't fit `schema`, which must be a good one of draft 7 unless it says otherwise."""
-    from jsonschema import validators
-
-    known = validators.validator_for(schema, default=_draft7())
-    kind = cast("_Kind", getattr(validators, "extend")(known, {"uniqueItems": _unique}))  # noqa: B009 it has no types
-    validator = kind(schema)
+    """Where `value` doesn't fit `schema`, which must be a good one and is read as draft 7, whatever it says itself."""
+    validator = _kind(Searches())(schema)
     try:
         found = list(islice(validator.iter_errors(value), FAULTS))
-    except (OverflowError, RecursionError) as error:
+    except (OverflowError, RecursionError, SearchError) as error:
         return [f"arguments: they can't be checked: {error}"]
     found.sort(key=lambda error: list(map(str, error.absolute_path)))
     return [f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message[:500]}" for error in found]
+
+
+def _kind(searches: Searches) -> "_Kind":
+    """Draft 7 with keywords of ours, in all parts of a schema: one that names its draft would get the library's own."""
+    from jsonschema import validators
+
+    own = {
+        "uniqueItems": _unique,
+        "pattern": partial(_pattern, searches),
+        "patternProperties": partial(_pattern_properties, searches),
+        "additionalProperties": partial(_additional_properties, searches),
+    }
+    kind = getattr(validators, "extend")(_draft7(), own)  # noqa: B009 it has no types
+    of_library: Callable[..., _Validator] = kind.evolve
+
+    def evolve(validator: _Validator, **changes: object) -> _Validator:
+        part = changes.get("schema")
+        if isinstance(part, dict):
+            named = cast("dict[str, JsonValue]", part)
+            changes["schema"] = {name: inside for name, inside in named.items() if name != "$schema"}
+        return of_library(validator, **changes)
+
+    kind.evolve = evolve
+    return cast("_Kind", kind)
 
 
 def refusal(schema: dict[str, JsonValue]) -> str:
@@ -58,6 +82,42 @@ def _unique(_validator: object, wanted: JsonValue, value: JsonValue, _schema: ob
 
     if wanted and isinstance(value, list) and len({_exact(item) for item in value}) < len(value):
         yield ValidationError("it has an item twice")
+
+
+def _pattern(
+    searches: Searches, _validator: _Validator, pattern: JsonValue, value: JsonValue, _schema: object
+) -> "Iterator[ValidationError]":
+    """The library searches with `re`, which nothing ends."""
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, str) and not searches.found(str(pattern), value):
+        yield ValidationError(f"{value[:200]!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    searches: Searches, validator: _Validator, patterns: JsonValue, value: JsonValue, _schema: object
+) -> "Iterator[ValidationError]":
+    if isinstance(value, dict) and isinstance(patterns, dict):
+        for pattern, inside in patterns.items():
+            for name in filter(partial(searches.found, pattern), value):
+                yield from validator.descend(value[name], inside, path=name)
+
+
+def _additional_properties(
+    searches: Searches, validator: _Validator, wanted: JsonValue, value: JsonValue, schema: dict[str, JsonValue]
+) -> "Iterator[ValidationError]":
+    from jsonschema.exceptions import ValidationError
+
+    if not isinstance(value, dict):
+        return
+    known, patterns = schema.get("properties"), schema.get("patternProperties")
+    patterns = patterns if isinstance(patterns, dict) else {}
+    others = [name for name in value if not isinstance(known, dict) or name not in known]
+    others = [name for name in others if not any(searches.found(pattern, name) for pattern in patterns)]
+    if wanted is False and others:
+        yield ValidationError(f"it may not have: {', '.join(map(repr, others[:FAULTS]))}")
+    for name in others if isinstance(wanted, dict) else ():
+        yield from validator.descend(value[name], wanted, path=name)
 
 
 def _exact(value: JsonValue) -> str:
