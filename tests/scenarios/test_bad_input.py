@@ -255,7 +255,7 @@ def test_a_model_that_never_ends_is_ended(instance: Instance) -> None:
     view = instance.wait_for(session_id, "failed")
     assert "max_cycles" in view["reason"]
     assert "8 times" in view["reason"]
-    assert len(payloads(instance.events(session_id), "model.answered")) == 5
+    assert len(payloads(instance.events(session_id), "model.answered")) == 8
 
 
 def test_a_script_that_is_surprised_pauses_its_session_each_time(instance: Instance) -> None:
