@@ -3,6 +3,7 @@
 import pytest
 
 from quarterdeck.core import patterns
+from quarterdeck.tools import searches
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,15 @@ def test_usual_patterns_can_be_used(pattern: str) -> None:
 def test_what_could_fill_the_memory_or_means_something_else_cannot(pattern: str, why: str) -> None:
     assert why in patterns.fault(pattern)
     assert patterns.fault(pattern)
-    with pytest.raises(patterns.SearchError, match="can't be used"):
-        patterns.Searches().found(pattern, "a")
+    with pytest.raises(searches.SearchError, match="can't be used"):
+        searches.Searches().found(pattern, "a")
 
 
 def test_searches_share_their_time() -> None:
-    searches = patterns.Searches(seconds=0.05)
-    assert searches.found("b", "abc")
-    assert not searches.found("^b", "abc")
-    with pytest.raises(patterns.SearchError, match="takes too long"):
-        searches.found("(a|a)*$", "a" * 40 + "!")
-    with pytest.raises(patterns.SearchError, match="takes too long"):
-        searches.found("b", "abc")
+    shared = searches.Searches(seconds=0.05)
+    assert shared.found("b", "abc")
+    assert not shared.found("^b", "abc")
+    with pytest.raises(searches.SearchError, match="takes too long"):
+        shared.found("(a|a)*$", "a" * 40 + "!")
+    with pytest.raises(searches.SearchError, match="takes too long"):
+        shared.found("b", "abc")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pydantic import JsonValue
 
-from quarterdeck.core.patterns import SearchError, Searches
+from quarterdeck.tools.searches import SearchError, Searches
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
