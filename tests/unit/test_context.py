@@ -60,3 +60,13 @@ def test_inputs_are_called_as_they_are_named_or_by_the_end_of_their_path() -> No
         "final_answer": "yes",
         "status": "created",
     }
+
+
+def test_another_components_conversation_is_an_input_where_it_is_given() -> None:
+    sources = tuple(
+        InputSource.model_validate(source)
+        for source in ({"from": "conversation_history:agent", "as": "talk"}, {"from": "context:goal"})
+    )
+    assert values(sources, state()) == {"goal": "mend it"}
+    assert values(sources, state(), {"agent": "person: hello"}) == {"talk": "person: hello", "goal": "mend it"}
+    assert values(sources, state(), {}) == {"talk": "", "goal": "mend it"}

@@ -31,3 +31,11 @@ def test_a_flow_is_the_same_after_json_under_the_words_of_the_registry() -> None
     assert Flow.model_validate_json(dumped) == FLOW
     with pytest.raises(ValidationError):
         Flow.model_validate({**FLOW.model_dump(by_alias=True), "unknown": 1})
+
+
+def test_a_response_schema_is_found_by_its_id() -> None:
+    schema = {"schema_id": "s", "definition": {"type": "object"}}
+    its_flow = flow([agent("a", response_schema_id="s")], [], response_schemas=[schema])
+    assert its_flow.response_schema("s").definition == {"type": "object"}
+    with pytest.raises(KeyError):
+        its_flow.response_schema("t")

@@ -376,3 +376,20 @@ def test_what_the_state_keeps_of_an_output_is_bounded_however_it_nests() -> None
     numbers = left_with([list(range(100_000))])
     assert isinstance(numbers, str)
     assert len(numbers) < most + 100
+
+
+def test_a_pattern_for_the_session_is_remembered_once_and_an_answer_to_nothing_changes_nothing() -> None:
+    state = begin(event(1, CREATED))
+    for seq in range(2):
+        for payload in (
+            e.ToolCallRequested(call_id=f"c{seq}", component="a", tool="t", args={}, side="server", asks=True),
+            e.ApprovalRequested(approval_id=f"a{seq}", ask="tool_call", call_ids=(f"c{seq}",), question="?"),
+            e.ApprovalGranted(approval_id=f"a{seq}", by="ada", door="web", pattern="git status*"),
+            e.ApprovalDenied(approval_id=f"a{seq}", by="ada", door="web"),
+        ):
+            apply(state, event(state.seq + 1, payload))
+    assert state.session_patterns == {"t": ("git status*",)}
+    call = state.calls["c1"]
+    assert call.status is CallStatus.APPROVED
+    assert call.end_level(e.Outcome.OK) is e.Level.FULL
+    assert call.end_level(e.Outcome.ERROR) is e.Level.CONCISE
