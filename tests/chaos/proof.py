@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from quarterdeck.core.fold import fold
+from quarterdeck.core.fold import FINAL_RESPONSE, fold
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import log
 from quarterdeck.store.database import Database
@@ -48,12 +48,15 @@ def _told(events: list[Any]) -> str:
 
 
 def _calls(events: list[Any]) -> None:
-    """Each call was offered once, started at most once, and ended once."""
-    requested = [one["call_id"] for one in payloads(events, "tool_call.requested")]
+    """Each call was offered once, started at most once, and ended once; a final answer is taken where it is given."""
+    requests = payloads(events, "tool_call.requested")
+    requested = [one["call_id"] for one in requests]
+    given_out = [one["call_id"] for one in requests if one["tool"] != FINAL_RESPONSE]
     offered = [call_id for one in payloads(events, "tool_call.offered") for call_id in one["call_ids"]]
     started = [one["call_id"] for one in payloads(events, "tool_call.started")]
     finished = [one["call_id"] for one in payloads(events, "tool_call.finished")]
-    assert sorted(requested) == sorted(offered) == sorted(finished)
+    assert sorted(given_out) == sorted(offered)
+    assert sorted(requested) == sorted(finished)
     assert len(set(requested)) == len(requested)
     assert len(set(started)) == len(started)
     turns = [one["turn_no"] for one in payloads(events, "turn.started")]
