@@ -128,17 +128,18 @@ class Command(ABC):
         with contextlib.suppress(ProcessLookupError):
             self._pidfd = os.pidfd_open(self.process.pid)
 
-    def kill_process(self) -> None:
-        """Kill our own first process, if it is there still.
+    async def kill_process(self) -> None:
+        """Kill our own first process, if it is there still, and see it dead.
 
         By pidfd, because `Process.kill` reaps as it looks, and takes the exit status from the event loop.
         """
-        if self._pidfd < 0:
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd < 0:
             return
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        os.close(self._pidfd)
-        self._pidfd = -1
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        await until_dead(pidfd)
+        os.close(pidfd)
 
     async def _begin_in_time(self) -> None:
         try:
@@ -158,6 +159,20 @@ class Command(ABC):
     @abstractmethod
     async def end(self) -> tuple[int, int, str]:
         """Kill all of it: how many were killed, how many are left, by what."""
+
+
+async def until_dead(pidfd: int) -> None:
+    """Until the process is dead, or patience ends."""
+    loop = asyncio.get_running_loop()
+    dead = loop.create_future()
+    loop.add_reader(pidfd, lambda: dead.done() or dead.set_result(None))
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await dead
+    except TimeoutError:
+        return
+    finally:
+        loop.remove_reader(pidfd)
 
 
 def _nothing() -> asyncio.StreamReader:

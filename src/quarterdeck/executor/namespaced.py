@@ -9,7 +9,7 @@ import signal
 
 from quarterdeck.executor import procfs
 from quarterdeck.executor.cgroup import Cgroup
-from quarterdeck.executor.command import PATIENCE_SECONDS, Command, SandboxBrokenError
+from quarterdeck.executor.command import Command, SandboxBrokenError, until_dead
 from quarterdeck.executor.confines import MAX_PROCESSES, rlimits
 from quarterdeck.executor.sandbox import etc_files
 
@@ -71,10 +71,10 @@ class NamespacedCommand(Command):
                 noted = procfs.descendants(self._init_pid)
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
-            await self._gone()
+            await until_dead(self._init)  # which it is only after all others of its namespace
             os.close(self._init)
             self._init = -1
-        self.kill_process()
+        await self.kill_process()
         if self._status_transport:
             self._status_transport.close()
         left = sum(procfs.alive(process) for process in noted)
@@ -104,19 +104,6 @@ class NamespacedCommand(Command):
         self.cgroup = Cgroup.made(MAX_PROCESSES)
         if self.cgroup:
             self.cgroup.add(self._init_pid)
-
-    async def _gone(self) -> None:
-        """Until the namespace's first process is dead, which it is only after all others of it."""
-        loop = asyncio.get_running_loop()
-        dead = loop.create_future()
-        loop.add_reader(self._init, lambda: dead.done() or dead.set_result(None))
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await dead
-        except TimeoutError:
-            return
-        finally:
-            loop.remove_reader(self._init)
 
 
 def _ended(pidfd: int) -> bool:

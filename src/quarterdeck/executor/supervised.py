@@ -61,7 +61,7 @@ class SupervisedCommand(Command):
         if left and self.process:
             more, left = await self._last_resort()
             killed, method = killed + more, "cgroup and mark"
-        self.kill_process()
+        await self.kill_process()
         if self._socket:
             self._socket.close()
         if self._scratch:
