@@ -68,16 +68,16 @@ class Library:
         Raises:
             InvalidInputError: this version can't read its shape any more.
         """
+        shipped = next((name for name, (known, _) in self._texts.items() if known == text), None)
+        if shipped is not None:
+            return self._shipped_flow(shipped, text)
         if text not in self._pinned:
-            while len(self._pinned) >= PINNED_FLOWS:
-                del self._pinned[next(iter(self._pinned))]
-            shipped = next((name for name, (known, _) in self._texts.items() if known == text), None)
-            if shipped is not None:
-                return self._shipped_flow(shipped, text)
             reading = examine(text, None, most=limits.PINNED_FLOW_BYTES)
             reading.document.refuse("The flow")
             if reading.flow is None:
                 raise AssertionError("refused above")
+            while len(self._pinned) >= PINNED_FLOWS:
+                del self._pinned[next(iter(self._pinned))]
             self._pinned[text] = reading.flow
         return self._pinned[text]
 
