@@ -82,15 +82,20 @@ def start(*args: str) -> None:
 
 
 def test(*args: str) -> int:
-    """Run what args name; without any, the unit tier with core's coverage, then every other tier on all cores."""
+    """Run what args name; without any, the unit tier with core's coverage, then every other tier on all cores.
+
+    Coverage counts the examples alone: what a property test reaches by chance, the next run may miss.
+    """
     provide_programs("test")
     install(DEV_LOCK)
     pytest = (str(PYTHON), "-m", "pytest")
     spread = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
     if args:
         return run(*pytest, *spread, *args)
-    unit = run(tool("coverage"), "run", "-m", "pytest", "tests/unit") or run(tool("coverage"), "report")
-    return run(*pytest, *spread, "--ignore=tests/unit") or unit
+    examples = ("tests/unit", "-m", "not hypothesis")
+    unit = run(tool("coverage"), "run", "-m", "pytest", *examples) or run(tool("coverage"), "report")
+    properties = run(*pytest, *spread, "tests/unit", "-m", "hypothesis")
+    return run(*pytest, *spread, "--ignore=tests/unit") or properties or unit
 
 
 def check() -> int:

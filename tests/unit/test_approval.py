@@ -63,6 +63,21 @@ def test_a_pattern_matches_as_a_regular_expression_of_it_would(pattern: str, com
     assert matches(pattern, "run_command", {"command": command}) == wanted
 
 
+@pytest.mark.parametrize(
+    ("pattern", "command", "wanted"),
+    [
+        ("make test", "make test", True),
+        ("make test", "make tests", False),
+        ("make *", "cargo make x", False),
+        ("git * --short*", "git status --short", True),
+        ("git * --short*", "git status --long", False),
+        ("ab*ba", "aba", False),
+    ],
+)
+def test_a_star_stands_for_anything_between_what_is_said(pattern: str, command: str, wanted: bool) -> None:
+    assert matches(pattern, "run_command", {"command": command}) is wanted
+
+
 @given(st.text(), st.sampled_from(";&|$`><()\n\r\t\"'\\*?[]{}!#~^\x00ü"), st.text())
 def test_what_means_something_to_a_shell_matches_nothing(before: str, sign: str, after: str) -> None:
     assert not matches("*", "run_command", {"command": f"{before}{sign}{after}"})
@@ -78,7 +93,31 @@ def test_only_commands_of_a_bearable_length_have_patterns() -> None:
     assert matches("git status*", "run_git_command", {"command": "status", "args": "--short"})
 
 
-@given(st.booleans())
+@pytest.mark.parametrize(
+    ("privilege", "component_asks", "by_component", "by_session", "asked"),
+    [
+        ("run_commands", True, ("run_command",), (), False),
+        (None, False, (), (), False),
+        (None, True, (), (), True),
+        ("run_commands", False, (), ("run_commands",), False),
+        ("run_commands", False, (), ("read_files",), True),
+    ],
+)
+def test_who_may_take_the_question_away(
+    privilege: str | None, component_asks: bool, by_component: tuple[str, ...], by_session: tuple[str, ...], asked: bool
+) -> None:
+    assert asked is needs_approval(
+        "run_command",
+        {"command": "make"},
+        privilege=privilege,
+        component_asks=component_asks,
+        component_pre_approved=by_component,
+        session_pre_approved=by_session,
+        session_approvals=(),
+    )
+
+
+@pytest.mark.parametrize("there", [True, False])
 def test_a_pattern_takes_the_question_away(there: bool) -> None:
     asked = needs_approval(
         "run_command",

@@ -342,6 +342,15 @@ def test_what_the_records_leave_in_the_state() -> None:
     assert state.usage == Usage(requests=1, input_tokens=3, cost=state.usage.cost)
 
 
+def test_half_an_answer_stays_in_the_conversation_and_asks_for_no_turn() -> None:
+    state = begin(event(1, CREATED))
+    apply(state, event(2, moved(state, Transition.START)))
+    apply(state, event(3, e.ComponentEntered(component="a", user="u")))
+    apply(state, event(4, e.ModelInterrupted(component="a", text="half an answer", by="ada")))
+    assert (state.retry, state.unanswered, state.addressed, state.seen) == (None, False, "", 4)
+    assert state.sizes == {"a": len("u") + len("half an answer")}
+
+
 def test_an_approval_for_the_session_is_remembered_once() -> None:
     state = begin(event(1, CREATED))
     for seq in range(2):

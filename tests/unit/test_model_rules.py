@@ -40,6 +40,20 @@ def test_the_narrowest_says_and_nobody_allows_what_a_wider_one_does_not(rules: l
         assert any(one in rule.fallbacks.get(name, ()) for rule in rules)
 
 
+def test_a_pattern_is_of_the_names_that_have_all_its_parts_in_order() -> None:
+    names = ("openai:gpt-6-mini", "openai:mini-gpt", "anthropic:mini")
+    assert [fits("openai:*gpt*mini", name) for name in names] == [True, False, False]
+    assert [fits("anthropic:mini", name) for name in names] == [False, False, True]
+
+
+def test_the_rules_of_a_project_go_before_those_of_the_server() -> None:
+    project = ModelRules(defaults=("a:1",), allow_lists=(("a:*",),), tags={"big": "a:2"})
+    server = ModelRules(defaults=("b:1",), allow_lists=(("*:1",),), tags={"big": "b:2", "small": "a:1"})
+    whole = joined([project, server])
+    assert (whole.default, whole.of_tags(["big"]), whole.of_tags(["small"])) == ("a:1", "a:2", "a:1")
+    assert [whole.barred(name) is None for name in ("a:1", "a:2", "b:1")] == [True, False, False]
+
+
 def test_words() -> None:
     rules = ModelRules(allow_lists=(("a:*", "b:c"), ()), tags={"big": "a:1", "small": "b:c"}, defaults=())
     assert rules.default is None

@@ -109,6 +109,22 @@ def test_a_job_that_waits_for_a_failure_does_not_stop_those_behind_it() -> None:
     assert decide(pipeline, statuses) == {"cry": JobStatus.SKIPPED, "ship": JobStatus.PENDING}
 
 
+def test_what_a_job_says_of_those_before_it() -> None:
+    whens = ("on_failure", "always", "never", "manual", "on_success")
+    later = tuple(job(when, "test", when=when) for when in whens)
+    pipeline = CiPipeline(stages=STAGES, jobs=(job("first"), *later))
+    created = dict.fromkeys(whens, JobStatus.CREATED)
+    skipped = JobStatus.SKIPPED
+    assert decide(pipeline, {"first": JobStatus.FAILED, **created}) == {
+        "on_failure": JobStatus.PENDING, "always": JobStatus.PENDING, "never": skipped, "manual": skipped,
+        "on_success": skipped,
+    }  # fmt: skip
+    assert decide(pipeline, {"first": JobStatus.SUCCESS, **created}) == {
+        "on_failure": skipped, "always": JobStatus.PENDING, "never": skipped, "manual": JobStatus.MANUAL,
+        "on_success": JobStatus.PENDING,
+    }  # fmt: skip
+
+
 def test_a_skipped_job_takes_along_who_needs_it_in_any_order_of_the_file() -> None:
     pipeline = CiPipeline(
         stages=STAGES, jobs=(job("c", needs=("b",)), job("b", needs=("a",), allow_failure=True), job("a"))
