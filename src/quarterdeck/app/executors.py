@@ -38,6 +38,7 @@ from quarterdeck.core.text import clean, cut
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
+from quarterdeck.store.presence import present
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
 
@@ -353,7 +354,10 @@ async def write_blob(app: App, hands: Hands, subject_text: str, epoch: int, body
         file.seek(0)
         async with app.database.transaction() as connection:
             await fence(connection, hands.token_id, subject, epoch)
-            return p.BlobAnswer(blob=await blobs.write(connection, str(subject), _pieces(file)))
+            blob_id = await blobs.write(connection, str(subject), _pieces(file))
+            if subject.kind == "session":
+                await present(connection, subject.id)
+            return p.BlobAnswer(blob=blob_id)
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -90,6 +90,7 @@ projects = Table(
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("retention_changed_at", _TIME),
+    _text("retention_changed_by"),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),

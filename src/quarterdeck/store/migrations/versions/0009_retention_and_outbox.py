@@ -14,6 +14,9 @@ def upgrade() -> None:
     """Goes one step on."""
     op.add_column("projects", sa.Column("retention_changed_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
+        "projects", sa.Column("retention_changed_by", sa.Text(), server_default=sa.text("''"), nullable=False)
+    )
+    op.add_column(
         "sessions", sa.Column("retention_days", sa.Integer(), server_default=sa.text("30"), nullable=False)
     )
     op.execute(
