@@ -98,9 +98,7 @@ async def _pipelines(app: App, project_id: int, branch: str) -> None:
 async def _done(app: App, project_id: int, branches: list[str], *, prune_at: datetime | None) -> None:
     async with app.database.transaction() as connection:
         keys = [(project_id, branch) for branch in branches]
-        await connection.execute(
-            delete(leftovers).where(tuple_(leftovers.c.project_id, leftovers.c.branch).in_(keys))
-        )
+        await connection.execute(delete(leftovers).where(tuple_(leftovers.c.project_id, leftovers.c.branch).in_(keys)))
         if prune_at is not None:
             objects = upsert(leftovers).values(project_id=project_id, branch="", head="", due_at=prune_at)
             await connection.execute(

@@ -31,9 +31,7 @@ class Entry:
     status: Status
 
 
-async def note(
-    connection: AsyncConnection, session_id: int, project_id: int | None, events: Sequence[e.Event]
-) -> None:
+async def note(connection: AsyncConnection, session_id: int, project_id: int | None, events: Sequence[e.Event]) -> None:
     """Writes the entries of these events of one session; its row is locked, so they are in its order."""
     rows = [
         {"at": one.at, "session_id": session_id, "project_id": project_id, "seq": one.seq, "status": status.value}
@@ -78,9 +76,7 @@ async def take(connection: AsyncConnection, limit: int) -> list[Entry]:
         update(outbox)
         .where(outbox.c.id == free.c.id)
         .values(delivered_at=func.now())
-        .returning(
-            outbox.c.id, outbox.c.at, outbox.c.session_id, outbox.c.project_id, outbox.c.seq, outbox.c.status
-        )
+        .returning(outbox.c.id, outbox.c.at, outbox.c.session_id, outbox.c.project_id, outbox.c.seq, outbox.c.status)
     )
     entries = [Entry(row.id, row.at, row.session_id, row.project_id, row.seq, Status(row.status)) for row in taken]
     return sorted(entries, key=lambda entry: entry.id)

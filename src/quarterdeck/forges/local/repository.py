@@ -164,9 +164,7 @@ class LocalForge:
     async def prune(self, project_id: int, age: timedelta) -> None:
         """Forgets what nothing refers to; see the Protocol."""
         expiry = f"{seconds}.seconds.ago" if (seconds := int(age.total_seconds())) else "now"
-        await git.run(
-            *("gc", "--quiet", f"--prune={expiry}"), directory=self._there(project_id), seconds=PRUNE_SECONDS
-        )
+        await git.run(*("gc", "--quiet", f"--prune={expiry}"), directory=self._there(project_id), seconds=PRUNE_SECONDS)
 
     async def delete(self, project_id: int) -> None:
         """Removes the repository."""

@@ -16,9 +16,7 @@ def upgrade() -> None:
     op.add_column(
         "projects", sa.Column("retention_changed_by", sa.Text(), server_default=sa.text("''"), nullable=False)
     )
-    op.add_column(
-        "sessions", sa.Column("retention_days", sa.Integer(), server_default=sa.text("30"), nullable=False)
-    )
+    op.add_column("sessions", sa.Column("retention_days", sa.Integer(), server_default=sa.text("30"), nullable=False))
     op.execute(
         "update sessions set retention_days = (state #>> '{created,retention_days}')::integer"
         " where (state #>> '{created,retention_days}')::integer <> 30"
