@@ -79,10 +79,9 @@ def traces(instance: Instance, word: str) -> Iterator[str]:
             " and table_type = 'BASE TABLE'"
         ).fetchall()
         for (table,) in tables:
-            for row in connection.execute(f'select * from "{table}"'):  # pyright: ignore[reportArgumentType, reportCallIssue]
-                if any(sought in data for value in row for data in readings(value)):
-                    yield f"table {table}"
-                    break
+            rows: Any = connection.execute(f'select * from "{table}"')  # pyright: ignore[reportArgumentType, reportCallIssue]
+            if any(sought in data for row in rows for value in row for data in readings(value)):
+                yield f"table {table}"
     for path in instance.home.rglob("*"):
         relative = path.relative_to(instance.home)
         if relative.parts[0] == "postgres" or not path.is_file() or path.is_symlink():
@@ -99,8 +98,7 @@ def traces(instance: Instance, word: str) -> Iterator[str]:
 def readings(value: Any) -> Iterator[bytes]:
     """What a value may say: as it is, and unpacked."""
     match value:
-        case bytes() | memoryview():
-            data = bytes(value)
+        case bytes() as data:
             yield data
             if data.startswith(ZSTD):
                 yield zstandard.ZstdDecompressor().decompressobj().decompress(data)
