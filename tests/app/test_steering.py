@@ -1,5 +1,7 @@
 """What a person says reaches the agent that acts on it."""
 
+from typing import Any
+
 import pytest
 from pydantic import JsonValue
 from sqlalchemy import select
@@ -84,6 +86,28 @@ async def test_changed_arguments_are_kept_as_a_models_are(app: App, start: Start
     async with app.database.transaction() as connection:
         args = (await connection.execute(select(offers.c.args).where(offers.c.session_id == session_id))).scalar_one()
     assert args == {"ref": "ma\ufffdin"}
+
+
+@pytest.mark.parametrize("how", [{"for_session": True}, {"pattern": "git status*"}], ids=["exactly", "pattern"])
+async def test_the_same_call_twice_in_one_answer_is_asked_once(app: App, start: Start, how: dict[str, Any]) -> None:
+    asking = FLOW.replace("toolset: [todo_write]", "toolset: [run_command], require_tool_approval: true")
+    request = sessions.StartSession(
+        project="sample", flow_yaml=asking, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
+    )
+    session_id = (await sessions.start(app, start.owner, request)).id
+    turn = await turns.claim(app, session_id, 1, job=1)
+    assert turn is not None
+    question = await turns.advance(app, turn)
+    assert question is not None
+    commands = ("git status", "git status", "git push")
+    calls = tuple(RequestedCall(f"p{n}", "run_command", {"command": one}) for n, one in enumerate(commands))
+    await turns.answered(app, turn, question, Reply("", "", calls, "", "m", Usage(), 1))
+    assert await turns.advance(app, turn) is None, "a person is asked"
+    asked = (await sessions.show(app, start.owner, session_id)).approvals
+    view = await steering.approve(app, start.owner, session_id, asked[0].id, **how)
+    assert [approval.id for approval in view.approvals] == [asked[2].id], "the other command is still asked for"
+    view = await steering.approve(app, start.owner, session_id, asked[2].id)
+    assert view.status is Status.RUNNING
 
 
 CHAT = """

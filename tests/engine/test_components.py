@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from procrastinate import RetryDecision
+from sqlalchemy import select
 
-from quarterdeck.app import session_log, sessions, steering
+from quarterdeck.app import session_log, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import InvalidInputError, UnavailableError
 from quarterdeck.core.fold import fold
 from quarterdeck.core.history import conversation
 from quarterdeck.core.status import Status
@@ -19,6 +21,7 @@ from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
 from quarterdeck.engine.models.scripted import ScriptedModel
 from quarterdeck.engine.worker import Worker
+from quarterdeck.store.tables import sessions as rows
 from tests.conftest import Start
 
 SUPERVISOR = """
@@ -138,10 +141,10 @@ CHAT_SCRIPT = "\n".join([
 
 
 @asynccontextmanager
-async def at_work(app: App) -> AsyncGenerator[None]:
+async def at_work(app: App, brain: Brain | None = None) -> AsyncGenerator[None]:
     """A worker whose model answers from the session's own script."""
     stop = asyncio.Event()
-    brain = Brain(app, lambda name, script: ScriptedModel(name, script or ""))
+    brain = brain or Brain(app, lambda name, script: ScriptedModel(name, script or ""))
     task = asyncio.create_task(Worker(app, brain, Desk(app), concurrency=4).run(stop))
     try:
         yield
@@ -202,6 +205,64 @@ async def test_an_agent_asks_delegates_and_answers_in_the_form_that_is_asked_for
     assert [one.about for one in payloads(events, "notice.added")] == ["correction", "correction"]
     assert len(conversation("lead:reader:1", events).messages) == 6
     assert fold(events).status is Status.FINISHED
+
+
+class DyingBrain(Brain):
+    """Dies behind each thing that it commits, and begins anew from the log alone: at most once at each event."""
+
+    def __init__(self, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(app, lambda name, script: ScriptedModel(name, script or ""))
+        self.deaths = 0
+        seen: set[tuple[int, str]] = set()
+
+        def dying(name: str) -> None:
+            real = getattr(turns, name)
+
+            async def and_die(app: App, turn: turns.Turn, *rest: Any) -> Any:
+                came_to = await real(app, turn, *rest)
+                async with app.database.transaction() as connection:
+                    mine = select(rows.c.seq, rows.c.turn_no).where(rows.c.id == turn.session_id)
+                    row = (await connection.execute(mine)).one()
+                place = (row.seq - row.turn_no, name)  # a death adds the beginning of a turn to the log
+                if place not in seen:
+                    seen.add(place)
+                    self.deaths += 1
+                    raise UnavailableError("The worker died here.")
+                return came_to
+
+            monkeypatch.setattr(turns, name, and_die)
+
+        dying("advance")
+        dying("answered")
+
+
+async def test_a_death_behind_each_commit_leaves_the_same_log(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(self: object, *, exception: BaseException, job: object) -> RetryDecision:
+        return RetryDecision(retry_in={"seconds": 0})
+
+    monkeypatch.setattr("quarterdeck.engine.worker._Again.get_retry_decision", at_once)
+
+    async def played() -> list[tuple[str, str]]:
+        session_id = await begin(app, start, SUPERVISOR, SUPERVISOR_SCRIPT, "the branches")
+        await resting(app, start, session_id, Status.INPUT_REQUIRED)
+        await steering.reply(app, start.owner, session_id, "heron")
+        await resting(app, start, session_id, Status.FINISHED)
+        events = await whole(app, start, session_id)
+        assert fold(events).status is Status.FINISHED
+        return [
+            (event.kind, getattr(event.payload, "component", ""))
+            for event in events
+            if event.kind not in ("turn.started", "turn.ended")
+        ]
+
+    async with at_work(app):
+        undisturbed = await played()
+    brain = DyingBrain(app, monkeypatch)
+    async with at_work(app, brain):
+        assert await played() == undisturbed
+    assert brain.deaths > 20
 
 
 async def say_it(app: App, start: Start, session_id: int) -> None:

@@ -97,6 +97,17 @@ def test_an_agent_is_told_of_its_limit_and_then_has_to_come_to_an_end() -> None:
     assert next_(its_flow, *out, notice(wrap_up), answer("all")) == step.Leave("a", {"final_answer": "all"})
 
 
+def test_an_answer_without_words_is_asked_for_again_a_few_times() -> None:
+    its_flow = flow([agent("a", max_wrap_up_retries=1)], [])
+    empty = next_(its_flow, ENTERED, answer(" \n"))
+    assert isinstance(empty, step.Notify)
+    assert (empty.about, "empty" in empty.text) == ("correction", True)
+    again = (ENTERED, answer(), e.NoticeAdded(component="a", about="correction", text=empty.text))
+    assert next_(its_flow, *again) == step.AskModel("a")
+    assert next_(its_flow, *again, answer("done")) == step.Leave("a", {"final_answer": "done"})
+    assert next_(its_flow, *again, answer()) == step.Leave("a", {"final_answer": ""})
+
+
 FORMAL = flow(
     [agent("a", response_schema_id="s", max_wrap_up_retries=1)],
     [],

@@ -23,7 +23,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.answer import RequestedCall
-from quarterdeck.core.approval import check_patterns, matches
+from quarterdeck.core.approval import asks_still, check_patterns, matches
 from quarterdeck.core.component import AgentComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.state import PendingApproval
@@ -104,9 +104,25 @@ async def approve(
                 args=args,
             )
         )
+        if for_session or pattern:
+            _grant_alike(it, actor)
         _resume_if_answered(it, actor)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+def _grant_alike(it: Change, actor: Actor) -> None:
+    """Grants what else is asked now and would not be asked any more: the same call twice in one answer."""
+    state = it.state
+
+    def asks(call_id: str) -> bool:
+        call = state.calls[call_id]
+        patterns = state.session_patterns.get(call.tool, ())
+        return asks_still(call.tool, call.args, approvals=state.session_approvals, patterns=patterns)
+
+    for approval_id, pending in tuple(state.approvals.items()):
+        if pending.ask == "tool_call" and not any(map(asks, pending.call_ids)):
+            it.append(e.ApprovalGranted(approval_id=approval_id, by=actor.username, door=actor.door))
 
 
 def _check_pattern(it: Change, call_ids: tuple[str, ...], pattern: str, args: dict[str, JsonValue] | None) -> None:

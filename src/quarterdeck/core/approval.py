@@ -44,9 +44,14 @@ def needs_approval(
         return False
     if not component_asks and (privilege is None or privilege in session_pre_approved):
         return False
+    return asks_still(tool, args, approvals=session_approvals, patterns=patterns)
+
+
+def asks_still(tool: str, args: dict[str, JsonValue], *, approvals: Collection[str], patterns: Collection[str]) -> bool:
+    """Whether nothing that a person said in the session answers this call already: exactly it, or its pattern."""
     if any(matches(pattern, tool, args) for pattern in patterns):
         return False
-    return fingerprint(tool, args) not in session_approvals
+    return fingerprint(tool, args) not in approvals
 
 
 def command_of(tool: str, args: Mapping[str, JsonValue]) -> str | None:

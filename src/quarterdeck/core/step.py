@@ -236,9 +236,7 @@ def _agent(agent: AgentComponent, state: SessionState) -> Step:
     if state.corrections > agent.max_wrap_up_retries:
         return _give_up(state, f"The agent {path!r} gave no final answer that fits its response schema.")
     if not state.unanswered:
-        if agent.response_schema_id is None:
-            return _done(state, state.answer)
-        return Notify(path, "correction", f"Give your final answer by calling {FINAL_RESPONSE}. A text alone is none.")
+        return _said(agent, state)
     cycles = state.cycles.get(path, 0)
     left = agent.max_cycles - cycles
     if left <= -agent.max_wrap_up_retries:
@@ -248,6 +246,16 @@ def _agent(agent: AgentComponent, state: SessionState) -> Step:
     if 0 < left <= agent.iteration_warning_offset and "iterations" not in state.noticed:
         return Notify(path, "iterations", f"You have {left} answers left. Come to an end within them.")
     return _ask(agent, state)
+
+
+def _said(agent: AgentComponent, state: SessionState) -> Step:
+    """After an answer without calls: it is the final one, unless a schema asks for another form or it has no words."""
+    path = state.component
+    if agent.response_schema_id is not None:
+        return Notify(path, "correction", f"Give your final answer by calling {FINAL_RESPONSE}. A text alone is none.")
+    if not state.answer.strip() and state.corrections < agent.max_wrap_up_retries:
+        return Notify(path, "correction", "Your answer was empty. Go on, or give your final answer in words.")
+    return _done(state, state.answer)
 
 
 def _done(state: SessionState, answer: JsonValue) -> Step:
