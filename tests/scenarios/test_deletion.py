@@ -80,7 +80,8 @@ def traces(instance: Instance, word: str) -> Iterator[str]:
         ).fetchall()
         for (table,) in tables:
             rows: Any = connection.execute(f'select * from "{table}"')  # pyright: ignore[reportArgumentType, reportCallIssue]
-            if any(sought in data for row in rows for value in row for data in readings(value)):
+            values: Iterator[Any] = (value for row in rows for value in row)
+            if any(sought in data for value in values for data in readings(value)):
                 yield f"table {table}"
     for path in instance.home.rglob("*"):
         relative = path.relative_to(instance.home)
