@@ -1,15 +1,20 @@
 """(f) A sweep of 10,000 sessions of 100 events each, while others change sessions and read lists.
 
 Each session that goes has its log in 5 batch rows, 6 calls with output, 2 blobs, usage, an approval, an artifact and 4
-entries of the outbox; 1 of 100 waits for a person and is stopped first. As many others live on. One client changes a
-living session as fast as it can, one reads the newest 20 sessions; both are measured before the sweep, and during it.
+entries of the outbox; 1 of 100 waits for a worker and is stopped first. As many others live on. In a process of their
+own, one client changes a living session and one reads the newest 20, each again 10 ms after it was answered; both are
+measured before the sweep, and during it.
 """
 
 import argparse
 import asyncio
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import text
@@ -65,20 +70,25 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 async def _measure(url: str, home: Path, count: int) -> list[Figure]:
+    async with _assembled(url, home) as (app, owner):
+        await _fill(app, owner, count)
+        (lists, changes), _ = await _beside(url, home, count, asyncio.sleep(3))
+        (lists_during, changes_during), took = await _beside(url, home, count, _swept(app, count))
+    return [
+        Figure(f"sweep of {count:,} sessions x {EVENTS} events", took, "s", "<= 1 s", "with VACUUM"),
+        *spread("list of 20, before", lists, "ms"),
+        *spread("list of 20, during the sweep", lists_during, "ms", "p95 <= 2 x that of before"),
+        *spread("change of a session, before", changes, "ms"),
+        *spread("change of a session, during the sweep", changes_during, "ms"),
+    ]
+
+
+@asynccontextmanager
+async def _assembled(url: str, home: Path) -> AsyncGenerator[tuple[App, Actor]]:
     app = server.assemble(Settings.model_validate({"home": home}), url)
     try:
-        owner = (await first_start.ensure(app, administrator="ada", token="qdp_x", runner_token="qdr_x")).administrator
-        await _fill(app, owner, count)
-        living = FIRST + count
-        (lists, changes), _ = await _beside(app, owner, living, asyncio.sleep(3))
-        (lists_during, changes_during), took = await _beside(app, owner, living, _swept(app, count))
-        return [
-            Figure(f"sweep of {count:,} sessions x {EVENTS} events", took, "s", "<= 1 s", "with VACUUM"),
-            *spread("list of 20, before", lists, "ms"),
-            *spread("list of 20, during the sweep", lists_during, "ms", "p95 <= 2 x that of before"),
-            *spread("change of a session, before", changes, "ms"),
-            *spread("change of a session, during the sweep", changes_during, "ms"),
-        ]
+        made = await first_start.ensure(app, administrator="ada", token="qdp_x", runner_token="qdr_x")
+        yield app, made.administrator
     finally:
         await app.database.close()
 
@@ -90,33 +100,47 @@ async def _swept(app: App, count: int) -> None:
 
 
 async def _beside(
-    app: App, owner: Actor, living: int, work: Awaitable[None]
+    url: str, home: Path, count: int, work: Awaitable[None]
 ) -> tuple[tuple[list[float], list[float]], float]:
     """The times in milliseconds of lists and changes while `work` is done, and how many seconds that took."""
-    over = asyncio.Event()
-
-    async def read() -> None:
-        async with app.database.transaction() as connection:
-            await session_views.page(app, connection, session_views.visible(owner), before=None, limit=20)
-
-    async def write() -> None:
-        await steering.rename(app, owner, living, "another title")
-
-    async def again(act: Callable[[], Awaitable[None]]) -> list[float]:
-        times: list[float] = []
-        while not over.is_set():
-            began = time.perf_counter()
-            await act()
-            times.append((time.perf_counter() - began) * 1000)
-        return times
-
-    clients = asyncio.gather(again(read), again(write))
+    words = (sys.executable, "-m", "bench.sweep", "--clients", url, str(home), str(FIRST + count))
+    clients = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if clients.stdout is None or await clients.stdout.readline() != b"begun\n":
+        raise RuntimeError("the clients did not begin")
     began = time.perf_counter()
     await work
     took = time.perf_counter() - began
-    over.set()
-    lists, changes = await clients
-    return (lists, changes), took
+    told, _ = await clients.communicate(b"")  # the end of their input ends them
+    return json.loads(told), took
+
+
+async def clients(url: str, home: Path, living: int) -> tuple[list[float], list[float]]:
+    """Lists and changes until the standard input ends, in milliseconds each."""
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with _assembled(url, home) as (app, owner):
+
+        async def read() -> None:
+            async with app.database.transaction() as connection:
+                await session_views.page(app, connection, session_views.visible(owner), before=None, limit=20)
+
+        async def write() -> None:
+            await steering.rename(app, owner, living, "another title")
+
+        async def again(act: Callable[[], Awaitable[None]]) -> list[float]:
+            times: list[float] = []
+            while not over.is_set():
+                began = time.perf_counter()
+                await act()
+                times.append((time.perf_counter() - began) * 1000)
+                await asyncio.sleep(0.01)
+            return times
+
+        await read()
+        await write()
+        loop.add_reader(sys.stdin.fileno(), over.set)
+        print("begun", flush=True)
+        return await asyncio.gather(again(read), again(write))
 
 
 async def _fill(app: App, owner: Actor, count: int) -> None:
@@ -164,4 +188,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, measure, _options)
+    if sys.argv[1:2] == ["--clients"]:
+        print(json.dumps(asyncio.run(clients(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))))
+        sys.exit()
+    run(__doc__ or "", measure, _options)

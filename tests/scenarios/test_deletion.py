@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import zstandard
+from psycopg import sql
 
 from tests.chaos.proof import database_url
 from tests.instance import Instance
@@ -79,9 +80,8 @@ def traces(instance: Instance, word: str) -> Iterator[str]:
             " and table_type = 'BASE TABLE'"
         ).fetchall()
         for (table,) in tables:
-            rows: Any = connection.execute(f'select * from "{table}"')  # pyright: ignore[reportArgumentType, reportCallIssue]
-            values: Iterator[Any] = (value for row in rows for value in row)
-            if any(sought in data for value in values for data in readings(value)):
+            rows = connection.execute(sql.SQL("select * from {}").format(sql.Identifier(table)))
+            if any(sought in data for row in rows for value in row for data in readings(value)):
                 yield f"table {table}"
     for path in instance.home.rglob("*"):
         relative = path.relative_to(instance.home)
@@ -122,8 +122,8 @@ def mine(instance: Instance, session_id: int) -> Iterator[str]:
         ).fetchall()
         for table, column in [*columns, ("sessions", "id")]:
             key = f"session:{session_id}" if column == "subject" else session_id
-            query = f'select 1 from "{table}" where "{column}" = %s limit 1'
-            found = connection.execute(query, (key,)).fetchone()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            query = sql.SQL("select 1 from {} where {} = %s limit 1")
+            found = connection.execute(query.format(sql.Identifier(table), sql.Identifier(column)), (key,)).fetchone()
             if found and table != "tombstones":
                 yield str(table)
 

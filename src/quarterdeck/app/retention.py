@@ -1,10 +1,11 @@
 """Retention (promise 6): what is past its time is deleted by a sweep every hour, in batches that nobody waits for.
 
-What has ended goes by the hundred. What waits is stopped first, one by one; not while a session that it started lives,
+What has ended goes by the hundred. What waits is stopped first; not while a session that it started lives,
 because that would be stopped with it. What works is never touched, and what somebody works with is left to the next
 sweep. Whoever shows what a sweep will do asks `expired`, as the sweep itself does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -16,7 +17,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from quarterdeck.app import deletion, leftovers
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
-from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.state import SessionState
@@ -29,6 +29,8 @@ EVERY = timedelta(hours=1)
 BATCH = 250
 """How many sessions a transaction deletes at most, and how many events of them."""
 BATCH_EVENTS = 50_000
+STOPS = 20
+"""How many that wait a transaction stops and deletes."""
 CHANGES = 20
 """How many sessions a transaction gives another time."""
 VACUUM_FROM = 1_000
@@ -118,25 +120,29 @@ async def _waiting(app: App, at: datetime) -> int:
     async with app.database.transaction() as connection:
         query = select(sessions.c.id).where(expired(at), ~ended(), ~sessions.c.turn_open)
         found = (await connection.execute(query.order_by(sessions.c.id.desc()))).scalars().all()
-    return sum([await _stop(app, session_id, at) for session_id in found])
+    return sum([await _stop(app, batch, at) for batch in (found[n : n + STOPS] for n in range(0, len(found), STOPS))])
 
 
-async def _stop(app: App, session_id: int, at: datetime) -> bool:
-    children = select(sessions.c.id).where(sessions.c.parent_id == session_id, ~ended())
-    try:
-        async with app.database.transaction() as connection:
+async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
+    """Those of them that nobody works on or with; their pipelines are cancelled by the net under every stop."""
+    free = select(sessions.c.id).where(sessions.c.id.in_(session_ids)).order_by(sessions.c.id)
+    stopped: list[int] = []
+    async with app.database.transaction() as connection:
+        # Locked from parent to child, as everywhere, and then stopped from child to parent.
+        locked = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
+        for session_id in reversed(locked):
             async with changing(app, connection, session_id) as it:
                 if not _over_for(it.state, at) or it.state.works or it.state.final:
-                    return False
-                if (await connection.execute(children.limit(1))).one_or_none() is not None:
-                    return False
+                    continue
+                children = select(sessions.c.id).where(sessions.c.parent_id == session_id, ~ended()).limit(1)
+                if (await connection.execute(children)).one_or_none() is not None:
+                    continue
                 days = it.state.retention_days
                 it.move(Transition.STOP, reason=f"deleted {days} days after its last activity")
-            await deletion.erase(connection, [session_id], by=BY)
-    except NotFoundError:
-        return False
-    await cancel_of_session(app, session_id)
-    return True
+                stopped.append(session_id)
+        if stopped:
+            await deletion.erase(connection, stopped, by=BY)
+    return len(stopped)
 
 
 def _over_for(state: SessionState, at: datetime) -> bool:
