@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,13 @@ OBJECTS_KEPT = timedelta(hours=1)
 """How old what nothing refers to must be before git forgets it."""
 
 _log = structlog.get_logger(__name__)
+
+
+async def note(app: App, project_id: int, branch: str, head: str) -> None:
+    """A branch that came behind the deletion of its session."""
+    row = upsert(leftovers).values(project_id=project_id, branch=branch, head=head, due_at=func.now())
+    async with app.database.transaction() as connection:
+        await connection.execute(row.on_conflict_do_nothing())
 
 
 async def clear(app: App, *, now: datetime | None = None, objects_kept: timedelta = OBJECTS_KEPT) -> int:

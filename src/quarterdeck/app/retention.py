@@ -69,8 +69,9 @@ async def due(app: App) -> bool:
     mine = row.on_conflict_do_update(
         index_elements=[sweeps.c.id], set_={"due_at": func.now() + EVERY}, where=sweeps.c.due_at <= func.now()
     ).returning(sweeps.c.id)
+    early = select(sweeps.c.id).where(sweeps.c.due_at > func.now())
     async with app.database.transaction() as connection:
-        if (await connection.execute(mine)).one_or_none() is None:
+        if (await connection.execute(early)).one_or_none() or not (await connection.execute(mine)).one_or_none():
             return False
         await app.dispatch.sweep(connection)
         return True

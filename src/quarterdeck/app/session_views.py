@@ -163,7 +163,7 @@ def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str]]) -> tuple[Se
 def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
     state = SessionState.model_validate(row.state)
     created = state.created
-    left = max(0, (state.expires_at - datetime.now(UTC)).days) if state.expires_at else None
+    left = max(0, (state.expires_on - datetime.now(UTC).date()).days) if state.expires_on else None
     return SessionView(
         id=row.id,
         project_id=created.project_id,

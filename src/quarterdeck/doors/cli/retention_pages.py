@@ -32,4 +32,4 @@ def print_preview(answer: JsonValue) -> None:
 def counted(seen: Preview) -> str:
     """How much goes, in words."""
     waiting = f", of which {seen.waiting:,} wait and are stopped first" if seen.waiting else ""
-    return f"{seen.sessions:,} sessions with {seen.events:,} events{waiting}"
+    return f"{seen.sessions:,} {'session' if seen.sessions == 1 else 'sessions'} with {seen.events:,} events{waiting}"
