@@ -85,5 +85,9 @@ async def _living(connection: AsyncConnection, parent_id: int) -> None:
 
 async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()
-    await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
+    mine = select(documents.c.hash).where(documents.c.hash == digest).with_for_update(read=True, key_share=True)
+    kept = None
+    while kept is None:  # until nobody can delete it as unused before the session is there
+        await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
+        kept = (await connection.execute(mine)).scalar_one_or_none()
     return digest

@@ -1,8 +1,8 @@
 """What use cases need of the world outside, as Protocols; `server.py` wires the implementations."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +34,14 @@ class Dispatch(Protocol):
 
     async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
         """A message that a session wanted to be sent, now or at `at`."""
+        ...
+
+    async def sweep(self, connection: AsyncConnection) -> None:
+        """A look for sessions whose time is over."""
+        ...
+
+    async def retention(self, connection: AsyncConnection, project_id: int) -> None:
+        """The project keeps its sessions for another time: all of them are to have it."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -215,6 +223,14 @@ class Forge(Protocol):
         Raises:
             ConflictError: names the files that both changed.
         """
+        ...
+
+    async def delete_branches(self, project_id: int, heads: Mapping[str, str]) -> None:
+        """Deletes branches that stand at these commits: all of them, or none when one has moved."""
+        ...
+
+    async def prune(self, project_id: int, age: timedelta) -> None:
+        """Forgets the objects that nothing refers to and that are older than `age`."""
         ...
 
     async def delete(self, project_id: int) -> None:

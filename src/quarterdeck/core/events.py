@@ -374,6 +374,15 @@ class SessionReleased(Record):
     by: str
 
 
+class RetentionChanged(Record):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    default_level: ClassVar[Level] = Level.FULL
+    days: int
+    by: str
+
+
 class WorkspaceTornDown(Record):
     """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
 
@@ -457,6 +466,7 @@ AnyPayload = Annotated[
     | SessionRenamed
     | SessionHeld
     | SessionReleased
+    | RetentionChanged
     | WorkspaceTornDown
     | UsageRecorded
     | CheckRecorded

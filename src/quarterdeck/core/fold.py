@@ -58,7 +58,8 @@ def apply(state: SessionState, event: e.Event) -> None:
     _check(state, event)
     _change(state, event)
     state.seq = event.seq
-    state.last_activity = max(state.last_activity, event.at)
+    if not isinstance(event.payload, e.RetentionChanged):
+        state.last_activity = max(state.last_activity, event.at)
 
 
 def _check(state: SessionState, event: e.Event) -> None:
@@ -169,6 +170,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.held = True
         case e.SessionReleased():
             state.held = False
+        case e.RetentionChanged() as p:
+            state.kept_days = p.days
         case e.WorkspaceTornDown() as p:
             state.torn_down = True
             state.errors += 1 if p.left else 0

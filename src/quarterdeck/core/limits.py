@@ -48,6 +48,9 @@ NODE_TRANSITIONS = 600
 MCP_FAULT_CHARACTERS = 500
 PAGE_ROWS = 20
 RETENTION_DAYS = 30
+RETENTION_DAYS_MOST = 3650
+EXPIRES_SOON_DAYS = 3
+"""From how many days before its deletion on a session's views warn of it."""
 STATE_CONTEXT_CHARACTERS = 65_536
 """What the folded state keeps of one component's output."""
 INTERRUPTED_REPEATS = 3

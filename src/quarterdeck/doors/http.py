@@ -33,6 +33,7 @@ from quarterdeck.doors.api import (
     project_flows,
     projects,
     repositories,
+    retention,
     rules,
     sessions,
 )
@@ -62,6 +63,7 @@ API = (
     models,
     people,
     rules,
+    retention,
     health,
 )
 """What people's tokens open."""

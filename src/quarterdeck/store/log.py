@@ -14,6 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
+from quarterdeck.store import outbox
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -120,6 +121,7 @@ async def create(
         session_id = await reserve(connection)
     await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
+    await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
 
@@ -152,6 +154,7 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
+    await outbox.note(connection, session.id, session.project_id, events)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
@@ -230,6 +233,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "last_activity": state.last_activity,
         "expires_on": state.expires_on,
+        "retention_days": state.retention_days,
     }
 
 

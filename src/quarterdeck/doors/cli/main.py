@@ -20,6 +20,7 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    retention,
     rules,
     session,
 )
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(session.group, name="session")
 app.add_typer(project.group, name="project")
+app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
