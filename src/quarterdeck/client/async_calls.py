@@ -33,6 +33,7 @@ class AsyncGroups:
         self.models = AsyncModels(transport)
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
+        self.retention = AsyncRetention(transport)
         self.health = AsyncHealth(transport)
 
 
@@ -511,6 +512,22 @@ class AsyncProjects(AsyncCalls):
         """
         return await self._do("DELETE", f"/projects/{part(project)}")
 
+    async def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
+
     async def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
         return await self._send("GET", f"/projects/{part(project)}/members", list[models.MemberView])
@@ -963,6 +980,28 @@ class AsyncRules(AsyncCalls):
     async def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return await self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class AsyncRetention(AsyncCalls):
+    """Calls about retention."""
+
+    async def of_project(
+        self, project: int | str, *, retention_days: int | Unset | None = UNSET
+    ) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    async def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return await self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class AsyncHealth(AsyncCalls):

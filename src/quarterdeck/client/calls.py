@@ -33,6 +33,7 @@ class Groups:
         self.models = Models(transport)
         self.people = People(transport)
         self.rules = Rules(transport)
+        self.retention = Retention(transport)
         self.health = Health(transport)
 
 
@@ -505,6 +506,22 @@ class Projects(Calls):
         """
         return self._do("DELETE", f"/projects/{part(project)}")
 
+    def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
+
     def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
         return self._send("GET", f"/projects/{part(project)}/members", list[models.MemberView])
@@ -955,6 +972,26 @@ class Rules(Calls):
     def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class Retention(Calls):
+    """Calls about retention."""
+
+    def of_project(self, project: int | str, *, retention_days: int | Unset | None = UNSET) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class Health(Calls):

@@ -323,6 +323,7 @@ class Event(Model):
         | SessionRenamed
         | SessionHeld
         | SessionReleased
+        | RetentionChanged
         | WorkspaceTornDown
         | UsageRecorded
         | CheckRecorded
@@ -769,6 +770,29 @@ class QuestionAnswered(Model):
     door: str
 
 
+class RetentionChanged(Model):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    days: int
+    by: str
+
+
+class RetentionView(Model):
+    """What the next sweep finds, and when."""
+
+    project_id: int | None
+    retention_days: int | None
+    next_sweep: datetime
+    last_sweep: datetime | None
+    last_deleted: int
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: list[SessionView]
+
+
 class RulesText(Model):
     """A person's rules."""
 
@@ -901,6 +925,9 @@ class SessionView(Model):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
     url: str
 
 
