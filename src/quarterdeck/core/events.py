@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
 from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
@@ -67,6 +68,7 @@ class SessionCreated(Payload):
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
+    forked_from: ForkedFrom | None = None
 
 
 class StatusChanged(Payload):
@@ -410,7 +412,7 @@ class LinkAdded(Record):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -449,6 +451,7 @@ AnyPayload = Annotated[
     | ContextCompacted
     | ModelInterrupted
     | McpToolsPinned
+    | HistoryCopied
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    fork,
     issue,
     mcp,
     merge_request,
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(session.group, name="session")
+fork.register(session.group)
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
