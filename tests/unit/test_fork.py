@@ -240,6 +240,14 @@ def test_a_person_is_asked_again_and_what_they_answered_stays_answered() -> None
         _, state = forked(PLAN, source, through)
         assert not state.approvals
         assert step.next_step(PLAN, state) == step.AskHuman("h")
+    for ask in ("plan", "input"):
+        asked = e.ApprovalRequested(approval_id="p", ask=ask, question="So?", component="h")
+        log, state = forked(PLAN, log_of(*PLANNED[:5], asked, *PLANNED[6:7]), 8, "without the tests")
+        told = "approval.denied" if ask == "plan" else "question.answered"
+        assert kinds(log[-4:]) == ["status.changed", "approval.requested", told, "message.added"]
+        verdict = "reject" if ask == "plan" else "approve"
+        assert step.next_step(PLAN, state) == step.Leave("h", {"approval": verdict})
+        assert conversation("a", log).messages[-1] == Said("without the tests")
     log, state = forked(PLAN, source, 9)
     assert step.next_step(PLAN, state) == step.Leave("h", {"approval": "reject"})
     assert Said("shorter") in conversation("a", log).messages

@@ -112,7 +112,8 @@ async def _fork(
     # A copied question that waits no more was never answered; where it is still open it is put again.
     unanswered = approvals.c.session_id == session.id, approvals.c.decision.is_(None)
     await connection.execute(delete(approvals).where(*unanswered))
-    for payload in opening(source.flow, session.state, ForkedFrom(session=source.id, seq=through), message):
+    place = ForkedFrom(session=source.id, seq=through)
+    for payload in opening(source.flow, session.state, place, message, door=actor.door):
         level = None
         if isinstance(payload, e.ToolCallFinished):
             level = session.state.calls[payload.call_id].end_level(payload.outcome)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from quarterdeck.core import events as e
-from quarterdeck.core.component import AgentComponent
+from quarterdeck.core.component import AgentComponent, HumanInputComponent
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
-from quarterdeck.core.state import CallStatus, SessionState
+from quarterdeck.core.state import CallStatus, PendingApproval, SessionState
 from quarterdeck.core.status import AWAITING, FINAL, TABLE, Status, Transition
 from quarterdeck.core.step import End, next_step
 
@@ -135,17 +135,19 @@ class Copy:
 
 
 def opening(
-    flow: Flow, state: SessionState, source: ForkedFrom, message: e.MessageAdded | None
+    flow: Flow, state: SessionState, source: ForkedFrom, message: e.MessageAdded | None, *, door: str = ""
 ) -> Iterator[e.AnyPayload]:
     """What follows the copied history, so that the fork goes on from there by itself, or with the message.
 
-    Each event must have been applied to `state` before the next is asked for.
+    A message to a flow that asks about a plan or for input is the answer, as it is in any session. Each event must have
+    been applied to `state` before the next is asked for.
 
     Raises:
         InvalidInputError: nothing would come of it; says what is missing.
     """
     if message is not None and not any(isinstance(one, AgentComponent) for one in flow.components):
         raise InvalidInputError(f"The flow {flow.id} has no agent that could read a message.")
+    asked = dict(state.approvals)
     yield HistoryCopied(session=source.session, seq=source.seq)
     yield from _open_calls(state, source, cancelled=message is not None)
     if state.status in AWAITING or state.status is Status.PAUSED:
@@ -162,6 +164,11 @@ def opening(
         yield _moved(state, Transition.IDLE)
     # Between two agents it is for whichever comes next.
     component = state.agent if state.component == state.agent else ""
+    for approval_id, pending in asked.items():
+        asking = flow.component(pending.component) if pending.component else None
+        if isinstance(asking, HumanInputComponent):
+            yield from _answer(approval_id, pending, message, door)
+            component = asking.sends_response_to
     yield message.model_copy(update={"component": component})
     if state.status is Status.IDLE:
         yield _moved(state, Transition.RESUME)
@@ -170,6 +177,20 @@ def opening(
             f"As of event {source.seq} of session #{source.session} there is no agent that would read the message. "
             "Fork from another event."
         )
+
+
+def _answer(
+    approval_id: str, pending: PendingApproval, message: e.MessageAdded, door: str
+) -> Iterator[e.ApprovalRequested | e.ApprovalDenied | e.QuestionAnswered]:
+    """The question is put in the fork, too, so that it can be answered there."""
+    yield e.ApprovalRequested(
+        approval_id=approval_id, ask=pending.ask, question=pending.question, choices=pending.choices,
+        component=pending.component,
+    )  # fmt: skip
+    if pending.ask == "plan":
+        yield e.ApprovalDenied(approval_id=approval_id, by=message.by, door=door, reason=message.text)
+    else:
+        yield e.QuestionAnswered(approval_id=approval_id, text=message.text, by=message.by, door=door)
 
 
 def _open_calls(state: SessionState, source: ForkedFrom, *, cancelled: bool) -> Iterator[e.ToolCallFinished]:
