@@ -210,6 +210,29 @@ async def test_any_session_can_be_forked_at_any_event(app: App, start: Start, se
             break
 
 
+async def test_its_branch_begins_with_what_was_pushed_by_then(app: App, start: Start) -> None:
+    source = await worked(app, start)
+    before, state = (await events(app, source))[-1].seq, await stored(app, source)
+    main = state.created.commit
+    async with change(app, source) as it:
+        it.append(e.ArtifactCreated(artifact="commit", name=main, ref={"branch": state.created.branch}))
+    at = (await stored(app, source)).seq
+    await steering.cancel(app, start.owner, source)
+    created = (await stored(app, await fork(app, start.owner, source, seq=before))).created
+    assert created.branch_commit == ""
+    with pytest.raises(NotFoundError):
+        await app.forge.commit_of(created.project_id or 0, created.branch)
+    number = await fork(app, start.owner, source, seq=at)
+    for _ in range(2):  # and a fork of the fork, which has pushed nothing itself
+        created = (await stored(app, number)).created
+        assert created.branch_commit == main == await app.forge.commit_of(created.project_id or 0, created.branch)
+        number = await fork(app, start.owner, number)
+    other = await worked(app, start)
+    async with change(app, other) as it:
+        it.append(e.ArtifactCreated(artifact="commit", name="d" * 40))
+    assert (await stored(app, await fork(app, start.owner, other))).created.branch_commit == ""
+
+
 async def test_a_chat_rests_until_a_message_comes_and_stays_private(app: App, start: Start) -> None:
     source = await begin(app, start.owner, "Hello", project="sample")
     await say(app, source, "Good day.")

@@ -16,6 +16,29 @@ ON = (
 )
 
 
+PUSHED = (
+    {"say": "One.", "call": call("run_command", command="echo first > pushed.txt")},
+    {"say": "Push.", "call": call("create_commit", message="Add the first")},
+)
+
+
+def test_a_fork_goes_on_with_what_was_pushed(instance: Instance) -> None:
+    source = start(instance, *PUSHED, {"say": "Done."})
+    branch = instance.wait_for(source, "finished")["branch"]
+    ended = [event["seq"] for event in instance.events(source) if event["payload"]["kind"] == "tool_call.finished"]
+    more = (
+        {"say": "Two.", "call": call("run_command", command="echo second >> pushed.txt")},
+        {"say": "Push.", "call": call("create_commit", message="Add the second")},
+        {"expect": "Pushed commit", "say": "Done."},
+    )
+    body = {"seq": ended[-1], "script": script(*PUSHED, *more)}
+    fork = instance.post(f"/sessions/{source}/fork", body)
+    assert instance.wait_for(fork["id"], "finished", "failed", "paused")["status"] == "finished"
+    there, here = (instance.get("/projects/sample/commits", ref=one, limit=3) for one in (branch, fork["branch"]))
+    assert [one["title"] for one in here] == ["Add the second", "Add the first", there[1]["title"]]
+    assert here[1]["sha"] == there[0]["sha"]
+
+
 def test_a_stopped_session_is_forked_from_its_second_step_and_outlives_it(instance: Instance) -> None:
     source = start(instance, *STEPS)
     instance.wait(lambda: len(payloads(instance.events(source), "tool_call.started")) == 4, 90, "the last step runs")

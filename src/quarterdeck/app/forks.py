@@ -29,7 +29,7 @@ from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
-from quarterdeck.store.tables import approvals, documents, sessions
+from quarterdeck.store.tables import approvals, artifacts, documents, sessions
 
 
 class ForkSession(BaseModel):
@@ -125,6 +125,8 @@ async def _fork(
     # The last, so that nobody waits for the copying; a source that was deleted meanwhile is not found any more.
     async with changing(app, connection, source.id) as it:
         it.append(_link(app, "fork", session.id))
+    if created.project_id is not None and created.branch_commit:
+        await app.forge.start_branch(created.project_id, created.branch, created.branch_commit)
     return session.id
 
 
@@ -203,6 +205,7 @@ async def _created(
 ) -> tuple[e.SessionCreated, int]:
     """The fork's first event, and its number: for the same and with the same, but for who, where and by which model."""
     before = source.state.created
+    pushed = await _pushed(app, connection, source, seq) if project is not None else ""
     branch = f"{before.branch.rpartition('-')[0]}-{secrets.token_hex(4)}" if before.branch else ""
     try:
         around = await repository_context.renewed(app, connection, actor, project, before, branch=branch)
@@ -224,6 +227,7 @@ async def _created(
             # What is private stays private.
             "origin": before.origin if before.origin in ("chat", "ide") else request.origin,
             "branch": branch,
+            "branch_commit": pushed,
             "inputs": around.inputs,
             "facts": around.facts,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
@@ -232,3 +236,20 @@ async def _created(
         }
     )
     return created, around.session_id
+
+
+async def _pushed(app: App, connection: AsyncConnection, source: _Source, seq: int) -> str:
+    """The newest commit that the source had pushed by then, so that what comes behind it in the flow finds it.
+
+    Empty when there is none, or when it is gone with its branch: its changes are in the workspace all the same.
+    """
+    mine = artifacts.c.session_id == source.id, artifacts.c.kind == "commit", artifacts.c.seq <= seq
+    newest = select(artifacts.c.name).where(*mine).order_by(artifacts.c.seq.desc()).limit(1)
+    created = source.state.created
+    commit = (await connection.execute(newest)).scalar_one_or_none() or created.branch_commit
+    if not commit or created.project_id is None:
+        return ""
+    try:
+        return await app.forge.commit_of(created.project_id, commit)
+    except NotFoundError:
+        return ""

@@ -49,6 +49,8 @@ class SessionCreated(Payload):
     """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
+    branch_commit: str = ""
+    """Where a fork's branch begins: what the other session had pushed by then."""
     inputs: dict[str, JsonValue] = Field(default={})
     facts: dict[str, JsonValue] = Field(default={})
     """What else its flow may read in the context: where its project and its server are."""
