@@ -265,6 +265,9 @@ def test_what_was_allowed_for_the_session_asks_again_in_a_fork() -> None:
     first, second = (Copy(FORK).call_id(one) for one in ("c1", "c2"))
     assert (state.calls[first].status, state.calls[second].status) == (CallStatus.APPROVED, CallStatus.REQUESTED)
     assert step.next_step(ONE, state) == OfferCalls((first,))
+    log, state = forked(ONE, source, len(source), "neither")
+    assert {call.outcome for call in state.calls.values()} == {e.Outcome.CANCELLED}
+    assert conversation("a", log).messages[-1] == Said("neither")
 
 
 def test_servers_are_asked_for_their_tools_anew() -> None:
