@@ -19,6 +19,7 @@ class AsyncGroups:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self.sessions = AsyncSessions(transport)
+        self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
@@ -196,6 +197,34 @@ class AsyncSessions(AsyncCalls):
     async def release(self, session_id: int) -> models.SessionView:
         """Stop keeping a session. The retention clock counts again."""
         return await self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
+
+
+class AsyncForks(AsyncCalls):
+    """Calls about forks."""
+
+    async def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return await self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
 
 
 class AsyncLog(AsyncCalls):

@@ -19,6 +19,7 @@ class Groups:
 
     def __init__(self, transport: Transport) -> None:
         self.sessions = Sessions(transport)
+        self.forks = Forks(transport)
         self.log = Log(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
@@ -190,6 +191,34 @@ class Sessions(Calls):
     def release(self, session_id: int) -> models.SessionView:
         """Stop keeping a session. The retention clock counts again."""
         return self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
+
+
+class Forks(Calls):
+    """Calls about forks."""
+
+    def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
 
 
 class Log(Calls):

@@ -315,6 +315,7 @@ class Event(Model):
         | ContextCompacted
         | ModelInterrupted
         | McpToolsPinned
+        | HistoryCopied
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
@@ -391,6 +392,13 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForkedFrom(Model):
+    """An event of another session."""
+
+    session: int
+    seq: int
+
+
 class HealthView(Model):
     """The parts of the server, each as seen just now."""
 
@@ -400,6 +408,18 @@ class HealthView(Model):
     runners: list[RunnerView]
     models: list[str]
     default_model: str | None
+
+
+class HistoryCopied(Model):
+    """All events before this but the first are another session's, as of its event `seq`; from here on it is a fork.
+
+    Nothing that was under way or allowed there is so here: no question waits, and no approval for the session
+    holds.
+    """
+
+    kind: Literal["history.copied"] = "history.copied"
+    session: int
+    seq: int
 
 
 class IssueView(Model):
@@ -484,7 +504,7 @@ class LinkAdded(Model):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -840,6 +860,7 @@ class SessionCreated(Model):
     ref: str = ""
     commit: str = ""
     branch: str = ""
+    branch_commit: str = ""
     inputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
@@ -851,6 +872,7 @@ class SessionCreated(Model):
     retention_days: int = 30
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
+    forked_from: ForkedFrom | None = None
 
 
 class SessionHeld(Model):
@@ -911,6 +933,7 @@ class SessionView(Model):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
