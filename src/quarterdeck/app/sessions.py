@@ -28,7 +28,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
-from quarterdeck.store import blobs, log
+from quarterdeck.store import blobs, log, search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -241,6 +241,7 @@ async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -
     calls = select(offers.c.call_id).where(offers.c.subject == subject)
     await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
     await blobs.remove(connection, subject)
+    await search.forget(connection, session.id)
     for table in (
         event_batches,
         partials,
