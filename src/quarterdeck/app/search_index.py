@@ -16,8 +16,7 @@ from quarterdeck.app.application import App
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.redaction import Redactor
-from quarterdeck.core.search import readable
-from quarterdeck.core.search_texts import output_piece
+from quarterdeck.core.search_texts import output_piece, spoken
 from quarterdeck.core.text import decode
 from quarterdeck.store import log, search
 from quarterdeck.store import output as outputs
@@ -153,21 +152,11 @@ def _pieces(redactor: Redactor, due: Due, data: bytes, *, ended: bool) -> tuple[
     while size := output_piece(data[taken:], ended=ended):
         piece = data[taken : taken + size]
         start = due.place + taken
-        said = spoken(redactor, piece)
+        said = spoken(decode(piece), redactor)
         found.append(search.OutputPiece(start, start + size, due.lines + lines + 1, said))
         taken += size
         lines += piece.count(b"\n")
     return found, taken, lines
-
-
-def spoken(redactor: Redactor, piece: bytes) -> str:
-    """Output as it is searched and shown, line for line: without what only terminals understand, and without secrets.
-
-    It was redacted when it came; but what stands between two halves of a secret is taken out here.
-    """
-    text = decode(piece)
-    said = readable(text)
-    return said if len(said) == len(text) else "\n".join(map(redactor.text, said.split("\n")))
 
 
 async def _log_stretch(connection: AsyncConnection, due: Due) -> Outcome:

@@ -12,14 +12,14 @@ from quarterdeck.app import session_views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.search_index import spoken
 from quarterdeck.app.session_access import may
 from quarterdeck.core import limits
 from quarterdeck.core import search as core
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.search import Query
-from quarterdeck.core.search_texts import Part, texts
+from quarterdeck.core.search_texts import Part, spoken, texts
+from quarterdeck.core.text import decode
 from quarterdeck.store import search, search_reading
 from quarterdeck.store.search import Found, Reach
 from quarterdeck.store.tables import members, projects, sessions
@@ -224,7 +224,7 @@ async def _matches(
     matches: dict[int, list[_Match]] = {}
     for piece in found:
         if piece.call_id is not None:
-            lines = list(_output_lines(query, spoken(app.redactor, outputs.get(piece.id, b"")), piece.line))
+            lines = list(_output_lines(query, spoken(decode(outputs.get(piece.id, b"")), app.redactor), piece.line))
             matches[piece.id] = [_Match(piece.seq, "output", piece.call_id, lines)] if lines else []
             continue
         named = [(event.seq, text) for event in events.get(piece.id, []) for text in texts(event)]

@@ -57,7 +57,7 @@ def _split(folded: str) -> list[str]:
 
 def readable(text: str) -> str:
     """Output without what only a terminal understands, which would stick to its words; every line stays."""
-    return _CODES.sub("", text)
+    return _CODES.sub("", text) if "\x1b" in text or "\r" in text else text
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 from pydantic import JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core.redaction import Redactor
+from quarterdeck.core.search import readable
 from quarterdeck.core.status import Status
 
 Part = Literal["title", "goal", "message", "arguments", "result", "error", "output"]
@@ -20,6 +22,18 @@ PIECE_CHARACTERS = 16_384
 """About how much text of events that were stored together is one piece."""
 PIECE_BYTES = 4_096
 """How much output is one piece; a longer line is searched in parts."""
+
+
+_SHAPES = Redactor()
+
+
+def spoken(text: str, redactor: Redactor = _SHAPES) -> str:
+    """`text` as it is searched and shown, line for line: without what only terminals understand, and without secrets.
+
+    It was redacted when it came; but what stood between two halves of a secret is taken out here.
+    """
+    said = readable(text)
+    return said if len(said) == len(text) else "\n".join(map(redactor.text, said.split("\n")))
 
 
 class Text(NamedTuple):
@@ -89,6 +103,7 @@ def _scalars(value: JsonValue) -> Iterator[str]:
 
 def _parts(part: Part, text: str, call_id: str | None = None) -> list[Text]:
     found: list[Text] = []
+    text = spoken(text)
     line = 1
     while text.strip():
         cut = len(text) if len(text) <= TEXT_CHARACTERS else text.rfind("\n", 0, TEXT_CHARACTERS) + 1

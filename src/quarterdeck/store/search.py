@@ -146,9 +146,7 @@ _FOUND = (
 )
 # `id + 0` keeps the planner from walking all ids and looking into each row's words instead of asking the index.
 _NEWEST = text(f"{_FOUND} and id + 0 <= :upto order by id + 0 desc limit :limit")
-_WITHIN = text(
-    f"{_FOUND} and session_id = :session_id and (seq, id) >= (:seq, :id) order by seq, id limit :limit"
-)
+_WITHIN = text(f"{_FOUND} and session_id = :session_id and (seq, id) >= (:seq, :id) order by seq, id limit :limit")
 
 
 async def newest(

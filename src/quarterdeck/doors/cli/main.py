@@ -22,6 +22,7 @@ from quarterdeck.doors.cli import (
     project,
     rules,
     session,
+    session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(session.group, name="session")
+session_search.register(session.group)
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
