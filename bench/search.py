@@ -114,7 +114,7 @@ def _fill(url: str, like: int, lines: int) -> None:
         number = _newest(connection)
         for session_id, project_id, user_id in rows:
             data = "".join(_lines(chance, lines // calls)).encode()
-            with connection.cursor().copy("copy outputs (call_id, \"offset\", data) from stdin") as copy:
+            with connection.cursor().copy('copy outputs (call_id, "offset", data) from stdin') as copy:
                 for place in range(0, len(data), CHUNK_BYTES):
                     copy.write_row((f"c_{session_id}", place, data[place : place + CHUNK_BYTES]))
             about = scope("api", project_id, user_id)
@@ -125,14 +125,13 @@ def _fill(url: str, like: int, lines: int) -> None:
                     number += 1
                     kept = [*words(piece), *about, f"/n{number >> NEAR}", f"/f{number >> FAR}"]
                     vector = " ".join(f"'{word}'" for word in kept)
-                    copy.write_row(
-                        (number, session_id, 3, 3, f"c_{session_id}", place, place + size, line, vector)
-                    )
+                    copy.write_row((number, session_id, 3, 3, f"c_{session_id}", place, place + size, line, vector))
                     place, line = place + size, line + piece.count("\n")
         connection.execute("select setval(pg_get_serial_sequence('search_pieces', 'id'), %s)", (number,))
         connection.execute("set maintenance_work_mem = '512MB'")
         connection.execute(
-            "create index ix_search_pieces_words on search_pieces using gin (words) with (gin_pending_list_limit = 1024)"
+            "create index ix_search_pieces_words on search_pieces"
+            " using gin (words) with (gin_pending_list_limit = 1024)"
         )
         connection.commit()
         connection.autocommit = True
@@ -206,7 +205,7 @@ async def _index(app: App, url: str, session_id: int) -> Figure:
     """How fast the worker indexes what is printed."""
     data = "".join(_lines(random.Random(3), 20_000)).encode()
     with psycopg.connect(url) as connection:
-        with connection.cursor().copy("copy outputs (call_id, \"offset\", data) from stdin") as copy:
+        with connection.cursor().copy('copy outputs (call_id, "offset", data) from stdin') as copy:
             for place in range(0, len(data), CHUNK_BYTES):
                 copy.write_row(("c_fresh", place, data[place : place + CHUNK_BYTES]))
         connection.execute(
@@ -214,7 +213,8 @@ async def _index(app: App, url: str, session_id: int) -> Figure:
             " values ('c_fresh', %s, %s, 'executor', 'run_command', '{}', 'finished', %s)",
             (f"session:{session_id}", session_id, len(data)),
         )
-        connection.execute("insert into search_dues (session_id, call_id, seq) values (%s, 'c_fresh', 1)", (session_id,))
+        due = "insert into search_dues (session_id, call_id, seq) values (%s, 'c_fresh', 1)"
+        connection.execute(due, (session_id,))
     begun = time.perf_counter()
     await search_index.index(app)
     return Figure("lines indexed in a second", 20_000 / (time.perf_counter() - begun), "lines/s", note="one worker")

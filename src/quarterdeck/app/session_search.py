@@ -18,7 +18,7 @@ from quarterdeck.core import search as core
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.search import Query
-from quarterdeck.core.search_texts import Part, spoken, texts
+from quarterdeck.core.search_texts import Part, Text, spoken, texts
 from quarterdeck.core.text import decode
 from quarterdeck.store import search, search_reading
 from quarterdeck.store.search import Found, Reach
@@ -27,9 +27,9 @@ from quarterdeck.store.tables import members, projects, sessions
 LINES = 5
 """How many lines of one hit are shown."""
 BATCH = 24
-"""How many pieces are read at once."""
-PIECES = 480
-"""How many pieces one request reads; what is behind them is for the next page."""
+"""How many pieces are read at first, a little more than a page has hits; then four times as many at once."""
+PIECES = 120
+"""How many pieces one request reads at least, if so few of them fit; what is behind them is for the next page."""
 
 
 class HitLine(BaseModel):
@@ -71,6 +71,7 @@ class _Match:
     part: Part
     call_id: str | None
     lines: list[HitLine]
+    more: int
 
 
 async def find(
@@ -98,16 +99,18 @@ async def find(
             project=inside.id if inside else None,
             mine=mine,
         )
-        upto, skip = _cursor(before, 2) if before is not None else (await search.newest_id(connection), 0)
+        newest = await search.newest_id(connection)
+        upto, skip = _cursor(before, 2) if before is not None else (newest, 0)
         gathering = _Gathering(app, connection, actor, query, limit, skip, step=-1)
         reaches: tuple[Reach, ...] = ("near", "far", "all")
         for reach in reaches:
             beyond = search.floor(upto, reach)
             while True:
-                found = await search.newest(connection, query, scope, upto=upto, reach=reach, limit=BATCH)
+                batch = gathering.batch
+                found = await search.newest(connection, query, scope, upto=upto, reach=reach, limit=batch)
                 if (place := await gathering.take(found)) is not None:
                     return gathering.page(f"{place[0].id}.{place[1]}")
-                if len(found) < BATCH:
+                if len(found) < batch:
                     break
                 upto = found[-1].id - 1
                 if gathering.read >= PIECES:
@@ -132,10 +135,11 @@ async def find_within(
         seq, piece_id, skip = _cursor(after, 3) if after is not None else (0, 0, 0)
         gathering = _Gathering(app, connection, actor, query, limit, skip)
         while True:
-            found = await search.within(connection, session_id, query, seq=seq, piece_id=piece_id, limit=BATCH)
+            batch = gathering.batch
+            found = await search.within(connection, session_id, query, seq=seq, piece_id=piece_id, limit=batch)
             if (place := await gathering.take(found)) is not None:
                 return gathering.page(f"{place[0].seq}.{place[0].id}.{place[1]}")
-            if len(found) < BATCH:
+            if len(found) < batch:
                 return gathering.page(None)
             seq, piece_id = found[-1].seq, found[-1].id + 1
             if gathering.read >= PIECES:
@@ -172,6 +176,13 @@ class _Gathering:
     """-1: of a piece the newest events first."""
     read: int = 0
     hits: list[Hit] = field(default_factory=list[Hit])
+    known: dict[int, tuple[str, str] | None] = field(default_factory=dict[int, tuple[str, str] | None])
+    """Title and project of sessions, None of those that the actor may not see after all."""
+
+    @property
+    def batch(self) -> int:
+        """How many pieces to read next."""
+        return BATCH if self.read < BATCH else 4 * BATCH
 
     def page(self, following: str | None) -> HitPage:
         return HitPage(items=tuple(self.hits), next=following)
@@ -179,28 +190,29 @@ class _Gathering:
     async def take(self, found: Sequence[Found]) -> tuple[Found, int] | None:
         """Reads pieces; answers the piece and its match that the page has no room for, if it is full."""
         self.read += len(found)
-        about = await self._sessions({one.session_id for one in found})
-        readable = [one for one in found if one.session_id in about]
-        matches = await _matches(self.app, self.connection, self.query, readable)
-        for piece in found:
-            for n, match in enumerate(matches[piece.id][:: self.step] if piece.id in matches else []):
+        await self._look_up({one.session_id for one in found} - self.known.keys())
+        seen = [one for one in found if self.known[one.session_id] is not None]
+        matches = await _matches(self.app, self.connection, self.query, seen)
+        for piece in seen:
+            for n, match in enumerate(matches[piece.id][:: self.step]):
                 if n < self.skip:
                     continue
                 if len(self.hits) == self.limit:
                     return piece, n
-                self.hits.append(self._hit(piece, match, *about[piece.session_id]))
+                self.hits.append(self._hit(piece, match))
             self.skip = 0
         return None
 
-    async def _sessions(self, ids: set[int]) -> dict[int, tuple[str, str]]:
-        """Title and project of those sessions that the actor may see: by their rows, whatever the index says."""
+    async def _look_up(self, ids: set[int]) -> None:
+        """By the sessions' rows, whatever the index says."""
         if not ids:
-            return {}
+            return
         query = session_views.visible(self.actor).where(sessions.c.id.in_(ids))
         rows = await self.connection.execute(query.with_only_columns(sessions.c.id, sessions.c.title, projects.c.path))
-        return {row.id: (row.title, row.path or "") for row in rows}
+        self.known |= dict.fromkeys(ids) | {row.id: (row.title, row.path or "") for row in rows}
 
-    def _hit(self, piece: Found, match: _Match, title: str, path: str) -> Hit:
+    def _hit(self, piece: Found, match: _Match) -> Hit:
+        title, path = self.known[piece.session_id] or ("", "")
         return Hit(
             session_id=piece.session_id,
             session_title=title,
@@ -208,8 +220,8 @@ class _Gathering:
             seq=match.seq,
             part=match.part,
             call_id=match.call_id,
-            lines=tuple(match.lines[:LINES]),
-            more_lines=max(0, len(match.lines) - LINES),
+            lines=tuple(match.lines),
+            more_lines=match.more,
             url=f"{self.app.public_url}/sessions/{piece.session_id}#e{match.seq}",
         )
 
@@ -218,58 +230,61 @@ async def _matches(
     app: App, connection: AsyncConnection, query: Query, found: Sequence[Found]
 ) -> dict[int, list[_Match]]:
     """The texts of pieces that fit, by the pieces' numbers, in the order of their events."""
-    needles = [word.text.encode() for word in query.words if word.text.isascii()]
-    events = await search_reading.events_of(connection, [one for one in found if one.call_id is None], needles)
+    parts = [part.encode() for part in query.parts if part.isascii() and part.isalnum()]
+    events = await search_reading.events_of(connection, [one for one in found if one.call_id is None], parts)
     outputs = await search_reading.outputs_of(connection, [one for one in found if one.call_id is not None])
     matches: dict[int, list[_Match]] = {}
     for piece in found:
         if piece.call_id is not None:
-            lines = list(_output_lines(query, spoken(decode(outputs.get(piece.id, b"")), app.redactor), piece.line))
-            matches[piece.id] = [_Match(piece.seq, "output", piece.call_id, lines)] if lines else []
+            text = spoken(decode(outputs.get(piece.id, b"")), app.redactor)
+            matches[piece.id] = _output_match(query, text, piece)
             continue
         named = [(event.seq, text) for event in events.get(piece.id, []) for text in texts(event)]
         chosen = named[piece.start : piece.stop] if piece.seq == piece.last_seq else named
-        matches[piece.id] = [
-            _Match(seq, text.part, text.call_id, _marked_lines(query, text.text, text.line))
-            for seq, text in chosen
-            if query.fits(text.text)
-        ]
+        matches[piece.id] = [_match(query, seq, text) for seq, text in chosen if query.fits(text.text)]
     return matches
 
 
-def _output_lines(query: Query, text: str, first: int) -> Iterator[HitLine]:
-    """The lines of an output that fit, each by itself."""
+def _output_match(query: Query, text: str, piece: Found) -> list[_Match]:
+    """The lines of an output that fit, each by itself, as one match; none if there are none."""
     folded = core.fold(text)
-    lines = text.split("\n")
-    for number in _lines_with(folded, query.needle):
-        if query.fits(lines[number]):
-            yield _line(first + number, lines[number], query.marks(lines[number]))
+    shown: list[HitLine] = []
+    more = 0
+    # The rarest part decides which lines are looked at.
+    for number, begin, end in _lines_with(folded, min(query.parts, key=folded.count)):
+        if query.fits_folded(folded[begin:end]):
+            if len(shown) < LINES:
+                shown.append(_line(piece.line + number, text[begin:end], query.marks(text[begin:end])))
+            else:
+                more += 1
+    return [_Match(piece.seq, "output", piece.call_id, shown, more)] if shown else []
 
 
-def _lines_with(folded: str, needle: str) -> Iterator[int]:
-    """The numbers from 0 of the lines that a text is in."""
-    place = number = counted = 0
-    while (place := folded.find(needle, place)) >= 0:
-        number += folded.count("\n", counted, place)
-        yield number
-        counted = end = folded.find("\n", place)
-        if end < 0:
-            return
-        place = end
+def _lines_with(text: str, part: str) -> Iterator[tuple[int, int, int]]:
+    """The lines that have a part: the number from 0, where it begins and where it ends."""
+    number = counted = place = 0
+    while (place := text.find(part, place)) >= 0:
+        number += text.count("\n", counted, place)
+        begin, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
+        end = len(text) if end < 0 else end
+        yield number, begin, end
+        counted = place = end
 
 
-def _marked_lines(query: Query, text: str, first: int) -> list[HitLine]:
-    """The lines of a text that fits as a whole which have something of what was looked for."""
-    marks = query.marks(text)
-    found: list[HitLine] = []
-    begin = 0
-    for number, line in enumerate(text.split("\n"), first):
+def _match(query: Query, seq: int, text: Text) -> _Match:
+    """A text that fits as a whole, with those of its lines that have something of what was looked for."""
+    marks = query.marks(text.text)
+    shown: list[HitLine] = []
+    more = begin = 0
+    for number, line in enumerate(text.text.split("\n"), text.line):
         end = begin + len(line)
         inside = [(max(a, begin) - begin, min(b, end) - begin) for a, b in marks if a < end and b > begin]
-        if inside:
-            found.append(_line(number, line, inside))
+        if inside and len(shown) < LINES:
+            shown.append(_line(number, line, inside))
+        elif inside:
+            more += 1
         begin = end + 1
-    return found
+    return _Match(seq, text.part, text.call_id, shown, more)
 
 
 def _line(number: int, text: str, marks: list[tuple[int, int]]) -> HitLine:

@@ -112,13 +112,16 @@ class Query:
         return frozenset(word for term in self.terms if not term.absent for word in _words_of(term))
 
     @cached_property
-    def needle(self) -> str:
-        """A part of every text that fits, folded; it can be looked for fast."""
-        return max((part for term in self.terms if not term.absent for part in term.text.split()), key=len)
+    def parts(self) -> tuple[str, ...]:
+        """What is in every text that fits, folded, and can be looked for fast."""
+        return tuple({part for term in self.terms if not term.absent for part in term.text.split()})
 
     def fits(self, text: str) -> bool:
         """Whether everything that is looked for is in the text, and nothing that must not be."""
-        folded = fold(text)
+        return self.fits_folded(fold(text))
+
+    def fits_folded(self, folded: str) -> bool:
+        """The same of a text that is folded already."""
         return all(term.within(folded) is not term.absent for term in self.terms)
 
     def marks(self, text: str) -> list[tuple[int, int]]:
