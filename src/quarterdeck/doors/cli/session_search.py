@@ -8,8 +8,10 @@ from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
     from rich.text import Text
+
+PAGES = 20
+"""How many pages are asked for to fill one; where little fits, the server's have fewer hits than were asked for."""
 
 
 def register(group: typer.Typer) -> None:
@@ -32,20 +34,23 @@ async def search(
     if session is not None and (project is not None or mine):
         raise Failure("--session names one session; leave --project and --mine away.", Exit.USAGE)
     text = " ".join(words)
+    path, place = (f"/sessions/{session}/search", "after") if session else ("/search/sessions", "before")
+    only: dict[str, Any] = {} if session else {"project": project, "mine": mine}
+    items: list[Any] = []
     async with cli.client() as client:
-        if session is not None:
-            answer = await client.get(f"/sessions/{session}/search", q=text, after=cursor, limit=limit)
-        else:
-            answer = await client.get(
-                "/search/sessions", q=text, project=project, mine=mine, before=cursor, limit=limit
-            )
+        for _ in range(PAGES):
+            page: Any = await client.get(path, q=text, limit=limit - len(items), **{place: cursor}, **only)
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None or len(items) == limit:
+                break
     if cli.json:
-        cli.print(answer)
+        cli.print({"items": items, "next": cursor})
     else:
-        _print(answer)
+        _print(items, cursor)
 
 
-def _print(answer: "JsonValue") -> None:
+def _print(items: list[Any], cursor: str | None) -> None:
     from rich.text import Text
 
     from quarterdeck.doors.cli import screen
@@ -53,19 +58,18 @@ def _print(answer: "JsonValue") -> None:
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import line
 
-    page: Any = answer
     out = screen.console()
-    for hit in parse(list[Hit], page["items"]):
+    for hit in parse(list[Hit], items):
         title = f"#{hit.session_id} {line(hit.session_title)}"
         out.print(Text.assemble((title, "bold"), (f"  e{hit.seq} {hit.part}  {line(hit.project_path)}", "dim")))
         for one in hit.lines:
             out.print(Text.assemble((f"  {one.line:>6}  ", "dim"), _marked(one.text, one.marks)))
         if hit.more_lines:
             out.print(Text(f"          {hit.more_lines} more lines", "dim"))
-    if not page["items"]:
-        print("Nothing more was found so far." if page["next"] else "Nothing was found.")
-    if page["next"]:
-        print(f"More: the same with --next {page['next']}")
+    if not items:
+        print("Nothing was found so far." if cursor else "Nothing was found.")
+    if cursor:
+        print(f"More: the same with --next {cursor}")
 
 
 def _marked(text: str, marks: "tuple[tuple[int, int], ...]") -> "Text":
