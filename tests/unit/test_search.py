@@ -84,6 +84,10 @@ def test_the_index_is_asked_for_words_that_have_to_be_there() -> None:
     assert query("b" * 40 + "*").words == {Word("b" * 32, begins=False)}
 
 
+def test_a_text_is_looked_through_by_parts_that_have_to_be_there() -> None:
+    assert set(query('err* -no "Ruff.toml x"').parts) == {"err", "ruff.toml", "x"}
+
+
 def test_marks_that_meet_are_one() -> None:
     assert query('"a b" "b c" d').marks("A b C - d a") == [(0, 5), (8, 9)]
 
