@@ -30,7 +30,7 @@ _ALONE = (
 """Letters of scripts that are written without spaces, or whose words have endings: each is a word of its own."""
 _LETTER = re.compile(rf"[^\W_{_ALONE}]")
 _WORD = re.compile(rf"[{_ALONE}](?<=\w)|{_LETTER.pattern}+")
-_ASCII_WORD = re.compile("[a-z0-9]+")
+_SIGNS = {code: " " for code in range(128) if not chr(code).isalnum()}
 _TERM = re.compile(r'(-?)"([^"]*)"|(\S+)')
 _CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|\r(?=\n|$)")
 
@@ -48,11 +48,11 @@ def fold(text: str) -> str:
 
 def words(text: str) -> set[str]:
     """The words that a text is kept under."""
-    return {word[:WORD_CHARACTERS] for word in _split(fold(text))}
+    return {word[:WORD_CHARACTERS] for word in set(_split(fold(text)))}
 
 
 def _split(folded: str) -> list[str]:
-    return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+    return folded.translate(_SIGNS).split() if folded.isascii() else _WORD.findall(folded)
 
 
 def readable(text: str) -> str:

@@ -117,19 +117,21 @@ def _parts(part: Part, text: str, call_id: str | None = None) -> list[Text]:
 def pieces(events: Sequence[e.Event]) -> Iterator[Piece]:
     """The pieces of events that follow each other: several events in one, or a long one in several."""
     gathered: list[str] = []
-    seq = last = 0
+    seq = last = size = 0
     for event in events:
         found = [one.text for one in texts(event)]
         if not found:
             continue
-        if gathered and sum(map(len, gathered + found)) > PIECE_CHARACTERS:
+        fresh = sum(map(len, found))
+        if gathered and size + fresh > PIECE_CHARACTERS:
             yield Piece(seq, last, 0, len(gathered), tuple(gathered))
-            gathered = []
-        if len(found) > 1 and sum(map(len, found)) > PIECE_CHARACTERS:
+            gathered, size = [], 0
+        if len(found) > 1 and fresh > PIECE_CHARACTERS:
             yield from (Piece(event.seq, event.seq, n, n + 1, (one,)) for n, one in enumerate(found))
             continue
         seq, last = seq if gathered else event.seq, event.seq
         gathered += found
+        size += fresh
     if gathered:
         yield Piece(seq, last, 0, len(gathered), tuple(gathered))
 

@@ -29,7 +29,7 @@ Reach = Literal["near", "far", "all"]
 _KEEP = text(
     "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"
     " select id, :session_id, :seq, :last_seq, cast(:call_id as text), :start, :stop, :line,"
-    " array_to_tsvector(cast(:words as text[]) || ('/n' || (id >> cast(:near as int)))"
+    " array_to_tsvector(string_to_array(:words, ' ') || ('/n' || (id >> cast(:near as int)))"
     " || ('/f' || (id >> cast(:far as int))))"
     " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id) as drawn"
 ).bindparams(near=NEAR, far=FAR)
@@ -63,7 +63,7 @@ async def keep_events(
             "start": piece.start,
             "stop": piece.stop,
             "line": 1,
-            "words": [*set[str]().union(*map(words, piece.texts)), *about],
+            "words": " ".join([*words("\n".join(piece.texts)), *about]),
         }
         for piece in pieces(events)
     ]
@@ -94,7 +94,7 @@ async def keep_output(
             "start": one.start,
             "stop": one.stop,
             "line": one.line,
-            "words": [*words(one.text), *about],
+            "words": " ".join([*words(one.text), *about]),
         }
         for one in pieces
     ]
