@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import insert, text
 
-from quarterdeck.app import executors, offers, search_index, session_search, sessions, steering, turns
+from quarterdeck.app import deletion, executors, offers, search_index, session_search, sessions, steering, turns
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
@@ -284,7 +284,7 @@ async def test_nothing_of_a_deleted_session_is_left_or_comes_back(app: App, star
     await search_index.index(app)
     await worker.prints(call_id, b"marmot again\n", offset=14)
     assert await found(app, start.owner, "marmot")
-    await sessions.delete(app, start.owner, worker.session_id)
+    await deletion.delete_session(app, start.owner, worker.session_id)
     async with app.database.transaction() as connection:
         # As if an executor's last bytes had come between.
         due = "insert into search_dues (session_id, call_id, seq) values (:session_id, :call_id, 1)"

@@ -22,6 +22,7 @@ from quarterdeck.doors.api import (
     document,
     executor,
     flows,
+    forks,
     health,
     issues,
     log,
@@ -33,6 +34,7 @@ from quarterdeck.doors.api import (
     project_flows,
     projects,
     repositories,
+    retention,
     rules,
     search,
     sessions,
@@ -49,6 +51,7 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    forks,
     log,
     search,
     chats,
@@ -64,6 +67,7 @@ API = (
     models,
     people,
     rules,
+    retention,
     health,
 )
 """What people's tokens open."""

@@ -14,7 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import search
+from quarterdeck.store import outbox, search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -122,6 +122,7 @@ async def create(
     await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
     await search.keep(connection, session_id, created, [first])
+    await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
 
@@ -147,6 +148,12 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         session.fresh.append(event)
 
 
+def adopt(session: Locked, event: e.Event) -> None:
+    """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
+    apply(session.state, event)
+    session.fresh.append(event)
+
+
 async def flush(connection: AsyncConnection, session: Locked) -> None:
     """Stores what was appended: one batch row, the session's row, one ring of its bell."""
     if not session.fresh:
@@ -155,6 +162,7 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
     await search.keep(connection, session.id, session.state.created, events)
+    await outbox.note(connection, session.id, session.project_id, events)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
@@ -237,6 +245,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "last_activity": state.last_activity,
         "expires_on": state.expires_on,
+        "retention_days": state.retention_days,
     }
 
 

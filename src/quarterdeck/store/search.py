@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -195,13 +195,6 @@ def visible(*, user_id: int, admin: bool, projects: Sequence[int], project: int 
     inside = "" if project is None else f" & '/q{project}'"
     own = f" & '/u{user_id}'" if mine else ""
     return f"({seen}){inside}{own}"
-
-
-async def forget(connection: AsyncConnection, session_id: int) -> None:
-    """Takes all of a session out of the index."""
-    # In this order: an indexer holds its due until its pieces are there.
-    await connection.execute(delete(search_dues).where(search_dues.c.session_id == session_id))
-    await connection.execute(delete(search_pieces).where(search_pieces.c.session_id == session_id))
 
 
 async def settle_index(connection: AsyncConnection) -> None:

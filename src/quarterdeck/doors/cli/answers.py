@@ -128,6 +128,8 @@ class Session(_Answer):
     ended_at: datetime | None = None
     last_activity: datetime
     expires_on: date | None = None
+    days_left: int | None = None
+    expires_soon: bool = False
     url: str
 
     @property
@@ -154,6 +156,20 @@ class Hit(_Answer):
     part: str
     lines: tuple[HitLine, ...]
     more_lines: int
+
+
+class Preview(_Answer):
+    """What the next sweep deletes."""
+
+    retention_days: int | None = None
+    next_sweep: datetime
+    last_sweep: datetime | None = None
+    last_deleted: int = 0
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: tuple[Session, ...] = ()
 
 
 class Person(_Answer):

@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    fork,
     issue,
     mcp,
     merge_request,
@@ -20,6 +21,7 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    retention,
     rules,
     session,
     session_search,
@@ -38,7 +40,9 @@ app = typer.Typer(
 )
 app.add_typer(session.group, name="session")
 session_search.register(session.group)
+fork.register(session.group)
 app.add_typer(project.group, name="project")
+app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")
