@@ -75,7 +75,7 @@ async def ask(
             told.append(words)
 
     model = access.model(name, None, keys(url, **more))
-    return await asyncio.wait_for(model.answer(request or question(*messages), on_text), 30)
+    return await asyncio.wait_for(model.answer(request or question(*messages), on_text), 90)
 
 
 HALF = answer(text("Hello ", "there."))[:2]
@@ -101,13 +101,13 @@ async def test_text_streams_and_nothing_of_the_environment_has_a_say(
     async def slowly(wire: Wire) -> None:
         await wire.begin(converse_stubs.STREAM)
         await wire.send(*HALF)
-        await asyncio.wait_for(release.wait(), 20)
+        await asyncio.wait_for(release.wait(), 60)
         await wire.send(*answer(text("Hello ", "there."))[2:])
         await wire.end()
 
     async with serving(slowly) as stub:
         asked = asyncio.create_task(ask(stub.url, told=told, identity=identity))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not told:
                 await asyncio.sleep(0.01)
         assert told[0] == "Hello "
@@ -305,13 +305,13 @@ async def test_cancelling_closes_the_connection_and_its_use_is_an_estimate(begun
     told: list[str] = []
     async with serving(endless) as stub:
         asked = asyncio.create_task(ask(stub.url, request=request, told=told))
-        await asyncio.wait_for(asked_for.wait(), 20)
+        await asyncio.wait_for(asked_for.wait(), 60)
         while begun and not told:
             await asyncio.sleep(0.01)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), 30)
     if begun:
         used = request.meter.usage
         assert used is not None

@@ -53,7 +53,10 @@ def checked_region(region: str) -> str:
 
 def region_of(url: str) -> str | None:
     """The region that one of Amazon's addresses names."""
-    found = _HOST.search(urlsplit(url).hostname or "")
+    try:
+        found = _HOST.search(urlsplit(url).hostname or "")
+    except ValueError:  # no address at all; who asks there is told
+        return None
     return found[1] if found else None
 
 

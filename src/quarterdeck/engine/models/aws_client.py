@@ -7,18 +7,17 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, cast
 
 import httpx2
-from botocore import configprovider
+from botocore import UNSIGNED, configprovider
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import HTTPClientError, ReadTimeoutError
 from botocore.session import Session
-from botocore.tokens import FrozenAuthToken
 from pydantic import SecretStr
 
 from quarterdeck.engine.models.aws import Identity
@@ -61,7 +60,7 @@ def forget() -> None:
 @lru_cache(maxsize=16)
 def _client(url: str, region: str, key: SecretStr | None, identity: Identity | None) -> Any:
     config = Config(
-        signature_version="bearer" if key else "v4",
+        signature_version=UNSIGNED if key else "v4",
         retries={"total_max_attempts": 1, "mode": "standard"},
         proxies={},
         ignore_configured_endpoint_urls=True,
@@ -75,9 +74,10 @@ def _client(url: str, region: str, key: SecretStr | None, identity: Identity | N
     }
     session: Any = Session(unread)
     session.register_component("credential_provider", _Given(_credentials(identity) if identity else None))
-    session.register_component("token_provider", _Given(FrozenAuthToken(key.get_secret_value()) if key else None))
+    session.register_component("token_provider", _Given(None))
     made = session.create_client("bedrock-runtime", region, endpoint_url=url, config=config, verify=True)
-    made.meta.events.register("before-send.bedrock-runtime", _carried)
+    bearer = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    made.meta.events.register("before-send.bedrock-runtime", partial(_carried, bearer))
     return made
 
 
@@ -107,7 +107,7 @@ def _credentials(identity: Identity) -> object:
     return session.get_credentials()
 
 
-def _carried(request: Any, **_: object) -> AWSResponse:
+def _carried(bearer: dict[str, str], request: Any, **_: object) -> AWSResponse:
     """What the SDK would send is sent here in its place, in the thread that it was called in."""
     wire = carrier.get()
     sent = {
@@ -115,7 +115,7 @@ def _carried(request: Any, **_: object) -> AWSResponse:
         for name, value in request.headers.items()
         if name.lower() in _SENT
     }
-    sent |= {"Accept-Encoding": "identity", "User-Agent": "quarterdeck"}
+    sent |= {**bearer, "Accept-Encoding": "identity", "User-Agent": "quarterdeck"}
     with _their_errors():
         answer = wire.send(request.method, request.url, sent, request.body or b"")
     return AWSResponse(request.url, answer.status_code, dict(answer.headers), _Body(wire))

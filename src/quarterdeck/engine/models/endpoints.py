@@ -175,8 +175,10 @@ def _environment(account: Provider, keys: ModelKeys) -> Credentials:
             return Credentials(base_url=keys.ollama_base_url)
         case Provider.BEDROCK:
             url = keys.bedrock_base_url or _of_region(keys)
-            identity = None if keys.bedrock_api_key else keys.bedrock_identity
-            return Credentials(key=keys.bedrock_api_key, base_url=url, identity=identity)
+            if keys.bedrock_api_key:
+                return Credentials(key=keys.bedrock_api_key, base_url=url)
+            signed = url and (keys.bedrock_region or aws.region_of(url))  # a signature names the region
+            return Credentials(base_url=url if signed else None, identity=keys.bedrock_identity)
         case _:
             prefix = "openai" if account is Provider.OPENAI_COMPATIBLE else account.value
             return Credentials(key=getattr(keys, f"{prefix}_api_key"), base_url=getattr(keys, f"{prefix}_base_url"))
@@ -192,12 +194,9 @@ def _at_bedrock(reached: Endpoint, identity: aws.Identity | None, region: str | 
     url = aws.address(reached.base_url, converse=converse)
     if not converse:
         return replace(reached, base_url=url)
-    named = aws.region_of(url) or (region and aws.checked_region(region))
-    if identity is None:
-        return replace(reached, base_url=url, region=named or _UNSIGNED)
-    if not named:
-        raise _missing(reached.name, "AWS_REGION", reached.provider)
-    return replace(reached, base_url=url, region=named, identity=identity, key_words=identity.words)
+    named = aws.region_of(url) or aws.checked_region(region or _UNSIGNED)
+    words = identity.words if identity else reached.key_words
+    return replace(reached, base_url=url, region=named, identity=identity, key_words=words)
 
 
 def _missing(name: str, variable: str, account: Provider) -> ModelRejectedError:
