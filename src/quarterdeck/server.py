@@ -95,7 +95,7 @@ def _secrets(keys: "ModelKeys", database_url: str) -> list[str]:
 
 def model_keys(settings: Settings) -> "ModelKeys":
     """The part of the settings that models are reached with."""
-    from quarterdeck.engine.models.access import ModelKeys
+    from quarterdeck.engine.models.access import Identity, ModelKeys
 
     return ModelKeys(
         anthropic_api_key=settings.anthropic_api_key,
@@ -114,6 +114,13 @@ def model_keys(settings: Settings) -> "ModelKeys":
         bedrock_api_key=settings.bedrock_api_key,
         bedrock_base_url=settings.bedrock_base_url,
         bedrock_region=settings.aws_region,
+        bedrock_identity=Identity(
+            access_key_id=settings.aws_access_key_id,
+            secret_access_key=settings.aws_secret_access_key,
+            session_token=settings.aws_session_token,
+            profile=settings.aws_profile,
+            machine_role=settings.bedrock_machine_role,
+        ),
         prices=settings.price_list().models,
     )
 

@@ -131,6 +131,30 @@ class Settings(BaseSettings):
         validation_alias="AWS_REGION",
         description="The region that `bedrock:` models are asked in, like `us-east-1`.",
     )
+    aws_access_key_id: SecretStr | None = Field(
+        default=None,
+        validation_alias="AWS_ACCESS_KEY_ID",
+        description="The AWS key for `bedrock:` models where no Bedrock API key is set.",
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None, validation_alias="AWS_SECRET_ACCESS_KEY", description="The secret of `AWS_ACCESS_KEY_ID`."
+    )
+    aws_session_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="AWS_SESSION_TOKEN",
+        description="The session token of `AWS_ACCESS_KEY_ID`, if it is a temporary one.",
+    )
+    aws_profile: str | None = Field(
+        default=None,
+        validation_alias="AWS_PROFILE",
+        description="The profile of `~/.aws` whose credentials `bedrock:` models are asked with "
+        "where neither of the keys is set.",
+    )
+    bedrock_machine_role: bool = Field(
+        default=False,
+        description="Ask `bedrock:` models with the AWS role of this machine, container or pod "
+        "where no key and no profile is set.",
+    )
     bedrock_base_url: str | None = Field(
         default=None,
         validation_alias="BEDROCK_BASE_URL",

@@ -19,6 +19,7 @@ class Wire:
     body: Json
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    raw: bytes = b""
 
     async def json(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
         """A whole answer."""
@@ -26,9 +27,9 @@ class Wire:
         lines = {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}
         await self._send(self._head(status, lines) + data)
 
-    async def begin(self) -> None:
+    async def begin(self, kind: str = "text/event-stream") -> None:
         """A stream's head."""
-        await self._send(self._head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}))
+        await self._send(self._head(200, {"Content-Type": kind, "Transfer-Encoding": "chunked"}))
 
     async def send(self, *events: bytes) -> None:
         """Events of a stream, each a chunk of its own."""
@@ -82,7 +83,7 @@ class Stub:
                 request, *lines = head.decode("latin-1").strip().split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                wire = Wire(request.split()[1], headers, json.loads(body or b"{}"), reader, writer)
+                wire = Wire(request.split()[1], headers, json.loads(body or b"{}"), reader, writer, body)
                 self.requests.append(wire)
                 await self.replies.pop(0)(wire)
         except (asyncio.IncompleteReadError, ConnectionError):

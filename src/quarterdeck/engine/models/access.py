@@ -1,12 +1,13 @@
 """The way to a model by its name. Cheap to import: a provider's libraries are loaded when it is first asked."""
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.engine.models.aws import Identity
 from quarterdeck.engine.models.endpoints import Credentials, Keys, ModelKeys, endpoint, given, usable
 from quarterdeck.engine.models.model import Model, ModelRejectedError
 from quarterdeck.engine.models.providers import ACCOUNTS, REPLAY, Provider, parsed, unspoken
 from quarterdeck.engine.models.remote import RemoteModel, close
 
-__all__ = ["Credentials", "Keys", "ModelKeys", "check", "close", "default_model", "known", "model"]
+__all__ = ["Credentials", "Identity", "Keys", "ModelKeys", "check", "close", "default_model", "known", "model"]
 
 _FIRST = (Provider.ANTHROPIC, Provider.OPENAI, Provider.GOOGLE, Provider.MISTRAL)
 """Whose models a session gets that names none, in this order."""

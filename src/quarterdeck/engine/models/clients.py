@@ -106,7 +106,7 @@ def openai_client(endpoint: Endpoint, kind: type[OpenAIClient] = OpenAIClient, p
     return kind(
         api_key=endpoint.secret or "none",
         base_url=endpoint.base_url + path,
-        timeout=_timeout(endpoint),
+        timeout=timeout(endpoint),
         max_retries=0,
         http_client=connections(),
     )
@@ -119,7 +119,7 @@ def anthropic_client(
     return kind(
         api_key=endpoint.secret,
         base_url=endpoint.base_url + path,
-        timeout=_timeout(endpoint),
+        timeout=timeout(endpoint),
         max_retries=0,
         http_client=connections(),
         open_telemetry=False,
@@ -158,7 +158,8 @@ def _unused() -> httpx2.Client:
     return httpx2.Client(trust_env=False)
 
 
-def _timeout(endpoint: Endpoint) -> httpx2.Timeout:
+def timeout(endpoint: Endpoint) -> httpx2.Timeout:
+    """How long nothing may come."""
     return httpx2.Timeout(endpoint.idle_seconds, connect=CONNECT_SECONDS)
 
 

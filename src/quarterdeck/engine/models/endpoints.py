@@ -1,8 +1,7 @@
 """Where a model named `provider:model` is reached, and with which key."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -10,10 +9,14 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.prices import Price
+from quarterdeck.engine.models import aws
 from quarterdeck.engine.models.model import ModelRejectedError
 from quarterdeck.engine.models.providers import ACCOUNTS, SCRIPTED, Provider, account_of, parsed
 
-_REGION = re.compile(r"[a-z0-9-]{1,32}")
+_OWN_PROTOCOLS = ("anthropic.", "openai.")
+"""How the names of Bedrock's models begin that are asked in the protocols of their makers."""
+_UNSIGNED = "us-east-1"
+"""A region for Amazon's SDK, which wants one even where no signature names it."""
 
 
 class Credentials(BaseModel):
@@ -23,6 +26,8 @@ class Credentials(BaseModel):
 
     key: SecretStr | None = None
     base_url: str | None = None
+    identity: aws.Identity | None = None
+    """What opens Bedrock in place of a key."""
 
 
 class ModelKeys(BaseModel):
@@ -50,6 +55,8 @@ class ModelKeys(BaseModel):
     bedrock_base_url: str | None = None
     """Without a path; None is made of the region."""
     bedrock_region: str | None = None
+    bedrock_identity: aws.Identity = aws.Identity()
+    """Used where there is no Bedrock API key."""
     stored: Mapping[str, Credentials] = {}
     """By provider, what people entered. It is used where the environment has nothing that would do."""
     prices: Mapping[str, Price] = {}
@@ -65,7 +72,8 @@ class ModelKeys(BaseModel):
         """All keys by value."""
         found = [getattr(self, name) for name in type(self).model_fields if name.endswith("_api_key")]
         found += [one.key for one in self.stored.values()]
-        return [key.get_secret_value() for key in found if isinstance(key, SecretStr) and key.get_secret_value()]
+        keys = [key.get_secret_value() for key in found if isinstance(key, SecretStr) and key.get_secret_value()]
+        return keys + self.bedrock_identity.secrets()
 
 
 class Keys(Protocol):
@@ -89,6 +97,10 @@ class Endpoint:
     idle_seconds: float
     price: Price | None = None
     """What the server was told that it costs."""
+    region: str = ""
+    """Where Bedrock's own protocol is spoken; empty where another one is."""
+    identity: aws.Identity | None = None
+    """Who asks Bedrock, where no key does."""
 
     @property
     def name(self) -> str:
@@ -99,6 +111,11 @@ class Endpoint:
     def secret(self) -> str:
         """The key itself, or empty."""
         return self.key.get_secret_value() if self.key else ""
+
+    def secrets(self) -> list[str]:
+        """All that opens it, and a password in its address."""
+        found = [self.secret, urlsplit(self.base_url).password] + (self.identity.secrets() if self.identity else [])
+        return [one for one in found if one]
 
 
 def given(provider: Provider, keys: ModelKeys) -> tuple[Credentials, bool]:
@@ -118,7 +135,8 @@ def usable(provider: Provider, credentials: Credentials) -> bool:
     """Whether the provider can be asked with them at all."""
     account = ACCOUNTS[account_of(provider)]
     if account.needs_key:
-        return bool(credentials.key and (credentials.base_url or account.default))
+        opened = credentials.key or (credentials.identity and not credentials.identity.missing)
+        return bool(opened and (credentials.base_url or account.default))
     return bool(credentials.base_url)
 
 
@@ -132,15 +150,18 @@ def endpoint(name: str, keys: ModelKeys) -> Endpoint:
     provider, model = parsed(name)
     account = ACCOUNTS[account_of(provider)]
     found, entered = given(provider, keys)
-    if account.needs_key and not found.key:
-        raise _missing(name, account.key, account_of(provider))
+    lacking = (found.identity.missing if found.identity else account.key) if not found.key else ""
+    if account.needs_key and lacking:
+        raise _missing(name, lacking, account_of(provider))
     url = found.base_url or account.default
     if not url:
         raise _missing(name, "AWS_REGION" if provider is Provider.BEDROCK else account.address, account_of(provider))
     words = "the stored key" if entered else account.key and f"the key in {account.key}"
     key = found.key if account.key else None
     where = "the stored base URL" if entered else account.address
-    return Endpoint(provider, model, _checked(url, where), key, words, keys.idle_seconds, keys.prices.get(name.strip()))
+    price = keys.prices.get(name.strip())
+    reached = Endpoint(provider, model, _checked(url, where), key, words, keys.idle_seconds, price)
+    return _at_bedrock(reached, found.identity, keys.bedrock_region) if provider is Provider.BEDROCK else reached
 
 
 def checked_url(url: str) -> str:
@@ -153,19 +174,29 @@ def _environment(account: Provider, keys: ModelKeys) -> Credentials:
         case Provider.OLLAMA:
             return Credentials(base_url=keys.ollama_base_url)
         case Provider.BEDROCK:
-            return Credentials(key=keys.bedrock_api_key, base_url=keys.bedrock_base_url or _of_region(keys))
+            url = keys.bedrock_base_url or _of_region(keys)
+            if keys.bedrock_api_key:
+                return Credentials(key=keys.bedrock_api_key, base_url=url)
+            signed = url and (keys.bedrock_region or aws.region_of(url))  # a signature names the region
+            return Credentials(base_url=url if signed else None, identity=keys.bedrock_identity)
         case _:
             prefix = "openai" if account is Provider.OPENAI_COMPATIBLE else account.value
             return Credentials(key=getattr(keys, f"{prefix}_api_key"), base_url=getattr(keys, f"{prefix}_base_url"))
 
 
 def _of_region(keys: ModelKeys) -> str | None:
-    region = keys.bedrock_region
-    if region is None:
-        return None
-    if not _REGION.fullmatch(region):
-        raise InvalidInputError("AWS_REGION is no name of a region, like us-east-1.")
-    return f"https://bedrock-mantle.{region}.api.aws"
+    return aws.makers_address(aws.checked_region(keys.bedrock_region)) if keys.bedrock_region else None
+
+
+def _at_bedrock(reached: Endpoint, identity: aws.Identity | None, region: str | None) -> Endpoint:
+    """With a Bedrock API key two makers' models are asked in their own protocols; the rest in Bedrock's own."""
+    converse = reached.key is None or not reached.model.startswith(_OWN_PROTOCOLS)
+    url = aws.address(reached.base_url, converse=converse)
+    if not converse:
+        return replace(reached, base_url=url)
+    named = aws.region_of(url) or aws.checked_region(region or _UNSIGNED)
+    words = identity.words if identity else reached.key_words
+    return replace(reached, base_url=url, region=named, identity=identity, key_words=words)
 
 
 def _missing(name: str, variable: str, account: Provider) -> ModelRejectedError:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import InstructionPart, ModelResponse, ModelResponseStreamEvent
+from pydantic_ai.models import Model as TheirModel
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
@@ -33,12 +34,11 @@ ANSWER_SECONDS = 900.0
 async def ask(endpoint: Endpoint, request: Request, on_text: OnText) -> Reply:
     """The answer to `request`, as `Model.answer` promises it."""
     started = time.monotonic()
-    opening = _opening(endpoint, request)
     patience = asyncio.timeout(SILENT_SECONDS)
     try:
         async with patience, AsyncExitStack() as stack:
             with told(endpoint):
-                stream = await stack.enter_async_context(opening)
+                stream = await stack.enter_async_context(_opening(await spoken(endpoint), endpoint, request))
             try:
                 await _follow(stream, endpoint, on_text, patience)
                 response = stream.get()
@@ -71,9 +71,9 @@ def _broken_off(stream: StreamedResponse, endpoint: Endpoint, request: Request) 
     return priced(used, model, endpoint.base_url, endpoint.price, estimated=True)
 
 
-def _opening(endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
+def _opening(model: TheirModel, endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
     return model_request_stream(
-        spoken(endpoint),
+        model,
         messages.history(request.messages, endpoint.name, nine=endpoint.provider is Provider.MISTRAL),
         model_settings=ModelSettings(cache=True),
         model_request_parameters=ModelRequestParameters(

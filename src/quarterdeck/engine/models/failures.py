@@ -19,8 +19,9 @@ _PASSING = (
     theirs.ModelConnectionError,
     theirs.ModelRequestTimeout,
 )
-_PASSING_STATUSES = (408, 409, 425, 429)
+_PASSING_STATUSES = (408, 409, 424, 425, 429)  # 424 is Bedrock's for a model that broke down
 _MESSAGE_CHARACTERS = 600
+_MESSAGES = ("error", "message", "detail", "Error", "Message")
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def _status(error: Exception) -> int | None:
 def _said(error: Exception, endpoint: Endpoint) -> str:
     """The provider's message in one line, without the key wherever it was echoed."""
     words = clean(_words(error, endpoint))
-    for secret in filter(None, (endpoint.secret, urlsplit(endpoint.base_url).password)):
+    for secret in endpoint.secrets():
         words = words.replace(secret, "[key]")
     return line(words, _MESSAGE_CHARACTERS)
 
@@ -110,8 +111,11 @@ def _root(error: BaseException) -> str:
 
 
 def _message(body: object) -> str:
-    """What an error body says: `{"error": {"message": …}}`, `{"message": …}`, `{"detail": …}`, or text."""
+    """What an error body says: `{"error": {"message": …}}`, `{"message": …}`, `{"detail": …}`, or text.
+
+    Amazon's SDK writes the first with capitals.
+    """
     if not isinstance(body, dict):
         return body if isinstance(body, str) else ""
     fields = cast("dict[str, object]", body)
-    return next(filter(None, (_message(fields.get(name)) for name in ("error", "message", "detail"))), "")
+    return next(filter(None, (_message(fields.get(name)) for name in _MESSAGES)), "")

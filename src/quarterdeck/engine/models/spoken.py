@@ -1,5 +1,6 @@
 """Which protocol each provider's models speak, as pydantic-ai's models with our clients below."""
 
+import asyncio
 from typing import assert_never
 
 from pydantic_ai.models import Model as TheirModel
@@ -33,7 +34,7 @@ _PLAIN = OpenAIModelProfile(
 )
 
 
-def spoken(endpoint: Endpoint) -> TheirModel:
+async def spoken(endpoint: Endpoint) -> TheirModel:
     """The model of `endpoint`.
 
     Raises:
@@ -49,7 +50,7 @@ def spoken(endpoint: Endpoint) -> TheirModel:
         case Provider.GOOGLE:
             return _google(endpoint)
         case Provider.BEDROCK:
-            return _bedrock(endpoint)
+            return await asyncio.to_thread(_converse, endpoint) if endpoint.region else _bedrock(endpoint)
         case Provider.OPENROUTER:
             provider = OpenRouterProvider(openai_client=openai_client(endpoint))
             return OpenRouterModel(endpoint.model, provider=provider, profile=_COMPLETE)
@@ -80,17 +81,23 @@ def _google(endpoint: Endpoint) -> TheirModel:
 
 
 def _bedrock(endpoint: Endpoint) -> TheirModel:
-    """Bedrock serves each family in its maker's own protocol, each below a path of its own."""
+    """Bedrock serves these two families in their makers' own protocols, each below a path of its own."""
     maker, _, name = endpoint.model.partition(".")
     if maker == "anthropic":
         client = anthropic_client(endpoint, BedrockAnthropicClient, "/anthropic")
         return AnthropicModel(endpoint.model, provider=AnthropicProvider(anthropic_client=client))
-    if maker != "openai":
-        raise ModelRejectedError(
-            f"{endpoint.name} can't be asked: of Bedrock's models those of Anthropic and OpenAI are known here, "
-            "like bedrock:anthropic.claude-sonnet-5-5 and bedrock:openai.gpt-oss-120b."
-        )
     provider = BedrockMantleProvider(openai_client=openai_client(endpoint, path="/openai/v1"))
     if name.startswith("gpt-oss-safeguard"):
         return BedrockMantleChatModel(endpoint.model, provider=provider, profile=_COMPLETE)
     return BedrockMantleResponsesModel(endpoint.model, provider=provider)
+
+
+def _converse(endpoint: Endpoint) -> TheirModel:
+    """Bedrock's own protocol. Its SDK reads files and may ask for credentials, so this is not for a loop."""
+    try:
+        from quarterdeck.engine.models.converse import converse_model
+    except ImportError:
+        raise ModelRejectedError(
+            f"{endpoint.name} needs a library that is not installed. Type: pip install 'quarterdeck[bedrock]'"
+        ) from None
+    return converse_model(endpoint)
