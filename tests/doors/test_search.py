@@ -4,12 +4,9 @@ import json
 
 import pytest
 
-from tests.doors.conftest import Api
-from tests.doors.test_cli import Qd, qd
+from tests.doors.conftest import Api, Qd
 from tests.doors.test_problem import problem
 from tests.doors.test_sessions import begin
-
-__all__ = ["qd"]
 
 
 async def test_search_by_the_api(api: Api) -> None:
