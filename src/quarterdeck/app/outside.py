@@ -217,6 +217,14 @@ class Forge(Protocol):
         """
         ...
 
+    async def start_branch(self, project_id: int, branch: str, commit: str) -> None:
+        """Makes a new branch at a commit that is there; nothing happens when it stands there already.
+
+        Raises:
+            ConflictError: there is a branch of that name.
+        """
+        ...
+
     async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
         """Merges branch into branch with a merge commit and answers it; the target's commit when it has all already.
 

@@ -16,6 +16,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.events import PlanItem
+from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
@@ -68,6 +69,7 @@ class SessionView(BaseModel):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -188,6 +190,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         merge_request=next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None),
         branch=created.branch,
         ref=created.ref,
+        forked_from=created.forked_from,
         base_commit=state.base_commit or created.commit,
         isolation=state.isolation,
         executor=state.executor,

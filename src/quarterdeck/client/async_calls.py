@@ -19,6 +19,7 @@ class AsyncGroups:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self.sessions = AsyncSessions(transport)
+        self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
@@ -33,6 +34,7 @@ class AsyncGroups:
         self.models = AsyncModels(transport)
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
+        self.retention = AsyncRetention(transport)
         self.health = AsyncHealth(transport)
 
 
@@ -195,6 +197,34 @@ class AsyncSessions(AsyncCalls):
     async def release(self, session_id: int) -> models.SessionView:
         """Stop keeping a session. The retention clock counts again."""
         return await self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
+
+
+class AsyncForks(AsyncCalls):
+    """Calls about forks."""
+
+    async def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return await self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
 
 
 class AsyncLog(AsyncCalls):
@@ -510,6 +540,22 @@ class AsyncProjects(AsyncCalls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return await self._do("DELETE", f"/projects/{part(project)}")
+
+    async def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     async def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -963,6 +1009,28 @@ class AsyncRules(AsyncCalls):
     async def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return await self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class AsyncRetention(AsyncCalls):
+    """Calls about retention."""
+
+    async def of_project(
+        self, project: int | str, *, retention_days: int | Unset | None = UNSET
+    ) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    async def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return await self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class AsyncHealth(AsyncCalls):

@@ -19,6 +19,7 @@ class Groups:
 
     def __init__(self, transport: Transport) -> None:
         self.sessions = Sessions(transport)
+        self.forks = Forks(transport)
         self.log = Log(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
@@ -33,6 +34,7 @@ class Groups:
         self.models = Models(transport)
         self.people = People(transport)
         self.rules = Rules(transport)
+        self.retention = Retention(transport)
         self.health = Health(transport)
 
 
@@ -189,6 +191,34 @@ class Sessions(Calls):
     def release(self, session_id: int) -> models.SessionView:
         """Stop keeping a session. The retention clock counts again."""
         return self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
+
+
+class Forks(Calls):
+    """Calls about forks."""
+
+    def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
 
 
 class Log(Calls):
@@ -504,6 +534,22 @@ class Projects(Calls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return self._do("DELETE", f"/projects/{part(project)}")
+
+    def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -955,6 +1001,26 @@ class Rules(Calls):
     def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class Retention(Calls):
+    """Calls about retention."""
+
+    def of_project(self, project: int | str, *, retention_days: int | Unset | None = UNSET) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class Health(Calls):

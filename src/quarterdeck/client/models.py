@@ -315,6 +315,7 @@ class Event(Model):
         | ContextCompacted
         | ModelInterrupted
         | McpToolsPinned
+        | HistoryCopied
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
@@ -323,6 +324,7 @@ class Event(Model):
         | SessionRenamed
         | SessionHeld
         | SessionReleased
+        | RetentionChanged
         | WorkspaceTornDown
         | UsageRecorded
         | CheckRecorded
@@ -390,6 +392,13 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForkedFrom(Model):
+    """An event of another session."""
+
+    session: int
+    seq: int
+
+
 class HealthView(Model):
     """The parts of the server, each as seen just now."""
 
@@ -399,6 +408,18 @@ class HealthView(Model):
     runners: list[RunnerView]
     models: list[str]
     default_model: str | None
+
+
+class HistoryCopied(Model):
+    """All events before this but the first are another session's, as of its event `seq`; from here on it is a fork.
+
+    Nothing that was under way or allowed there is so here: no question waits, and no approval for the session
+    holds.
+    """
+
+    kind: Literal["history.copied"] = "history.copied"
+    session: int
+    seq: int
 
 
 class IssueView(Model):
@@ -483,7 +504,7 @@ class LinkAdded(Model):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -769,6 +790,29 @@ class QuestionAnswered(Model):
     door: str
 
 
+class RetentionChanged(Model):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    days: int
+    by: str
+
+
+class RetentionView(Model):
+    """What the next sweep finds, and when."""
+
+    project_id: int | None
+    retention_days: int | None
+    next_sweep: datetime
+    last_sweep: datetime | None
+    last_deleted: int
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: list[SessionView]
+
+
 class RulesText(Model):
     """A person's rules."""
 
@@ -816,6 +860,7 @@ class SessionCreated(Model):
     ref: str = ""
     commit: str = ""
     branch: str = ""
+    branch_commit: str = ""
     inputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
@@ -827,6 +872,7 @@ class SessionCreated(Model):
     retention_days: int = 30
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
+    forked_from: ForkedFrom | None = None
 
 
 class SessionHeld(Model):
@@ -887,6 +933,7 @@ class SessionView(Model):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -901,6 +948,9 @@ class SessionView(Model):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
     url: str
 
 

@@ -148,6 +148,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.retry = None
         case e.McpToolsPinned() as p:
             state.mcp[p.server] = McpPin(server_id=p.server_id, side=p.side, tools=p.tools, seq=event.seq)
+        case e.HistoryCopied():
+            _fork(state, event.at)
         case e.PlanChanged() as p:
             state.plan = p.items
         case e.ExecutorAttached() as p:
@@ -208,6 +210,15 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
         state.ended_at = at
         state.turn_open = False
         state.errors += change.to_status is Status.FAILED
+
+
+def _fork(state: SessionState, at: datetime) -> None:
+    """A question is put again by whoever put it; what a person allowed for another session is not allowed here."""
+    for call in state.calls.values():
+        call.status = CallStatus.REQUESTED if call.status is CallStatus.ASKED else call.status
+    state.approvals = {}
+    state.session_approvals, state.session_patterns = (), {}
+    state.started_at = at if state.status is Status.RUNNING else None
 
 
 def _enter(state: SessionState, entered: e.ComponentEntered) -> None:

@@ -22,6 +22,7 @@ from quarterdeck.doors.api import (
     document,
     executor,
     flows,
+    forks,
     health,
     issues,
     log,
@@ -49,6 +50,7 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    forks,
     log,
     chats,
     agents,

@@ -147,6 +147,12 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         session.fresh.append(event)
 
 
+def adopt(session: Locked, event: e.Event) -> None:
+    """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
+    apply(session.state, event)
+    session.fresh.append(event)
+
+
 async def flush(connection: AsyncConnection, session: Locked) -> None:
     """Stores what was appended: one batch row, the session's row, one ring of its bell."""
     if not session.fresh:

@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    fork,
     issue,
     mcp,
     merge_request,
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(session.group, name="session")
+fork.register(session.group)
 app.add_typer(project.group, name="project")
 app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")

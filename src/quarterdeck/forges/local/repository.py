@@ -141,6 +141,13 @@ class LocalForge:
             raise InvalidInputError(f"{branch[:REF_CHARACTERS]!r} can't be the name of a branch.")
         await bundles.push(self._there(project_id), bundle, branch=branch, commit=commit)
 
+    async def start_branch(self, project_id: int, branch: str, commit: str) -> None:
+        """Makes a branch; see the Protocol."""
+        folder, ref = self._there(project_id), f"refs/heads/{branch}"
+        made = await git.run("update-ref", "-m", "fork", ref, commit, "0" * len(commit), directory=folder)
+        if made.exit_code and await self.commit_of(project_id, branch) != commit:
+            raise ConflictError(f"There is a branch {branch} already.")
+
     async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
         """Merges branch into branch; see the Protocol."""
         folder = self._there(project_id)
