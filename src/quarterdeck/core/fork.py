@@ -124,7 +124,7 @@ class Copy:
                 e.SessionCreated() | e.TurnStarted() | e.TurnEnded() | e.ModelRetried() | e.McpToolsPinned()
                 | e.ExecutorAttached() | e.WorkspacePrepared() | e.ArtifactCreated() | e.SessionRenamed()
                 | e.SessionHeld() | e.SessionReleased() | e.WorkspaceTornDown() | e.UsageRecorded() | e.CheckRecorded()
-                | e.MergeRequestEnded()
+                | e.MergeRequestEnded() | e.RetentionChanged()
             ):  # fmt: skip
                 return None
             case _:
