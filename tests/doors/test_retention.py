@@ -1,6 +1,5 @@
 """How long sessions are kept, as people see it: the date, the warning, the preview, another time."""
 
-import subprocess
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,8 +7,7 @@ import psycopg
 
 from quarterdeck.app.application import App
 from tests.conftest import Start
-from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import COMMAND, START, environment
+from tests.doors.conftest import START, Api, Qd, Running
 from tests.doors.test_problem import problem
 from tests.doors.test_sessions import begin
 from tests.doors.test_web import signed_in
@@ -40,13 +38,7 @@ async def test_the_date_and_the_warning_are_on_the_pages(api: Api, app: App, sta
     assert (await api.get("/retention/preview")).json()["sessions"] == 0
 
 
-def test_another_time_by_commands(running: Running, database_url: str) -> None:
-    def qd(*words: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *words], env=environment(running.home), input=said, capture_output=True, text=True, timeout=60,
-            check=False,
-        )  # fmt: skip
-
+def test_another_time_by_commands(running: Running, qd: Qd, database_url: str) -> None:
     assert qd(*START).returncode == 0
     with psycopg.connect(database_url, autocommit=True) as connection:  # unused for a week
         connection.execute(
@@ -56,7 +48,7 @@ def test_another_time_by_commands(running: Running, database_url: str) -> None:
     assert "1 session with" in shown.stdout
     assert "wait and are stopped" in shown.stdout
     assert "0 sessions" in qd("retention", "preview").stdout
-    asked = qd("project", "edit", "sample", "--retention-days", "6", said="n\n")
+    asked = qd("project", "edit", "sample", "--retention-days", "6", input="n\n")
     assert asked.returncode == 1
     assert "deletes 1 session with" in asked.stderr
     assert "30 days" in qd("project", "show", "sample").stdout

@@ -21,6 +21,7 @@ class AsyncGroups:
         self.sessions = AsyncSessions(transport)
         self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
+        self.search = AsyncSearch(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
@@ -279,6 +280,41 @@ class AsyncLog(AsyncCalls):
     async def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class AsyncSearch(AsyncCalls):
+    """Calls about search."""
+
+    async def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return await self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    async def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return await self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class AsyncChats(AsyncCalls):

@@ -21,6 +21,7 @@ class Groups:
         self.sessions = Sessions(transport)
         self.forks = Forks(transport)
         self.log = Log(transport)
+        self.search = Search(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
         self.mcp_servers = McpServers(transport)
@@ -273,6 +274,41 @@ class Log(Calls):
     def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class Search(Calls):
+    """Calls about search."""
+
+    def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class Chats(Calls):

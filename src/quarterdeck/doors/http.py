@@ -36,6 +36,7 @@ from quarterdeck.doors.api import (
     repositories,
     retention,
     rules,
+    search,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -52,6 +53,7 @@ API = (
     sessions,
     forks,
     log,
+    search,
     chats,
     agents,
     mcp_servers,

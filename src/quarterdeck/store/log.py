@@ -14,7 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import outbox
+from quarterdeck.store import outbox, search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -123,6 +123,7 @@ async def create(
         session_id = await reserve(connection)
     await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
+    await search.keep(connection, session_id, created, [first])
     await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
@@ -163,6 +164,7 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
+    await search.keep(connection, session.id, session.state.created, events)
     news = [event for event in events if event.seq > session.adopted]
     await outbox.note(connection, session.id, session.project_id, news)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
@@ -198,8 +200,12 @@ async def read(
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as JSON; their numbers follow each other."""
+    return _unpack.decompress(data).splitlines()
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
@@ -212,7 +218,7 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    packed = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
     await connection.execute(
         insert(event_batches).values(
             session_id=session_id,
@@ -220,7 +226,7 @@ async def _write(connection: AsyncConnection, session_id: int, events: Sequence[
             n=len(events),
             results=sum(event.level is e.Level.RESULT for event in events),
             concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
+            data=_pack.compress(packed),
         )
     )
 

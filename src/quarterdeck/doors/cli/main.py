@@ -24,6 +24,7 @@ from quarterdeck.doors.cli import (
     retention,
     rules,
     session,
+    session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -38,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(session.group, name="session")
+session_search.register(session.group)
 fork.register(session.group)
 app.add_typer(project.group, name="project")
 app.add_typer(retention.group, name="retention")
