@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
-from quarterdeck.app import deletion, leftovers, merge_requests, pipelines, sessions
+from quarterdeck.app import deletion, forks, leftovers, merge_requests, pipelines, sessions
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
+from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.merge_requests import CreateMergeRequest
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import events as e
@@ -86,6 +87,19 @@ async def test_a_branch_goes_unless_it_is_the_projects_by_now(app: App, start: S
     git(app, "fsck", "--connectivity-only")
     async with app.database.transaction() as connection:
         assert (await connection.execute(select(rows))).all() == []
+
+
+async def test_a_fork_takes_the_branch_that_it_began_with_and_no_other(app: App, start: Start) -> None:
+    source, branch, made = await pushed(app, start)
+    fork = await forks.fork(app, start.owner, source, ForkSession())
+    standing = await app.forge.branches(1)
+    assert standing[fork.branch] == standing[branch] == made
+    await deletion.delete_session(app, start.owner, source)
+    assert fork.branch in await app.forge.branches(1)
+    git(app, "gc", "--prune=now", "--quiet")
+    assert git(app, "cat-file", "-t", made) == "commit"
+    await deletion.delete_session(app, start.owner, fork.id)
+    assert not {branch, fork.branch} & (await app.forge.branches(1)).keys()
 
 
 async def fill_job(app: App, branch: str) -> int:

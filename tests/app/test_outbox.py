@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import deletion, executors, sessions, steering
+from quarterdeck.app import deletion, executors, forks, sessions, steering, turns
 from quarterdeck.app.application import App
+from quarterdeck.app.change import change
+from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.status import Transition
 from quarterdeck.store import log, outbox
 from quarterdeck.store.tables import outbox as rows
 from tests.app.test_sessions import FLOW, SCRIPT, World
@@ -109,6 +112,22 @@ async def test_taken_in_order_by_several_and_given_back_by_one_that_is_killed(ap
         await asyncio.gather(consume(), consume(), consume())
     assert sorted(seen) == [(first, "created"), (first, "stopped"), (second, "created")]
     assert seen.index((first, "created")) < seen.index((first, "stopped"))
+
+
+async def test_a_fork_tells_of_itself_and_not_of_its_history(app: App, start: Start) -> None:
+    source = await begin(app, start)
+    await turns.claim(app, source, 1, job=1)
+    async with change(app, source) as it:
+        it.move(Transition.START)
+        it.move(Transition.PAUSE)
+        it.move(Transition.RESUME)
+    number = (await forks.fork(app, start.owner, source, ForkSession(message="Go on."))).id
+    copied = {seq for seq, _ in await statuses(app, number)}
+    told = await entries(app, number)
+    assert told[0] == (1, "created")
+    assert len(copied) > len(told)
+    await steering.cancel(app, start.owner, number)
+    assert (await entries(app, number))[-1][1] == "stopped"
 
 
 async def test_old_entries_go_and_those_of_a_deleted_session_at_once(app: App, start: Start) -> None:

@@ -96,7 +96,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
 
 
 def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
-    """Notes the branches of the sessions that had hands to push with, each with the last commit that is known of it."""
+    """Notes the branches of the sessions that had hands to push with, or began with one; with its last known commit."""
     head = (
         select(artifacts.c.name)
         .where(artifacts.c.session_id == sessions.c.id, artifacts.c.kind == "commit")
@@ -109,7 +109,8 @@ def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
         sessions.c.id == any_(ids),
         sessions.c.project_id.is_not(None),
         branch != "",
-        sessions.c.state["lease_epoch"].as_integer() > 0,
+        (sessions.c.state["lease_epoch"].as_integer() > 0)
+        | (func.coalesce(sessions.c.state[("created", "branch_commit")].as_string(), "") != ""),
     )
     noted = upsert(leftover_rows).from_select(["project_id", "branch", "head", "due_at"], pushed)
     return noted.on_conflict_do_nothing().cte("noted_branches")

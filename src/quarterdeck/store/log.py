@@ -38,6 +38,8 @@ class Locked:
     script_hash: str | None
     state: SessionState
     fresh: list[e.Event] = field(default_factory=list[e.Event])
+    adopted: int = 0
+    """The last event that is another session's history, and no news of this one."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def adopt(session: Locked, event: e.Event) -> None:
     """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
     apply(session.state, event)
     session.fresh.append(event)
+    session.adopted = event.seq
 
 
 async def flush(connection: AsyncConnection, session: Locked) -> None:
@@ -162,7 +165,8 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
     await search.keep(connection, session.id, session.state.created, events)
-    await outbox.note(connection, session.id, session.project_id, events)
+    news = [event for event in events if event.seq > session.adopted]
+    await outbox.note(connection, session.id, session.project_id, news)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
