@@ -16,7 +16,7 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Status, Transition, after
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, partials, tokens
+from quarterdeck.store.tables import leases, offers, tokens
 
 
 @dataclass
@@ -89,13 +89,11 @@ async def changing(
 async def settle(
     app: App, connection: AsyncConnection, session: log.Locked, *, before: SessionState | None, wanted: bool
 ) -> None:
-    """What a change of state brings with it: the next turn, the end of a turn's partial answer, the end of hands."""
+    """What a change of state brings with it: the next turn, the end of hands."""
     state = session.state
     if state.wants_turn and not wanted:
         at = state.retry.retry_at if state.retry else None
         await app.dispatch.turn(connection, session.id, state.turn_no + 1, at)
-    if before is not None and before.turn_open and not state.turn_open:
-        await connection.execute(delete(partials).where(partials.c.session_id == session.id))
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
         await happened(connection, app.dispatch, "session", session.id)
     if state.final and before is not None and not before.final:

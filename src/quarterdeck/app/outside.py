@@ -299,6 +299,10 @@ class FlowLibrary(Protocol):
         """The flow that a session was started with, whatever the rules for new ones are now."""
         ...
 
+    def known(self, digest: str) -> Flow | None:
+        """The pinned flow whose text has this SHA-256, if it was read not long ago."""
+        ...
+
     def examine(self, text: str) -> Examined:
         """A flow's name and description, and every fault with its line."""
         ...

@@ -7,24 +7,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ScalarSelect, func, insert, select, text, update
+from sqlalchemy import JSON, ScalarSelect, Select, Text, cast, delete, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store.doorbell import ring
+from quarterdeck.store.doorbell import CHANNEL, ring
 from quarterdeck.store.tables import (
     approvals,
     artifacts,
     event_batches,
+    partials,
     sessions,
     usage,
 )
 
 _pack = zstandard.ZstdCompressor(level=3)
 _unpack = zstandard.ZstdDecompressor()
+_END_PARTIAL = (e.TurnStarted, e.ModelAnswered, e.ModelInterrupted, e.ContextCompacted, e.TurnEnded, e.StatusChanged)
+"""With any of these there is no partial answer any more."""
 
 
 @dataclass
@@ -60,7 +63,7 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
                 sessions.c.project_id,
                 sessions.c.flow_hash,
                 sessions.c.script_hash,
-                sessions.c.state,
+                cast(sessions.c.state, Text).label("state"),
             )
             .where(sessions.c.id == session_id)
             .with_for_update()
@@ -68,7 +71,7 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
     ).one_or_none()
     if row is None:
         raise SessionGoneError(f"There is no session #{session_id}.")
-    state = SessionState.model_validate(row.state)
+    state = SessionState.model_validate_json(row.state)
     if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
         raise FencedError(f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}.")
     return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
@@ -150,10 +153,24 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     if not session.fresh:
         return
     events, session.fresh = session.fresh, []
-    await _write(connection, session.id, events)
     await _project(connection, session.id, events)
-    await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
-    await ring(connection, f"session:{session.id}", session.state.seq)
+    await connection.execute(_moved(session, events))
+
+
+def _moved(session: Locked, events: Sequence[e.Event]) -> Select[Any]:
+    """The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip."""
+    batch = insert(event_batches).values(_batch(session.id, events)).cte("batch")
+    row = (
+        update(sessions)
+        .where(sessions.c.id == session.id)
+        .values(_columns(session.state))
+        .returning(sessions.c.id)
+        .cte("row")
+    )
+    whole = select(func.pg_notify(CHANNEL, f"session:{session.id} {session.state.seq}")).select_from(row).add_cte(batch)
+    if any(isinstance(event.payload, _END_PARTIAL) for event in events):
+        whole = whole.add_cte(delete(partials).where(partials.c.session_id == session.id).cte("partial"))
+    return whole
 
 
 async def read(
@@ -199,21 +216,23 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
-    await connection.execute(
-        insert(event_batches).values(
-            session_id=session_id,
-            first_seq=events[0].seq,
-            n=len(events),
-            results=sum(event.level is e.Level.RESULT for event in events),
-            concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
-        )
-    )
+    await connection.execute(insert(event_batches).values(_batch(session_id, events)))
+
+
+def _batch(session_id: int, events: Sequence[e.Event]) -> dict[str, Any]:
+    whole = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    return {
+        "session_id": session_id,
+        "first_seq": events[0].seq,
+        "n": len(events),
+        "results": sum(event.level is e.Level.RESULT for event in events),
+        "concise": sum(event.level is e.Level.CONCISE for event in events),
+        "data": _pack.compress(whole),
+    }
 
 
 def _columns(state: SessionState) -> dict[str, Any]:
-    """The session's row as its state has it."""
+    """The session's row as its state has it; but `last_activity` to the second, so that the row stays HOT meanwhile."""
     waiting = state.waiting
     return {
         "title": state.title,
@@ -222,13 +241,13 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "turn_no": state.turn_no,
         "turn_open": state.turn_open,
         "waiting_for": waiting.model_dump(mode="json") if waiting else None,
-        "state": state.model_dump(mode="json"),
+        "state": cast(literal(state.model_dump_json(), Text), JSON),
         "cost": state.usage.cost,
         "warnings": state.warnings,
         "errors": state.errors,
         "started_at": state.started_at,
         "ended_at": state.ended_at,
-        "last_activity": state.last_activity,
+        "last_activity": state.last_activity.replace(microsecond=0),
         "expires_on": state.expires_on,
     }
 
