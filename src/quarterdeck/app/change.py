@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import sealing
 from quarterdeck.app.application import App
 from quarterdeck.app.wanted import forget, happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
@@ -96,6 +97,7 @@ async def settle(
         await app.dispatch.turn(connection, session.id, state.turn_no + 1, at)
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
         await happened(connection, app.dispatch, "session", session.id)
+        await sealing.at_rest(app, connection, session.id, state)
     if state.final and before is not None and not before.final:
         await forget(connection, session.id)
         await _end(connection, session.id)

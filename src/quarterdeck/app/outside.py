@@ -36,6 +36,10 @@ class Dispatch(Protocol):
         """A message that a session wanted to be sent, now or at `at`."""
         ...
 
+    async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
+        """The merging of a quiet session's rows, at `at`."""
+        ...
+
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""
         ...

@@ -26,13 +26,14 @@ async def session(app: App, actor: Actor, session_id: int, *, after: int) -> Asy
         if after:
             cursor.running = await printing(connection, session_id)
     with app.tails.of(app.database, app.doorbell, session_id) as tail:
-        number, full = tail.number, True
-        while full:
+        number, more = tail.number, True
+        while more:
             # What the tail tells from this number on is not older than what is read now: nothing is left out.
-            number = tail.number
+            number, printed = tail.number, set(cursor.running)
             async with app.database.transaction() as connection:
                 found = await look(connection, session_id, cursor)
-            full = len(found) >= CHUNK_EVENTS and not cursor.ended
+            # Of a call whose start was among these events the output is still to be read.
+            more = not cursor.ended and (len(found) >= CHUNK_EVENTS or not cursor.running.keys() <= printed)
             if found:
                 yield Moment(tuple(found), cursor.seq)
         if cursor.ended:

@@ -17,12 +17,12 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, notifications, pipelines, server_calls, turns
+from quarterdeck.app import leases, notifications, pipelines, sealing, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
-from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, SERVER_CALL, TURN, connector
+from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, SEALING, SERVER_CALL, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -98,9 +98,13 @@ class Worker:
         async def notification(notification_id: int) -> None:
             await on_main(lambda: notifications.send(self._app, notification_id))
 
+        async def seal(session_id: int) -> None:
+            await on_main(lambda: sealing.seal(self._app, session_id))
+
         jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(turn)
         jobs.task(name=SERVER_CALL, queue=QUEUE, retry=retry)(server_call)
         jobs.task(name=NOTIFICATION, queue=QUEUE, retry=retry)(notification)
+        jobs.task(name=SEALING, queue=QUEUE, retry=retry)(seal)
         return jobs
 
     async def _nets(self) -> None:
