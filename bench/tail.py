@@ -24,7 +24,8 @@ from bench.figures import Figure, run, server, spread
 from bench.processes import pss, tree
 
 _AT = re.compile(rb'"at":"([^"]+)"')
-_BYTES = 100
+_BYTES = 40
+"""A title can have no more; the events are as long on both sides."""
 PAUSE_SECONDS = 0.05
 
 
@@ -136,29 +137,30 @@ def _floor() -> Generator[Place]:
 def _serve_floor(port: int) -> None:
     import uvicorn
     from litestar import Litestar, Response, get, post
+    from litestar.response import Stream
 
     from quarterdeck.doors.sse import Closing, chunk, message, stream
 
-    news, said, number = asyncio.Event(), [b""], [0]
+    queues, number = list[asyncio.Queue[bytes]](), [0]
 
     async def chunks() -> AsyncIterator[bytes]:
+        mine = asyncio.Queue[bytes]()
+        queues.append(mine)
         while True:
-            await news.wait()
-            yield said[0]
+            yield await mine.get()
 
     @get("/stream")
-    async def follow() -> object:
+    async def follow() -> Stream:
         return stream(chunks(), Closing())
 
     @post("/event")
     async def cause() -> Response[bytes]:
-        nonlocal news
         number[0] += 1
         at = datetime.now(UTC).isoformat()
         body = f'{{"session":1,"seq":{number[0]},"at":"{at}","level":"full","payload":{{"title":"{"x" * _BYTES}"}}}}'
-        said[0] = chunk([message("session.renamed", body, number[0])])
-        news.set()
-        news = asyncio.Event()
+        said = chunk([message("session.renamed", body, number[0])])
+        for one in queues:
+            one.put_nowait(said)
         return Response(b"{}")
 
     uvicorn.run(Litestar([follow, cause]), host="127.0.0.1", port=port, log_level="error")

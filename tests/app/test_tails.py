@@ -123,7 +123,7 @@ async def test_one_look_serves_all_watchers(app: App, start: Start) -> None:
 
     assert {one.told(tell) for one in found} == {b"told"}
     assert written == [1]
-    assert len([one for one in asked if one.startswith("SELECT event_batches.data")]) == 1
+    assert len([one for one in asked if "event_batches.data" in one and one.startswith("SELECT")]) == 1
     for source in sources:
         await source.aclose()
 
@@ -141,7 +141,7 @@ async def test_a_watcher_that_stalls_is_dropped_and_goes_on_where_it_was(app: Ap
     ahead = asyncio.ensure_future(anext(slow))
     await append(app, session_id, check("both"))
     async with asyncio.timeout(20):
-        last = _events(await ahead)[-1].event.seq
+        last = end = _events(await ahead)[-1].event.seq
         for number in range(8):
             end = await append(app, session_id, check(f"{number} " + "x" * 60_000))
             while _events(await anext(quick))[-1].event.seq < end:

@@ -1,6 +1,6 @@
 """The one way to change a session: its row locked, events appended, the next turn enqueued, in one transaction."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -55,12 +55,29 @@ def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | A
     """The same without secrets; the one gate that everything passes on its way into a log."""
     payload = draft.payload if isinstance(draft, log.Draft) else draft
     plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
+    if not redactor.suspects(_texts(plain)):
+        return draft
     clean = redactor.value(plain)
     if clean == plain or not isinstance(clean, dict):
         return draft
     kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
     payload = type(payload).model_validate({**clean, **kept})
     return log.Draft(payload, draft.level) if isinstance(draft, log.Draft) else payload
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """Every text within `value` that the redactor looks at."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case _:
+            pass
 
 
 @asynccontextmanager

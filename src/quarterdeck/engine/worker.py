@@ -82,7 +82,7 @@ class Worker:
         # the log, and a turn that can't go on drops its session by itself.
         retry = _Again()
 
-        async def on_main(body: Callable[[], Awaitable[None]]) -> None:
+        async def on_main(body: Callable[[], Awaitable[object]]) -> None:
             async def run() -> None:
                 await body()
 

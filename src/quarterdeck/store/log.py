@@ -1,6 +1,5 @@
 """The log: batch rows of events, and the session's row as their fold. The only writer of both."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +25,8 @@ from quarterdeck.store.tables import (
 
 _pack = zstandard.ZstdCompressor(level=3)
 _unpack = zstandard.ZstdDecompressor()
+PAGE_EVENTS = 10_000
+"""So many are read at once; more come row by row."""
 _END_PARTIAL = (e.TurnStarted, e.ModelAnswered, e.ModelInterrupted, e.ContextCompacted, e.TurnEnded, e.StatusChanged)
 """With any of these there is no partial answer any more."""
 
@@ -179,31 +180,46 @@ async def read(
     *,
     after: int = 0,
     before: int | None = None,
-    limit: int = 10_000,
+    limit: int = PAGE_EVENTS,
 ) -> list[e.Event]:
     """The events behind `after` and before `before`, oldest first, at most `limit`."""
+    end = after + limit + 1 if before is None else min(before, after + limit + 1)
     query = (
-        select(event_batches.c.data)
+        select(event_batches.c.first_seq, event_batches.c.data)
         .where(event_batches.c.session_id == session_id)
         .where(event_batches.c.first_seq >= func.coalesce(_batch_of(session_id, after + 1), 0))
+        .where(event_batches.c.first_seq < end)
         .order_by(event_batches.c.first_seq)
     )
-    if before is not None:
-        query = query.where(event_batches.c.first_seq < before)
     found: list[e.Event] = []
+    if limit <= PAGE_EVENTS:  # a cursor would be three round trips more
+        for first_seq, data in await connection.execute(query):
+            found += _within(session_id, first_seq, data, after + 1, end)
+        return found
     async with connection.stream(query) as result:
-        async for row in result:
-            events = unpack(session_id, row.data)
-            found += (one for one in events if one.seq > after and (before is None or one.seq < before))
-            if len(found) >= limit:
-                break
-    return found[:limit]
+        async for first_seq, data in result:
+            found += _within(session_id, first_seq, data, after + 1, end)
+    return found
 
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [_event(session_id, line) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as they were written, each the JSON of an event without its session."""
+    return _unpack.decompress(data).splitlines()
+
+
+def _within(session_id: int, first_seq: int, data: bytes, begin: int, end: int) -> list[e.Event]:
+    """Those events of a row that are wanted; no other is made."""
+    wanted = lines(data)[max(0, begin - first_seq) : end - first_seq]
+    return [_event(session_id, line) for line in wanted]
+
+
+def _event(session_id: int, line: bytes) -> e.Event:
+    return e.Event.model_validate_json(b'{"session":%d,%b' % (session_id, line[1:]))
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
