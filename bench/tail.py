@@ -128,9 +128,9 @@ def _floor() -> Generator[Place]:
                 break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        yield Place(url, "/stream", ("POST", "/event"), "", process.pid)
+        yield Place(url, "/stream", ("POST", "/event"), "none", process.pid)
     finally:
-        process.terminate()
+        process.kill()  # it would wait for the streams to end
         process.wait()
 
 
