@@ -69,8 +69,9 @@ def _fill(instance: Instance, model: int, count: int) -> None:
             f" select {first} + n, {columns} from sessions, generate_series(1, {count}) n where id = {model}"
         )
         connection.execute(
-            "insert into event_batches select %s + n, first_seq, event_batches.n, results, concise, data"
-            " from event_batches, generate_series(1, %s) n where session_id = %s",
+            "insert into event_batches (session_id, first_seq, n, results, concise, data)"
+            " select %s + own, first_seq, n, results, concise, data"
+            " from event_batches, generate_series(1, %s) own where session_id = %s",
             (first, count, model),
         )
         connection.execute("vacuum analyze sessions")
