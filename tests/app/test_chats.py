@@ -115,12 +115,13 @@ async def test_an_interrupted_answer_stays_and_the_chat_goes_on(app: App, start:
 
 async def test_the_turn_of_an_interrupted_answer_is_aborted(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
-    turn, _ = await asked(app, session_id)
-    over = asyncio.create_task(turns.until_over(app, turn))
-    await asyncio.sleep(0.1)
-    assert not over.done()
-    await interruption.interrupt(app, start.owner, session_id)
-    await asyncio.wait_for(over, 10)
+    with turns.overseen(app, session_id) as until_over:
+        turn, _ = await asked(app, session_id)
+        over = asyncio.create_task(until_over(turn))
+        await asyncio.sleep(0.1)
+        assert not over.done()
+        await interruption.interrupt(app, start.owner, session_id)
+        await asyncio.wait_for(over, 10)
 
 
 async def test_an_interrupt_ends_the_calls_of_an_answer_alone(app: App, start: Start) -> None:

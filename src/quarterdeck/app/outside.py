@@ -44,6 +44,10 @@ class Dispatch(Protocol):
         """The project keeps its sessions for another time: all of them are to have it."""
         ...
 
+    async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
+        """The merging of a quiet session's rows, at `at`."""
+        ...
+
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""
         ...
@@ -321,6 +325,10 @@ class FlowLibrary(Protocol):
 
     def pinned(self, text: str) -> Flow:
         """The flow that a session was started with, whatever the rules for new ones are now."""
+        ...
+
+    def known(self, digest: str) -> Flow | None:
+        """The pinned flow whose text has this SHA-256, if it was read not long ago."""
         ...
 
     def examine(self, text: str) -> Examined:

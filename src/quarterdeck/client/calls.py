@@ -249,7 +249,7 @@ class Log(Calls):
         Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
         `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
         and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
-        ID`.
+        ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
         """
         return self._events(
             "GET",

@@ -18,6 +18,7 @@ SERVER_CALL = "server_call"
 NOTIFICATION = "notification"
 SWEEP = "sweep"
 RETENTION = "retention"
+SEALING = "sealing"
 QUEUE = "sessions"
 
 
@@ -60,6 +61,10 @@ class JobDispatch:
     async def retention(self, connection: AsyncConnection, project_id: int) -> None:
         """The project keeps its sessions for another time: all of them are to have it."""
         await self._defer(connection, RETENTION, {"project_id": project_id}, None)
+
+    async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
+        """The merging of a quiet session's rows, at `at`."""
+        await self._defer(connection, SEALING, {"session_id": session_id}, at)
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""
