@@ -14,6 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
+from quarterdeck.store import session_columns
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -230,6 +231,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "last_activity": state.last_activity,
         "expires_on": state.expires_on,
+        **session_columns.listed(state),
     }
 
 
