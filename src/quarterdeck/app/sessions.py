@@ -19,14 +19,14 @@ from quarterdeck.app.children import stop_children
 from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
-from quarterdeck.app.session_views import Page, SessionView
+from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
-from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
+from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import blobs, log
 from quarterdeck.store.doorbell import ring
@@ -189,36 +189,6 @@ async def show(app: App, actor: Actor, session_id: int) -> SessionView:
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         return await views.load(app, connection, session_id)
-
-
-async def find(
-    app: App,
-    actor: Actor,
-    *,
-    project: int | str | None = None,
-    status: Status | None = None,
-    status_group: StatusGroup | None = None,
-    kind: Literal["chat", "flow"] | None = None,
-    mine: bool = False,
-    before: str | None = None,
-    limit: int = limits.PAGE_ROWS,
-) -> Page:
-    """The newest sessions that the actor may see, by last activity; `before` is an earlier page's `next`."""
-    async with app.database.transaction() as connection:
-        query = views.visible(actor)
-        if project is not None:
-            found = await project_for(connection, actor, project, Ability.READ_SESSION)
-            query = query.where(sessions.c.project_id == found.id)
-        if status is not None:
-            query = query.where(sessions.c.status == status.value)
-        if status_group is not None:
-            inside = [name.value for name, group in GROUPS.items() if group is status_group]
-            query = query.where(sessions.c.status.in_(inside))
-        if kind is not None:
-            query = query.where((sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat"))
-        if mine:
-            query = query.where(sessions.c.initiator_id == actor.user_id)
-        return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))
 
 
 async def delete(app: App, actor: Actor, session_id: int) -> None:

@@ -34,6 +34,7 @@ from quarterdeck.doors.api import (
     projects,
     repositories,
     rules,
+    session_lists,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -48,6 +49,7 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    session_lists,
     log,
     chats,
     agents,

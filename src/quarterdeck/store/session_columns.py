@@ -5,7 +5,8 @@ from typing import Any
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import GROUPS, StatusGroup
 
-_ORDER = {group: len(StatusGroup) - place for place, group in enumerate(StatusGroup)}
+ORDER = {group: len(StatusGroup) - place for place, group in enumerate(StatusGroup)}
+"""The column `status_order`: the larger the earlier."""
 
 
 def listed(state: SessionState) -> dict[str, Any]:
@@ -14,5 +15,5 @@ def listed(state: SessionState) -> dict[str, Any]:
         "held": state.held,
         "scripted": state.created.scripted,
         "reason": state.reason,
-        "status_order": _ORDER[GROUPS[state.status]],
+        "status_order": ORDER[GROUPS[state.status]],
     }

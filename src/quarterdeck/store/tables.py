@@ -44,6 +44,7 @@ _TIME = DateTime(timezone=True)
 
 EXPIRES_ORDER = "coalesce(expires_on, '9999-12-31'::date)"
 """How lists are ordered by the day of deletion: held sessions come last. The indexes have exactly this."""
+AWAITING = "status in ('input_required', 'plan_approval_required', 'tool_call_approval_required')"
 COST_ORDER = "coalesce(cost, '-1'::numeric)"
 """How lists are ordered by cost: what is unknown is less than nothing."""
 
@@ -167,6 +168,7 @@ sessions = Table(
     Index(None, "project_id", "flow", "last_activity", "id"),
     Index(None, "project_id", "model", "last_activity", "id"),
     Index(None, "project_id", "initiator_id", "last_activity", "id"),
+    Index("ix_sessions_awaiting", "initiator_id", "last_activity", "id", postgresql_where=text(AWAITING)),
     Index(None, "project_id", "created_at", "id"),
     Index(None, "project_id", "status_order", "id"),
     Index("ix_sessions_project_id_expires", "project_id", text(EXPIRES_ORDER), "id"),

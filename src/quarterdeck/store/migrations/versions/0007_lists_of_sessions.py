@@ -169,6 +169,14 @@ def upgrade() -> None:
         op.execute(statement)
     for name, columns in _ORDERS.items():
         op.create_index(name, "sessions", list(columns))
+    op.create_index(
+        "ix_sessions_awaiting",
+        "sessions",
+        ["initiator_id", "last_activity", "id"],
+        postgresql_where=sa.text(
+            "status in ('input_required', 'plan_approval_required', 'tool_call_approval_required')"
+        ),
+    )
     op.execute(_TRIGRAMS)
     for statement in _TRIGGERS:
         op.execute(statement)
