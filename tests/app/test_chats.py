@@ -54,7 +54,6 @@ async def test_a_chat_is_its_initiators_alone(app: App, start: Start) -> None:
     )
     flow = (await sessions.start(app, bob, other)).id
 
-
     async def listed(actor: Actor, wanted: SessionFilter) -> set[int]:
         return {one.id for one in (await session_lists.find(app, actor, wanted)).items}
 

@@ -154,5 +154,3 @@ def _does(action: Action, row: Row[Any]) -> bool:
             return not row.held
         case "release":
             return bool(row.held)
-
-

@@ -110,9 +110,7 @@ async def changes(
                 rung = {**rung, **await listener.wait(0)}
 
 
-async def _look(
-    app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]
-) -> list[Signal]:
+async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]) -> list[Signal]:
     """What the sessions that rang look like now, in one query."""
     bells = {int(topic.partition(":")[2]): seq for topic, seq in rung.items()}
     ids = [session_id for session_id, seq in bells.items() if told.wants(session_id, seq)]

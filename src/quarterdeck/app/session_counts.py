@@ -61,9 +61,7 @@ def _both(actor: Actor, project_id: int | None) -> Select[bool, str, int]:
     role = LEAST_ROLE[Ability.READ_SESSION]
     mine = select(members.c.project_id).where(members.c.user_id == actor.user_id, members.c.role >= role)
     parts = [
-        select(
-            (table.c.initiator_id == actor.user_id).label("own"), table.c.status_group, table.c.n
-        ).where(
+        select((table.c.initiator_id == actor.user_id).label("own"), table.c.status_group, table.c.n).where(
             true() if project_id is None else table.c.project_id == project_id,
             or_(
                 table.c.initiator_id == actor.user_id,

@@ -147,9 +147,7 @@ async def find(
     backwards = place.backwards if place is not None else last
     limit = min(max(limit, 1), 100)
     async with app.database.transaction() as connection:
-        found = await session_filter.branches(
-            connection, actor, wanted or SessionFilter(), by_status=sort == "status"
-        )
+        found = await session_filter.branches(connection, actor, wanted or SessionFilter(), by_status=sort == "status")
         rows = await _rows(connection, found, sort, descending is not backwards, place, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]

@@ -105,9 +105,7 @@ async def find(
     limit: Limit = limits.PAGE_ROWS,
 ) -> SessionPage:
     """The sessions that you may see and that fit all filters, the newest activity first."""
-    return await session_lists.find(
-        app, actor, wanted, sort=sort, order=order, cursor=cursor, last=last, limit=limit
-    )
+    return await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, last=last, limit=limit)
 
 
 @get("/counts", summary="Count sessions")
