@@ -34,7 +34,9 @@ class SessionFilter(BaseModel):
     kind: Literal["chat", "flow"] | None = Field(default=None, description="Chats alone, or all others.")
     status: Status | None = None
     status_group: StatusGroup | None = None
-    flow: str | None = Field(default=None, max_length=200, description="As `fix_pipeline/v1`.")
+    flow: str | None = Field(
+        default=None, max_length=200, description="`name/1.0.0`, all of `name/v1`, or all of `name`."
+    )
     initiator: str | None = Field(default=None, max_length=255, description="A username.")
     origin: str | None = Field(default=None, max_length=20, description="`api`, `cli`, `web`, `chat`, `ide`, …")
     model: str | None = Field(default=None, max_length=200, description="As it was asked for: `provider:model`.")
@@ -138,7 +140,6 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
     if wanted.kind is not None:
         found.append((columns.origin == "chat") if wanted.kind == "chat" else (columns.origin != "chat"))
     for column, value in (
-        (columns.flow, wanted.flow),
         (columns.origin, wanted.origin),
         (columns.model, wanted.model),
         (columns.held, wanted.held),
@@ -151,6 +152,8 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
         (columns.last_activity, wanted.updated_after, wanted.updated_before),
     ):
         found += _between(column, after, before)
+    if wanted.flow is not None:
+        found.append(_flow(wanted.flow))
     if wanted.expiring is not None:
         found.append(columns.expires_on <= today() + timedelta(days=wanted.expiring))
     return found + _text(wanted.text)
@@ -174,10 +177,22 @@ def _text(text: str | None) -> list[Condition]:
     words = (text or "").split()
     if not words:
         return []
-    # Without an ESCAPE clause, so that the index of trigrams serves it.
-    patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in words]
-    holds = select(session_texts.c.session_id).where(*(session_texts.c.text.ilike(one) for one in patterns))
+    holds = select(session_texts.c.session_id).where(
+        *(session_texts.c.text.ilike(f"%{_escaped(word)}%") for word in words)
+    )
     number = re.fullmatch(r"#?([0-9]{1,18})", words[0], re.ASCII) if len(words) == 1 else None
     if number is None:
         return [sessions.c.id.in_(holds)]
     return [sessions.c.id.in_(holds.union_all(select(sessions.c.id).where(sessions.c.id == int(number[1]))))]
+
+
+def _flow(name: str) -> Condition:
+    name, _, version = name.partition("/")
+    if version and not version.startswith("v"):
+        return sessions.c.flow == f"{name}/{version}"
+    return sessions.c.flow.like(_escaped(f"{name}/{version[1:]}.") + "%" if version else _escaped(f"{name}/") + "%")
+
+
+def _escaped(text: str) -> str:
+    """For a LIKE without an ESCAPE clause, which an index serves."""
+    return re.sub(r"([\\%_])", r"\\\1", text)

@@ -869,7 +869,7 @@ class SessionFilter(Model):
     status: Status | None = None
     status_group: StatusGroup | None = None
     flow: str | None = None
-    """As `fix_pipeline/v1`."""
+    """`name/1.0.0`, all of `name/v1`, or all of `name`."""
     initiator: str | None = None
     """A username."""
     origin: str | None = None

@@ -44,7 +44,9 @@ def wanted(
     kind: Annotated[Literal["chat", "flow"] | None, QueryParameter(description="Chats alone, or all others.")] = None,
     status: Annotated[Status | None, QueryParameter()] = None,
     status_group: Annotated[StatusGroup | None, QueryParameter()] = None,
-    flow: Annotated[str | None, QueryParameter(max_length=200, description="As `fix_pipeline/v1`.")] = None,
+    flow: Annotated[
+        str | None, QueryParameter(max_length=200, description="`name/1.0.0`, all of `name/v1`, or of `name`.")
+    ] = None,
     initiator: Annotated[str | None, QueryParameter(max_length=255, description="A username.")] = None,
     origin: Annotated[str | None, QueryParameter(max_length=20, description="`api`, `cli`, `web`, `chat`, …")] = None,
     model: Annotated[str | None, QueryParameter(max_length=200)] = None,

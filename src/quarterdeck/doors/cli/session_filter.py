@@ -19,7 +19,7 @@ def _options(
     kind: Annotated[str | None, typer.Option("--kind", help="chat, or flow for all others.")] = None,
     status: Annotated[str | None, typer.Option("--status")] = None,
     status_group: Annotated[str | None, typer.Option("--group", help="active, awaiting_input, completed, …")] = None,
-    flow: Annotated[str | None, typer.Option("--flow", help="As fix_pipeline/v1.")] = None,
+    flow: Annotated[str | None, typer.Option("--flow", help="As fix_pipeline/v1, or a name alone.")] = None,
     initiator: Annotated[str | None, typer.Option("--initiator", help="A username.")] = None,
     origin: Annotated[str | None, typer.Option("--origin", help="api, cli, web, chat, …")] = None,
     model: Annotated[str | None, typer.Option("--model", help="As provider:model.")] = None,
