@@ -12,7 +12,7 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import Qd, qd  # noqa: F401
+from tests.doors.test_cli import Qd, qd  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from tests.doors.test_problem import problem
 from tests.doors.test_sessions import begin
 from tests.doors.test_stream import begun, client
