@@ -65,8 +65,9 @@ from (
 ) rows
 """,
     "insert into session_texts select id, title || E'\\n' || (state->'created'->>'goal') from sessions",
-    "insert into session_counts select coalesce(project_id, 0), initiator_id, origin in ('chat', 'ide'),"
-    " session_group(status_order), count(*) from sessions group by 1, 2, 3, 4",
+    "insert into session_counts select coalesce(project_id, 0), of, origin in ('chat', 'ide'),"
+    " session_group(status_order), count(*) from sessions"
+    " cross join lateral (values (initiator_id), (0)) whose (of) group by 1, 2, 3, 4",
     "alter table sessions enable trigger user",
     "vacuum analyze",
 )

@@ -1,8 +1,9 @@
 """How many sessions there are, by status group: kept with every change, never counted by looking at sessions."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Select, and_, func, or_, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, false, func, select, true, union_all
 
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -34,40 +35,31 @@ async def counts(app: App, actor: Actor, project: int | str | None = None) -> Se
         project_id = None
         if project is not None:
             project_id = (await project_for(connection, actor, project, Ability.READ_SESSION)).id
-        own, others = await _sums(connection, actor, project_id)
-    return SessionCounts(
-        all={group: own[group] + others[group] for group in StatusGroup},
-        mine=own,
-        needs_me=own[StatusGroup.AWAITING_INPUT],
-    )
+        found = (await connection.execute(_sums(actor, project_id))).all()
+    everything, own = dict.fromkeys(StatusGroup, 0), dict.fromkeys(StatusGroup, 0)
+    for row in found:
+        group = StatusGroup(row.status_group)
+        everything[group] += int(row.n) if row.seen else 0
+        own[group] += int(row.n) if row.own else 0
+    return SessionCounts(all=everything, mine=own, needs_me=own[StatusGroup.AWAITING_INPUT])
 
 
-async def _sums(
-    connection: AsyncConnection, actor: Actor, project_id: int | None
-) -> tuple[dict[StatusGroup, int], dict[StatusGroup, int]]:
-    """What the actor started, and what others started that the actor may see."""
-    kept = _both(actor, project_id).subquery()
-    query = select(kept.c.own, kept.c.status_group, func.sum(kept.c.n).label("n")).group_by(
-        kept.c.own, kept.c.status_group
-    )
-    own, others = dict.fromkeys(StatusGroup, 0), dict.fromkeys(StatusGroup, 0)
-    for row in await connection.execute(query):
-        (own if row.own else others)[StatusGroup(row.status_group)] = int(row.n)
-    return own, others
+def _sums(actor: Actor, project_id: int | None) -> Select[Any]:
+    """The folded numbers and what has changed since, as one statement sees them.
 
-
-def _both(actor: Actor, project_id: int | None) -> Select[bool, str, int]:
-    """The folded numbers and what has changed since, as one statement sees them."""
+    What others may see too is in the sums of projects; of one's own the rest is added.
+    """
     role = LEAST_ROLE[Ability.READ_SESSION]
     mine = select(members.c.project_id).where(members.c.user_id == actor.user_id, members.c.role >= role)
-    parts = [
-        select((table.c.initiator_id == actor.user_id).label("own"), table.c.status_group, table.c.n).where(
-            true() if project_id is None else table.c.project_id == project_id,
-            or_(
-                table.c.initiator_id == actor.user_id,
-                and_(~table.c.private, true() if actor.admin else table.c.project_id.in_(mine)),
-            ),
-        )
-        for table in (session_counts, session_count_changes)
-    ]
-    return select(parts[0].union_all(parts[1]).subquery())
+    parts: list[Select[Any]] = []
+    for table, everybody in ((session_counts, session_counts.c.initiator_id == 0), (session_count_changes, true())):
+        columns = table.c
+        within = true() if project_id is None else columns.project_id == project_id
+        public = ~columns.private & (true() if actor.admin else columns.project_id.in_(mine))
+        number = (columns.status_group, columns.n)
+        own = columns.initiator_id == actor.user_id
+        parts.append(select(false().label("own"), true().label("seen"), *number).where(everybody, within, public))
+        parts.append(select(true().label("own"), (~public).label("seen"), *number).where(own, within))
+    kept = union_all(*parts).subquery()
+    key = (kept.c.own, kept.c.seen, kept.c.status_group)
+    return select(*key, func.sum(kept.c.n).label("n")).group_by(*key)

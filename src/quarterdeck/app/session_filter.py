@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, false, or_, select
+from sqlalchemy import ColumnElement, Date, false, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import project_for
@@ -13,7 +13,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.status import AWAITING, GROUPS, Status, StatusGroup
 from quarterdeck.store.session_columns import ORDER
-from quarterdeck.store.tables import members, session_texts, sessions, users
+from quarterdeck.store.tables import EXPIRES_ORDER, members, session_texts, sessions, users
 
 PRIVATE = ("chat", "ide")
 """The origins of sessions that are their initiator's alone."""
@@ -80,7 +80,8 @@ async def branches(
     if by_status:
         places = {ORDER[GROUPS[status]] for status in statuses}
         common.append(sessions.c.status.in_(statuses))
-        return [[*scope, sessions.c.status_order == place, *common] for scope in scopes for place in places]
+        # A range of one: an equation would let PostgreSQL take any walk by number for this order.
+        return [[*scope, sessions.c.status_order.between(one, one), *common] for scope in scopes for one in places]
     if len(scopes) * len(statuses) > BRANCHES:
         return [[*scope, sessions.c.status.in_(statuses), *common] for scope in scopes]
     return [[*scope, sessions.c.status == status, *common] for scope in scopes for status in statuses]
@@ -142,20 +143,19 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
     for column, value in (
         (columns.origin, wanted.origin),
         (columns.model, wanted.model),
-        (columns.held, wanted.held),
         (columns.parent_id, wanted.parent),
     ):
         if value is not None:
             found.append(column == value)
-    for column, after, before in (
-        (columns.created_at, wanted.created_after, wanted.created_before),
-        (columns.last_activity, wanted.updated_after, wanted.updated_before),
-    ):
-        found += _between(column, after, before)
+    if wanted.held is not None:
+        found.append(columns.held if wanted.held else ~columns.held)
     if wanted.flow is not None:
         found.append(_flow(wanted.flow))
+    # Nothing is active before it was created: what that says of the other time bounds the walk along its index.
+    found += _between(columns.created_at, wanted.created_after, wanted.created_before or wanted.updated_before)
+    found += _between(columns.last_activity, wanted.updated_after or wanted.created_after, wanted.updated_before)
     if wanted.expiring is not None:
-        found.append(columns.expires_on <= today() + timedelta(days=wanted.expiring))
+        found.append(literal_column(EXPIRES_ORDER, Date()) <= today() + timedelta(days=wanted.expiring))
     return found + _text(wanted.text)
 
 

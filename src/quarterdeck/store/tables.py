@@ -168,6 +168,7 @@ sessions = Table(
     Index(None, "project_id", "flow", "last_activity", "id"),
     Index(None, "project_id", "model", "last_activity", "id"),
     Index(None, "project_id", "initiator_id", "last_activity", "id"),
+    Index("ix_sessions_held", "project_id", "last_activity", "id", postgresql_where=text("held")),
     Index("ix_sessions_awaiting", "initiator_id", "last_activity", "id", postgresql_where=text(AWAITING)),
     Index(None, "project_id", "created_at", "id"),
     Index(None, "project_id", "status_order", "id"),
@@ -598,7 +599,7 @@ def _counts(name: str, *more: Any) -> Table:
         name,
         metadata,
         Column("project_id", BigInteger, nullable=False, autoincrement=False),  # 0: of no project
-        Column("initiator_id", BigInteger, nullable=False, autoincrement=False),
+        Column("initiator_id", BigInteger, nullable=False, autoincrement=False),  # 0 in session_counts: everybody
         Column("private", Boolean, nullable=False),  # chats and IDE sessions
         Column("status_group", Text, nullable=False),
         Column("n", BigInteger, nullable=False),

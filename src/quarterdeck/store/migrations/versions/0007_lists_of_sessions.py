@@ -27,8 +27,9 @@ begin
         delete from session_count_changes returning *
     )
     insert into session_counts as kept (project_id, initiator_id, private, status_group, n)
-    select project_id, initiator_id, private, status_group, sum(n) from changes
-    group by project_id, initiator_id, private, status_group
+    select project_id, of, private, status_group, sum(n)
+    from changes cross join lateral (values (initiator_id), (0)) whose (of)  -- 0: all of the project together
+    group by project_id, of, private, status_group
     on conflict (project_id, initiator_id, private, status_group) do update set n = kept.n + excluded.n;
     delete from session_counts where n = 0;
 end $$
@@ -115,8 +116,8 @@ select id, title || E'\\n' || left(state->'created'->>'goal', 4000) from session
 """,
     """
 insert into session_counts (project_id, initiator_id, private, status_group, n)
-select coalesce(project_id, 0), initiator_id, origin in ('chat', 'ide'), session_group(status_order), count(*)
-from sessions group by 1, 2, 3, 4
+select coalesce(project_id, 0), of, origin in ('chat', 'ide'), session_group(status_order), count(*)
+from sessions cross join lateral (values (initiator_id), (0)) whose (of) group by 1, 2, 3, 4
 """,
 )
 _EXPIRES = "coalesce(expires_on, '9999-12-31'::date)"
@@ -169,6 +170,9 @@ def upgrade() -> None:
         op.execute(statement)
     for name, columns in _ORDERS.items():
         op.create_index(name, "sessions", list(columns))
+    op.create_index(
+        "ix_sessions_held", "sessions", ["project_id", "last_activity", "id"], postgresql_where=sa.text("held")
+    )
     op.create_index(
         "ix_sessions_awaiting",
         "sessions",
