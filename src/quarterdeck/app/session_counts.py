@@ -44,14 +44,14 @@ async def counts(app: App, actor: Actor, project: int | str | None = None) -> Se
     return SessionCounts(all=everything, mine=own, needs_me=own[StatusGroup.AWAITING_INPUT])
 
 
-def _sums(actor: Actor, project_id: int | None) -> Select[Any]:
+def _sums(actor: Actor, project_id: int | None) -> Select[Any, Any, Any, Any]:
     """The folded numbers and what has changed since, as one statement sees them.
 
     What others may see too is in the sums of projects; of one's own the rest is added.
     """
     role = LEAST_ROLE[Ability.READ_SESSION]
     mine = select(members.c.project_id).where(members.c.user_id == actor.user_id, members.c.role >= role)
-    parts: list[Select[Any]] = []
+    parts: list[Select[bool, bool, Any, Any]] = []
     for table, everybody in ((session_counts, session_counts.c.initiator_id == 0), (session_count_changes, true())):
         columns = table.c
         within = true() if project_id is None else columns.project_id == project_id
