@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 
 from quarterdeck.app import (
     chats,
+    deletion,
     executors,
     interruption,
     offers,
@@ -66,7 +67,7 @@ async def test_a_chat_is_its_initiators_alone(app: App, start: Start) -> None:
             steering.reply(app, start.owner, number, "hm"),
             steering.cancel(app, start.owner, number),
             interruption.interrupt(app, start.owner, number),
-            sessions.delete(app, start.owner, number),
+            deletion.delete_session(app, start.owner, number),
         ):
             with pytest.raises(NotFoundError):
                 await attempt

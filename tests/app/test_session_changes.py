@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from quarterdeck.app import session_changes, sessions, steering
+from quarterdeck.app import deletion, session_changes, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_changes import ChangedSignal, GoneSignal, PageSignal, Signal
@@ -47,14 +47,14 @@ async def test_a_watcher_is_told_what_changes_in_the_list_and_nothing_else(app: 
 
     hidden = await chats.begin(app, start.owner, project="sample")
     await steering.cancel(app, start.owner, hidden)
-    await sessions.delete(app, start.owner, hidden)
+    await deletion.delete_session(app, start.owner, hidden)
     second = (await sessions.start(app, dev, NEW)).id
     assert await all_.changed() == await created.changed() == (second, Status.CREATED)
 
     await steering.cancel(app, dev, second)
     assert await all_.changed() == (second, Status.STOPPED)
     assert await created.next() == GoneSignal(second)
-    await sessions.delete(app, dev, second)
+    await deletion.delete_session(app, dev, second)
     assert await all_.next() == GoneSignal(second)
     await steering.cancel(app, start.owner, first)
     assert await all_.changed() == (first, Status.STOPPED)

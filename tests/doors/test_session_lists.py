@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from httpx_sse import aconnect_sse
 
-from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import Qd, qd  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from tests.doors.conftest import Api, Qd, Running
 from tests.doors.test_problem import problem
 from tests.doors.test_sessions import begin
 from tests.doors.test_stream import begun, client
@@ -81,7 +80,7 @@ async def test_the_live_list(running: Running) -> None:
 START = ("session", "start", "-p", "sample", "--model", "scripted", "--pipeline", "1")
 
 
-def test_lists_and_many_by_commands(running: Running, qd: Qd) -> None:  # noqa: F811
+def test_lists_and_many_by_commands(running: Running, qd: Qd) -> None:
     for _ in range(2):
         assert qd(*START, "--goal", "Mend \x1b[2Jit").returncode == 0
     listed = qd("session", "list", "--text", "mend", "--sort", "created", "--order", "asc", "--limit", "1")
@@ -108,7 +107,7 @@ def test_lists_and_many_by_commands(running: Running, qd: Qd) -> None:  # noqa: 
 
 
 @pytest.mark.timeout(120)
-def test_a_list_is_watched_through_a_restart(running: Running, qd: Qd) -> None:  # noqa: F811
+def test_a_list_is_watched_through_a_restart(running: Running, qd: Qd) -> None:
     place = ("--server", running.url, "--token-file", str(running.home / "token"))
     command = [sys.executable, "-m", "quarterdeck", "session", "list", "--watch", "--json", *place]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select, union_all
 
-from quarterdeck.app import session_filter, session_lists, sessions, steering
+from quarterdeck.app import deletion, session_filter, session_lists, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
@@ -131,7 +131,7 @@ def _use_case(app: App, actor: Actor, order: BulkOrder) -> Callable[[int], Await
         case "cancel":
             return lambda one: steering.cancel(app, actor, one, order.reason)
         case "delete":
-            return lambda one: sessions.delete(app, actor, one)
+            return lambda one: deletion.delete_session(app, actor, one)
         case "hold":
             return lambda one: steering.hold(app, actor, one, held=True, reason=order.reason)
         case "release":

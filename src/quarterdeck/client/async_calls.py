@@ -20,7 +20,9 @@ class AsyncGroups:
     def __init__(self, transport: AsyncTransport) -> None:
         self.session_lists = AsyncSessionLists(transport)
         self.sessions = AsyncSessions(transport)
+        self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
+        self.search = AsyncSearch(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
@@ -34,6 +36,7 @@ class AsyncGroups:
         self.models = AsyncModels(transport)
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
+        self.retention = AsyncRetention(transport)
         self.health = AsyncHealth(transport)
 
 
@@ -328,6 +331,34 @@ class AsyncSessions(AsyncCalls):
         return await self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
 
 
+class AsyncForks(AsyncCalls):
+    """Calls about forks."""
+
+    async def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return await self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
+
+
 class AsyncLog(AsyncCalls):
     """Calls about log."""
 
@@ -380,6 +411,41 @@ class AsyncLog(AsyncCalls):
     async def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class AsyncSearch(AsyncCalls):
+    """Calls about search."""
+
+    async def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return await self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    async def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return await self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class AsyncChats(AsyncCalls):
@@ -641,6 +707,22 @@ class AsyncProjects(AsyncCalls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return await self._do("DELETE", f"/projects/{part(project)}")
+
+    async def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     async def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -1094,6 +1176,28 @@ class AsyncRules(AsyncCalls):
     async def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return await self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class AsyncRetention(AsyncCalls):
+    """Calls about retention."""
+
+    async def of_project(
+        self, project: int | str, *, retention_days: int | Unset | None = UNSET
+    ) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    async def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return await self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class AsyncHealth(AsyncCalls):

@@ -20,7 +20,9 @@ class Groups:
     def __init__(self, transport: Transport) -> None:
         self.session_lists = SessionLists(transport)
         self.sessions = Sessions(transport)
+        self.forks = Forks(transport)
         self.log = Log(transport)
+        self.search = Search(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
         self.mcp_servers = McpServers(transport)
@@ -34,6 +36,7 @@ class Groups:
         self.models = Models(transport)
         self.people = People(transport)
         self.rules = Rules(transport)
+        self.retention = Retention(transport)
         self.health = Health(transport)
 
 
@@ -322,6 +325,34 @@ class Sessions(Calls):
         return self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
 
 
+class Forks(Calls):
+    """Calls about forks."""
+
+    def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
+
+
 class Log(Calls):
     """Calls about log."""
 
@@ -374,6 +405,41 @@ class Log(Calls):
     def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class Search(Calls):
+    """Calls about search."""
+
+    def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class Chats(Calls):
@@ -635,6 +701,22 @@ class Projects(Calls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return self._do("DELETE", f"/projects/{part(project)}")
+
+    def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -1086,6 +1168,26 @@ class Rules(Calls):
     def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class Retention(Calls):
+    """Calls about retention."""
+
+    def of_project(self, project: int | str, *, retention_days: int | Unset | None = UNSET) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class Health(Calls):

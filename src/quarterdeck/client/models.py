@@ -340,6 +340,7 @@ class Event(Model):
         | ContextCompacted
         | ModelInterrupted
         | McpToolsPinned
+        | HistoryCopied
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
@@ -348,6 +349,7 @@ class Event(Model):
         | SessionRenamed
         | SessionHeld
         | SessionReleased
+        | RetentionChanged
         | WorkspaceTornDown
         | UsageRecorded
         | CheckRecorded
@@ -415,6 +417,13 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForkedFrom(Model):
+    """An event of another session."""
+
+    session: int
+    seq: int
+
+
 class HealthView(Model):
     """The parts of the server, each as seen just now."""
 
@@ -424,6 +433,47 @@ class HealthView(Model):
     runners: list[RunnerView]
     models: list[str]
     default_model: str | None
+
+
+class HistoryCopied(Model):
+    """All events before this but the first are another session's, as of its event `seq`; from here on it is a fork.
+
+    Nothing that was under way or allowed there is so here: no question waits, and no approval for the session
+    holds.
+    """
+
+    kind: Literal["history.copied"] = "history.copied"
+    session: int
+    seq: int
+
+
+class Hit(Model):
+    """A text that fits: of the event `seq`, or what the call `call_id`, which that event asked for, printed there."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: Literal["title", "goal", "message", "arguments", "result", "error", "output"]
+    call_id: str | None
+    lines: list[HitLine]
+    more_lines: int
+    url: str
+
+
+class HitLine(Model):
+    """A line of a hit; `marks` are the places of what was looked for, in characters from the line's beginning."""
+
+    line: int
+    text: str
+    marks: list[tuple[int, int]]
+
+
+class HitPage(Model):
+    """Some hits; `next` is the cursor of the page behind, None at the end. Any page may have fewer than asked for."""
+
+    items: list[Hit]
+    next: str | None
 
 
 class IssueView(Model):
@@ -508,7 +558,7 @@ class LinkAdded(Model):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -787,6 +837,29 @@ class QuestionAnswered(Model):
     door: str
 
 
+class RetentionChanged(Model):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    days: int
+    by: str
+
+
+class RetentionView(Model):
+    """What the next sweep finds, and when."""
+
+    project_id: int | None
+    retention_days: int | None
+    next_sweep: datetime
+    last_sweep: datetime | None
+    last_deleted: int
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: list[SessionView]
+
+
 class RulesText(Model):
     """A person's rules."""
 
@@ -842,6 +915,7 @@ class SessionCreated(Model):
     ref: str = ""
     commit: str = ""
     branch: str = ""
+    branch_commit: str = ""
     inputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
@@ -853,6 +927,7 @@ class SessionCreated(Model):
     retention_days: int = 30
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
+    forked_from: ForkedFrom | None = None
 
 
 class SessionFilter(Model):
@@ -989,6 +1064,7 @@ class SessionView(Model):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -1003,6 +1079,9 @@ class SessionView(Model):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
     url: str
 
 

@@ -14,7 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import session_columns
+from quarterdeck.store import outbox, search, session_columns
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -121,6 +121,8 @@ async def create(
         session_id = await reserve(connection)
     await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
+    await search.keep(connection, session_id, created, [first])
+    await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
 
@@ -146,6 +148,12 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         session.fresh.append(event)
 
 
+def adopt(session: Locked, event: e.Event) -> None:
+    """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
+    apply(session.state, event)
+    session.fresh.append(event)
+
+
 async def flush(connection: AsyncConnection, session: Locked) -> None:
     """Stores what was appended: one batch row, the session's row, one ring of its bell."""
     if not session.fresh:
@@ -153,6 +161,8 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
+    await search.keep(connection, session.id, session.state.created, events)
+    await outbox.note(connection, session.id, session.project_id, events)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
@@ -186,8 +196,12 @@ async def read(
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as JSON; their numbers follow each other."""
+    return _unpack.decompress(data).splitlines()
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
@@ -200,7 +214,7 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    packed = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
     await connection.execute(
         insert(event_batches).values(
             session_id=session_id,
@@ -208,7 +222,7 @@ async def _write(connection: AsyncConnection, session_id: int, events: Sequence[
             n=len(events),
             results=sum(event.level is e.Level.RESULT for event in events),
             concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
+            data=_pack.compress(packed),
         )
     )
 
@@ -231,6 +245,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "ended_at": state.ended_at,
         "last_activity": state.last_activity,
         "expires_on": state.expires_on,
+        "retention_days": state.retention_days,
         **session_columns.listed(state),
     }
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -98,6 +98,8 @@ projects = Table(
     _text("description"),
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
+    Column("retention_changed_at", _TIME),
+    _text("retention_changed_by"),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),
@@ -151,6 +153,7 @@ sessions = Table(
     Column("ended_at", _TIME),
     Column("last_activity", _TIME, nullable=False),
     Column("expires_on", Date),
+    Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
     Column("held", Boolean, nullable=False, server_default=text("false")),
@@ -162,6 +165,8 @@ sessions = Table(
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
+    Index(None, "flow_hash"),
+    Index("ix_sessions_script_hash", "script_hash", postgresql_where=text("script_hash is not null")),
     Index("ix_sessions_live", "last_activity", postgresql_where=text("status in ('created', 'running')")),
     # The orders of lists, and the filters that are rare in a project.
     Index(None, "project_id", "status", "last_activity", "id"),
@@ -449,6 +454,7 @@ pipeline_waits = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
+    Index(None, "session_id"),
 )
 
 mcp_servers = Table(
@@ -615,3 +621,69 @@ session_counts = _counts(
 """How many sessions there are, together with `session_count_changes`; both are kept by triggers of `sessions`."""
 session_count_changes = _counts("session_count_changes")
 """What is not yet in `session_counts`: writers only add rows here, so that they never wait for each other."""
+search_pieces = Table(
+    "search_pieces",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the first event of the piece; of output that which asked for the call
+    Column("last_seq", BigInteger, nullable=False),
+    Column("call_id", Text),  # of output; null: a piece of the log
+    Column("start", BigInteger, nullable=False),  # bytes of the output, or which of the events' texts
+    Column("stop", BigInteger, nullable=False),
+    Column("line", Integer, nullable=False),  # the number of its first line
+    Column("words", TSVECTOR, nullable=False),  # without places; also whose it is, see store/search.py
+    Index(None, "session_id", "seq", "id"),
+    Index(
+        "ix_search_pieces_words",
+        "words",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},
+    ),
+)
+
+search_dues = Table(
+    "search_dues",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("call_id", Text, unique=True),  # whose output is to be indexed; null: the log of a session from before
+    Column("seq", BigInteger, nullable=False),  # the event that asked for the call; of a log the last one to index
+    Column("place", BigInteger, nullable=False, server_default=text("0")),  # bytes or events that are indexed
+    Column("lines", Integer, nullable=False, server_default=text("0")),  # in those bytes
+    Column("quiet", Integer, nullable=False, server_default=text("0")),  # looks in vain since the call was cancelled
+    Index(None, "session_id"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, number 1
+    Column("due_at", _TIME, nullable=False),
+    Column("ended_at", _TIME),
+    Column("deleted", BigInteger, nullable=False, server_default=text("0")),  # by the last one
+)
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("branch", Text, nullable=False),  # of a deleted session; empty: what its branches leave in the repository
+    Column("head", Text, nullable=False),  # the session's last commit: a branch that has others is not deleted
+    Column("due_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("project_id", "branch"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("at", _TIME, nullable=False),
+    Column("session_id", BigInteger, nullable=False),
+    Column("project_id", BigInteger),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("delivered_at", _TIME),
+    Index(None, "session_id", "id"),
+    Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at is null")),
+)

@@ -128,6 +128,8 @@ class Session(_Answer):
     ended_at: datetime | None = None
     last_activity: datetime
     expires_on: date | None = None
+    days_left: int | None = None
+    expires_soon: bool = False
     url: str
 
     @property
@@ -182,6 +184,40 @@ class BulkResult(_Answer):
     id: int
     done: bool
     why: str = ""
+
+
+class HitLine(_Answer):
+    """A line of a hit, and where in it something was found."""
+
+    line: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+class Hit(_Answer):
+    """What a search found in one place."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: str
+    lines: tuple[HitLine, ...]
+    more_lines: int
+
+
+class Preview(_Answer):
+    """What the next sweep deletes."""
+
+    retention_days: int | None = None
+    next_sweep: datetime
+    last_sweep: datetime | None = None
+    last_deleted: int = 0
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: tuple[Session, ...] = ()
 
 
 class Person(_Answer):

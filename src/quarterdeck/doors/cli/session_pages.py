@@ -50,11 +50,13 @@ def print_session(session: Session) -> None:
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
-                ("deleted on", "never (held)" if session.held else str(session.expires_on or "")),
+                ("deleted on", deleted_on(session)),
                 ("page", session.url),
             ]
         )
     )
+    if session.expires_soon:
+        out.print(Text(f"! It is deleted soon. Keep it: qd session hold {session.id}", style="bold yellow"))
     for item in session.plan:
         out.print(Text(f"  [{'x' if item.status == 'completed' else ' '}] {line(item.text, 200)}"))
     for approval in session.approvals:
@@ -107,6 +109,11 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
         cli.say(f"Session #{session.id} is stopped; {torn_down(proof)}.")
     if proof is not None and proof.left:
         raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
+
+
+def deleted_on(session: Session | SessionRow) -> str:
+    """The date on which it goes, or that it is held."""
+    return "never (held)" if session.held else str(session.expires_on or "")
 
 
 def state(session: Session | SessionRow) -> Text:
