@@ -76,6 +76,8 @@ class SessionRow(BaseModel):
     last_activity: datetime
     expires_on: date | None
     """None while it is held."""
+    expires_soon: bool
+    """Views warn of it."""
     url: str
 
 
@@ -254,6 +256,8 @@ def view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
         duration_seconds=max(0.0, (until - row.started_at).total_seconds()) if row.started_at else None,
         last_activity=row.last_activity,
         expires_on=row.expires_on,
+        expires_soon=bool(row.expires_on)
+        and (row.expires_on - session_filter.today()).days <= limits.EXPIRES_SOON_DAYS,
         url=f"{app.public_url}/sessions/{row.id}",
     )
 

@@ -1035,6 +1035,7 @@ class SessionRow(Model):
     duration_seconds: float | None
     last_activity: datetime
     expires_on: date | None
+    expires_soon: bool
     url: str
 
 
