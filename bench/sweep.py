@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.figures import Figure, database, run, spread
 from quarterdeck import server
-from quarterdeck.app import first_start, retention, session_views, sessions, steering
+from quarterdeck.app import first_start, retention, session_lists, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.sessions import StartSession
@@ -121,8 +121,7 @@ async def clients(url: str, home: Path, living: int) -> tuple[list[float], list[
     async with _assembled(url, home) as (app, owner):
 
         async def read() -> None:
-            async with app.database.transaction() as connection:
-                await session_views.page(app, connection, session_views.visible(owner), before=None, limit=20)
+            await session_lists.find(app, owner)
 
         async def write() -> None:
             await steering.rename(app, owner, living, "another title")

@@ -5,9 +5,21 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quarterdeck.app import chats, deletion, executors, interruption, offers, server_calls, sessions, steering, turns
+from quarterdeck.app import (
+    chats,
+    deletion,
+    executors,
+    interruption,
+    offers,
+    server_calls,
+    session_lists,
+    sessions,
+    steering,
+    turns,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.answer import Reply, RequestedCall
@@ -42,9 +54,13 @@ async def test_a_chat_is_its_initiators_alone(app: App, start: Start) -> None:
         project="sample", flow="fix_pipeline/v1", model="scripted", inputs={"pipeline": {"id": 1}}
     )
     flow = (await sessions.start(app, bob, other)).id
-    assert {one.id for one in (await sessions.find(app, bob, kind="chat", mine=True)).items} == {session_id, alone}
-    assert [one.id for one in (await sessions.find(app, bob, kind="flow")).items] == [flow]
-    assert [one.id for one in (await sessions.find(app, start.owner)).items] == [flow], "not for administrators either"
+
+    async def listed(actor: Actor, wanted: SessionFilter) -> set[int]:
+        return {one.id for one in (await session_lists.find(app, actor, wanted)).items}
+
+    assert await listed(bob, SessionFilter(kind="chat", mine=True)) == {session_id, alone}
+    assert await listed(bob, SessionFilter(kind="flow")) == {flow}
+    assert await listed(start.owner, SessionFilter()) == {flow}, "not for administrators either"
     for number in (session_id, alone):
         for attempt in (
             sessions.show(app, start.owner, number),

@@ -10,7 +10,17 @@ import psycopg
 import pytest
 from sqlalchemy import insert, text
 
-from quarterdeck.app import deletion, executors, offers, search_index, session_search, sessions, steering, turns
+from quarterdeck.app import (
+    deletion,
+    executors,
+    offers,
+    search_index,
+    session_lists,
+    session_search,
+    sessions,
+    steering,
+    turns,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
@@ -178,7 +188,7 @@ async def test_results_are_of_sessions_that_one_may_see(app: App, start: Start) 
     shared = [await begin(app, one, "capybara") for one in (start.owner, developer)]
     theirs = {private, inside, *shared}
     for actor, wanted in ((developer, theirs), (reporter, set[int]()), (stranger, set[int]()), (boss, {*shared})):
-        listed = await sessions.find(app, actor)
+        listed = await session_lists.find(app, actor)
         assert {one.id for one in listed.items} == wanted
         assert {hit.session_id for hit in await found(app, actor, "capybara")} == wanted
     of_project = await found(app, developer, "capybara", project="sample")

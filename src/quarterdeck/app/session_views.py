@@ -1,20 +1,18 @@
 """Sessions as doors show them."""
 
-import base64
-import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import Row, Select, or_, select, tuple_
+from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
-from quarterdeck.core.errors import InvalidInputError, NotFoundError
+from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import PlanItem
 from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
@@ -92,14 +90,6 @@ class SessionView(BaseModel):
     url: str
 
 
-class Page(BaseModel):
-    """Some sessions; `next` is the cursor of the page behind, None at the end."""
-
-    model_config = ConfigDict(frozen=True)
-    items: tuple[SessionView, ...]
-    next: str | None
-
-
 Shown = Select[int, Any, datetime, str]
 """A query of sessions as views need them: id, state, last activity, the project's path."""
 
@@ -126,35 +116,6 @@ def visible(actor: Actor) -> Shown:
         members.c.user_id == actor.user_id, members.c.role >= LEAST_ROLE[Ability.READ_SESSION]
     )
     return query.where(or_(mine, sessions.c.project_id.in_(developed) & sessions.c.origin.not_in(("chat", "ide"))))
-
-
-async def page(
-    app: App,
-    connection: AsyncConnection,
-    query: Shown,
-    *,
-    before: str | None,
-    limit: int,
-) -> Page:
-    """One page of `query`, newest activity first, by keyset."""
-    key = tuple_(sessions.c.last_activity, sessions.c.id)
-    if before is not None:
-        query = query.where(key < tuple_(*_cursor(before)))
-    query = query.order_by(sessions.c.last_activity.desc(), sessions.c.id.desc()).limit(limit + 1)
-    rows = (await connection.execute(query)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = None
-    if last is not None:
-        following = base64.urlsafe_b64encode(json.dumps([last.last_activity.isoformat(), last.id]).encode()).decode()
-    return Page(items=tuple(_view(app, row) for row in rows[:limit]), next=following)
-
-
-def _cursor(text: str) -> tuple[datetime, int]:
-    try:
-        at, session_id = json.loads(base64.urlsafe_b64decode(text))
-        return datetime.fromisoformat(at), int(session_id)
-    except (ValueError, TypeError):
-        raise InvalidInputError("That is not a cursor of this list; take `next` of an earlier page.") from None
 
 
 def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str]]) -> tuple[SessionView, ...]:

@@ -14,16 +14,14 @@ from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
 from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.session_access import may
-from quarterdeck.app.session_views import Page, SessionView
+from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
-from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.text import clean, line
-from quarterdeck.store.tables import sessions
 from quarterdeck.tools.tool import Privilege
 
 
@@ -166,33 +164,3 @@ async def show(app: App, actor: Actor, session_id: int) -> SessionView:
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         return await views.load(app, connection, session_id)
-
-
-async def find(
-    app: App,
-    actor: Actor,
-    *,
-    project: int | str | None = None,
-    status: Status | None = None,
-    status_group: StatusGroup | None = None,
-    kind: Literal["chat", "flow"] | None = None,
-    mine: bool = False,
-    before: str | None = None,
-    limit: int = limits.PAGE_ROWS,
-) -> Page:
-    """The newest sessions that the actor may see, by last activity; `before` is an earlier page's `next`."""
-    async with app.database.transaction() as connection:
-        query = views.visible(actor)
-        if project is not None:
-            found = await project_for(connection, actor, project, Ability.READ_SESSION)
-            query = query.where(sessions.c.project_id == found.id)
-        if status is not None:
-            query = query.where(sessions.c.status == status.value)
-        if status_group is not None:
-            inside = [name.value for name, group in GROUPS.items() if group is status_group]
-            query = query.where(sessions.c.status.in_(inside))
-        if kind is not None:
-            query = query.where((sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat"))
-        if mine:
-            query = query.where(sessions.c.initiator_id == actor.user_id)
-        return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))

@@ -18,6 +18,7 @@ class AsyncGroups:
     """All calls, by their noun."""
 
     def __init__(self, transport: AsyncTransport) -> None:
+        self.session_lists = AsyncSessionLists(transport)
         self.sessions = AsyncSessions(transport)
         self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
@@ -39,35 +40,165 @@ class AsyncGroups:
         self.health = AsyncHealth(transport)
 
 
-class AsyncSessions(AsyncCalls):
-    """Calls about sessions."""
+class AsyncSessionLists(AsyncCalls):
+    """Calls about session lists."""
 
     async def find(
         self,
         *,
         project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
         status: models.Status | Unset | None = UNSET,
         status_group: models.StatusGroup | Unset | None = UNSET,
-        kind: Literal["chat", "flow", None] | Unset = UNSET,
-        mine: bool | Unset = UNSET,
-        before: str | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        last: bool | Unset = UNSET,
         limit: int | Unset = UNSET,
-    ) -> models.Page:
-        """List sessions. The sessions that you may see, newest first."""
+    ) -> models.SessionPage:
+        """List sessions. The sessions that you may see and that fit all filters, the newest activity first."""
         return await self._send(
             "GET",
             "/sessions",
-            models.Page,
+            models.SessionPage,
             query={
                 "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
                 "status": status,
                 "status_group": status_group,
-                "kind": kind,
-                "mine": mine,
-                "before": before,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "last": last,
                 "limit": limit,
             },
         )
+
+    async def counts(self, *, project: str | Unset | None = UNSET) -> models.SessionCounts:
+        """Count sessions.
+
+        How many there are by status group, of a project or in all: that you may see, that are yours, that need you.
+        """
+        return await self._send("GET", "/sessions/counts", models.SessionCounts, query={"project": project})
+
+    def changes(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> Events:
+        """Watch a list.
+
+        Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the
+        list.
+        """
+        return self._events(
+            "GET",
+            "/sessions/changes",
+            query={
+                "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
+                "status": status,
+                "status_group": status_group,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "limit": limit,
+            },
+        )
+
+    async def preview(
+        self, *, action: Literal["cancel", "delete", "hold", "release"], filter: models.SessionFilter | Unset = UNSET
+    ) -> models.BulkPreview:
+        """Look at what an action on many would do. The sessions that it would be done to; nothing is done."""
+        return await self._send(
+            "POST", "/sessions/bulk/preview", models.BulkPreview, body={"action": action, "filter": filter}
+        )
+
+    async def bulk(
+        self,
+        *,
+        action: Literal["cancel", "delete", "hold", "release"],
+        ids: list[int],
+        filter: models.SessionFilter | Unset = UNSET,
+        reason: str | Unset = UNSET,
+    ) -> models.BulkResults:
+        """Do something to many sessions.
+
+        Cancels, deletes, holds or releases sessions of a preview, 100 at most, and says of each what came of it.
+        """
+        return await self._send(
+            "POST",
+            "/sessions/bulk",
+            models.BulkResults,
+            body={"action": action, "filter": filter, "ids": ids, "reason": reason},
+        )
+
+
+class AsyncSessions(AsyncCalls):
+    """Calls about sessions."""
 
     async def start(
         self,

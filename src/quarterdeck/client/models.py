@@ -177,6 +177,31 @@ class BranchView(Model):
     default: bool
 
 
+class BulkPreview(Model):
+    """What an action would do."""
+
+    action: Literal["cancel", "delete", "hold", "release"]
+    ids: list[int]
+    first: list[SessionRow]
+    not_allowed: int
+    nothing_to_do: int
+    more: bool
+
+
+class BulkResult(Model):
+    """What came of it for one session."""
+
+    id: int
+    done: bool
+    why: str = ""
+
+
+class BulkResults(Model):
+    """What came of it."""
+
+    results: list[BulkResult]
+
+
 class CallView(Model):
     """A tool call that a person is asked about."""
 
@@ -721,13 +746,6 @@ class NoticeAdded(Model):
     text: str
 
 
-class Page(Model):
-    """Some sessions; `next` is the cursor of the page behind, None at the end."""
-
-    items: list[SessionView]
-    next: str | None
-
-
 class PersonView(Model):
     """A person as doors show it."""
 
@@ -873,6 +891,14 @@ class RunnerView(Model):
     sandbox: str
 
 
+class SessionCounts(Model):
+    """Numbers of sessions, by status group; a group without any is 0."""
+
+    all: dict[str, int]
+    mine: dict[str, int]
+    needs_me: int
+
+
 class SessionCreated(Model):
     """The first event of every log: what the session is for, and all that stays with it for life."""
 
@@ -904,12 +930,56 @@ class SessionCreated(Model):
     forked_from: ForkedFrom | None = None
 
 
+class SessionFilter(Model):
+    """What to find; what is absent says nothing."""
+
+    project: int | str | None = None
+    """A project's number or path."""
+    mine: bool = False
+    """Only those that you started."""
+    needs_me: bool = False
+    """Only those that wait for an answer of yours."""
+    kind: Literal["chat", "flow"] | None = None
+    """Chats alone, or all others."""
+    status: Status | None = None
+    status_group: StatusGroup | None = None
+    flow: str | None = None
+    """`name/1.0.0`, all of `name/v1`, or all of `name`."""
+    initiator: str | None = None
+    """A username."""
+    origin: str | None = None
+    """`api`, `cli`, `web`, `chat`, `ide`, …."""
+    model: str | None = None
+    """As it was asked for: `provider:model`."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    """By the last activity."""
+    updated_before: datetime | None = None
+    expiring: int | None = None
+    """Deleted within so many days."""
+    held: bool | None = None
+    """Only those that are kept for good, or only the others."""
+    parent: int | None = None
+    """The session that started them."""
+    text: str | None = None
+    """Words that are all in the title or the beginning of the goal; a number finds that session too."""
+
+
 class SessionHeld(Model):
     """Somebody keeps the session from being deleted by age."""
 
     kind: Literal["session.held"] = "session.held"
     by: str
     reason: str = ""
+
+
+class SessionPage(Model):
+    """Some sessions; `next` and `previous` are the cursors of the pages behind and before, None where there is none."""
+
+    items: list[SessionRow]
+    next: str | None
+    previous: str | None
 
 
 class SessionRef(Model):
@@ -934,6 +1004,39 @@ class SessionRenamed(Model):
     kind: Literal["session.renamed"] = "session.renamed"
     title: str
     by: str
+
+
+class SessionRow(Model):
+    """A session in a list."""
+
+    id: int
+    project_id: int | None
+    project_path: str
+    title: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    origin: str
+    status: Status
+    status_group: StatusGroup
+    reason: str
+    waiting_for: Waiting | None
+    needs_me: bool
+    seq: int
+    cost: str | None
+    warnings: int
+    errors: int
+    held: bool
+    parent_id: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    last_activity: datetime
+    expires_on: date | None
+    expires_soon: bool
+    url: str
 
 
 class SessionView(Model):

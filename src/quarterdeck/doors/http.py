@@ -37,6 +37,7 @@ from quarterdeck.doors.api import (
     retention,
     rules,
     search,
+    session_lists,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -51,6 +52,7 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    session_lists,
     forks,
     log,
     search,

@@ -13,7 +13,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import outbox, search
+from quarterdeck.store import outbox, search, session_columns
 from quarterdeck.store.doorbell import CHANNEL, ring
 from quarterdeck.store.tables import (
     approvals,
@@ -281,6 +281,7 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "last_activity": state.last_activity.replace(microsecond=0),
         "expires_on": state.expires_on,
         "retention_days": state.retention_days,
+        **session_columns.listed(state),
     }
 
 

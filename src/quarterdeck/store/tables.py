@@ -3,6 +3,8 @@
 Why this module is long: the tables refer to each other, and are read as one picture of the database.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -38,6 +41,12 @@ metadata = MetaData(
 )
 
 _TIME = DateTime(timezone=True)
+
+EXPIRES_ORDER = "coalesce(expires_on, '9999-12-31'::date)"
+"""How lists are ordered by the day of deletion: held sessions come last. The indexes have exactly this."""
+AWAITING = "status in ('input_required', 'plan_approval_required', 'tool_call_approval_required')"
+COST_ORDER = "coalesce(cost, '-1'::numeric)"
+"""How lists are ordered by cost: what is unknown is less than nothing."""
 
 
 def _id() -> Column[int]:
@@ -147,6 +156,10 @@ sessions = Table(
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+    Column("scripted", Boolean, nullable=False, server_default=text("false")),
+    _text("reason"),
+    Column("status_order", SmallInteger, nullable=False, server_default=text("6")),  # the larger the earlier in lists
     UniqueConstraint("initiator_id", "idempotency_key"),
     Index("ix_sessions_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     Index(None, "project_id", "last_activity", "id"),
@@ -155,6 +168,22 @@ sessions = Table(
     Index(None, "flow_hash"),
     Index("ix_sessions_script_hash", "script_hash", postgresql_where=text("script_hash is not null")),
     Index("ix_sessions_live", "last_activity", postgresql_where=text("status in ('created', 'running')")),
+    # The orders of lists, and the filters that are rare in a project.
+    Index(None, "project_id", "status", "last_activity", "id"),
+    Index(None, "project_id", "flow", "last_activity", "id"),
+    Index(None, "project_id", "model", "last_activity", "id"),
+    Index(None, "project_id", "initiator_id", "last_activity", "id"),
+    Index("ix_sessions_held", "project_id", "last_activity", "id", postgresql_where=text("held")),
+    Index("ix_sessions_awaiting", "initiator_id", "last_activity", "id", postgresql_where=text(AWAITING)),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "status_order", "id"),
+    Index("ix_sessions_project_id_expires", "project_id", text(EXPIRES_ORDER), "id"),
+    Index("ix_sessions_project_id_cost", "project_id", text(COST_ORDER), "id"),
+    Index(None, "last_activity", "id"),
+    Index(None, "created_at", "id"),
+    Index(None, "status_order", "id"),
+    Index("ix_sessions_expires", text(EXPIRES_ORDER), "id"),
+    Index("ix_sessions_cost", text(COST_ORDER), "id"),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -560,6 +589,38 @@ tombstones = Table(
     Column("deleted_by", Text, nullable=False),
 )
 
+session_texts = Table(
+    "session_texts",
+    metadata,
+    Column(
+        "session_id", BigInteger, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("text", Text, nullable=False),  # title and goal, kept by triggers of `sessions`
+    Index("ix_session_texts_text", "text", postgresql_using="gin", postgresql_ops={"text": "gin_trgm_ops"}),
+)
+
+
+def _counts(name: str, *more: Any) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("project_id", BigInteger, nullable=False, autoincrement=False),  # 0: of no project
+        Column("initiator_id", BigInteger, nullable=False, autoincrement=False),  # 0 in session_counts: everybody
+        Column("private", Boolean, nullable=False),  # chats and IDE sessions
+        Column("status_group", Text, nullable=False),
+        Column("n", BigInteger, nullable=False),
+        *more,
+    )
+
+
+session_counts = _counts(
+    "session_counts",
+    PrimaryKeyConstraint("project_id", "initiator_id", "private", "status_group"),
+    Index(None, "initiator_id"),
+)
+"""How many sessions there are, together with `session_count_changes`; both are kept by triggers of `sessions`."""
+session_count_changes = _counts("session_count_changes")
+"""What is not yet in `session_counts`: writers only add rows here, so that they never wait for each other."""
 search_pieces = Table(
     "search_pieces",
     metadata,

@@ -24,6 +24,7 @@ from quarterdeck.doors.cli import (
     retention,
     rules,
     session,
+    session_lists,
     session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+session_lists.register(session.group)
 app.add_typer(session.group, name="session")
 session_search.register(session.group)
 fork.register(session.group)

@@ -3,14 +3,13 @@
 import asyncio
 import json
 from datetime import datetime
-from typing import Any
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from quarterdeck.core.events import Event, Level, WorkspaceTornDown
 from quarterdeck.doors.cli import screen
-from quarterdeck.doors.cli.answers import Session
+from quarterdeck.doors.cli.answers import Session, SessionRow
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -28,24 +27,6 @@ def level_of(name: str) -> Level:
         raise Failure(f"--level is one of {', '.join(Level)}; not {name!r}.", Exit.USAGE) from None
 
 
-def print_list(answer: JsonValue) -> None:
-    """A page of sessions."""
-    page: Any = answer
-    sessions = parse(list[Session], page["items"])
-    if not sessions:
-        print("No sessions yet. Start one: qd session start --project PROJECT --watch, or see it all with qd demo")
-        return
-    rows = [
-        (f"#{s.id}", _state(s), line(s.title, 40), s.project_path, s.flow, s.initiator, screen.ago(s.last_activity),
-         deleted_on(s))
-        for s in sessions
-    ]  # fmt: skip
-    names = ("session", "status", "title", "project", "flow", "initiator", "active", "deleted on")
-    screen.console().print(screen.table(names, rows))
-    if page["next"]:
-        print(f"More: qd session list --before {page['next']}")
-
-
 def print_session(session: Session) -> None:
     """One session: where it stands, what it waits for, what it made."""
     waiting = session.waiting_for
@@ -54,7 +35,7 @@ def print_session(session: Session) -> None:
     guessed = " (partly an estimate: an answer broke off)" if session.usage.estimated else ""
     tokens = f"{session.usage.input_tokens:,} in, {session.usage.output_tokens:,} out, cost {cost}{guessed}"
     out = screen.console()
-    out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", _state(session)))
+    out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", state(session)))
     out.print(
         screen.fields(
             [
@@ -130,12 +111,13 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
         raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
 
 
-def deleted_on(session: Session) -> str:
+def deleted_on(session: Session | SessionRow) -> str:
     """The date on which it goes, or that it is held."""
     return "never (held)" if session.held else str(session.expires_on or "")
 
 
-def _state(session: Session) -> Text:
+def state(session: Session | SessionRow) -> Text:
+    """The status, and whether no real model speaks."""
     shown = screen.status(session.status)
     if not session.scripted:
         return shown

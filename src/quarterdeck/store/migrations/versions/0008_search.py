@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 FROM_BEFORE = (
     "insert into search_dues (session_id, seq) select id, seq from sessions order by id desc",
