@@ -420,6 +420,7 @@ class HistoryCopied(Model):
     kind: Literal["history.copied"] = "history.copied"
     session: int
     seq: int
+    status: Status
 
 
 class IssueView(Model):

@@ -38,6 +38,8 @@ class Locked:
     script_hash: str | None
     state: SessionState
     fresh: list[e.Event] = field(default_factory=list[e.Event])
+    copied: int = 0
+    """The last event that another session's log brought: no news, so nobody outside is told of it."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def adopt(session: Locked, event: e.Event) -> None:
     """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
     apply(session.state, event)
     session.fresh.append(event)
+    session.copied = event.seq
 
 
 async def flush(connection: AsyncConnection, session: Locked) -> None:
@@ -160,7 +163,8 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
-    await outbox.note(connection, session.id, session.project_id, events)
+    news = [event for event in events if event.seq > session.copied]
+    await outbox.note(connection, session.id, session.project_id, news)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
 
