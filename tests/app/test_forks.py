@@ -1,5 +1,6 @@
 """Forks on a real database: what is copied stands alone, who may make one, and what is refused."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -333,12 +334,20 @@ async def test_a_source_that_is_deleted_while_it_is_copied_leaves_no_fork(
 
     async def deleted_after(*args: Any) -> int:
         through = await copy(*args)
-        await delete_session(app, start.owner, source)
-        return through
+        # Its last step waits for this fork, which holds the flow that both have.
+        deleting.append(asyncio.create_task(delete_session(app, start.owner, source)))
+        while True:
+            async with app.database.transaction() as connection:
+                if (await connection.execute(select(rows.c.id).where(rows.c.id == source))).one_or_none() is None:
+                    return through
+            await asyncio.sleep(0.05)
+
+    deleting: list[asyncio.Task[None]] = []
 
     monkeypatch.setattr(forks, "copy_history", deleted_after)
     with pytest.raises(SessionGoneError):
         await forks.fork(app, start.owner, source, ForkSession())
+    await asyncio.gather(*deleting)
     async with app.database.transaction() as connection:
         for table in (rows, blob_rows, outputs):
             assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0
