@@ -1,5 +1,6 @@
 """Forks on a real database: what is copied stands alone, who may make one, and what is refused."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,6 @@ from sqlalchemy import func, insert, select
 
 from quarterdeck import server
 from quarterdeck.app import (
-    deletion,
     executors,
     forks,
     issues,
@@ -26,6 +26,7 @@ from quarterdeck.app import offers as given
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
+from quarterdeck.app.deletion import delete_session
 from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.model_rules import ChangeRules
 from quarterdeck.core import events as e
@@ -48,7 +49,7 @@ from quarterdeck.core.status import Status
 from quarterdeck.forges.local import git
 from quarterdeck.settings import Settings
 from quarterdeck.store import blobs, output
-from quarterdeck.store.tables import approvals, documents, members, offers, outputs, users
+from quarterdeck.store.tables import approvals, documents, members, offers, outbox, outputs, users
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import sessions as rows
 from tests.app.chats import asked, begin, events, say, stored
@@ -106,6 +107,9 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     )  # fmt: skip
     assert view.branch.startswith("quarterdeck/work-")
     assert view.branch != (await sessions.show(app, start.owner, source)).branch
+    async with app.database.transaction() as connection:
+        told = await connection.execute(select(outbox.c.status).where(outbox.c.session_id == number))
+        assert told.scalars().all() == ["created", "running"], "what is copied is no news"
     state, there = await stored(app, number), await stored(app, source)
     assert (state.step, state.snapshot_commit, state.turn_no) == (1, "1" * 40, 0)
     assert state.bundle_blob != there.bundle_blob
@@ -113,7 +117,7 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     copied = {one.seq: one for one in await events(app, number)}
     told = [one.at for one in log_there if one.kind == "model.answered"]
     assert [one.at for one in copied.values() if one.kind == "model.answered"] == told[:1]
-    await deletion.delete_session(app, start.owner, source)
+    await delete_session(app, start.owner, source)
     call_id = next(one.payload.call_id for one in copied.values() if isinstance(one.payload, e.ToolCallFinished))
     assert await session_log.output(app, start.owner, number, call_id) == b"made 1\n"
     assert await session_log.diff(app, start.owner, number) == b"c 1"
@@ -128,7 +132,7 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     assert turn.turn_no == 1
     assert question.script == SCRIPT
     assert len(question.conversation.messages) == 3
-    await deletion.delete_session(app, start.owner, number)
+    await delete_session(app, start.owner, number)
     async with app.database.transaction() as connection:
         for table in (blob_rows, offers):
             left = select(table.c.subject).where(table.c.subject.like("session:%"))
@@ -227,7 +231,10 @@ async def test_its_branch_begins_with_what_was_pushed_by_then(app: App, start: S
     for _ in range(2):  # and a fork of the fork, which has pushed nothing itself
         created = (await stored(app, number)).created
         assert created.branch_commit == main == await app.forge.commit_of(created.project_id or 0, created.branch)
-        number = await fork(app, start.owner, number)
+        before, number = number, await fork(app, start.owner, number)
+        await delete_session(app, start.owner, before)
+        with pytest.raises(NotFoundError):
+            await app.forge.commit_of(created.project_id or 0, created.branch)
     other = await worked(app, start)
     async with change(app, other) as it:
         it.append(e.ArtifactCreated(artifact="commit", name="d" * 40))
@@ -315,7 +322,7 @@ async def test_what_cannot_be_forked_says_why_and_leaves_nothing(
     await refused(ConflictError, "is gone from its repository", seq=5)
     async with app.database.transaction() as connection:
         assert (await connection.execute(select(func.count()).select_from(rows))).scalar_one() == 2
-    await deletion.delete_session(app, start.owner, source)
+    await delete_session(app, start.owner, source)
     await refused(NotFoundError, "There is no session")
 
 
@@ -327,12 +334,20 @@ async def test_a_source_that_is_deleted_while_it_is_copied_leaves_no_fork(
 
     async def deleted_after(*args: Any) -> int:
         through = await copy(*args)
-        await deletion.delete_session(app, start.owner, source)
-        return through
+        # Its last step waits for this fork, which holds the flow that both have.
+        deleting.append(asyncio.create_task(delete_session(app, start.owner, source)))
+        while True:
+            async with app.database.transaction() as connection:
+                if (await connection.execute(select(rows.c.id).where(rows.c.id == source))).one_or_none() is None:
+                    return through
+            await asyncio.sleep(0.05)
+
+    deleting: list[asyncio.Task[None]] = []
 
     monkeypatch.setattr(forks, "copy_history", deleted_after)
     with pytest.raises(SessionGoneError):
         await forks.fork(app, start.owner, source, ForkSession())
+    await asyncio.gather(*deleting)
     async with app.database.transaction() as connection:
         for table in (rows, blob_rows, outputs):
             assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0

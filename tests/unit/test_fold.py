@@ -137,7 +137,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.NoticeAdded(component="a", about="correction", text="x"),
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
-    e.HistoryCopied(session=1, seq=2),
+    e.HistoryCopied(session=1, seq=2, status=Status.RUNNING),
     e.McpToolsPinned(
         server="s",
         server_id=7,

@@ -185,7 +185,7 @@ def test_a_fork_at_an_answer_has_the_calls_of_the_answer_as_they_were_made() -> 
                     requested("c2"), finished("c2", e.Outcome.ERROR), offered("c1"))  # fmt: skip
     for through in range(4, 8):
         log, state = forked(ONE, source, through)
-        assert log[-1].payload == e.HistoryCopied(session=1, seq=8)
+        assert log[-1].payload == e.HistoryCopied(session=1, seq=8, status=Status.RUNNING)
         first, second = (Copy(FORK).call_id(one) for one in ("c1", "c2"))
         assert state.calls[second].outcome is e.Outcome.ERROR
         assert step.next_step(ONE, state) == OfferCalls((first,))
@@ -345,7 +345,8 @@ def test_a_fork_of_a_fork_has_the_history_of_both() -> None:
     log, _ = forked(ONE, source, 6)
     again, state = forked(ONE, log, len(log))
     assert [one.payload for one in again if isinstance(one.payload, e.HistoryCopied)] == [
-        e.HistoryCopied(session=1, seq=6), e.HistoryCopied(session=1, seq=len(log)),
+        e.HistoryCopied(session=1, seq=6, status=Status.RUNNING),
+        e.HistoryCopied(session=1, seq=len(log), status=Status.RUNNING),
     ]  # fmt: skip
     assert step.next_step(ONE, state) == step.AskModel("a")
 

@@ -105,12 +105,12 @@ def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
         .scalar_subquery()
     )
     branch = sessions.c.state[("created", "branch")].as_string()
-    pushed = select(sessions.c.project_id, branch, func.coalesce(head, ""), func.now()).where(
+    began = func.coalesce(sessions.c.state[("created", "branch_commit")].as_string(), "")  # a fork's is there at once
+    pushed = select(sessions.c.project_id, branch, func.coalesce(head, began), func.now()).where(
         sessions.c.id == any_(ids),
         sessions.c.project_id.is_not(None),
         branch != "",
-        (sessions.c.state["lease_epoch"].as_integer() > 0)
-        | (func.coalesce(sessions.c.state[("created", "branch_commit")].as_string(), "") != ""),
+        (sessions.c.state["lease_epoch"].as_integer() > 0) | (began != ""),
     )
     noted = upsert(leftover_rows).from_select(["project_id", "branch", "head", "due_at"], pushed)
     return noted.on_conflict_do_nothing().cte("noted_branches")

@@ -13,7 +13,7 @@ from quarterdeck.core.errors import ConflictError, TooLargeError
 from quarterdeck.core.fork import Copy
 from quarterdeck.store import blobs, log, output
 
-BATCH_EVENTS = 500
+BATCH_EVENTS = 250
 """How many events are copied at once; a batch is a row of the fork's log."""
 
 

@@ -445,6 +445,7 @@ class HistoryCopied(Model):
     kind: Literal["history.copied"] = "history.copied"
     session: int
     seq: int
+    status: Status
 
 
 class Hit(Model):

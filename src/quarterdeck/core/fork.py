@@ -148,7 +148,7 @@ def opening(
     if message is not None and not any(isinstance(one, AgentComponent) for one in flow.components):
         raise InvalidInputError(f"The flow {flow.id} has no agent that could read a message.")
     asked = dict(state.approvals)
-    yield HistoryCopied(session=source.session, seq=source.seq)
+    yield HistoryCopied(session=source.session, seq=source.seq, status=state.status)
     yield from _open_calls(state, source, cancelled=message is not None)
     if state.status in AWAITING or state.status is Status.PAUSED:
         yield _moved(state, Transition.RESUME)

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from quarterdeck.core.payload import Level, Payload
+from quarterdeck.core.status import Status
 
 
 class ForkedFrom(BaseModel):
@@ -25,3 +26,5 @@ class HistoryCopied(Payload):
     default_level: ClassVar[Level] = Level.RESULT
     session: int
     seq: int
+    status: Status
+    """Where it leaves the fork."""

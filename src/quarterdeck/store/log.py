@@ -42,8 +42,8 @@ class Locked:
     script_hash: str | None
     state: SessionState
     fresh: list[e.Event] = field(default_factory=list[e.Event])
-    adopted: int = 0
-    """The last event that is another session's history, and no news of this one."""
+    copied: int = 0
+    """The last event that another session's log brought: no news, so nobody outside is told of it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def adopt(session: Locked, event: e.Event) -> None:
     """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
     apply(session.state, event)
     session.fresh.append(event)
-    session.adopted = event.seq
+    session.copied = event.seq
 
 
 async def flush(connection: AsyncConnection, session: Locked) -> None:
@@ -168,7 +168,7 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _project(connection, session.id, events)
     await search.keep(connection, session.id, session.state.created, events)
-    news = [event for event in events if event.seq > session.adopted]
+    news = [event for event in events if event.seq > session.copied]
     await outbox.note(connection, session.id, session.project_id, news)
     await connection.execute(_moved(session, events))
 

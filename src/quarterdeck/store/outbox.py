@@ -48,6 +48,8 @@ def _status(payload: e.AnyPayload) -> Status | None:
             return Status.CREATED
         case e.StatusChanged():
             return payload.to_status
+        case e.HistoryCopied(status=Status.RUNNING | Status.IDLE):  # from any other the fork goes on at once
+            return payload.status
         case _:
             return None
 

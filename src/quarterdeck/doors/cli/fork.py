@@ -10,6 +10,9 @@ from quarterdeck.doors.cli.command import Cli, command
 
 Number = Annotated[int, typer.Argument(metavar="SESSION", min=1, help="The session's number; it may have ended.")]
 
+LONG_SECONDS = 300
+"""A long history takes a while to be copied."""
+
 
 def register(group: typer.Typer) -> None:
     """Adds the command."""
@@ -33,6 +36,8 @@ async def fork(
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
 ) -> None:
     """Make a new session that goes on from an event of another; that one stays as it is."""
+    import httpx
+
     from quarterdeck.doors.cli import session_pages
     from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
@@ -41,7 +46,8 @@ async def fork(
     if script is not None:
         body["script"] = given.text(script)
     async with cli.client() as client:
-        answer = await client.post(f"/sessions/{session}/fork", body, headers={"Idempotency-Key": key} if key else None)
+        headers, patience = {"Idempotency-Key": key} if key else None, httpx.Timeout(LONG_SECONDS, connect=5)
+        answer = await client.post(f"/sessions/{session}/fork", body, headers=headers, timeout=patience)
         made = parse(Session, answer)
         if watch_it:
             await session_pages.follow(cli, client, made, level)
