@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
@@ -457,6 +458,7 @@ AnyPayload = Annotated[
     | SessionRenamed
     | SessionHeld
     | SessionReleased
+    | SessionImported
     | WorkspaceTornDown
     | UsageRecorded
     | CheckRecorded

@@ -169,6 +169,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.held = True
         case e.SessionReleased():
             state.held = False
+        case e.SessionImported() as p:
+            state.imported = p
         case e.WorkspaceTornDown() as p:
             state.torn_down = True
             state.errors += 1 if p.left else 0

@@ -98,10 +98,11 @@ def plain(data: bytes, media_type: str = "application/octet-stream") -> Response
 
 async def _chunks(app: App, actor: Actor, session_id: int, after: int) -> AsyncIterator[bytes]:
     async for signals in watch.session(app, actor, session_id, after=after):
-        yield chunk(_message(signal) for signal in signals)
+        yield chunk(signal_message(signal) for signal in signals)
 
 
-def _message(signal: watch.Signal) -> bytes:
+def signal_message(signal: watch.Signal) -> bytes:
+    """One signal as a server-sent event."""
     match signal:
         case watch.EventSignal():
             return message(signal.event.kind, signal.event.model_dump_json(), signal.event.seq)

@@ -24,6 +24,9 @@ Query = dict[str, str | int | bool | None]
 TIMEOUT = httpx.Timeout(30, connect=5)
 PASSING = frozenset({429, 500, 502, 503, 504})
 """The statuses of a server that may answer a little later, as while its database restarts."""
+UPLOAD_SECONDS = 600.0
+"""A large file is read and checked whole before it is answered."""
+UPLOAD_PIECE_BYTES = 256 * 1024
 STREAM_SILENCE_SECONDS = 45.0
 """The server sends something every 15 seconds; after three of them it is gone."""
 
@@ -115,6 +118,39 @@ class Client:
         """The JSON answer to what is put at `path`."""
         return _json(await self._request("PUT", path, {}, body=body, timeout=timeout))
 
+    async def download(self, path: str, **query: str | int | bool | None) -> AsyncGenerator[bytes]:
+        """The bytes at `path` as they come.
+
+        Raises:
+            Failure: the server refuses, or the answer broke off before its end.
+        """
+        timeout = httpx.Timeout(STREAM_SILENCE_SECONDS, connect=5)
+        try:
+            async with self._http.stream("GET", path, params=_given(query), timeout=timeout) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise failure(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise unreachable(self.place, error) from None
+
+    async def upload(self, path: str, file: Path, kind: str, **query: str | int | bool | None) -> JsonValue:
+        """The JSON answer to a file that is sent piece by piece."""
+        timeout = httpx.Timeout(UPLOAD_SECONDS, connect=5)
+        headers = {"Content-Type": kind}
+        try:
+            response = await self._http.post(
+                path, params=_given(query), content=_pieces(file), headers=headers, timeout=timeout
+            )
+        except httpx.TransportError as error:
+            raise unreachable(self.place, error) from None
+        except OSError as error:
+            raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+        if response.is_error:
+            raise failure(response)
+        return _json(response)
+
     @asynccontextmanager
     async def stream(self, path: str, *, last_event_id: int) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
         """Server-sent events behind `last_event_id`.
@@ -141,15 +177,28 @@ class Client:
         headers: dict[str, str] | None = None,
         timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
-        params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-        given = {name: value for name, value in params.items() if value is not None}
         try:
-            response = await self._http.request(method, path, params=given, json=body, headers=headers, timeout=timeout)
+            response = await self._http.request(method, path, params=_given(query), json=body, headers=headers, timeout=timeout)
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
         if response.is_error:
             raise failure(response)
         return response
+
+
+def _given(query: Query) -> dict[str, str | int]:
+    """The parameters that are not None."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in query.items()
+        if value is not None
+    }
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as opened:
+        while piece := opened.read(UPLOAD_PIECE_BYTES):
+            yield piece
 
 
 def unreachable(place: Place, error: Exception) -> Failure:

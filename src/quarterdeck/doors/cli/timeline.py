@@ -124,6 +124,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⚓", f"held by {p.by} {line(p.reason)}".rstrip(), "dim")
         case e.SessionReleased() as p:
             return Row("⚓", f"released by {p.by}", "dim")
+        case e.SessionImported() as p:
+            return Row("⇣", f"imported by {p.by}: session #{p.number} of {line(p.initiator)} elsewhere", "bold yellow")
         case e.WorkspaceTornDown() as p:
             return Row("■", torn_down(p), "red" if p.left else "dim")
         case e.CheckRecorded() as p:
