@@ -14,6 +14,7 @@ from quarterdeck.app.application import App
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.events import PlanItem
+from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
@@ -75,6 +76,8 @@ class SessionView(BaseModel):
     checks_passed: int
     checks_failed: int
     held: bool
+    imported: SessionImported | None
+    """Its log was written elsewhere, and brought by a file."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -184,6 +187,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         checks_passed=state.checks_passed,
         checks_failed=state.checks_failed,
         held=state.held,
+        imported=state.imported,
         created_at=state.created_at,
         started_at=state.started_at,
         ended_at=state.ended_at,

@@ -15,12 +15,8 @@ from quarterdeck.doors.api.log import signal_message
 from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, TheApp
 from quarterdeck.doors.sse import Closes, chunk, stream
 
-Speed = Annotated[
-    float, QueryParameter(ge=0, le=1_000, description="4 is four times as fast, 0 is at once.")
-]
-MaxGap = Annotated[
-    float, QueryParameter(ge=0, le=3_600, description="The longest silence, in seconds.")
-]
+Speed = Annotated[float, QueryParameter(ge=0, le=1_000, description="4 is four times as fast, 0 is at once.")]
+MaxGap = Annotated[float, QueryParameter(ge=0, le=3_600, description="The longest silence, in seconds.")]
 
 
 @get("/replay", media_type="text/event-stream", summary="Replay a session")

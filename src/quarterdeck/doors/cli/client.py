@@ -178,7 +178,9 @@ class Client:
         timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
         try:
-            response = await self._http.request(method, path, params=_given(query), json=body, headers=headers, timeout=timeout)
+            response = await self._http.request(
+                method, path, params=_given(query), json=body, headers=headers, timeout=timeout
+            )
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
         if response.is_error:
