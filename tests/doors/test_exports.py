@@ -3,9 +3,9 @@
 import asyncio
 import json
 import re
-import subprocess
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from quarterdeck.doors.export.markdown import escaped, fence, quoted
 from quarterdeck.doors.export.terminal import coloured, diff, plain
 from tests.archives import DIFF, corpus, file_of, lines, rewritten
 from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import Qd, environment, qd  # noqa: F401 a fixture
+from tests.doors.test_cli import Qd
+from tests.doors.test_cli import qd as qd  # a fixture
 from tests.doors.test_problem import problem
 from tests.doors.test_stream import client
 
 EVIL = (
     "</pre></div></li></script><script>alert(1)</script><img src=x onerror=alert(2)>\n"
     "# not a heading @everybody #1 !2\n```\n~~~\n</details>\n[click](javascript:alert(3)) ![see](https://evil.example/p)\n"
-    "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e <style>*{display:none}</style>\n---\n| a | b |\n1. one\n    indented\n&lt;b>\r```\r"
+    "\x1b]0;title\x07\x1b[31mred\x1b[0m\u202e <style>*{display:none}</style>\n---\n| a | b |\n1. one\n    indented\n"
+    "&lt;b>\r```\r"
 )
 DIFF_EVIL = f"{DIFF}+````</pre><script>alert(4)</script>\n"
 
@@ -115,7 +117,7 @@ async def test_markdown_says_it_and_none_of_it_is_markup(api: Api, level: str) -
     assert opened == sum(block.count("</details>") for block in blocks)
     assert (opened > 0) == (level != "result")
     assert not any(re.search(r"<(?!/?details>|/?summary>)", block) for block in blocks)
-    headings = [after.content for token, after in zip(tokens, tokens[1:], strict=False) if token.type == "heading_open"]
+    headings = [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
     assert [heading.split(":")[0].replace("\\", "") for heading in headings] == [
         f"Session #{session['id']}", "Log", "Changes",
     ]  # fmt: skip
@@ -177,7 +179,7 @@ async def _signals(http: httpx.AsyncClient, path: str, last: int = 0) -> AsyncIt
                 yield signal.id
 
 
-def test_files_by_commands(running: Running, qd: Qd, tmp_path: Path) -> None:  # noqa: F811
+def test_files_by_commands(running: Running, qd: Qd, tmp_path: Path) -> None:
     source = tmp_path / "a.ndjson"
     source.write_bytes(evil())
     brought = qd("session", "import", str(source), "-p", "sample", "--json")

@@ -85,11 +85,10 @@ PLANTED = st.one_of(
 AROUND = st.text(" \n\t\"'<>()[]{},;=|", min_size=1, max_size=3)
 
 
-@given(st.lists(st.tuples(AROUND, PLANTED, AROUND), min_size=1, max_size=6), LETTERS)
+@given(st.lists(st.tuples(AROUND, PLANTED, AROUND), min_size=1, max_size=6), LETTERS.map("zq{}".format))
 def test_planted_words_are_nowhere(planted: list[tuple[str, str, str]], person: str) -> None:
     words = [word for _, word, _ in planted if word not in anonymous.LOCAL]
-    assume(not any(person in word or word in ("::",) for word in words))
-    assume(person not in "user-host-ip-invalid-project-localhost")
+    assume(not any("zq" in word for word in words))
     made = Anonymizer()
     made.person(person)
     text = "".join(f"{before}{word}{after}{person}{before}/home/{person}/x" for before, word, after in planted)

@@ -4,6 +4,7 @@ A file comes from a stranger. Every line is read by the models, every event must
 is wrong names its line; nothing is kept then. The log says at its end that it was imported, and every view shows it.
 """
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 
 BATCH_EVENTS = 200
+PATIENCE_LINES = 20
 PRIVATE = ("chat", "ide")
 """These stay what they are: their initiator's alone, and that is who imports them."""
 NAME_CHARACTERS = 255
@@ -103,6 +105,8 @@ class _Import:
         while data := file.readline(archive.LINE_BYTES + 1):
             line = reader.line(data)
             self._unweighed += len(data)
+            if reader.number % PATIENCE_LINES == 0:
+                await asyncio.sleep(0)  # others are served meanwhile
             try:
                 await self._take(line)
             except _UNFIT as error:

@@ -175,7 +175,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         plan=state.plan,
         approvals=tuple(_approval(state, approval_id) for approval_id in state.approvals),
         artifacts=state.artifacts,
-        merge_request=next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None),
+        merge_request=_merge_request(state),
         branch=created.branch,
         ref=created.ref,
         base_commit=state.base_commit or created.commit,
@@ -195,6 +195,13 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         expires_on=state.expires_on,
         url=f"{app.public_url}/sessions/{row.id}",
     )
+
+
+def _merge_request(state: SessionState) -> str | None:
+    """Its name in the session's project; that of an imported session is elsewhere."""
+    if state.imported:
+        return None
+    return next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None)
 
 
 def _approval(state: SessionState, approval_id: str) -> ApprovalView:

@@ -32,6 +32,11 @@ class Entry:
     diff: int = 0
     """The blob of a diff that belongs here."""
 
+    @property
+    def fold(self) -> str:
+        """What the verbatim part is called where it is folded: few want to read it. Empty where it is not."""
+        return _FOLDED.get(self.kind, "")
+
 
 def entry(event: Event, began: datetime) -> Entry:
     """The event as people read it."""
@@ -156,6 +161,7 @@ _STATUS_LOOKS: dict[str, Look] = {
     "finished": "good", "idle": "good", "failed": "bad", "stopped": "bad", "paused": "warn", "input_required": "warn",
     "plan_approval_required": "warn", "tool_call_approval_required": "warn",
 }  # fmt: skip
+_FOLDED = {"component.entered": "prompt", "delegation.started": "prompt", "model.answered": "thinking"}
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled": "[-]"}
 
 

@@ -29,23 +29,24 @@ async def document(export: Export, *, level: Level, files: bool) -> AsyncIterato
     calls: dict[str, Entry] = {}
     async for event in export.events():
         made = entry(event, export.state.created_at)
-        visible = shown(event.level, level)
         if event.kind == "tool_call.requested":
             calls[made.call_id] = made
-            continue
-        if event.kind == "tool_call.finished":
-            begun = calls.pop(made.call_id, None)
-            if visible or (begun is not None and shown(begun.level, level)):
-                yield _call(begun, made, level).encode()
-        elif visible:
+        elif event.kind == "tool_call.finished":
+            yield _ended(calls.pop(made.call_id, None), made, level).encode()
+        elif event.kind != "tool_call.started" and shown(event.level, level):  # the end of a call says it all
             yield _said(made, level).encode()
             if made.diff and files and level is Level.FULL:
                 yield (await _diff(export, made.diff)).encode()
     for begun in calls.values():
-        if shown(begun.level, level):
-            yield _call(begun, None, level).encode()
+        yield _ended(begun, None, level).encode()
     if files and export.state.whole_diff_blob:
         yield f"## Changes\n\n{await _diff(export, export.state.whole_diff_blob)}".encode()
+
+
+def _ended(begun: Entry | None, ended: Entry | None, level: Level) -> str:
+    """A call, if a view of the level shows its beginning or its end."""
+    visible = any(shown(one.level, level) for one in (begun, ended) if one is not None)
+    return _call(begun, ended, level) if visible else ""
 
 
 def fence(text: str, language: str = "") -> str:
