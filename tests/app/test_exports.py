@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from quarterdeck.app.watch import EventSignal, OutputSignal
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.fold import fold
 from quarterdeck.core.state import SessionState
+from quarterdeck.store import blobs as store_blobs
 from quarterdeck.store import log
 from quarterdeck.store.tables import blobs, documents, event_batches, offers, outputs, usage
 from quarterdeck.store.tables import sessions as rows
@@ -78,6 +80,20 @@ async def test_what_is_imported_is_exported_the_same(app: App, owner: Actor, nam
     assert (await sessions.find(app, owner, mine=True)).items[0].id == session.id
     assert row.expires_on >= (datetime.now(UTC) + timedelta(days=29)).date()
     assert not counted, "what was used elsewhere is billed there"
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "files").glob("*.ndjson")), ids=lambda path: path.stem)
+async def test_files_of_earlier_versions_are_imported(app: App, owner: Actor, path: Path) -> None:
+    """A file is never changed; a version that writes something new adds one. The first number is the format's."""
+    session = await brought(app, owner, path.read_bytes())
+    assert (session.status, session.flow, session.checks_passed) == ("stopped", "fix_pipeline/1.0.0", 1)
+    assert session.imported is not None
+    assert session.imported.initiator == "grace"
+    assert b"return -(-items // per_page)" in await session_log.diff(app, owner, session.id)
+    async with app.database.transaction() as connection:
+        state = SessionState.model_validate((await connection.execute(select(rows.c.state))).scalar_one())
+        assert state.bundle_blob is not None
+        assert (await store_blobs.whole(connection, state.bundle_blob)).startswith(b"# v2 git bundle")
 
 
 async def test_a_session_of_this_server_comes_back_whole(app: App, owner: Actor) -> None:

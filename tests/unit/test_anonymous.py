@@ -47,7 +47,8 @@ def test_the_same_has_the_same_name_everywhere() -> None:
     )
     assert told("ada_x ada-y adam") == "user-1_x user-1-y adam"
     assert told("www.acme.com grace@navy.mil") == "host-3.invalid user-3@host-4.invalid"
-    assert told("ada@other.org") == "user-1@host-5.invalid"
+    assert told("bob@sharon.org") == "user-2@host-5.invalid"
+    assert told("ada@other.org") == "user-1@host-6.invalid"
 
 
 def test_what_only_looks_like_something_stays() -> None:

@@ -149,7 +149,7 @@ class Anonymizer:
         name, _, host = text.rpartition("@")
         if name == "git":
             return f"git@{self._host(host)}"
-        if host.startswith("sha"):  # the digest of an image
+        if host in ("sha256", "sha512"):  # the digest of an image
             return self._words_of(text)
         known = name if name.lower() in self._names and text.lower() not in self._names else text
         return f"{self._alias('user', known)}@{self._host(host)}"
