@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import exports, imports, replays, session_log, sessions, steering
+from quarterdeck.app import exports, imports, replays, session_log, sessions, steering, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.replays import Pace
@@ -29,6 +30,7 @@ from tests.app import chats
 from tests.archives import DIFF, LOGS, corpus, file_of, lines, rewritten
 
 NAMES = [path.stem for path in LOGS]
+FUZZED = 40
 SECRET = "ghp_" + "a1B2" * 9
 
 
@@ -188,6 +190,7 @@ def _turn(line: dict[str, Any]) -> None:
         line["payload"]["turn_no"] = 2**40
 
 
+_ASKED = {"kind": "approval.requested", "approval_id": "a_1", "ask": "input", "question": "?"}
 FUTURE = (datetime.now(UTC) + timedelta(days=3)).isoformat()
 HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "nothing": (_nothing, "cut off"),
@@ -226,6 +229,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a subagent without a number": (
         _event(4, payload={"kind": "delegation.started", "call_id": "c", "component": "a", "user": "u"}), "Line 6",
     ),
+    "one approval twice": (lambda data: _event(3, payload=_ASKED)(_event(2, payload=_ASKED)(data)), "asked for twice"),
     "the future": (_event(3, at=FUTURE), "in the future"),
     "back in time": (_event(3, at="2001-01-01T00:00:00Z"), "before the one before it"),
     "a link that is a script": (
@@ -279,6 +283,52 @@ async def test_a_file_that_is_wrong_is_refused_with_its_line_and_leaves_nothing(
         how: answers.get(how, "imported") for how, (_, told) in HOSTILE.items() if told not in answers.get(how, "")
     } == {}
     assert await left(app) == {}
+
+
+async def test_whatever_a_file_says_it_is_refused_in_words_or_can_be_read(app: App, owner: Actor) -> None:
+    """Values of a good file replaced by others, by chance: what is taken is shown, watched and exported like any session."""
+    chance = random.Random(4)
+    good = {name: file_of(corpus(name)) for name in NAMES}
+    values = [
+        None,
+        "",
+        "x",
+        0,
+        -1,
+        2**70,
+        1.5,
+        True,
+        [],
+        {},
+        ["x"],
+        {"x": "y"},
+        "c_1",
+        "\u0000\ud800",
+        "running",
+        "1.c_1",
+    ]
+    taken = 0
+    for _ in range(FUZZED):
+        name = chance.choice(NAMES)
+        chosen = {chance.randrange(2, len(corpus(name))) for _ in range(2)}
+
+        def spoil(line: dict[str, Any]) -> None:
+            if line.get("seq") in chosen:
+                inside = chance.choice([line, line["payload"], line["payload"]])
+                inside[chance.choice([one for one in inside if one not in ("line", "kind")])] = chance.choice(values)
+
+        try:
+            session = await brought(app, owner, rewritten(good[name], spoil))
+        except InvalidInputError:
+            continue
+        taken += 1
+        assert (await sessions.show(app, owner, session.id)).status in ("stopped", "finished", "failed")
+        events = [one async for found in watch.session(app, owner, session.id, after=0) for one in found]
+        assert len(events) >= session.seq
+        again = await exported(app, owner, session.id)
+        assert (await brought(app, owner, again)).status == session.status
+        assert await exported(app, owner, session.id, redacted=True)
+    assert 0 < taken < FUZZED
 
 
 async def test_a_log_that_comes_to_too_large_a_state_is_refused(app: App, owner: Actor) -> None:

@@ -94,6 +94,7 @@ class _Import:
         self._documents: dict[str, str] = {}
         self._state: SessionState | None = None
         self._waiting: list[e.Event] = []
+        self._approvals: set[str] = set()
         self._unweighed = 0
         """Bytes of events since the state was last weighed."""
         self._outputs = ImportedOutputs(connection, app.redactor, session_id)
@@ -159,6 +160,10 @@ class _Import:
             apply(self._state, event)
         if isinstance(payload, e.ToolCallRequested):
             self._outputs.requested(payload)
+        if isinstance(payload, e.ApprovalRequested):
+            if payload.approval_id in self._approvals:
+                raise InvalidInputError(f"{payload.approval_id} is asked for twice")
+            self._approvals.add(payload.approval_id)
         if self._unweighed > limits.IMPORT_STATE_CHARACTERS:
             self._weigh(self._state)
         self._waiting.append(event)
