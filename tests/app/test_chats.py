@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quarterdeck.app import chats, executors, interruption, offers, server_calls, sessions, steering, turns
+from quarterdeck.app import chats, deletion, executors, interruption, offers, server_calls, sessions, steering, turns
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core import events as e
@@ -51,7 +51,7 @@ async def test_a_chat_is_its_initiators_alone(app: App, start: Start) -> None:
             steering.reply(app, start.owner, number, "hm"),
             steering.cancel(app, start.owner, number),
             interruption.interrupt(app, start.owner, number),
-            sessions.delete(app, start.owner, number),
+            deletion.delete_session(app, start.owner, number),
         ):
             with pytest.raises(NotFoundError):
                 await attempt

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import exports, imports, replays, session_log, sessions, steering, watch
+from quarterdeck.app import deletion, exports, imports, replays, session_log, sessions, steering, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.replays import Pace
@@ -51,7 +51,8 @@ def without_place(line: dict[str, Any]) -> dict[str, Any]:
     """A line without what an import sets anew."""
     payload = line.get("payload", {})
     if payload.get("kind") == "session.created":
-        there = {"project_id", "initiator_id", "initiator", "origin", "retention_days", "parent_id"}
+        there = {"project_id", "initiator_id", "initiator", "origin", "retention_days", "parent_id", "forked_from"}
+        there |= {"branch_commit"}
         return {**line, "payload": {name: value for name, value in payload.items() if name not in there}}
     return line
 
@@ -67,7 +68,7 @@ async def test_what_is_imported_is_exported_the_same(app: App, owner: Actor, nam
         theirs, ours = lines(given)[1:-1], again[1:-1]
         own = [line["payload"]["kind"] for line in ours if line.get("seq", 0) > len(corpus(name))]
         assert own[-1] == "session.imported"
-        assert set(own) <= {"status.changed", "session.imported"}
+        assert set(own) <= {"status.changed", "session.retention_changed", "session.imported"}
         kept = [line for line in ours if line.get("seq", 0) <= len(corpus(name))]
         assert [without_place(line) for line in kept] == [without_place(line) for line in theirs]
         assert again[0]["session"]["number"] == session.id
@@ -119,7 +120,7 @@ async def test_a_session_of_this_server_comes_back_whole(app: App, owner: Actor)
     stranger = Actor(owner.user_id + 1000, "eve", "Eve", "", admin=True)
     with pytest.raises(NotFoundError):
         await exports.begin(app, stranger, copy.id, redacted=False)
-    await sessions.delete(app, owner, copy.id)
+    await deletion.delete_session(app, owner, copy.id)
 
 
 def _say(line: dict[str, Any], text: str) -> None:
@@ -145,7 +146,7 @@ async def test_outputs_and_diffs_are_read_as_those_of_any_session(app: App, owne
         await session_log.diff(app, owner, copy.id)
 
     for one in (session.id, copy.id):
-        await sessions.delete(app, owner, one)
+        await deletion.delete_session(app, owner, one)
     assert await left(app) == {}
 
 
@@ -286,7 +287,7 @@ async def test_a_file_that_is_wrong_is_refused_with_its_line_and_leaves_nothing(
 
 
 async def test_whatever_a_file_says_it_is_refused_in_words_or_can_be_read(app: App, owner: Actor) -> None:
-    """Values of a good file replaced by others, by chance: what is taken is shown, watched and exported like any session."""
+    """Values of a good file replaced by others, by chance: what is taken is shown, watched and exported like any."""
     chance = random.Random(4)
     good = {name: file_of(corpus(name)) for name in NAMES}
     values = [
@@ -312,7 +313,7 @@ async def test_whatever_a_file_says_it_is_refused_in_words_or_can_be_read(app: A
         name = chance.choice(NAMES)
         chosen = {chance.randrange(2, len(corpus(name))) for _ in range(2)}
 
-        def spoil(line: dict[str, Any]) -> None:
+        def spoil(line: dict[str, Any], chosen: set[int] = chosen) -> None:
             if line.get("seq") in chosen:
                 inside = chance.choice([line, line["payload"], line["payload"]])
                 inside[chance.choice([one for one in inside if one not in ("line", "kind")])] = chance.choice(values)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from quarterdeck.app import executors, offers, server_calls, sessions, steering, turns
+from quarterdeck.app import deletion, executors, offers, server_calls, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
 from quarterdeck.app.sessions import StartSession
@@ -237,7 +237,7 @@ async def test_what_one_may_not_know_of_is_not_there(app: App, start: Start) -> 
         sessions.show(app, stranger, session_id),
         sessions.start(app, stranger, request),
         steering.cancel(app, stranger, session_id),
-        sessions.delete(app, stranger, session_id),
+        deletion.delete_session(app, stranger, session_id),
     ):
         with pytest.raises(NotFoundError):
             await attempt

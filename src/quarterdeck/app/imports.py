@@ -181,6 +181,8 @@ class _Import:
                 "origin": created.origin if private else "import",
                 "retention_days": self._target.retention_days if self._target else limits.RETENTION_DAYS,
                 "parent_id": None,
+                "forked_from": None,
+                "branch_commit": "",
             }
         )
 
@@ -214,6 +216,8 @@ class _Import:
             )  # fmt: skip
         if state.held:
             self._add(state, e.SessionReleased(by=self._actor.username))
+        if state.kept_days is not None:
+            self._add(state, e.RetentionChanged(days=state.created.retention_days, by=self._actor.username))
         self._add(state, self._mark(header))
         self._weigh(state)
         await self._flush()

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -11,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.events import PlanItem
+from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
@@ -67,6 +70,7 @@ class SessionView(BaseModel):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -83,6 +87,11 @@ class SessionView(BaseModel):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    """When it is deleted, unless something happens in it; None while it is held."""
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
+    """Views warn of it."""
     url: str
 
 
@@ -151,9 +160,15 @@ def _cursor(text: str) -> tuple[datetime, int]:
         raise InvalidInputError("That is not a cursor of this list; take `next` of an earlier page.") from None
 
 
+def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str]]) -> tuple[SessionView, ...]:
+    """The views of the rows of such a query."""
+    return tuple(_view(app, row) for row in rows)
+
+
 def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
     state = SessionState.model_validate(row.state)
     created = state.created
+    left = max(0, (state.expires_on - datetime.now(UTC).date()).days) if state.expires_on else None
     return SessionView(
         id=row.id,
         project_id=created.project_id,
@@ -178,6 +193,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         merge_request=_merge_request(state),
         branch=created.branch,
         ref=created.ref,
+        forked_from=created.forked_from,
         base_commit=state.base_commit or created.commit,
         isolation=state.isolation,
         executor=state.executor,
@@ -193,13 +209,16 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         ended_at=state.ended_at,
         last_activity=state.last_activity,
         expires_on=state.expires_on,
+        retention_days=state.retention_days,
+        days_left=left,
+        expires_soon=left is not None and left <= limits.EXPIRES_SOON_DAYS,
         url=f"{app.public_url}/sessions/{row.id}",
     )
 
 
 def _merge_request(state: SessionState) -> str | None:
     """Its name in the session's project; that of an imported session is elsewhere."""
-    if state.imported:
+    if state.imported and state.created.forked_from is None:
         return None
     return next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None)
 

@@ -58,7 +58,8 @@ def apply(state: SessionState, event: e.Event) -> None:
     _check(state, event)
     _change(state, event)
     state.seq = event.seq
-    state.last_activity = max(state.last_activity, event.at)
+    if not isinstance(event.payload, e.RetentionChanged):
+        state.last_activity = max(state.last_activity, event.at)
 
 
 def _check(state: SessionState, event: e.Event) -> None:
@@ -147,6 +148,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.retry = None
         case e.McpToolsPinned() as p:
             state.mcp[p.server] = McpPin(server_id=p.server_id, side=p.side, tools=p.tools, seq=event.seq)
+        case e.HistoryCopied():
+            _fork(state, event.at)
         case e.PlanChanged() as p:
             state.plan = p.items
         case e.ExecutorAttached() as p:
@@ -171,6 +174,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.held = False
         case e.SessionImported() as p:
             state.imported = p
+        case e.RetentionChanged() as p:
+            state.kept_days = p.days
         case e.WorkspaceTornDown() as p:
             state.torn_down = True
             state.errors += 1 if p.left else 0
@@ -207,6 +212,15 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
         state.ended_at = at
         state.turn_open = False
         state.errors += change.to_status is Status.FAILED
+
+
+def _fork(state: SessionState, at: datetime) -> None:
+    """A question is put again by whoever put it; what a person allowed for another session is not allowed here."""
+    for call in state.calls.values():
+        call.status = CallStatus.REQUESTED if call.status is CallStatus.ASKED else call.status
+    state.approvals = {}
+    state.session_approvals, state.session_patterns = (), {}
+    state.started_at = at if state.status is Status.RUNNING else None
 
 
 def _enter(state: SessionState, entered: e.ComponentEntered) -> None:

@@ -23,6 +23,7 @@ from quarterdeck.doors.api import (
     executor,
     exports,
     flows,
+    forks,
     health,
     issues,
     log,
@@ -35,6 +36,7 @@ from quarterdeck.doors.api import (
     projects,
     replays,
     repositories,
+    retention,
     rules,
     sessions,
 )
@@ -50,6 +52,7 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    forks,
     log,
     exports,
     replays,
@@ -66,6 +69,7 @@ API = (
     models,
     people,
     rules,
+    retention,
     health,
 )
 """What people's tokens open."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TURN = "turn"
 SERVER_CALL = "server_call"
 NOTIFICATION = "notification"
+SWEEP = "sweep"
+RETENTION = "retention"
 QUEUE = "sessions"
 
 
@@ -50,6 +52,14 @@ class JobDispatch:
     async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
         """A message that a session wanted to be sent, now or at `at`."""
         await self._defer(connection, NOTIFICATION, {"notification_id": notification_id}, at)
+
+    async def sweep(self, connection: AsyncConnection) -> None:
+        """A look for sessions whose time is over."""
+        await self._defer(connection, SWEEP, {}, None)
+
+    async def retention(self, connection: AsyncConnection, project_id: int) -> None:
+        """The project keeps its sessions for another time: all of them are to have it."""
+        await self._defer(connection, RETENTION, {"project_id": project_id}, None)
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""

@@ -17,12 +17,12 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, notifications, pipelines, server_calls, turns
+from quarterdeck.app import leases, leftovers, notifications, pipelines, retention, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
-from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, SERVER_CALL, TURN, connector
+from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SERVER_CALL, SWEEP, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -98,9 +98,23 @@ class Worker:
         async def notification(notification_id: int) -> None:
             await on_main(lambda: notifications.send(self._app, notification_id))
 
+        async def sweep() -> None:
+            async def body() -> None:
+                await retention.sweep(self._app)
+
+            await on_main(body)
+
+        async def changed(project_id: int) -> None:
+            async def body() -> None:
+                await retention.apply(self._app, project_id)
+
+            await on_main(body)
+
         jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(turn)
         jobs.task(name=SERVER_CALL, queue=QUEUE, retry=retry)(server_call)
         jobs.task(name=NOTIFICATION, queue=QUEUE, retry=retry)(notification)
+        jobs.task(name=SWEEP, queue=QUEUE, retry=retry)(sweep)
+        jobs.task(name=RETENTION, queue=QUEUE, retry=retry)(changed)
         return jobs
 
     async def _nets(self) -> None:
@@ -113,6 +127,8 @@ class Worker:
                 await server_calls.revive(self._app)
                 await notifications.revive(self._app)
                 await pipelines.cancel_of_stopped(self._app)
+                await retention.due(self._app)
+                await leftovers.clear(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)
             except Exception:

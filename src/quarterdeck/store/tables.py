@@ -89,6 +89,8 @@ projects = Table(
     _text("description"),
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
+    Column("retention_changed_at", _TIME),
+    _text("retention_changed_by"),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),
@@ -142,6 +144,7 @@ sessions = Table(
     Column("ended_at", _TIME),
     Column("last_activity", _TIME, nullable=False),
     Column("expires_on", Date),
+    Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
     UniqueConstraint("initiator_id", "idempotency_key"),
@@ -149,6 +152,8 @@ sessions = Table(
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
+    Index(None, "flow_hash"),
+    Index("ix_sessions_script_hash", "script_hash", postgresql_where=text("script_hash is not null")),
     Index("ix_sessions_live", "last_activity", postgresql_where=text("status in ('created', 'running')")),
     postgresql_with={"fillfactor": 70},
 )
@@ -420,6 +425,7 @@ pipeline_waits = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
+    Index(None, "session_id"),
 )
 
 mcp_servers = Table(
@@ -552,4 +558,37 @@ tombstones = Table(
     Column("created_at", _TIME, nullable=False),
     Column("deleted_at", _TIME, nullable=False, server_default=func.now()),
     Column("deleted_by", Text, nullable=False),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, number 1
+    Column("due_at", _TIME, nullable=False),
+    Column("ended_at", _TIME),
+    Column("deleted", BigInteger, nullable=False, server_default=text("0")),  # by the last one
+)
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("branch", Text, nullable=False),  # of a deleted session; empty: what its branches leave in the repository
+    Column("head", Text, nullable=False),  # the session's last commit: a branch that has others is not deleted
+    Column("due_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("project_id", "branch"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("at", _TIME, nullable=False),
+    Column("session_id", BigInteger, nullable=False),
+    Column("project_id", BigInteger),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("delivered_at", _TIME),
+    Index(None, "session_id", "id"),
+    Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at is null")),
 )

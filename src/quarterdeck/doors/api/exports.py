@@ -1,9 +1,11 @@
 """A session as a file: exported in three formats, and imported again."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, assert_never
 
 from litestar import Request, Router, get, post
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
@@ -51,8 +53,18 @@ async def export(
     )
 
 
+@dataclass
+class _TakesFile(Operation):
+    """Describes the body, which is read as it comes."""
+
+    def __post_init__(self) -> None:
+        text = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        self.request_body = RequestBody(content={"application/x-ndjson": OpenAPIMediaType(schema=text)}, required=True)
+
+
 @post(
     "/sessions/import",
+    operation_class=_TakesFile,
     request_max_body_size=limits.IMPORT_BYTES,
     summary="Import a session",
 )

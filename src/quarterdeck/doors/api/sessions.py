@@ -6,7 +6,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import interruption, sessions, steering
+from quarterdeck.app import deletion, interruption, sessions, steering
 from quarterdeck.app.session_views import ApprovalView, Page, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
@@ -104,7 +104,7 @@ async def rename(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBo
 @delete("/{session_id:int}", summary="Delete a session")
 async def remove(app: TheApp, actor: Caller, session_id: SessionId) -> None:
     """Deletes everything of it and leaves a tombstone without content."""
-    await sessions.delete(app, actor, session_id)
+    await deletion.delete_session(app, actor, session_id)
 
 
 @post("/{session_id:int}/messages", status_code=200, summary="Say something to a session")

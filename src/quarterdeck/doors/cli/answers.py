@@ -136,12 +136,28 @@ class Session(_Answer):
     ended_at: datetime | None = None
     last_activity: datetime
     expires_on: date | None = None
+    days_left: int | None = None
+    expires_soon: bool = False
     url: str
 
     @property
     def ended(self) -> bool:
         """Nothing more is done in it."""
         return self.status in ("finished", "failed", "stopped")
+
+
+class Preview(_Answer):
+    """What the next sweep deletes."""
+
+    retention_days: int | None = None
+    next_sweep: datetime
+    last_sweep: datetime | None = None
+    last_deleted: int = 0
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: tuple[Session, ...] = ()
 
 
 class Person(_Answer):

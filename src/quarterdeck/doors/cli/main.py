@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    fork,
     issue,
     mcp,
     merge_request,
@@ -20,6 +21,7 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    retention,
     rules,
     session,
     session_files,
@@ -40,7 +42,9 @@ app = typer.Typer(
 session_files.register(session.group)
 session_replay.register(session.group)
 app.add_typer(session.group, name="session")
+fork.register(session.group)
 app.add_typer(project.group, name="project")
+app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")

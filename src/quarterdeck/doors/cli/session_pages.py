@@ -36,10 +36,12 @@ def print_list(answer: JsonValue) -> None:
         print("No sessions yet. Start one: qd session start --project PROJECT --watch, or see it all with qd demo")
         return
     rows = [
-        (f"#{s.id}", _state(s), line(s.title, 40), s.project_path, s.flow, s.initiator, screen.ago(s.last_activity))
+        (f"#{s.id}", _state(s), line(s.title, 40), s.project_path, s.flow, s.initiator, screen.ago(s.last_activity),
+         deleted_on(s))
         for s in sessions
-    ]
-    screen.console().print(screen.table(("session", "status", "title", "project", "flow", "initiator", "active"), rows))
+    ]  # fmt: skip
+    names = ("session", "status", "title", "project", "flow", "initiator", "active", "deleted on")
+    screen.console().print(screen.table(names, rows))
     if page["next"]:
         print(f"More: qd session list --before {page['next']}")
 
@@ -68,11 +70,13 @@ def print_session(session: Session) -> None:
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
-                ("deleted on", "never (held)" if session.held else str(session.expires_on or "")),
+                ("deleted on", deleted_on(session)),
                 ("page", session.url),
             ]
         )
     )
+    if session.expires_soon:
+        out.print(Text(f"! It is deleted soon. Keep it: qd session hold {session.id}", style="bold yellow"))
     for item in session.plan:
         out.print(Text(f"  [{'x' if item.status == 'completed' else ' '}] {line(item.text, 200)}"))
     for approval in session.approvals:
@@ -125,6 +129,11 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
         cli.say(f"Session #{session.id} is stopped; {torn_down(proof)}.")
     if proof is not None and proof.left:
         raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
+
+
+def deleted_on(session: Session) -> str:
+    """The date on which it goes, or that it is held."""
+    return "never (held)" if session.held else str(session.expires_on or "")
 
 
 def _state(session: Session) -> Text:

@@ -138,6 +138,10 @@ def _told(payload: e.AnyPayload) -> tuple[str, Look, str, str]:  # noqa: C901 on
             return f"held by {p.by}", "dim", p.reason, ""
         case e.SessionReleased() as p:
             return f"released by {p.by}", "dim", "", ""
+        case e.HistoryCopied() as p:
+            return f"all before this is of session #{p.session}, up to its event {p.seq}", "warn", "", ""
+        case e.RetentionChanged() as p:
+            return f"kept for {p.days} days by {p.by}", "dim", "", ""
         case e.SessionImported() as p:
             return f"imported by {p.by}: session #{p.number} of {p.initiator} elsewhere", "warn", "", ""
         case e.WorkspaceTornDown() as p:
