@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select
 
 from quarterdeck import server
 from quarterdeck.app import (
+    deletion,
     executors,
     forks,
     issues,
@@ -112,7 +113,7 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     copied = {one.seq: one for one in await events(app, number)}
     told = [one.at for one in log_there if one.kind == "model.answered"]
     assert [one.at for one in copied.values() if one.kind == "model.answered"] == told[:1]
-    await sessions.delete(app, start.owner, source)
+    await deletion.delete_session(app, start.owner, source)
     call_id = next(one.payload.call_id for one in copied.values() if isinstance(one.payload, e.ToolCallFinished))
     assert await session_log.output(app, start.owner, number, call_id) == b"made 1\n"
     assert await session_log.diff(app, start.owner, number) == b"c 1"
@@ -127,7 +128,7 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     assert turn.turn_no == 1
     assert question.script == SCRIPT
     assert len(question.conversation.messages) == 3
-    await sessions.delete(app, start.owner, number)
+    await deletion.delete_session(app, start.owner, number)
     async with app.database.transaction() as connection:
         for table in (blob_rows, offers):
             left = select(table.c.subject).where(table.c.subject.like("session:%"))
@@ -314,7 +315,7 @@ async def test_what_cannot_be_forked_says_why_and_leaves_nothing(
     await refused(ConflictError, "is gone from its repository", seq=5)
     async with app.database.transaction() as connection:
         assert (await connection.execute(select(func.count()).select_from(rows))).scalar_one() == 2
-    await sessions.delete(app, start.owner, source)
+    await deletion.delete_session(app, start.owner, source)
     await refused(NotFoundError, "There is no session")
 
 
@@ -326,7 +327,7 @@ async def test_a_source_that_is_deleted_while_it_is_copied_leaves_no_fork(
 
     async def deleted_after(*args: Any) -> int:
         through = await copy(*args)
-        await sessions.delete(app, start.owner, source)
+        await deletion.delete_session(app, start.owner, source)
         return through
 
     monkeypatch.setattr(forks, "copy_history", deleted_after)

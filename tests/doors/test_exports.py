@@ -19,7 +19,6 @@ from quarterdeck.doors.export.terminal import coloured, diff, plain
 from tests.archives import DIFF, corpus, file_of, lines, rewritten
 from tests.doors.conftest import Api, Running
 from tests.doors.test_cli import Qd
-from tests.doors.test_cli import qd as qd  # a fixture
 from tests.doors.test_problem import problem
 from tests.doors.test_stream import client
 

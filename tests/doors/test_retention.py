@@ -7,8 +7,7 @@ import psycopg
 
 from quarterdeck.app.application import App
 from tests.conftest import Start
-from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import START, Qd, qd  # noqa: F401
+from tests.doors.conftest import START, Api, Qd, Running
 from tests.doors.test_problem import problem
 from tests.doors.test_sessions import begin
 from tests.doors.test_web import signed_in
@@ -39,7 +38,7 @@ async def test_the_date_and_the_warning_are_on_the_pages(api: Api, app: App, sta
     assert (await api.get("/retention/preview")).json()["sessions"] == 0
 
 
-def test_another_time_by_commands(running: Running, qd: Qd, database_url: str) -> None:  # noqa: F811
+def test_another_time_by_commands(running: Running, qd: Qd, database_url: str) -> None:
     assert qd(*START).returncode == 0
     with psycopg.connect(database_url, autocommit=True) as connection:  # unused for a week
         connection.execute(

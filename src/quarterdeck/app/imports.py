@@ -192,9 +192,9 @@ class _Import:
             raise InvalidInputError("the log comes to a larger state than a session of this server can have")
 
     async def _flush(self) -> None:
-        if self._waiting:
+        if self._waiting and self._state is not None:
             events, self._waiting = self._waiting, []
-            await log.keep_events(self._connection, self._session_id, events)
+            await log.keep_events(self._connection, self._session_id, self._state.created, events)
 
     async def _end(self, footer: archive.Footer) -> None:
         """The file is whole: what the import itself does comes behind its events."""

@@ -23,6 +23,7 @@ class AsyncGroups:
         self.log = AsyncLog(transport)
         self.exports = AsyncExports(transport)
         self.replays = AsyncReplays(transport)
+        self.search = AsyncSearch(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
@@ -342,6 +343,41 @@ class AsyncReplays(AsyncCalls):
             f"/sessions/{part(session_id)}/replay",
             query={"speed": speed, "max_gap": max_gap, "after": after},
             header={"Last-Event-ID": last_event_id},
+        )
+
+
+class AsyncSearch(AsyncCalls):
+    """Calls about search."""
+
+    async def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return await self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    async def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return await self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
         )
 
 

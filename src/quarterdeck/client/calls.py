@@ -23,6 +23,7 @@ class Groups:
         self.log = Log(transport)
         self.exports = Exports(transport)
         self.replays = Replays(transport)
+        self.search = Search(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
         self.mcp_servers = McpServers(transport)
@@ -336,6 +337,41 @@ class Replays(Calls):
             f"/sessions/{part(session_id)}/replay",
             query={"speed": speed, "max_gap": max_gap, "after": after},
             header={"Last-Event-ID": last_event_id},
+        )
+
+
+class Search(Calls):
+    """Calls about search."""
+
+    def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
         )
 
 

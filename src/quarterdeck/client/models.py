@@ -423,6 +423,35 @@ class HistoryCopied(Model):
     seq: int
 
 
+class Hit(Model):
+    """A text that fits: of the event `seq`, or what the call `call_id`, which that event asked for, printed there."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: Literal["title", "goal", "message", "arguments", "result", "error", "output"]
+    call_id: str | None
+    lines: list[HitLine]
+    more_lines: int
+    url: str
+
+
+class HitLine(Model):
+    """A line of a hit; `marks` are the places of what was looked for, in characters from the line's beginning."""
+
+    line: int
+    text: str
+    marks: list[tuple[int, int]]
+
+
+class HitPage(Model):
+    """Some hits; `next` is the cursor of the page behind, None at the end. Any page may have fewer than asked for."""
+
+    items: list[Hit]
+    next: str | None
+
+
 class IssueView(Model):
     """An issue; comments and sessions are there when it was asked for alone."""
 

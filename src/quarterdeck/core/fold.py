@@ -114,7 +114,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.retry = p
             state.warnings += 1
         case e.ToolCallRequested() as p:
-            _request(state, p)
+            _request(state, p, event.seq)
         case e.ToolCallsOffered() as p:
             for call_id in p.call_ids:
                 state.calls[call_id].status = CallStatus.OFFERED
@@ -308,7 +308,7 @@ def _return(state: SessionState) -> None:
     state.response, state.corrections, state.noticed = frame.response, frame.corrections, frame.noticed
 
 
-def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
+def _request(state: SessionState, requested: e.ToolCallRequested, seq: int) -> None:
     state.visit_calls += not requested.listing
     state.calls[requested.call_id] = Call(
         tool=requested.tool,
@@ -320,6 +320,7 @@ def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
         level=requested.level,
         failure_level=requested.failure_level,
         listing=requested.listing,
+        seq=seq,
     )
 
 

@@ -41,6 +41,8 @@ class Call(BaseModel):
     status: CallStatus = CallStatus.REQUESTED
     outcome: e.Outcome | None = None
     text: str = ""
+    seq: int = 0
+    """The event that asked for it."""
 
     def end_level(self, outcome: e.Outcome) -> e.Level:
         """The level of its end."""

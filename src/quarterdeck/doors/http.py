@@ -38,6 +38,7 @@ from quarterdeck.doors.api import (
     repositories,
     retention,
     rules,
+    search,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -56,6 +57,7 @@ API = (
     log,
     exports,
     replays,
+    search,
     chats,
     agents,
     mcp_servers,

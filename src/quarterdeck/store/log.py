@@ -14,7 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import outbox
+from quarterdeck.store import outbox, search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -111,6 +111,7 @@ async def create(
         connection, session_id, state, flow_hash=flow_hash, script_hash=script_hash, idempotency_key=idempotency_key
     )
     await _write(connection, session_id, [first])
+    await search.keep(connection, session_id, created, [first])
     await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
@@ -143,9 +144,12 @@ async def keep_row(
     await connection.execute(insert(sessions).values(_columns(state) | identity))
 
 
-async def keep_events(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
+async def keep_events(
+    connection: AsyncConnection, session_id: int, created: e.SessionCreated, events: Sequence[e.Event]
+) -> None:
     """Stores a piece of a log that was written elsewhere; what it used there is not counted here."""
     await _write(connection, session_id, events)
+    await search.keep(connection, session_id, created, events)
     await _project(connection, session_id, [one for one in events if not isinstance(one.payload, e.UsageRecorded)])
 
 
@@ -183,6 +187,7 @@ async def flush(connection: AsyncConnection, session: Locked) -> None:
     events, session.fresh = session.fresh, []
     await _write(connection, session.id, events)
     await _project(connection, session.id, events)
+    await search.keep(connection, session.id, session.state.created, events)
     await outbox.note(connection, session.id, session.project_id, events)
     await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
     await ring(connection, f"session:{session.id}", session.state.seq)
@@ -217,8 +222,12 @@ async def read(
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as JSON; their numbers follow each other."""
+    return _unpack.decompress(data).splitlines()
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
@@ -231,7 +240,7 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    packed = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
     await connection.execute(
         insert(event_batches).values(
             session_id=session_id,
@@ -239,7 +248,7 @@ async def _write(connection: AsyncConnection, session_id: int, events: Sequence[
             n=len(events),
             results=sum(event.level is e.Level.RESULT for event in events),
             concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
+            data=_pack.compress(packed),
         )
     )
 

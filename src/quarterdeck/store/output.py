@@ -3,6 +3,7 @@
 from sqlalchemy import Text, column, func, insert, literal, select, update, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.store import search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import offers, outputs
 
@@ -22,6 +23,8 @@ async def write(connection: AsyncConnection, subject: str, call_id: str, offset:
     if not fresh:
         return known
     await connection.execute(insert(outputs).values(call_id=call_id, offset=known, data=fresh))
+    if not known and subject.startswith("session:"):
+        await search.began(connection, int(subject.removeprefix("session:")), call_id)
     size = known + len(fresh)
     await connection.execute(update(offers).where(offers.c.call_id == call_id).values(output_bytes=size))
     await ring(connection, subject)

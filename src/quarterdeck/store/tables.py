@@ -25,7 +25,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -558,6 +558,40 @@ tombstones = Table(
     Column("created_at", _TIME, nullable=False),
     Column("deleted_at", _TIME, nullable=False, server_default=func.now()),
     Column("deleted_by", Text, nullable=False),
+)
+
+search_pieces = Table(
+    "search_pieces",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the first event of the piece; of output that which asked for the call
+    Column("last_seq", BigInteger, nullable=False),
+    Column("call_id", Text),  # of output; null: a piece of the log
+    Column("start", BigInteger, nullable=False),  # bytes of the output, or which of the events' texts
+    Column("stop", BigInteger, nullable=False),
+    Column("line", Integer, nullable=False),  # the number of its first line
+    Column("words", TSVECTOR, nullable=False),  # without places; also whose it is, see store/search.py
+    Index(None, "session_id", "seq", "id"),
+    Index(
+        "ix_search_pieces_words",
+        "words",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},
+    ),
+)
+
+search_dues = Table(
+    "search_dues",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("call_id", Text, unique=True),  # whose output is to be indexed; null: the log of a session from before
+    Column("seq", BigInteger, nullable=False),  # the event that asked for the call; of a log the last one to index
+    Column("place", BigInteger, nullable=False, server_default=text("0")),  # bytes or events that are indexed
+    Column("lines", Integer, nullable=False, server_default=text("0")),  # in those bytes
+    Column("quiet", Integer, nullable=False, server_default=text("0")),  # looks in vain since the call was cancelled
+    Index(None, "session_id"),
 )
 
 sweeps = Table(

@@ -146,6 +146,26 @@ class Session(_Answer):
         return self.status in ("finished", "failed", "stopped")
 
 
+class HitLine(_Answer):
+    """A line of a hit, and where in it something was found."""
+
+    line: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+class Hit(_Answer):
+    """What a search found in one place."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: str
+    lines: tuple[HitLine, ...]
+    more_lines: int
+
+
 class Preview(_Answer):
     """What the next sweep deletes."""
 

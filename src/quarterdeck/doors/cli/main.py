@@ -26,6 +26,7 @@ from quarterdeck.doors.cli import (
     session,
     session_files,
     session_replay,
+    session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -42,6 +43,7 @@ app = typer.Typer(
 session_files.register(session.group)
 session_replay.register(session.group)
 app.add_typer(session.group, name="session")
+session_search.register(session.group)
 fork.register(session.group)
 app.add_typer(project.group, name="project")
 app.add_typer(retention.group, name="retention")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0008"
 
 LARGE = ("event_batches", "outputs", "blob_chunks", "offers", "sessions")
 """Where a sweep leaves the most room: given back after a fiftieth is dead, not after a fifth."""
