@@ -17,8 +17,7 @@ from quarterdeck.doors.export import page
 from quarterdeck.doors.export.markdown import escaped, fence, quoted
 from quarterdeck.doors.export.terminal import coloured, diff, plain
 from tests.archives import DIFF, corpus, file_of, lines, rewritten
-from tests.doors.conftest import Api, Running
-from tests.doors.test_cli import Qd
+from tests.doors.conftest import Api, Qd, Running
 from tests.doors.test_problem import problem
 from tests.doors.test_stream import client
 
