@@ -72,8 +72,8 @@ async def make(
     return await log.create(
         connection,
         cast("e.SessionCreated", redacted(app.redactor, created)),
-        flow_hash=await _keep(connection, "flow", flow_text),
-        script_hash=await _keep(connection, choice.kind, choice.document) if choice.document is not None else None,
+        flow_hash=await keep_document(connection, "flow", flow_text),
+        script_hash=None if choice.document is None else await keep_document(connection, choice.kind, choice.document),
         idempotency_key=idempotency_key,
         session_id=session_id,
     )
@@ -100,7 +100,8 @@ async def _living(connection: AsyncConnection, parent_id: int) -> None:
         raise ConflictError(f"Session #{parent_id} is {standing}; it starts nothing any more.")
 
 
-async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
+async def keep_document(connection: AsyncConnection, kind: str, text: str) -> str:
+    """Keeps a text that sessions pin, and answers its hash."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     mine = select(documents.c.hash).where(documents.c.hash == digest).with_for_update(read=True, key_share=True)
     kept = None

@@ -15,6 +15,7 @@ from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import PlanItem
 from quarterdeck.core.fork_events import ForkedFrom
+from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
@@ -77,6 +78,8 @@ class SessionView(BaseModel):
     checks_passed: int
     checks_failed: int
     held: bool
+    imported: SessionImported | None
+    """Its log was written elsewhere, and brought by a file."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -148,7 +151,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         plan=state.plan,
         approvals=tuple(_approval(state, approval_id) for approval_id in state.approvals),
         artifacts=state.artifacts,
-        merge_request=next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None),
+        merge_request=_merge_request(state),
         branch=created.branch,
         ref=created.ref,
         forked_from=created.forked_from,
@@ -161,6 +164,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         checks_passed=state.checks_passed,
         checks_failed=state.checks_failed,
         held=state.held,
+        imported=state.imported,
         created_at=state.created_at,
         started_at=state.started_at,
         ended_at=state.ended_at,
@@ -171,6 +175,13 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         expires_soon=left is not None and left <= limits.EXPIRES_SOON_DAYS,
         url=f"{app.public_url}/sessions/{row.id}",
     )
+
+
+def _merge_request(state: SessionState) -> str | None:
+    """Its name in the session's project; that of an imported session is elsewhere."""
+    if state.imported and state.created.forked_from is None:
+        return None
+    return next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None)
 
 
 def _approval(state: SessionState, approval_id: str) -> ApprovalView:

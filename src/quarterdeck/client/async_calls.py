@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from quarterdeck.client import models
-from quarterdeck.client.async_connection import AsyncCalls, AsyncTransport, Events
+from quarterdeck.client.async_connection import AsyncCalls, AsyncTransport, Content, Events
 from quarterdeck.client.request import UNSET, Unset, part
 
 
@@ -22,6 +22,8 @@ class AsyncGroups:
         self.sessions = AsyncSessions(transport)
         self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
+        self.exports = AsyncExports(transport)
+        self.replays = AsyncReplays(transport)
         self.search = AsyncSearch(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
@@ -411,6 +413,68 @@ class AsyncLog(AsyncCalls):
     async def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class AsyncExports(AsyncCalls):
+    """Calls about exports."""
+
+    async def export(
+        self,
+        session_id: int,
+        *,
+        format: Literal["ndjson", "markdown", "html"] | Unset = UNSET,
+        redacted: bool | Unset = UNSET,
+        files: bool | Unset = UNSET,
+        level: models.Level | Unset = UNSET,
+    ) -> bytes:
+        """Export a session.
+
+        The log up to now with output and diffs: as NDJSON, as Markdown, or as one page that plays it offline.
+        """
+        return await self._read(
+            "GET",
+            f"/sessions/{part(session_id)}/export",
+            query={"format": format, "redacted": redacted, "files": files, "level": level},
+        )
+
+    async def import_(self, content: Content, *, project: str | Unset | None = UNSET) -> models.SessionView:
+        """Import a session.
+
+        The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs.
+        """
+        return await self._send(
+            "POST",
+            "/sessions/import",
+            models.SessionView,
+            query={"project": project},
+            content=content,
+            content_type="application/x-ndjson",
+        )
+
+
+class AsyncReplays(AsyncCalls):
+    """Calls about replays."""
+
+    def replay(
+        self,
+        session_id: int,
+        *,
+        speed: float | Unset = UNSET,
+        max_gap: float | Unset = UNSET,
+        after: int | Unset = UNSET,
+        last_event_id: int | Unset | None = UNSET,
+    ) -> Events:
+        """Replay a session.
+
+        The same messages as the stream's, but for `partial`, at the times of the log; `end` comes behind its last
+        event. What a call printed comes before its end. Connect again with `Last-Event-ID` to go on from there.
+        """
+        return self._events(
+            "GET",
+            f"/sessions/{part(session_id)}/replay",
+            query={"speed": speed, "max_gap": max_gap, "after": after},
+            header={"Last-Event-ID": last_event_id},
+        )
 
 
 class AsyncSearch(AsyncCalls):

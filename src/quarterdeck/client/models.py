@@ -349,6 +349,7 @@ class Event(Model):
         | SessionRenamed
         | SessionHeld
         | SessionReleased
+        | SessionImported
         | RetentionChanged
         | WorkspaceTornDown
         | UsageRecorded
@@ -975,6 +976,18 @@ class SessionHeld(Model):
     reason: str = ""
 
 
+class SessionImported(Model):
+    """The session was read from a file; nobody here has seen what the log says before this event."""
+
+    kind: Literal["session.imported"] = "session.imported"
+    number: int
+    initiator: str
+    project: str = ""
+    exported_at: datetime
+    redacted: bool = False
+    by: str
+
+
 class SessionPage(Model):
     """Some sessions; `next` and `previous` are the cursors of the pages behind and before, None where there is none."""
 
@@ -1076,6 +1089,7 @@ class SessionView(Model):
     checks_passed: int
     checks_failed: int
     held: bool
+    imported: SessionImported | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None

@@ -20,6 +20,7 @@ from quarterdeck.core.agent_events import (
     QuestionAnswered,
 )
 from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
+from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
@@ -471,6 +472,7 @@ AnyPayload = Annotated[
     | SessionRenamed
     | SessionHeld
     | SessionReleased
+    | SessionImported
     | RetentionChanged
     | WorkspaceTornDown
     | UsageRecorded

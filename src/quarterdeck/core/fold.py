@@ -172,6 +172,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.held = True
         case e.SessionReleased():
             state.held = False
+        case e.SessionImported() as p:
+            state.imported = p
         case e.RetentionChanged() as p:
             state.kept_days = p.days
         case e.WorkspaceTornDown() as p:

@@ -117,7 +117,7 @@ class Copy:
                 return p.model_copy(update=self._approval(p.approval_id))
             case (
                 e.MessageAdded() | e.ComponentEntered() | e.ComponentLeft() | e.NoticeAdded() | e.ModelInterrupted()
-                | e.PlanChanged() | e.HistoryCopied()
+                | e.PlanChanged() | e.HistoryCopied() | e.SessionImported()
             ):  # fmt: skip
                 return payload
             case (

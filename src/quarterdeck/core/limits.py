@@ -18,6 +18,10 @@ OUTPUT_BYTES = 16 * 1024 * 1024
 OUTPUT_CHUNK_BYTES = 256 * 1024
 JOB_LOG_TAIL_BYTES = 150 * 1024
 BUNDLE_BYTES = 256 * 1024 * 1024
+IMPORT_BYTES = 512 * 1024 * 1024
+"""The largest file of a session that is imported."""
+IMPORT_STATE_CHARACTERS = 4 * 1024 * 1024
+"""What the folded state of an imported log may come to; a session of ours stays far below."""
 CALLS_PER_ANSWER = 64
 PATTERNS = 100
 """Of one tool, that a person may pre-approve."""

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
+from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
 from quarterdeck.core.usage import Usage
@@ -186,6 +187,8 @@ class SessionState(BaseModel):
     kept_days: int | None = None
     """How long it is kept after its last activity, where the project has changed that since its start."""
     torn_down: bool = False
+    imported: SessionImported | None = None
+    """The file that it was brought by; its log was written elsewhere."""
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None

@@ -44,6 +44,22 @@ async def write(connection: AsyncConnection, subject: str, data: AsyncIterator[b
     return blob_id
 
 
+async def reserve(connection: AsyncConnection, subject: str) -> int:
+    """The id of a blob whose bytes come later, by `put` and `seal`."""
+    made = insert(blobs).values(subject=subject, size=0, sha256="").returning(blobs.c.id)
+    return (await connection.execute(made)).scalar_one()
+
+
+async def put(connection: AsyncConnection, blob_id: int, n: int, data: bytes) -> None:
+    """The n-th chunk of a reserved blob, from 0."""
+    await connection.execute(insert(blob_chunks).values(blob_id=blob_id, n=n, data=data))
+
+
+async def seal(connection: AsyncConnection, blob_id: int, *, size: int, sha256: str) -> None:
+    """A reserved blob is whole."""
+    await connection.execute(update(blobs).where(blobs.c.id == blob_id).values(size=size, sha256=sha256))
+
+
 async def read(connection: AsyncConnection, blob_id: int, *, subject: str | None = None) -> AsyncIterator[bytes]:
     """The blob's bytes in chunks; with `subject` only if it is that subject's.
 
@@ -60,6 +76,16 @@ async def read(connection: AsyncConnection, blob_id: int, *, subject: str | None
     )
     async for row in rows:
         yield row.data
+
+
+async def chunk(connection: AsyncConnection, blob_id: int, n: int, *, subject: str) -> bytes | None:
+    """The n-th chunk of a subject's blob, from 0; None behind the last."""
+    query = (
+        select(blob_chunks.c.data)
+        .join(blobs, blobs.c.id == blob_chunks.c.blob_id)
+        .where(blob_chunks.c.blob_id == blob_id, blob_chunks.c.n == n, blobs.c.subject == subject)
+    )
+    return (await connection.execute(query)).scalar_one_or_none()
 
 
 async def whole(connection: AsyncConnection, blob_id: int) -> bytes:

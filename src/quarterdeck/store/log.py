@@ -111,7 +111,31 @@ async def create(
         payload=created,
     )
     state = begin(first)
-    values = _columns(state) | {
+    if session_id is None:
+        session_id = await reserve(connection)
+    await keep_row(
+        connection, session_id, state, flow_hash=flow_hash, script_hash=script_hash, idempotency_key=idempotency_key
+    )
+    await _write(connection, session_id, [first])
+    await search.keep(connection, session_id, created, [first])
+    await outbox.note(connection, session_id, created.project_id, [first])
+    await ring(connection, f"session:{session_id}", 1)
+    return Locked(session_id, created.project_id, flow_hash, script_hash, state)
+
+
+async def keep_row(
+    connection: AsyncConnection,
+    session_id: int,
+    state: SessionState,
+    *,
+    flow_hash: str,
+    script_hash: str | None,
+    idempotency_key: str | None = None,
+) -> None:
+    """Makes the row of a session that has none."""
+    created = state.created
+    identity = {
+        "id": session_id,
         "project_id": created.project_id,
         "initiator_id": created.initiator_id,
         "origin": created.origin,
@@ -119,18 +143,20 @@ async def create(
         "flow_hash": flow_hash,
         "script_hash": script_hash,
         "model": created.model,
-        "created_at": now,
+        "created_at": state.created_at,
         "idempotency_key": idempotency_key,
         "parent_id": created.parent_id,
     }
-    if session_id is None:
-        session_id = await reserve(connection)
-    await connection.execute(insert(sessions).values({**values, "id": session_id}))
-    await _write(connection, session_id, [first])
-    await search.keep(connection, session_id, created, [first])
-    await outbox.note(connection, session_id, created.project_id, [first])
-    await ring(connection, f"session:{session_id}", 1)
-    return Locked(session_id, created.project_id, flow_hash, script_hash, state)
+    await connection.execute(insert(sessions).values(_columns(state) | identity))
+
+
+async def keep_events(
+    connection: AsyncConnection, session_id: int, created: e.SessionCreated, events: Sequence[e.Event]
+) -> None:
+    """Stores a piece of a log that was written elsewhere; what it used there is not counted here."""
+    await _write(connection, session_id, events)
+    await search.keep(connection, session_id, created, events)
+    await _project(connection, session_id, [one for one in events if not isinstance(one.payload, e.UsageRecorded)])
 
 
 def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:

@@ -104,10 +104,11 @@ async def _chunks(app: App, actor: Actor, session_id: int, after: int) -> AsyncI
 
 
 def _told(signals: Sequence[Signal]) -> bytes:
-    return chunk(_message(signal) for signal in signals)
+    return chunk(signal_message(signal) for signal in signals)
 
 
-def _message(signal: Signal) -> bytes:
+def signal_message(signal: Signal) -> bytes:
+    """One signal as a server-sent event."""
     match signal:
         case EventSignal():
             return message(signal.event.kind, signal.json, signal.event.seq)

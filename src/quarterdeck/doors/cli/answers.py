@@ -94,6 +94,13 @@ class Usage(_Answer):
     estimated: bool = False
 
 
+class Imported(_Answer):
+    """Where a session was brought from."""
+
+    number: int
+    initiator: str
+
+
 class Session(_Answer):
     """A session."""
 
@@ -117,6 +124,7 @@ class Session(_Answer):
     branch: str
     ref: str
     isolation: str
+    imported: Imported | None = None
     usage: Usage
     warnings: int
     errors: int

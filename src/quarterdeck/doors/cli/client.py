@@ -17,12 +17,15 @@ import quarterdeck
 from quarterdeck.client.async_calls import AsyncGroups
 from quarterdeck.client.async_connection import AsyncTransport
 from quarterdeck.client.errors import PASSING, ClientError, RefusedError, UnreachableError
-from quarterdeck.client.request import TIMEOUT
+from quarterdeck.client.request import STREAM_TIMEOUT, TIMEOUT, checked, parts, unreachable
 from quarterdeck.doors.cli.configuration import settings
 from quarterdeck.doors.cli.failure import Exit, Failure, exit_of
 from quarterdeck.doors.cli.plain import line
 
 T = TypeVar("T")
+UPLOAD_TIMEOUT = httpx.Timeout(600, connect=5)
+"""A large file is read and checked whole before it is answered."""
+UPLOAD_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,42 @@ class Client(AsyncGroups):
         """The JSON answer to what is put at `path`."""
         return _json(await self._transport.send("PUT", path, body=body, timeout=timeout))
 
+    async def download(self, path: str, **query: str | int | bool | None) -> AsyncGenerator[bytes]:
+        """The bytes at `path` as they come. Raises Failure, also when they break off before their end."""
+        try:
+            async with self._transport.http.stream(
+                "GET", path, timeout=STREAM_TIMEOUT, **parts(query=query)
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                checked(response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise failure(self.place, unreachable(self._transport.http.base_url, error)) from None
+        except ClientError as error:
+            raise failure(self.place, error) from None
+
+    async def upload(self, path: str, file: Path, kind: str, **query: str | int | bool | None) -> JsonValue:
+        """The JSON answer to a file that is sent piece by piece."""
+        try:
+            return _json(
+                await self._transport.send(
+                    "POST", path, query=query, content=_pieces(file), content_type=kind, timeout=UPLOAD_TIMEOUT
+                )
+            )
+        except OSError as error:
+            raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+
     def stream(self, path: str, *, last_event_id: int) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
         """Server-sent events behind `last_event_id`. Inside, and when it is opened, a Failure when it breaks off."""
         return self._transport.stream(path, header={"Last-Event-ID": last_event_id})
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as opened:
+        while piece := opened.read(UPLOAD_PIECE_BYTES):
+            yield piece
 
 
 def failure(place: Place, error: ClientError) -> Failure:

@@ -24,7 +24,9 @@ from quarterdeck.doors.cli import (
     retention,
     rules,
     session,
+    session_files,
     session_lists,
+    session_replay,
     session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
@@ -40,6 +42,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 session_lists.register(session.group)
+session_files.register(session.group)
+session_replay.register(session.group)
 app.add_typer(session.group, name="session")
 session_search.register(session.group)
 fork.register(session.group)

@@ -29,7 +29,7 @@ def level_of(name: str) -> Level:
 
 def print_session(session: Session) -> None:
     """One session: where it stands, what it waits for, what it made."""
-    waiting = session.waiting_for
+    waiting, brought = session.waiting_for, session.imported
     until = f" until {waiting.until:%H:%M:%S} UTC" if waiting and waiting.until else ""
     cost = "unknown" if session.usage.cost is None else f"${session.usage.cost}"
     guessed = " (partly an estimate: an answer broke off)" if session.usage.estimated else ""
@@ -43,6 +43,7 @@ def print_session(session: Session) -> None:
                 ("reason", line(session.reason)),
                 ("waits for", f"{waiting.on}: {line(waiting.detail, 300)}{until}" if waiting else ""),
                 ("project", f"{session.project_path} at {session.ref}"),
+                ("imported", f"it was #{brought.number} of {line(brought.initiator)} elsewhere" if brought else ""),
                 ("flow", session.flow),
                 ("model", session.model + (f" ({unspoken(session.model)})" if session.scripted else "")),
                 ("isolation", session.isolation if session.isolation != "full" else ""),

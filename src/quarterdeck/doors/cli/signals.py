@@ -14,8 +14,12 @@ CALM_SECONDS = 5.0
 """A stream that lived this long says that the server was there."""
 
 
-async def signals(client: Client, session_id: int, after: int = 0) -> AsyncIterator[ServerSentEvent]:
+async def signals(
+    client: Client, session_id: int, after: int = 0, *, source: str = "stream"
+) -> AsyncIterator[ServerSentEvent]:
     """All signals of a session behind `after`, connecting again with back-off until the stream says `end`.
+
+    `source` is the stream of what happens now, or a replay.
 
     Raises:
         Failure: the server refuses, or stays away for as long as `Absence` has patience.
@@ -24,7 +28,7 @@ async def signals(client: Client, session_id: int, after: int = 0) -> AsyncItera
     while True:
         opened = now()
         try:
-            async with client.stream(f"/sessions/{session_id}/stream", last_event_id=after) as stream:
+            async with client.stream(f"/sessions/{session_id}/{source}", last_event_id=after) as stream:
                 async for signal in stream:
                     if signal.event == "end":
                         return

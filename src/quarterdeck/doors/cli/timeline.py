@@ -126,6 +126,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⚓", f"held by {p.by} {line(p.reason)}".rstrip(), "dim")
         case e.SessionReleased() as p:
             return Row("⚓", f"released by {p.by}", "dim")
+        case e.SessionImported() as p:
+            return Row("⇣", f"imported by {p.by}: session #{p.number} of {line(p.initiator)} elsewhere", "bold yellow")
         case e.RetentionChanged() as p:
             return Row("⚓", f"kept for {p.days} days by {p.by}", "dim")
         case e.WorkspaceTornDown() as p:

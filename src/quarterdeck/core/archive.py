@@ -1,0 +1,297 @@
+"""A session as a file: the lines of an export, how they are written, and how a file of a stranger is read.
+
+Header, documents, events, outputs, blobs, footer, one JSON object on each line. The footer counts the others and has
+the SHA-256 of every byte before it, so that a file that was cut off or changed is known as such. Numbers that belong to
+one server stay out: blobs are numbered in the order of the log, 0 is one that is not in the file.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.events import Event, Level
+from quarterdeck.core.text import clean_value, deeper
+
+FORMAT = "quarterdeck-session"
+VERSION = 1
+LINE_BYTES = 16 * 1024 * 1024
+LEVELS = 90
+"""How far lists and objects of a line may lie in one another."""
+BLOB_FIELDS = ("bundle_blob", "step_diff_blob", "whole_diff_blob")
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Exported(_Line):
+    """The session as it stood where it was exported."""
+
+    number: int
+    title: str
+    status: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    project: str
+    origin: str
+    created_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+
+
+class Header(_Line):
+    """The first line."""
+
+    line: Literal["header"] = "header"
+    format: Literal["quarterdeck-session"] = FORMAT
+    version: int = VERSION
+    quarterdeck: str
+    """The version of the program that wrote it."""
+    exported_at: AwareDatetime
+    redacted: bool
+    files: bool
+    """Whether diffs and snapshots are in it."""
+    events: int
+    session: Exported
+
+
+class DocumentLine(_Line):
+    """A piece of a pinned document: the flow, and the answers of a session whose model is scripted."""
+
+    line: Literal["document"] = "document"
+    document: Literal["flow", "script", "replay"]
+    text: str
+
+
+class EventLine(_Line):
+    """An event of the log, without the session's number."""
+
+    line: Literal["event"] = "event"
+    seq: int
+    at: AwareDatetime
+    level: Level
+    v: int
+    payload: dict[str, JsonValue]
+
+
+class OutputLine(_Line):
+    """What a call printed, from `offset` on."""
+
+    line: Literal["output"] = "output"
+    call_id: str = Field(max_length=64)
+    offset: int
+    data: str
+
+    @property
+    def bytes(self) -> bytes:
+        """The bytes. Raises InvalidInputError."""
+        return _decoded(self.data)
+
+
+class BlobLine(_Line):
+    """Bytes of a snapshot or a diff; the last line of each has its size and hash."""
+
+    line: Literal["blob"] = "blob"
+    blob: int
+    offset: int
+    data: str
+    size: int | None = None
+    sha256: str | None = None
+
+    @property
+    def bytes(self) -> bytes:
+        """The bytes. Raises InvalidInputError."""
+        return _decoded(self.data)
+
+
+class Footer(_Line):
+    """The last line."""
+
+    line: Literal["footer"] = "footer"
+    events: int
+    outputs: int
+    """Lines, not calls."""
+    blobs: int
+    sha256: str
+
+
+Content = DocumentLine | EventLine | OutputLine | BlobLine
+Line = Header | Content | Footer
+_LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="line")])
+_ORDER = ("header", "document", "event", "output", "blob", "footer")
+
+
+def encoded(data: bytes) -> str:
+    """Bytes as a line holds them."""
+    return base64.b64encode(data).decode()
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInputError("its data is no base64") from None
+
+
+def _finite(number: str) -> float:
+    if math.isfinite(value := float(number)):
+        return value
+    raise ValueError(number)
+
+
+class Writer:
+    """Makes the bytes of a file, line after line."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._counts = dict.fromkeys(_ORDER, 0)
+
+    def line(self, line: Header | Content) -> bytes:
+        """The bytes of one line."""
+        shown = line.model_dump(mode="json", exclude_none=not isinstance(line, EventLine))
+        data = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self._digest.update(data)
+        self._counts[line.line] += 1
+        return data
+
+    def footer(self) -> bytes:
+        """The last line; nothing comes behind it."""
+        counts = self._counts
+        footer = Footer(
+            events=counts["event"], outputs=counts["output"], blobs=counts["blob"], sha256=self._digest.hexdigest()
+        )
+        return footer.model_dump_json().encode() + b"\n"
+
+
+class Reader:
+    """Reads a file line by line and refuses whatever is not one of ours, naming the line."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The line that was read last, from 1."""
+        self.ended = False
+        self._digest = hashlib.sha256()
+        self._counts = dict.fromkeys(_ORDER, 0)
+        self._place = -1
+
+    def line(self, data: bytes) -> Line:
+        """The next line, with its line feed.
+
+        Raises:
+            InvalidInputError: what is wrong with it, and which line it is.
+        """
+        self.number += 1
+        if self.ended:
+            raise self.fault("there is something behind the footer")
+        if len(data) > LINE_BYTES:
+            raise self.fault(f"it has more than {LINE_BYTES:,} bytes")
+        if not data.endswith(b"\n"):
+            raise self.fault("the file is cut off here")
+        line = self._parsed(data)
+        place = _ORDER.index(line.line)
+        if place < self._place or (place == 0) != (self._place == -1):
+            raise self.fault(f"a {line.line} can't stand here")
+        self._place = place
+        if isinstance(line, Footer):
+            self._check(line)
+        self._counts[line.line] += 1
+        self._digest.update(data)
+        return line
+
+    def close(self) -> None:
+        """Raises InvalidInputError when the file has no footer."""
+        if not self.ended:
+            raise InvalidInputError(f"The file is cut off: it ends behind line {self.number}, without a footer.")
+
+    def fault(self, what: str) -> InvalidInputError:
+        """An error about the line that was read last."""
+        return InvalidInputError(f"Line {self.number} can't be imported: {what}.")
+
+    def _parsed(self, data: bytes) -> Line:
+        try:
+            value: JsonValue = json.loads(data, parse_constant=_finite, parse_float=_finite)
+        except (ValueError, RecursionError):
+            raise self.fault("it is no JSON") from None
+        if not isinstance(value, dict) or deeper(value, LEVELS):
+            raise self.fault(f"it is no JSON object, or nests deeper than {LEVELS} levels")
+        version = value.get("version")
+        if value.get("format") == FORMAT and isinstance(version, int) and version > VERSION:
+            raise self.fault(f"the file is of version {version} of the format; this server reads {VERSION}")
+        try:
+            return _LINE.validate_python(clean_value(value))
+        except ValidationError as error:
+            raise self.fault(told(error)) from None
+
+    def _check(self, footer: Footer) -> None:
+        counts = (self._counts["event"], self._counts["output"], self._counts["blob"])
+        if counts != (footer.events, footer.outputs, footer.blobs) or footer.sha256 != self._digest.hexdigest():
+            raise self.fault("the footer doesn't fit the file; it was changed or lines are missing")
+        self.ended = True
+
+
+def told(error: ValidationError) -> str:
+    """The first fault of a value that doesn't fit, without the value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+
+
+def event_line(event: Event, blobs: Callable[[int], int]) -> EventLine:
+    """An event as it stands in a file of its session; `blobs` numbers what is in the file."""
+    payload = _with_ids(event.payload.model_dump(mode="json"), lambda name: name.removeprefix(f"{event.session}."))
+    for field in BLOB_FIELDS:
+        if isinstance(number := payload.get(field), int):
+            payload[field] = blobs(number)
+    return EventLine(seq=event.seq, at=event.at, level=event.level, v=event.v, payload=payload)
+
+
+def brought(line: EventLine, session_id: int, blobs: Callable[[int], int]) -> Event:
+    """The event of a line as one of session `session_id`.
+
+    Its calls and approvals get the session's number before their names: two imports of one file stay apart.
+
+    Raises:
+        InvalidInputError: it is none that this version knows.
+    """
+    payload = _with_ids(line.payload, lambda name: local_id(session_id, name))
+    for field in BLOB_FIELDS:
+        if isinstance(number := payload.get(field), int):
+            payload[field] = blobs(number)
+    try:
+        event = Event.model_validate(
+            {"session": session_id, "seq": line.seq, "at": line.at, "level": line.level, "v": line.v,
+             "payload": payload}
+        )  # fmt: skip
+    except ValidationError as error:
+        raise InvalidInputError(told(error)) from None
+    if event.v > event.payload.version or event.v < 1:
+        raise InvalidInputError(f"{event.kind} has version {event.v}; this server knows {event.payload.version}")
+    return event
+
+
+def local_id(session_id: int, name: str) -> str:
+    """How a call or approval of an imported session is called here."""
+    return f"{session_id}.{name}"
+
+
+def _with_ids(payload: dict[str, JsonValue], change: Callable[[str], str]) -> dict[str, JsonValue]:
+    """A payload with its calls and approvals under other names; what a model or tool said is not looked into."""
+    changed = dict(payload)
+    for field in ("call_id", "approval_id"):
+        if isinstance(name := changed.get(field), str):
+            changed[field] = change(name)
+    if isinstance(names := changed.get("call_ids"), list):
+        changed["call_ids"] = [change(name) if isinstance(name, str) else name for name in names]
+    if isinstance(calls := changed.get("calls"), list):
+        changed["calls"] = [
+            {**call, "call_id": change(str(call["call_id"]))} if isinstance(call, dict) and "call_id" in call else call
+            for call in calls
+        ]
+    return changed

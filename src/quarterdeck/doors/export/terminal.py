@@ -1,0 +1,70 @@
+"""What commands print, made harmless: escape sequences become the name of a colour, or nothing."""
+
+import re
+from typing import NamedTuple
+
+_COLOURS = re.compile(r"\x1b\[([0-9;:]{0,60})m")
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_][^\n\x07\x1b]*(?:\x07|\x1b\\)"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|\x9b[0-?]*[ -/]*[@-~]?"
+)
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+class Span(NamedTuple):
+    """Text of one look; `look` names classes of the page."""
+
+    look: str
+    text: str
+
+
+def plain(text: str) -> str:
+    """`text` without escape sequences, controls, and marks that are not seen or turn the direction of writing."""
+    return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n"))
+
+
+def coloured(text: str) -> list[Span]:
+    """`text` in pieces of one colour each."""
+    look: set[str] = set()
+    found: list[Span] = []
+    # split: text, the numbers of a sequence, text, …
+    for place, piece in enumerate(_COLOURS.split(text)):
+        if place % 2:
+            look = _after(look, piece)
+        elif shown := plain(piece):
+            found.append(Span(" ".join(sorted(look)), shown))
+    return found
+
+
+def diff(text: str) -> list[Span]:
+    """A diff, each line by what it does."""
+    return [Span(_line_look(row), row) for row in plain(text).splitlines(keepends=True)]
+
+
+def _line_look(row: str) -> str:
+    if row.startswith(("diff --git ", "index ", "--- ", "+++ ")):
+        return "file"
+    return {"+": "plus", "-": "minus", "@": "hunk"}.get(row[:1], "")
+
+
+def _after(look: set[str], numbers: str) -> set[str]:
+    """The look behind a sequence; what has more colours than sixteen is shown without."""
+    changed = set(look)
+    codes = [int(number) if number else 0 for number in re.split("[;:]", numbers)]
+    while codes:
+        code = codes.pop(0)
+        if code == 0:
+            changed.clear()
+        elif code in (1, 2, 3, 4):
+            changed.add(f"s{code}")
+        elif code in (22, 23, 24):
+            changed -= {"s1", "s2"} if code == 22 else {f"s{code - 20}"}
+        elif code in (38, 48):
+            del codes[: 2 if codes[:1] == [5] else 4]
+        elif 30 <= code <= 37 or 90 <= code <= 97:
+            changed = {one for one in changed if not one.startswith("c")} | {f"c{code % 10}"}
+        elif code == 39:
+            changed = {one for one in changed if not one.startswith("c")}
+    return changed
