@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,12 +54,23 @@ def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | A
     """The same without secrets; the one gate that everything passes on its way into a log."""
     payload = draft.payload if isinstance(draft, log.Draft) else draft
     plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
-    clean = redactor.value(plain)
+    clean = _redacted(redactor, payload, plain)
     if clean == plain or not isinstance(clean, dict):
         return draft
     kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
     payload = type(payload).model_validate({**clean, **kept})
     return log.Draft(payload, draft.level) if isinstance(draft, log.Draft) else payload
+
+
+def _redacted(redactor: Redactor, whole: object, plain: JsonValue) -> JsonValue:
+    """`plain`, the JSON of `whole`, without secrets; the names of our own fields are none, whatever they look like."""
+    match plain:
+        case dict() if isinstance(whole, BaseModel):
+            return {name: _redacted(redactor, getattr(whole, name), value) for name, value in plain.items()}
+        case list() if isinstance(whole, tuple):
+            return [_redacted(redactor, *pair) for pair in zip(whole, plain, strict=True)]
+        case _:
+            return redactor.value(plain)
 
 
 @asynccontextmanager
