@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import delete, update
@@ -68,7 +69,8 @@ def _redacted(redactor: Redactor, whole: object, plain: JsonValue) -> JsonValue:
         case dict() if isinstance(whole, BaseModel):
             return {name: _redacted(redactor, getattr(whole, name), value) for name, value in plain.items()}
         case list() if isinstance(whole, tuple):
-            return [_redacted(redactor, *pair) for pair in zip(whole, plain, strict=True)]
+            items = zip(cast("tuple[object, ...]", whole), plain, strict=True)
+            return [_redacted(redactor, item, value) for item, value in items]
         case _:
             return redactor.value(plain)
 

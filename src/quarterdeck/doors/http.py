@@ -34,6 +34,7 @@ from quarterdeck.doors.api import (
     projects,
     repositories,
     rules,
+    session_records,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -49,6 +50,7 @@ STOP_SECONDS = 5
 API = (
     sessions,
     log,
+    session_records,
     chats,
     agents,
     mcp_servers,

@@ -14,6 +14,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
+from quarterdeck.store import steps
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     approvals,
@@ -185,8 +186,12 @@ async def read(
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as they were written, each the JSON of an event without its session."""
+    return _unpack.decompress(data).splitlines()
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
@@ -199,7 +204,7 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    whole = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
     await connection.execute(
         insert(event_batches).values(
             session_id=session_id,
@@ -207,7 +212,7 @@ async def _write(connection: AsyncConnection, session_id: int, events: Sequence[
             n=len(events),
             results=sum(event.level is e.Level.RESULT for event in events),
             concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
+            data=_pack.compress(whole),
         )
     )
 
@@ -247,8 +252,15 @@ async def _project(connection: AsyncConnection, session_id: int, events: Sequenc
                         output_tokens=p.usage.output_tokens,
                         cost=p.usage.cost,
                         at=event.at,
+                        requests=p.usage.requests,
+                        cache_read_tokens=p.usage.cache_read_tokens,
+                        cache_write_tokens=p.usage.cache_write_tokens,
+                        component=p.component,
+                        estimated=p.usage.estimated,
                     )
                 )
+            case e.SnapshotTaken() as p:
+                await steps.keep(connection, session_id, event.seq, p)
             case e.ArtifactCreated() as p:
                 await connection.execute(
                     insert(artifacts).values(
@@ -269,8 +281,8 @@ async def _project(connection: AsyncConnection, session_id: int, events: Sequenc
                         requested_at=event.at,
                     )
                 )
-            case e.ApprovalGranted() | e.ApprovalDenied() as p:
-                decision = "granted" if isinstance(p, e.ApprovalGranted) else "denied"
+            case e.ApprovalGranted() | e.ApprovalDenied() | e.QuestionAnswered() as p:
+                decision = {"approval.granted": "granted", "approval.denied": "denied"}.get(p.kind, "answered")
                 await connection.execute(
                     update(approvals)
                     .where(approvals.c.id == p.approval_id)

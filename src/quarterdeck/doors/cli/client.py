@@ -19,7 +19,8 @@ from quarterdeck.doors.cli.failure import Exit, Failure, exit_of
 from quarterdeck.doors.cli.plain import line
 
 T = TypeVar("T")
-Query = dict[str, str | int | bool | None]
+Value = str | int | bool | list[str] | None
+Query = dict[str, Value]
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 PASSING = frozenset({429, 500, 502, 503, 504})
@@ -91,11 +92,11 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def get(self, path: str, **query: str | int | bool | None) -> JsonValue:
+    async def get(self, path: str, **query: Value) -> JsonValue:
         """The JSON at `path`; parameters that are None are left out."""
         return _json(await self._request("GET", path, query))
 
-    async def read(self, path: str, **query: str | int | bool | None) -> bytes:
+    async def read(self, path: str, **query: Value) -> bytes:
         """The bytes at `path`."""
         return (await self._request("GET", path, query)).content
 

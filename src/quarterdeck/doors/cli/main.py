@@ -22,6 +22,7 @@ from quarterdeck.doors.cli import (
     project,
     rules,
     session,
+    session_reading,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+session_reading.register(session.group)
 app.add_typer(session.group, name="session")
 app.add_typer(project.group, name="project")
 app.add_typer(pipeline.group, name="pipeline")

@@ -128,46 +128,6 @@ async def watch(
 
 
 @command(group)
-async def events(
-    cli: Cli,
-    session: Number,
-    level: Density = "full",
-    after: Annotated[int, typer.Option("--after", min=0)] = 0,
-) -> None:
-    """Print the log up to now; with --json one event on each line."""
-    import json
-
-    from quarterdeck.doors.cli import session_pages
-
-    async with cli.client() as client:
-        view = _parsed(await client.get(f"/sessions/{session}"))
-        following: int | None = after
-        while following is not None:
-            page: Any = await client.get(f"/sessions/{session}/events", after=following, level=level)
-            for event in page["items"]:
-                if cli.json:
-                    print(json.dumps(event, ensure_ascii=False))
-                else:
-                    session_pages.print_event(event, view.created_at)
-            following = page["next"]
-
-
-@command(group)
-async def diff(
-    cli: Cli, session: Number, step: Annotated[int | None, typer.Option("--step", min=1, help="Only this step.")] = None
-) -> None:
-    """Print what a session changed."""
-    async with cli.client() as client:
-        data = await client.read(f"/sessions/{session}/diff", step=step)
-    if cli.json:
-        cli.print({"diff": data.decode("utf-8", "replace")})
-        return
-    from quarterdeck.doors.cli import screen
-
-    screen.console().print(screen.diff(data), end="")
-
-
-@command(group)
 async def reply(cli: Cli, session: Number, text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
     """Answer a session, or give it a follow-up."""
     await _change(cli, session, "messages", {"text": text})
