@@ -52,7 +52,13 @@ async def session(app: App, api: Api) -> str:
         it.append(e.QuestionAnswered(approval_id="a_1", text="this", by="ada", door="api"))
         await it.connection.execute(
             insert(offers).values(
-                call_id="c_out", subject=subject, session_id=number, side="executor", tool="t", args={}, status="running"
+                call_id="c_out",
+                subject=subject,
+                session_id=number,
+                side="executor",
+                tool="t",
+                args={},
+                status="running",
             )
         )
     async with app.database.transaction() as connection:
@@ -115,6 +121,7 @@ async def test_changes_in_all_and_diffs_by_step_and_file(api: Api, session: str)
     assert (await api.get(f"{session}/diff", step=2, file="b")).content == second
     for params, words in (({"step": 3}, "no step 3; its last up to there is 2"), ({"step": 2, "file": "a"}, "Step 2")):
         assert words in problem(await api.get(f"{session}/diff", **params))["detail"]
+    changed: dict[str, Any] = {}
     for _ in range(2):  # read, then remembered
         changed = (await api.get(f"{session}/changes")).json()
         assert [(one["path"], one["change"]) for one in changed["files"]] == [("a", "added"), ("b", "modified")]

@@ -33,9 +33,7 @@ async def written(connection: AsyncConnection, chance: random.Random, session_id
         levels = chance.choice([list(e.Level), [e.Level.FULL]])
         for _ in range(chance.choice([1, 2, 7, 40])):
             payload: e.AnyPayload = (
-                e.MessageAdded(text=chance.choice(WORDS), by="ada")
-                if chance.random() < 0.5
-                else e.TurnEnded(turn_no=1)
+                e.MessageAdded(text=chance.choice(WORDS), by="ada") if chance.random() < 0.5 else e.TurnEnded(turn_no=1)
             )
             seq = len(events) + len(row) + 1
             row.append(
@@ -113,7 +111,7 @@ async def test_a_line_of_another_order_is_read_all_the_same(connection: AsyncCon
     import zstandard
 
     at = datetime.now(UTC).isoformat()
-    line = '{"at": "%s", "seq": 1, "payload": {"turn_no": 3, "kind": "turn.ended"}, "v": 1, "level": "full"}' % at
+    line = f'{{"at": "{at}", "seq": 1, "payload": {{"turn_no": 3, "kind": "turn.ended"}}, "v": 1, "level": "full"}}'
     data = zstandard.ZstdCompressor().compress(line.encode())
     await connection.execute(
         insert(event_batches).values(session_id=1, first_seq=1, n=1, results=0, concise=0, data=data)

@@ -1,6 +1,7 @@
 """A diff as git prints it, read: its files, and the lines that somebody can comment on."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -82,9 +83,12 @@ def _change(piece: str) -> FileChange:
     head = _head(piece)
     old, new = _paths(head.split("\n"))
     hunks = piece[len(head) :]
-    known = (change for word, change in _CHANGES if word in head)
+    known: Iterator[_Change] = (change for word, change in _CHANGES if word in head)
     return FileChange(
-        path=new or old, change=next(known, _MODIFIED), added=len(_ADDED.findall(hunks)), removed=len(_REMOVED.findall(hunks))
+        path=new or old,
+        change=next(known, _MODIFIED),
+        added=len(_ADDED.findall(hunks)),
+        removed=len(_REMOVED.findall(hunks)),
     )
 
 

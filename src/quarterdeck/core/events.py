@@ -19,6 +19,8 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.attachment import Attachment
+from quarterdeck.core.budget import Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
@@ -67,6 +69,10 @@ class SessionCreated(Payload):
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
+    budget: Budget | None = None
+    """What it may use; None is without end."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files and texts that its agents are shown with their prompts."""
 
 
 class StatusChanged(Payload):
@@ -108,6 +114,7 @@ class MessageAdded(Payload):
     by: str
     component: str = ""
     """Whose conversation it belongs to."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class ComponentEntered(Payload):
@@ -120,6 +127,8 @@ class ComponentEntered(Payload):
     user: str = ""
     converses: bool = True
     """Whether a person's message may be for it: an agent's conversation goes on, that of a one-off does not."""
+    attachments: tuple[Attachment, ...] = ()
+    """What the session was started with, shown behind the prompt."""
 
 
 class ComponentLeft(Payload):
@@ -449,6 +458,8 @@ AnyPayload = Annotated[
     | ContextCompacted
     | ModelInterrupted
     | McpToolsPinned
+    | BudgetChanged
+    | BudgetNeared
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

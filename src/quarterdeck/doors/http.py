@@ -18,6 +18,7 @@ from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
     agents,
+    attachments,
     chats,
     document,
     executor,
@@ -52,6 +53,7 @@ API = (
     log,
     session_records,
     chats,
+    attachments,
     agents,
     mcp_servers,
     projects,

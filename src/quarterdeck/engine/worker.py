@@ -17,7 +17,7 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, notifications, pipelines, server_calls, turns
+from quarterdeck.app import attachments, leases, notifications, pipelines, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
@@ -112,6 +112,7 @@ class Worker:
                 await turns.revive(self._app)
                 await server_calls.revive(self._app)
                 await notifications.revive(self._app)
+                await attachments.sweep(self._app)
                 await pipelines.cancel_of_stopped(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)

@@ -80,7 +80,9 @@ def shown(level: Level, view: Level) -> bool:
 _ORDER = {level: place for place, level in enumerate(Level)}
 
 
-def _query(session_id: int, wanted: Wanted, low: int, high: int | None, newest_first: bool, limit: int) -> Select[int, int, bytes, int]:
+def _query(
+    session_id: int, wanted: Wanted, low: int, high: int | None, newest_first: bool, limit: int
+) -> Select[int, int, bytes, int]:
     """The nearest rows that may have what is wanted, as many as fill the page if all that counts in them is wanted."""
     of = event_batches.c
     hits = {Level.RESULT: of.results, Level.CONCISE: of.results + of.concise, Level.FULL: of.n}[wanted.level]

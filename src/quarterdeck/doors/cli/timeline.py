@@ -107,6 +107,10 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.McpToolsPinned() as p:
             more = f", {p.left_out} left out" if p.left_out else ""
             return Row("⚙", f"MCP server {line(p.server)}: {len(p.tools)} tools{more}", "dim")
+        case e.BudgetChanged() as p:
+            return Row("$", f"budget set to {p.budget or 'none'} by {p.by}", "bold")
+        case e.BudgetNeared() as p:
+            return Row("!", f"most of the budget of {p.budget} is used", "yellow")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
         case e.ExecutorAttached() as p:
