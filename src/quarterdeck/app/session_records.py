@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import Text, case, cast, func, literal, or_, select
 
 from quarterdeck.app.actor import Actor
@@ -87,6 +87,25 @@ class ChildView(BaseModel):
     status: Status
     created_at: datetime
     url: str
+
+
+class ContextView(BaseModel):
+    """What a session was started with beside its goal: for good, it never changes."""
+
+    model_config = ConfigDict(frozen=True)
+    inputs: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    pre_approved_patterns: dict[str, tuple[str, ...]]
+    context_tokens: int
+    retention_days: int
+
+
+async def context(app: App, actor: Actor, session_id: int) -> ContextView:
+    """What its flow may read."""
+    async with app.database.transaction() as connection:
+        await may(connection, actor, session_id, Ability.READ_SESSION)
+        query = select(sessions.c.state["created"]).where(sessions.c.id == session_id)
+        return ContextView.model_validate((await connection.execute(query)).scalar_one())
 
 
 async def used(app: App, actor: Actor, session_id: int, *, after: int = 0, limit: int = 100) -> UsageView:

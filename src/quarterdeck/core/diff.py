@@ -1,7 +1,6 @@
 """A diff as git prints it, read: its files, and the lines that somebody can comment on."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,7 +14,6 @@ FILES_NAMED = 10
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 _ADDED, _REMOVED = re.compile(r"^\+", re.MULTILINE), re.compile(r"^-", re.MULTILINE)
 _Change = Literal["added", "modified", "deleted", "renamed"]
-_MODIFIED: _Change = "modified"
 _CHANGES: tuple[tuple[str, _Change], ...] = (
     ("\nnew file mode ", "added"),
     ("\ndeleted file mode ", "deleted"),
@@ -83,13 +81,15 @@ def _change(piece: str) -> FileChange:
     head = _head(piece)
     old, new = _paths(head.split("\n"))
     hunks = piece[len(head) :]
-    known: Iterator[_Change] = (change for word, change in _CHANGES if word in head)
-    return FileChange(
-        path=new or old,
-        change=next(known, _MODIFIED),
-        added=len(_ADDED.findall(hunks)),
-        removed=len(_REMOVED.findall(hunks)),
-    )
+    added, removed = len(_ADDED.findall(hunks)), len(_REMOVED.findall(hunks))
+    return FileChange(path=new or old, change=_kind(head), added=added, removed=removed)
+
+
+def _kind(head: str) -> _Change:
+    for word, change in _CHANGES:
+        if word in head:
+            return change
+    return "modified"
 
 
 def find_line(

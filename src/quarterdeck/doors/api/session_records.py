@@ -6,7 +6,7 @@ from litestar import Router, get
 from litestar.params import QueryParameter
 
 from quarterdeck.app import session_records
-from quarterdeck.app.session_records import Artifacts, ChildView, DecisionView, UsageView
+from quarterdeck.app.session_records import Artifacts, ChildView, ContextView, DecisionView, UsageView
 from quarterdeck.doors.api.parameters import After, Caller, SessionId, TheApp
 
 Rows = Annotated[int, QueryParameter(ge=1, le=session_records.ROWS, description="How many of a page.")]
@@ -36,4 +36,10 @@ async def children(app: TheApp, actor: Caller, session_id: SessionId) -> tuple[C
     return await session_records.children(app, actor, session_id)
 
 
-ROUTES = Router("/sessions/{session_id:int}", route_handlers=[used, made, decisions, children], tags=["log"])
+@get("/context", summary="Show what a session was started with")
+async def context(app: TheApp, actor: Caller, session_id: SessionId) -> ContextView:
+    """Its inputs and the facts that its flow may read; files are under `attachments`."""
+    return await session_records.context(app, actor, session_id)
+
+
+ROUTES = Router("/sessions/{session_id:int}", route_handlers=[used, made, decisions, children, context], tags=["log"])

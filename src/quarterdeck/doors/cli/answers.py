@@ -94,6 +94,13 @@ class Usage(_Answer):
     estimated: bool = False
 
 
+class Budget(_Answer):
+    """What a session may use."""
+
+    cost: str | None = None
+    tokens: int | None = None
+
+
 class Session(_Answer):
     """A session."""
 
@@ -118,6 +125,7 @@ class Session(_Answer):
     ref: str
     isolation: str
     usage: Usage
+    budget: Budget | None = None
     warnings: int
     errors: int
     checks_passed: int

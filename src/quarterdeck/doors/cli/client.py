@@ -104,6 +104,10 @@ class Client:
         """The JSON answer to `body`."""
         return _json(await self._request("POST", path, {}, body={} if body is None else body, headers=headers))
 
+    async def upload(self, path: str, data: bytes, **query: Value) -> JsonValue:
+        """The JSON answer to bytes."""
+        return _json(await self._request("POST", path, query, data=data))
+
     async def delete(self, path: str) -> None:
         """Deletes what is at `path`."""
         await self._request("DELETE", path, {})
@@ -139,13 +143,16 @@ class Client:
         query: Query,
         *,
         body: object = None,
+        data: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
         params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         given = {name: value for name, value in params.items() if value is not None}
         try:
-            response = await self._http.request(method, path, params=given, json=body, headers=headers, timeout=timeout)
+            response = await self._http.request(
+                method, path, params=given, json=body, content=data, headers=headers, timeout=timeout
+            )
         except httpx.TransportError as error:
             raise unreachable(self.place, error) from None
         if response.is_error:

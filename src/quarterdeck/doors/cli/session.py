@@ -46,6 +46,10 @@ async def start(
         typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
     ] = None,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
+    attach: given.Attach = None,
+    context: given.ContextFiles = None,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
     watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
     level: Density = "concise",
@@ -57,6 +61,8 @@ async def start(
             "issue_iid": issue, "merge_request_iid": merge_request,
             "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
+            "budget": given.budget(cost, tokens), "additional_context": given.contexts(context),
+            "attachments": await given.attached(client, attach),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
             body |= {"flow": "custom", "flow_yaml": given.text(Path(flow))}
@@ -128,9 +134,16 @@ async def watch(
 
 
 @command(group)
-async def reply(cli: Cli, session: Number, text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
+async def reply(
+    cli: Cli,
+    session: Number,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    attach: given.Attach = None,
+) -> None:
     """Answer a session, or give it a follow-up."""
-    await _change(cli, session, "messages", {"text": text})
+    async with cli.client() as client:
+        body = {"text": text, "attachments": await given.attached(client, attach)}
+        _print(cli, await client.post(f"/sessions/{session}/messages", body))
 
 
 @command(group)
@@ -203,6 +216,22 @@ async def rename(cli: Cli, session: Number, title: Annotated[str, typer.Argument
     """Give a session another title."""
     async with cli.client() as client:
         _print(cli, await client.patch(f"/sessions/{session}", {"title": title}))
+
+
+@command(group)
+async def budget(
+    cli: Cli,
+    session: Number,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
+    none: Annotated[bool, typer.Option("--none", help="It may use what it needs.")] = False,
+) -> None:
+    """Give a session another budget; resume it when it was paused for the old one."""
+    wanted = given.budget(cost, tokens)
+    if (wanted is None) is not none:
+        raise Failure("Say what it may use: --cost DOLLARS, --tokens NUMBER, or --none.", Exit.USAGE)
+    async with cli.client() as client:
+        _print(cli, await client.patch(f"/sessions/{session}", {"budget": wanted}))
 
 
 @command(group)

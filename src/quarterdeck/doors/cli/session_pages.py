@@ -67,6 +67,7 @@ def print_session(session: Session) -> None:
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
+                ("budget", _budget(session)),
                 ("deleted on", "never (held)" if session.held else str(session.expires_on or "")),
                 ("page", session.url),
             ]
@@ -131,6 +132,14 @@ def _state(session: Session) -> Text:
     if not session.scripted:
         return shown
     return shown.append("  replay" if session.model.startswith("replay:") else "  scripted", style="magenta")
+
+
+def _budget(session: Session) -> str:
+    if session.budget is None:
+        return ""
+    cost = f"${session.budget.cost}" if session.budget.cost is not None else ""
+    tokens = f"{session.budget.tokens:,} tokens" if session.budget.tokens is not None else ""
+    return " and ".join(part for part in (cost, tokens) if part)
 
 
 def _checks(session: Session) -> str:
