@@ -38,7 +38,7 @@ async def chat(
         typer.Option("--allow", metavar="GLOB", help="Commands not to be asked about; may be repeated."),
     ] = None,
     attach: given.Attach = None,
-    context: given.ContextFiles = None,
+    context_files: given.ContextFiles = None,
     cost: given.Cost = None,
     tokens: given.Tokens = None,
     list_them: Annotated[bool, typer.Option("--list", help="List your chats instead.")] = False,
@@ -57,7 +57,7 @@ async def chat(
             return
         seated = sys.stdin.isatty() and sys.stdout.isatty() and not cli.json
         if session is not None:
-            if any(value is not None for value in (project, agent, model, script, allow, context, cost, tokens)):
+            if any(value is not None for value in (project, agent, model, script, allow, context_files, cost, tokens)):
                 raise Failure("A chat keeps its project, agent and model; name --session alone.", Exit.USAGE)
             there, after = await _go_on(client, session, message, attach, seated=seated)
         else:
@@ -69,7 +69,7 @@ async def chat(
             body |= {"agent": agent} if agent is not None else {}
             body |= {"script": given.text(script)} if script is not None else {}
             body |= {"pre_approved_patterns": {"run_command": allow}} if allow else {}
-            body |= {"budget": given.budget(cost, tokens), "additional_context": given.contexts(context)}
+            body |= {"budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files)}
             body |= {"attachments": await given.attached(client, attach)}
             there, after = parse(Session, await client.post("/chats", body)), 0
         if seated:

@@ -47,7 +47,7 @@ async def start(
     ] = None,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
     attach: given.Attach = None,
-    context: given.ContextFiles = None,
+    context_files: given.ContextFiles = None,
     cost: given.Cost = None,
     tokens: given.Tokens = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
@@ -61,7 +61,7 @@ async def start(
             "issue_iid": issue, "merge_request_iid": merge_request,
             "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
-            "budget": given.budget(cost, tokens), "additional_context": given.contexts(context),
+            "budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files),
             "attachments": await given.attached(client, attach),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
