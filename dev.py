@@ -6,6 +6,7 @@ python3 dev.py qd [args]      any other command of it: qd demo, qd session list,
 python3 dev.py test [args]    run the tests; args go to pytest
 python3 dev.py check          format, lint, types and import layers
 python3 dev.py fix            format, and repair what the linter can
+python3 dev.py client         write the client library's calls anew, after a change of the API
 python3 dev.py lock [args]    compile both lock files anew; args go to uv (--upgrade)
 """
 
@@ -68,6 +69,9 @@ def main(command: str = "help", *args: str) -> int:
     elif command == "fix":
         install(DEV_LOCK)
         return run(tool("ruff"), "check", "--fix") or run(tool("ruff"), "format")
+    elif command == "client":
+        install(DEV_LOCK)
+        return run(str(PYTHON), "-m", "codegen.client")
     elif command == "lock":
         return lock(*args)
     print(__doc__)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,8 @@ async def test_a_budget_by_patch(api: Api) -> None:
     assert (changed.json()["budget"], changed.json()["title"]) == ({"cost": None, "tokens": 7}, "Both")
     removed = await api.client.patch(path, json={"budget": None}, headers=api.headers)
     assert removed.json()["budget"] is None
-    for wrong in ({}, {"budget": {}}, {"budget": {"cost": -1}}, {"title": None}):
+    refused: tuple[dict[str, Any], ...] = ({}, {"budget": {}}, {"budget": {"cost": -1}}, {"title": None})
+    for wrong in refused:
         assert problem(await api.client.patch(path, json=wrong, headers=api.headers))["status"] == 400, wrong
 
 

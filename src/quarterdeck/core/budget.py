@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from quarterdeck.core.payload import Level, Payload, Record
 from quarterdeck.core.usage import Usage
@@ -12,12 +12,18 @@ NEAR = Decimal("0.8")
 """The part of a budget at which the session says so."""
 
 
+Dollars = Annotated[
+    Decimal, Field(gt=0, le=1_000_000, allow_inf_nan=False), WithJsonSchema({"type": "string"}, mode="validation")
+]
+"""Given as a text, or as a number too; described alike on its way in and out."""
+
+
 class Budget(BaseModel):
     """US dollars, tokens read and written, or both; whichever is spent first counts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cost: Annotated[Decimal, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    cost: Dollars | None = None
     tokens: Annotated[int, Field(gt=0, le=10**15)] | None = None
 
     @model_validator(mode="after")

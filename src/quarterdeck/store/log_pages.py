@@ -52,7 +52,9 @@ async def page(
     found: list[Event] = []
     low, high, scanned = after, before, 0
     while True:
-        rows = (await connection.execute(_query(session_id, wanted, low, high, newest_first, limit))).all()
+        rows = (
+            await connection.execute(query(session_id, wanted, low, high, newest_first=newest_first, limit=limit))
+        ).all()
         for row in rows:
             for event in _events(session_id, row.data, wanted, low, high, newest_first):
                 if len(found) == limit:
@@ -80,8 +82,8 @@ def shown(level: Level, view: Level) -> bool:
 _ORDER = {level: place for place, level in enumerate(Level)}
 
 
-def _query(
-    session_id: int, wanted: Wanted, low: int, high: int | None, newest_first: bool, limit: int
+def query(
+    session_id: int, wanted: Wanted, low: int, high: int | None, *, newest_first: bool, limit: int
 ) -> Select[int, int, bytes, int]:
     """The nearest rows that may have what is wanted, as many as fill the page if all that counts in them is wanted."""
     of = event_batches.c

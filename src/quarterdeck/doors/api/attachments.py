@@ -4,6 +4,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from litestar import Response, Router, get, post
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import QueryParameter, RawBody
 
 from quarterdeck.app import attachments
@@ -14,7 +15,20 @@ from quarterdeck.doors.api.log import plain
 from quarterdeck.doors.api.parameters import Caller, RowId, SessionId, TheApp
 
 
-@post("/attachments", request_max_body_size=limits.ATTACHMENT_BYTES, summary="Upload a file for a session")
+class _RawBody(Operation):
+    """Says in the API's description that the body is bytes as they are."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        self.request_body = RequestBody({"application/octet-stream": OpenAPIMediaType(schema)}, required=True)
+
+
+@post(
+    "/attachments",
+    request_max_body_size=limits.ATTACHMENT_BYTES,
+    operation_class=_RawBody,
+    summary="Upload a file for a session",
+)
 async def upload(
     app: TheApp,
     actor: Caller,

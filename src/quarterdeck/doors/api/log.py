@@ -26,7 +26,7 @@ Bytes = Annotated[int, QueryParameter(ge=1, le=OUTPUT_PAGE_BYTES, description="H
 
 
 class EventPage(BaseModel):
-    """Events in order; `next` is what `after` of the following page is, newest first what `before` is; None at the end.
+    """Events in order; `next` is `after` of the following page, newest first its `before`, None at the end.
 
     A page of kinds or words may come out short while there is a `next`: one request looks through 20,000 events.
     """

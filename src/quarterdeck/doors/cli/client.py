@@ -3,30 +3,27 @@
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
+from httpx_sse import ServerSentEvent
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 import quarterdeck
+from quarterdeck.client.async_calls import AsyncGroups
+from quarterdeck.client.async_connection import AsyncTransport
+from quarterdeck.client.errors import PASSING, ClientError, RefusedError, UnreachableError
+from quarterdeck.client.request import TIMEOUT
 from quarterdeck.doors.cli.configuration import settings
 from quarterdeck.doors.cli.failure import Exit, Failure, exit_of
 from quarterdeck.doors.cli.plain import line
 
 T = TypeVar("T")
 Value = str | int | bool | list[str] | None
-Query = dict[str, Value]
-
-TIMEOUT = httpx.Timeout(30, connect=5)
-PASSING = frozenset({429, 500, 502, 503, 504})
-"""The statuses of a server that may answer a little later, as while its database restarts."""
-STREAM_SILENCE_SECONDS = 45.0
-"""The server sends something every 15 seconds; after three of them it is gone."""
 
 
 @dataclass(frozen=True)
@@ -76,110 +73,97 @@ def _written_url(home: Path) -> str | None:
         return None
 
 
-class Client:
-    """Requests to one server; `async with` closes it."""
+class _Transport(AsyncTransport):
+    """The client library's way to the server, whose errors are those of a command."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.url, place.token)
+        self._place = place
+
+    async def send(self, method: str, path: str, *, timeout: httpx.Timeout = TIMEOUT, **parts: Any) -> httpx.Response:
+        try:
+            return await super().send(method, path, timeout=timeout, **parts)
+        except ClientError as error:
+            raise failure(self._place, error) from None
+
+    async def ask(self, answer: type[T], method: str, path: str, **parts: Any) -> T:
+        try:
+            return await super().ask(answer, method, path, **parts)
+        except ClientError as error:
+            raise failure(self._place, error) from None
+
+    @asynccontextmanager
+    async def stream(self, path: str, **parts: Any) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
+        try:
+            async with super().stream(path, **parts) as messages:
+                yield messages
+        except ClientError as error:
+            raise failure(self._place, error) from None
+
+
+class Client(AsyncGroups):
+    """All calls of the API, and requests by path; `async with` closes it. Whatever goes wrong is a Failure."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        headers = {"User-Agent": f"quarterdeck-cli/{quarterdeck.__version__}"}
-        if place.token:
-            headers["Authorization"] = f"Bearer {place.token}"
-        self._http = httpx.AsyncClient(base_url=f"{place.url}/api/v1", headers=headers, timeout=TIMEOUT)
+        self._transport = _Transport(place)
+        super().__init__(self._transport)
 
     async def __aenter__(self) -> "Client":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._transport.http.aclose()
 
     async def get(self, path: str, **query: Value) -> JsonValue:
         """The JSON at `path`; parameters that are None are left out."""
-        return _json(await self._request("GET", path, query))
+        return _json(await self._transport.send("GET", path, query=query))
 
     async def read(self, path: str, **query: Value) -> bytes:
         """The bytes at `path`."""
-        return (await self._request("GET", path, query)).content
+        return (await self._transport.send("GET", path, query=query)).content
 
     async def post(self, path: str, body: object = None, *, headers: dict[str, str] | None = None) -> JsonValue:
         """The JSON answer to `body`."""
-        return _json(await self._request("POST", path, {}, body={} if body is None else body, headers=headers))
+        return _json(await self._transport.send("POST", path, body={} if body is None else body, header=headers))
 
     async def upload(self, path: str, data: bytes, **query: Value) -> JsonValue:
         """The JSON answer to bytes."""
-        return _json(await self._request("POST", path, query, data=data))
+        return _json(
+            await self._transport.send("POST", path, query=query, content=data, content_type="application/octet-stream")
+        )
 
     async def delete(self, path: str) -> None:
         """Deletes what is at `path`."""
-        await self._request("DELETE", path, {})
+        await self._transport.send("DELETE", path)
 
     async def patch(self, path: str, body: object) -> JsonValue:
         """The JSON answer to a change."""
-        return _json(await self._request("PATCH", path, {}, body=body))
+        return _json(await self._transport.send("PATCH", path, body=body))
 
     async def put(self, path: str, body: object, *, timeout: httpx.Timeout = TIMEOUT) -> JsonValue:
         """The JSON answer to what is put at `path`."""
-        return _json(await self._request("PUT", path, {}, body=body, timeout=timeout))
+        return _json(await self._transport.send("PUT", path, body=body, timeout=timeout))
 
-    @asynccontextmanager
-    async def stream(self, path: str, *, last_event_id: int) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
-        """Server-sent events behind `last_event_id`.
+    def stream(self, path: str, *, last_event_id: int) -> AbstractAsyncContextManager[AsyncIterator[ServerSentEvent]]:
+        """Server-sent events behind `last_event_id`. Inside, and when it is opened, a Failure when it breaks off."""
+        return self._transport.stream(path, header={"Last-Event-ID": last_event_id})
 
-        Raises:
-            Failure: the server refuses.
-            httpx.TransportError: it can't be reached or went away.
-        """
-        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_event_id)}
-        timeout = httpx.Timeout(STREAM_SILENCE_SECONDS, connect=5)
-        async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
-            if response.is_error:
-                await response.aread()
-                raise failure(response)
-            yield EventSource(response).aiter_sse()
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        query: Query,
-        *,
-        body: object = None,
-        data: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        timeout: httpx.Timeout = TIMEOUT,
-    ) -> httpx.Response:
-        params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-        given = {name: value for name, value in params.items() if value is not None}
-        try:
-            response = await self._http.request(
-                method, path, params=given, json=body, content=data, headers=headers, timeout=timeout
+def failure(place: Place, error: ClientError) -> Failure:
+    """What to say, and to type, when the server can't be asked or refuses."""
+    match error:
+        case RefusedError():
+            return refusal(error.status, error.detail)
+        case UnreachableError():
+            return Failure(
+                f"No Quarterdeck server answers at {place.url} ({line(error.reason, 200)}). Start one with `qd serve`, "
+                "or name another with --server URL.",
+                Exit.UNREACHABLE,
+                passes=True,
             )
-        except httpx.TransportError as error:
-            raise unreachable(self.place, error) from None
-        if response.is_error:
-            raise failure(response)
-        return response
-
-
-def unreachable(place: Place, error: Exception) -> Failure:
-    """What to say, and to type, when nobody answers."""
-    reason = line(str(error), 200) or type(error).__name__
-    return Failure(
-        f"No Quarterdeck server answers at {place.url} ({reason}). Start one with `qd serve`, "
-        "or name another with --server URL.",
-        Exit.UNREACHABLE,
-        passes=True,
-    )
-
-
-def failure(response: httpx.Response) -> Failure:
-    """An answer that is an error, as its sentence."""
-    detail = ""
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
-        problem: Any = response.json()
-        detail = str(problem.get("detail", ""))
-    if not detail:
-        detail = f"The server at {response.url.host} answered {response.status_code} {response.reason_phrase}."
-    return refusal(response.status_code, detail)
+        case _:
+            return Failure(line(str(error)))
 
 
 def refusal(status: int, detail: str) -> Failure:

@@ -4,11 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-import httpx
 from httpx_sse import ServerSentEvent
 
 from quarterdeck.doors.cli.absence import Absence
-from quarterdeck.doors.cli.client import Client, refusal, unreachable
+from quarterdeck.doors.cli.client import Client, refusal
 from quarterdeck.doors.cli.failure import Failure
 
 CALM_SECONDS = 5.0
@@ -39,10 +38,10 @@ async def signals(client: Client, session_id: int, after: int = 0) -> AsyncItera
                         after = int(signal.id)
                         absence.over()
                     yield signal
-        except (httpx.TransportError, Failure) as error:
+        except Failure as failure:
             if now() - opened > CALM_SECONDS:
                 absence.over()
-            absence.judge(error if isinstance(error, Failure) else unreachable(client.place, error))
+            absence.judge(failure)
         await absence.wait()
 
 

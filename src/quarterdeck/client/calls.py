@@ -1,0 +1,1076 @@
+"""The calls of the API. Written by `python3 dev.py client`: change the API instead.
+
+Why this module is long: it has an entry for each part of the API.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from quarterdeck.client import models
+from quarterdeck.client.connection import Calls, Events, Transport
+from quarterdeck.client.request import UNSET, Unset, part
+
+
+class Groups:
+    """All calls, by their noun."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.sessions = Sessions(transport)
+        self.log = Log(transport)
+        self.session_records = SessionRecords(transport)
+        self.chats = Chats(transport)
+        self.attachments = Attachments(transport)
+        self.agents = Agents(transport)
+        self.mcp_servers = McpServers(transport)
+        self.projects = Projects(transport)
+        self.repositories = Repositories(transport)
+        self.pipelines = Pipelines(transport)
+        self.merge_requests = MergeRequests(transport)
+        self.issues = Issues(transport)
+        self.flows = Flows(transport)
+        self.project_flows = ProjectFlows(transport)
+        self.models = Models(transport)
+        self.people = People(transport)
+        self.rules = Rules(transport)
+        self.health = Health(transport)
+
+
+class Sessions(Calls):
+    """Calls about sessions."""
+
+    def find(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.Page:
+        """List sessions. The sessions that you may see, newest first."""
+        return self._send(
+            "GET",
+            "/sessions",
+            models.Page,
+            query={
+                "project": project,
+                "status": status,
+                "status_group": status_group,
+                "kind": kind,
+                "mine": mine,
+                "before": before,
+                "limit": limit,
+            },
+        )
+
+    def start(
+        self,
+        *,
+        project: int | str,
+        idempotency_key: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        title: str | Unset | None = UNSET,
+        ref: str | Unset = UNSET,
+        privileges: list[models.Privilege] | Unset | None = UNSET,
+        may_ask: bool | Unset = UNSET,
+        pre_approved: list[models.Privilege] | Unset | None = UNSET,
+        pre_approved_patterns: dict[str, list[str]] | Unset = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
+        additional_context: list[models.Context] | Unset = UNSET,
+        attachments: list[int] | Unset = UNSET,
+        flow: str | Unset = UNSET,
+        flow_yaml: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        pipeline_id: int | Unset | None = UNSET,
+        issue_iid: int | Unset | None = UNSET,
+        merge_request_iid: int | Unset | None = UNSET,
+        inputs: dict[str, JsonValue] | Unset = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Start a session. Starts a session; the same `Idempotency-Key` again answers the one that it started."""
+        return self._send(
+            "POST",
+            "/sessions",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={
+                "model": model,
+                "script": script,
+                "title": title,
+                "ref": ref,
+                "privileges": privileges,
+                "may_ask": may_ask,
+                "pre_approved": pre_approved,
+                "pre_approved_patterns": pre_approved_patterns,
+                "budget": budget,
+                "additional_context": additional_context,
+                "attachments": attachments,
+                "project": project,
+                "flow": flow,
+                "flow_yaml": flow_yaml,
+                "goal": goal,
+                "pipeline_id": pipeline_id,
+                "issue_iid": issue_iid,
+                "merge_request_iid": merge_request_iid,
+                "inputs": inputs,
+                "origin": origin,
+            },
+        )
+
+    def show(self, session_id: int) -> models.SessionView:
+        """Show a session. The session as it stands."""
+        return self._send("GET", f"/sessions/{part(session_id)}", models.SessionView)
+
+    def remove(self, session_id: int) -> None:
+        """Delete a session. Deletes everything of it and leaves a tombstone without content."""
+        return self._do("DELETE", f"/sessions/{part(session_id)}")
+
+    def change(
+        self, session_id: int, *, title: str | Unset | None = UNSET, budget: models.Budget | Unset | None = UNSET
+    ) -> models.SessionView:
+        """Change a session. Gives it another title or budget; one that is paused still has to be resumed."""
+        return self._send(
+            "PATCH", f"/sessions/{part(session_id)}", models.SessionView, body={"title": title, "budget": budget}
+        )
+
+    def reply(self, session_id: int, *, text: str, attachments: list[int] | Unset = UNSET) -> models.SessionView:
+        """Say something to a session. Answers its question, or gives it a follow-up."""
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/messages",
+            models.SessionView,
+            body={"text": text, "attachments": attachments},
+        )
+
+    def questions(self, session_id: int) -> list[models.ApprovalView]:
+        """List the questions that wait. The approvals that a person is asked for now."""
+        return self._send("GET", f"/sessions/{part(session_id)}/approvals", list[models.ApprovalView])
+
+    def approve(
+        self,
+        session_id: int,
+        *,
+        approval_id: str | Unset | None = UNSET,
+        pattern: str | Unset = UNSET,
+        for_session: bool | Unset = UNSET,
+        args: dict[str, JsonValue] | Unset | None = UNSET,
+    ) -> models.SessionView:
+        """Approve what waits. Says yes to a tool call or a plan."""
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/approve",
+            models.SessionView,
+            body={"approval_id": approval_id, "pattern": pattern, "for_session": for_session, "args": args},
+        )
+
+    def deny(
+        self, session_id: int, *, approval_id: str | Unset | None = UNSET, reason: str | Unset = UNSET
+    ) -> models.SessionView:
+        """Deny what waits. Says no; the session goes on and is told the reason."""
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/deny",
+            models.SessionView,
+            body={"approval_id": approval_id, "reason": reason},
+        )
+
+    def pause(self, session_id: int) -> models.SessionView:
+        """Pause a session. Takes effect after the present call; nothing is killed."""
+        return self._send("POST", f"/sessions/{part(session_id)}/pause", models.SessionView)
+
+    def resume(self, session_id: int) -> models.SessionView:
+        """Resume a session. Goes on with a paused one."""
+        return self._send("POST", f"/sessions/{part(session_id)}/resume", models.SessionView)
+
+    def interrupt(self, session_id: int) -> models.SessionView:
+        """Interrupt a chat's answer. What there is of the answer stays, what runs is killed, and the chat is idle."""
+        return self._send("POST", f"/sessions/{part(session_id)}/interrupt", models.SessionView)
+
+    def cancel(self, session_id: int, *, reason: str | Unset = UNSET) -> models.SessionView:
+        """Stop a session for good.
+
+        Final at once; the proof that nothing runs any more follows in the log as `workspace.torn_down`.
+        """
+        return self._send("POST", f"/sessions/{part(session_id)}/cancel", models.SessionView, body={"reason": reason})
+
+    def hold(self, session_id: int, *, reason: str | Unset = UNSET) -> models.SessionView:
+        """Keep a session. It is not deleted by age."""
+        return self._send("POST", f"/sessions/{part(session_id)}/hold", models.SessionView, body={"reason": reason})
+
+    def release(self, session_id: int) -> models.SessionView:
+        """Stop keeping a session. The retention clock counts again."""
+        return self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
+
+
+class Log(Calls):
+    """Calls about log."""
+
+    def events(
+        self,
+        session_id: int,
+        *,
+        after: int | Unset = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+        level: models.Level | Unset = UNSET,
+        kind: list[str] | Unset | None = UNSET,
+        text: str | Unset = UNSET,
+        order: Literal["asc", "desc"] | Unset = UNSET,
+    ) -> models.EventPage:
+        """Read the log. Events between `after` and `before`, oldest or newest first."""
+        return self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/events",
+            models.EventPage,
+            query={
+                "after": after,
+                "before": before,
+                "limit": limit,
+                "level": level,
+                "kind": kind,
+                "text": text,
+                "order": order,
+            },
+        )
+
+    def event(self, session_id: int, seq: int) -> models.Event:
+        """Read one event. The event with this number."""
+        return self._send("GET", f"/sessions/{part(session_id)}/events/{part(seq)}", models.Event)
+
+    def follow(
+        self, session_id: int, *, after: int | Unset = UNSET, last_event_id: int | Unset | None = UNSET
+    ) -> Events:
+        """Watch a session.
+
+        Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
+        `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
+        and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
+        ID`.
+        """
+        return self._events(
+            "GET",
+            f"/sessions/{part(session_id)}/stream",
+            query={"after": after},
+            header={"Last-Event-ID": last_event_id},
+        )
+
+    def output(
+        self,
+        session_id: int,
+        call_id: str,
+        *,
+        offset: int | Unset = UNSET,
+        limit: int | Unset = UNSET,
+        range: str | Unset | None = UNSET,
+    ) -> bytes:
+        """Read the output of a call.
+
+        Raw bytes as the command wrote them, from `offset`; nothing when there is no more. With `Range` the answer
+        is 206, and `Content-Range` says how many bytes there are by now.
+        """
+        return self._read(
+            "GET",
+            f"/sessions/{part(session_id)}/calls/{part(call_id)}/output",
+            query={"offset": offset, "limit": limit},
+            header={"Range": range},
+        )
+
+    def diff(self, session_id: int, *, step: int | Unset | None = UNSET, file: str | Unset | None = UNSET) -> bytes:
+        """Show what a session changed.
+
+        The whole diff from the base commit, or that of one step or file, as git prints it.
+        """
+        return self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step, "file": file})
+
+    def changes(self, session_id: int, *, after: int | Unset = UNSET) -> models.Changes:
+        """List what a session changed. The files with lines added and removed, in all and by steps, without a diff."""
+        return self._send("GET", f"/sessions/{part(session_id)}/changes", models.Changes, query={"after": after})
+
+
+class SessionRecords(Calls):
+    """Calls about session records."""
+
+    def used(self, session_id: int, *, after: int | Unset = UNSET, limit: int | Unset = UNSET) -> models.UsageView:
+        """Show what a session used.
+
+        Tokens and cost in all, by model, and of each model call; a cost is null where a price is not known.
+        """
+        return self._send(
+            "GET", f"/sessions/{part(session_id)}/usage", models.UsageView, query={"after": after, "limit": limit}
+        )
+
+    def made(self, session_id: int, *, after: int | Unset = UNSET, limit: int | Unset = UNSET) -> models.Artifacts:
+        """List what a session made. Branches, commits, merge requests and others, in the order of their events."""
+        return self._send(
+            "GET", f"/sessions/{part(session_id)}/artifacts", models.Artifacts, query={"after": after, "limit": limit}
+        )
+
+    def decisions(self, session_id: int) -> list[models.DecisionView]:
+        """List who decided what. The questions that people were asked, newest first, and their answers."""
+        return self._send("GET", f"/sessions/{part(session_id)}/decisions", list[models.DecisionView])
+
+    def children(self, session_id: int) -> list[models.ChildView]:
+        """List the sessions that a session started. Those that you may see."""
+        return self._send("GET", f"/sessions/{part(session_id)}/children", list[models.ChildView])
+
+    def context(self, session_id: int) -> models.ContextView:
+        """Show what a session was started with.
+
+        Its inputs and the facts that its flow may read; files are under `attachments`.
+        """
+        return self._send("GET", f"/sessions/{part(session_id)}/context", models.ContextView)
+
+
+class Chats(Calls):
+    """Calls about chats."""
+
+    def start(
+        self,
+        *,
+        message: str,
+        idempotency_key: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        title: str | Unset | None = UNSET,
+        ref: str | Unset = UNSET,
+        privileges: list[models.Privilege] | Unset | None = UNSET,
+        may_ask: bool | Unset = UNSET,
+        pre_approved: list[models.Privilege] | Unset | None = UNSET,
+        pre_approved_patterns: dict[str, list[str]] | Unset = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
+        additional_context: list[models.Context] | Unset = UNSET,
+        attachments: list[int] | Unset = UNSET,
+        project: int | str | Unset | None = UNSET,
+        agent: str | Unset = UNSET,
+    ) -> models.SessionView:
+        """Start a chat. A session that is yours alone; all else is done with it as with any session."""
+        return self._send(
+            "POST",
+            "/chats",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={
+                "model": model,
+                "script": script,
+                "title": title,
+                "ref": ref,
+                "privileges": privileges,
+                "may_ask": may_ask,
+                "pre_approved": pre_approved,
+                "pre_approved_patterns": pre_approved_patterns,
+                "budget": budget,
+                "additional_context": additional_context,
+                "attachments": attachments,
+                "message": message,
+                "project": project,
+                "agent": agent,
+            },
+        )
+
+    def ask(
+        self,
+        *,
+        question: str,
+        project: int | str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+    ) -> models.Answer:
+        """Ask a question. Answered without tools; no session and no log is made, but what it cost is counted."""
+        return self._send(
+            "POST",
+            "/ask",
+            models.Answer,
+            body={"question": question, "project": project, "model": model, "script": script},
+        )
+
+
+class Attachments(Calls):
+    """Calls about attachments."""
+
+    def upload(self, *, name: str) -> models.AttachmentView:
+        """Upload a file for a session.
+
+        Raw bytes: text, or an image (PNG, JPEG, GIF, WebP). Name its number to a start or message within a day.
+        """
+        return self._send("POST", "/attachments", models.AttachmentView, query={"name": name})
+
+    def of_session(self, session_id: int) -> list[models.AttachmentView]:
+        """List the files of a session. What it was started with, and what came with messages."""
+        return self._send("GET", f"/sessions/{part(session_id)}/attachments", list[models.AttachmentView])
+
+    def read(self, session_id: int, attachment_id: int) -> bytes:
+        """Fetch a file of a session. Its bytes; of a text without the secrets that it held."""
+        return self._read("GET", f"/sessions/{part(session_id)}/attachments/{part(attachment_id)}")
+
+
+class Agents(Calls):
+    """Calls about agents."""
+
+    def find(self, *, project: str | Unset | None = UNSET) -> list[models.AgentView]:
+        """List agents. Yours, and those of the project when one is named."""
+        return self._send("GET", "/agents", list[models.AgentView], query={"project": project})
+
+    def add(
+        self,
+        *,
+        name: str,
+        prompt: str,
+        project: int | str | Unset | None = UNSET,
+        description: str | Unset = UNSET,
+        tools: list[str] | Unset = UNSET,
+        model: str | Unset | None = UNSET,
+    ) -> models.AgentView:
+        """Add an agent. Yours, or a project's."""
+        return self._send(
+            "POST",
+            "/agents",
+            models.AgentView,
+            body={
+                "name": name,
+                "project": project,
+                "description": description,
+                "prompt": prompt,
+                "tools": tools,
+                "model": model,
+            },
+        )
+
+    def show(self, agent_id: int) -> models.AgentView:
+        """Show an agent. With its prompt and tools."""
+        return self._send("GET", f"/agents/{part(agent_id)}", models.AgentView)
+
+    def remove(self, agent_id: int) -> None:
+        """Delete an agent. Its chats go on with what they began with."""
+        return self._do("DELETE", f"/agents/{part(agent_id)}")
+
+    def edit(
+        self,
+        agent_id: int,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        prompt: str | Unset | None = UNSET,
+        tools: list[str] | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+    ) -> models.AgentView:
+        """Change an agent. What is left out stays; chats that have begun keep what they began with."""
+        return self._send(
+            "PATCH",
+            f"/agents/{part(agent_id)}",
+            models.AgentView,
+            body={"name": name, "description": description, "prompt": prompt, "tools": tools, "model": model},
+        )
+
+
+class McpServers(Calls):
+    """Calls about mcp servers."""
+
+    def find(self, project: int | str) -> models.McpServersView:
+        """List a project's MCP servers. By name; of their secrets the names only."""
+        return self._send("GET", f"/projects/{part(project)}/mcp_servers", models.McpServersView)
+
+    def add(
+        self,
+        project: int | str,
+        *,
+        name: str,
+        url: str | Unset = UNSET,
+        headers: dict[str, str] | Unset = UNSET,
+        command: list[str] | Unset = UNSET,
+        env: dict[str, str] | Unset = UNSET,
+        allow: list[str] | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.McpServerView:
+        """Add an MCP server to a project.
+
+        Its sessions may use it from now on; values of headers and variables are never shown again.
+        """
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/mcp_servers",
+            models.McpServerView,
+            body={
+                "name": name,
+                "url": url,
+                "headers": headers,
+                "command": command,
+                "env": env,
+                "allow": allow,
+                "enabled": enabled,
+            },
+        )
+
+    def show(self, project: int | str, name: str) -> models.McpServerView:
+        """Show an MCP server of a project. Without its secrets."""
+        return self._send("GET", f"/projects/{part(project)}/mcp_servers/{part(name)}", models.McpServerView)
+
+    def remove(self, project: int | str, name: str) -> None:
+        """Remove an MCP server from a project. With its secrets."""
+        return self._do("DELETE", f"/projects/{part(project)}/mcp_servers/{part(name)}")
+
+    def switch(self, project: int | str, name: str, *, enabled: bool) -> models.McpServerView:
+        """Turn an MCP server of a project on or off. A session that has its tools is refused at its next call."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}/mcp_servers/{part(name)}",
+            models.McpServerView,
+            body={"enabled": enabled},
+        )
+
+    def ask(self, project: int | str, name: str) -> models.McpTest:
+        """Ask a project's MCP server. For its tools, now; one with a command is asked in sessions only."""
+        return self._send("POST", f"/projects/{part(project)}/mcp_servers/{part(name)}/test", models.McpTest)
+
+    def block(self, project: int | str, *, blocked: bool) -> models.McpServersView:
+        """Block MCP servers in a project. All of them in all of its sessions, at every call, or not any more."""
+        return self._send(
+            "PATCH", f"/projects/{part(project)}/mcp_block", models.McpServersView, body={"blocked": blocked}
+        )
+
+    def find_own(self) -> models.McpServersView:
+        """List your MCP servers. Those that your own sessions may use, in any project that doesn't block them."""
+        return self._send("GET", "/mcp_servers", models.McpServersView)
+
+    def add_own(
+        self,
+        *,
+        name: str,
+        url: str | Unset = UNSET,
+        headers: dict[str, str] | Unset = UNSET,
+        command: list[str] | Unset = UNSET,
+        env: dict[str, str] | Unset = UNSET,
+        allow: list[str] | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.McpServerView:
+        """Add an MCP server of yours. Your own sessions may use it from now on."""
+        return self._send(
+            "POST",
+            "/mcp_servers",
+            models.McpServerView,
+            body={
+                "name": name,
+                "url": url,
+                "headers": headers,
+                "command": command,
+                "env": env,
+                "allow": allow,
+                "enabled": enabled,
+            },
+        )
+
+    def show_own(self, name: str) -> models.McpServerView:
+        """Show an MCP server of yours. Without its secrets."""
+        return self._send("GET", f"/mcp_servers/{part(name)}", models.McpServerView)
+
+    def remove_own(self, name: str) -> None:
+        """Remove an MCP server of yours. With its secrets."""
+        return self._do("DELETE", f"/mcp_servers/{part(name)}")
+
+    def switch_own(self, name: str, *, enabled: bool) -> models.McpServerView:
+        """Turn an MCP server of yours on or off. A session that has its tools is refused at its next call."""
+        return self._send("PATCH", f"/mcp_servers/{part(name)}", models.McpServerView, body={"enabled": enabled})
+
+    def ask_own(self, name: str) -> models.McpTest:
+        """Ask an MCP server of yours. For its tools, now; one with a command is asked in sessions only."""
+        return self._send("POST", f"/mcp_servers/{part(name)}/test", models.McpTest)
+
+
+class Projects(Calls):
+    """Calls about projects."""
+
+    def find(self) -> list[models.ProjectView]:
+        """List projects. Those that you may see, by path."""
+        return self._send("GET", "/projects", list[models.ProjectView])
+
+    def add(
+        self,
+        *,
+        path: str,
+        name: str | Unset | None = UNSET,
+        description: str | Unset = UNSET,
+        source: str | Unset | None = UNSET,
+        sample: bool | Unset = UNSET,
+    ) -> models.ProjectView:
+        """Add a project. Empty, or with a copy of a repository; you become its owner."""
+        return self._send(
+            "POST",
+            "/projects",
+            models.ProjectView,
+            body={"path": path, "name": name, "description": description, "source": source, "sample": sample},
+        )
+
+    def show(self, project: int | str) -> models.ProjectView:
+        """Show a project. By number or path; a slash in a path is written `%2F`."""
+        return self._send("GET", f"/projects/{part(project)}", models.ProjectView)
+
+    def remove(self, project: int | str) -> None:
+        """Delete a project.
+
+        With its repository, pipelines and merge requests; its sessions have to be deleted before.
+        """
+        return self._do("DELETE", f"/projects/{part(project)}")
+
+    def members(self, project: int | str) -> list[models.MemberView]:
+        """List members. The highest roles first."""
+        return self._send("GET", f"/projects/{part(project)}/members", list[models.MemberView])
+
+    def set_member(self, project: int | str, username: str, *, role: str) -> list[models.MemberView]:
+        """Give somebody a role. Makes a member, or changes the role of one."""
+        return self._send(
+            "PUT", f"/projects/{part(project)}/members/{part(username)}", list[models.MemberView], body={"role": role}
+        )
+
+    def remove_member(self, project: int | str, username: str) -> list[models.MemberView]:
+        """End a membership. Yours, or with the role for it somebody else's."""
+        return self._send("DELETE", f"/projects/{part(project)}/members/{part(username)}", list[models.MemberView])
+
+
+class Repositories(Calls):
+    """Calls about repositories."""
+
+    def branches(self, project: int | str) -> list[models.BranchView]:
+        """List branches. The default one first."""
+        return self._send("GET", f"/projects/{part(project)}/branches", list[models.BranchView])
+
+    def commits(
+        self, project: int | str, *, ref: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> list[models.CommitView]:
+        """List commits. The newest first."""
+        return self._send(
+            "GET", f"/projects/{part(project)}/commits", list[models.CommitView], query={"ref": ref, "limit": limit}
+        )
+
+    def commit(self, project: int | str, sha: str) -> models.CommitDetailsView:
+        """Show a commit. With its message and the beginning of its diff."""
+        return self._send("GET", f"/projects/{part(project)}/commits/{part(sha)}", models.CommitDetailsView)
+
+    def tree(
+        self,
+        project: int | str,
+        *,
+        path: str | Unset = UNSET,
+        ref: str | Unset | None = UNSET,
+        recursive: bool | Unset = UNSET,
+    ) -> list[models.EntryView]:
+        """List a folder. Files, folders and submodules, 500 at most."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/tree",
+            list[models.EntryView],
+            query={"path": path, "ref": ref, "recursive": recursive},
+        )
+
+    def search(
+        self, project: int | str, *, text: str, path: str | Unset = UNSET, ref: str | Unset | None = UNSET
+    ) -> list[models.MatchView]:
+        """Search in files. Lines that hold the text in upper or lower case, 100 at most and 20 of each file."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/search",
+            list[models.MatchView],
+            query={"text": text, "path": path, "ref": ref},
+        )
+
+    def file(self, project: int | str, *, path: str, ref: str | Unset | None = UNSET) -> bytes:
+        """Read a file. Its bytes."""
+        return self._read("GET", f"/projects/{part(project)}/file", query={"path": path, "ref": ref})
+
+
+class Pipelines(Calls):
+    """Calls about pipelines."""
+
+    def find(
+        self,
+        project: int | str,
+        *,
+        ref: str | Unset | None = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> list[models.PipelineView]:
+        """List pipelines. The newest first, without their jobs."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/pipelines",
+            list[models.PipelineView],
+            query={"ref": ref, "before": before, "limit": limit},
+        )
+
+    def start(self, project: int | str, *, ref: str | Unset | None = UNSET) -> models.PipelineView:
+        """Start a pipeline. Runs the `.gitlab-ci.yml` of the branch's newest commit."""
+        return self._send("POST", f"/projects/{part(project)}/pipelines", models.PipelineView, body={"ref": ref})
+
+    def lint(self, project: int | str, *, text: str) -> models.LintView:
+        """Check a pipeline file.
+
+        All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would
+        run.
+        """
+        return self._send("POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text})
+
+    def show(self, pipeline_id: int) -> models.PipelineView:
+        """Show a pipeline. With its jobs."""
+        return self._send("GET", f"/pipelines/{part(pipeline_id)}", models.PipelineView)
+
+    def retry(self, pipeline_id: int) -> models.PipelineView:
+        """Try failed jobs again. Those that failed or were cancelled, and what waits for them."""
+        return self._send("POST", f"/pipelines/{part(pipeline_id)}/retry", models.PipelineView)
+
+    def cancel(self, pipeline_id: int) -> models.PipelineView:
+        """Cancel a pipeline. Stops all its jobs."""
+        return self._send("POST", f"/pipelines/{part(pipeline_id)}/cancel", models.PipelineView)
+
+    def show_job(self, job_id: int) -> models.JobView:
+        """Show a job. One attempt at it."""
+        return self._send("GET", f"/jobs/{part(job_id)}", models.JobView)
+
+    def log(self, job_id: int, *, offset: int | Unset = UNSET, limit: int | Unset = UNSET) -> bytes:
+        """Read a job's log. Raw bytes from `offset`; none when there are no more yet."""
+        return self._read("GET", f"/jobs/{part(job_id)}/log", query={"offset": offset, "limit": limit})
+
+    def retry_job(self, job_id: int) -> models.PipelineView:
+        """Try a job again. An ended one, or start a manual one; answers its pipeline."""
+        return self._send("POST", f"/jobs/{part(job_id)}/retry", models.PipelineView)
+
+
+class MergeRequests(Calls):
+    """Calls about merge requests."""
+
+    def find(
+        self,
+        project: int | str,
+        *,
+        status: Literal["opened", "merged", "closed", None] | Unset = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> list[models.MergeRequestView]:
+        """List merge requests. The newest first."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/merge_requests",
+            list[models.MergeRequestView],
+            query={"status": status, "before": before, "limit": limit},
+        )
+
+    def create(
+        self,
+        project: int | str,
+        *,
+        source_branch: str,
+        title: str,
+        target_branch: str | Unset | None = UNSET,
+        description: str | Unset = UNSET,
+    ) -> models.MergeRequestView:
+        """Create a merge request. From a branch into another."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/merge_requests",
+            models.MergeRequestView,
+            body={
+                "source_branch": source_branch,
+                "target_branch": target_branch,
+                "title": title,
+                "description": description,
+            },
+        )
+
+    def show(self, project: int | str, iid: int) -> models.MergeRequestView:
+        """Show a merge request. With its comments and the newest pipeline of its branch."""
+        return self._send("GET", f"/projects/{part(project)}/merge_requests/{part(iid)}", models.MergeRequestView)
+
+    def change(
+        self,
+        project: int | str,
+        iid: int,
+        *,
+        title: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+    ) -> models.MergeRequestView:
+        """Change a merge request. Title or description; what is absent stays."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}/merge_requests/{part(iid)}",
+            models.MergeRequestView,
+            body={"title": title, "description": description},
+        )
+
+    def diff(self, project: int | str, iid: int) -> bytes:
+        """Show what it changes. As git prints it."""
+        return self._read("GET", f"/projects/{part(project)}/merge_requests/{part(iid)}/diff")
+
+    def merge(self, project: int | str, iid: int) -> models.MergeRequestView:
+        """Merge it. Finishes the session that made it."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/merge", models.MergeRequestView
+        )
+
+    def close(self, project: int | str, iid: int) -> models.MergeRequestView:
+        """Close it. Without merging."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/close", models.MergeRequestView
+        )
+
+    def comment(
+        self, project: int | str, iid: int, *, text: str, position: models.Line | Unset | None = UNSET
+    ) -> models.MergeRequestView:
+        """Say something.
+
+        Answers the merge request with all that was said; a line that isn't in its diff is refused.
+        """
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/merge_requests/{part(iid)}/comments",
+            models.MergeRequestView,
+            body={"text": text, "position": position},
+        )
+
+    def review(
+        self,
+        project: int | str,
+        iid: int,
+        *,
+        summary: str | Unset = UNSET,
+        comments: list[models.LineComment] | Unset = UNSET,
+    ) -> models.MergeRequestView:
+        """Submit a review. Comments on lines and a summary, all of it or nothing."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/merge_requests/{part(iid)}/reviews",
+            models.MergeRequestView,
+            body={"summary": summary, "comments": comments},
+        )
+
+
+class Issues(Calls):
+    """Calls about issues."""
+
+    def find(
+        self,
+        project: int | str,
+        *,
+        status: Literal["opened", "closed", None] | Unset = UNSET,
+        label: str | Unset | None = UNSET,
+        assignee: str | Unset | None = UNSET,
+        search: str | Unset | None = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> list[models.IssueView]:
+        """List issues. The newest first."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/issues",
+            list[models.IssueView],
+            query={
+                "status": status,
+                "label": label,
+                "assignee": assignee,
+                "search": search,
+                "before": before,
+                "limit": limit,
+            },
+        )
+
+    def create(
+        self,
+        project: int | str,
+        *,
+        title: str,
+        description: str | Unset = UNSET,
+        labels: list[str] | Unset = UNSET,
+        assignees: list[str] | Unset = UNSET,
+    ) -> models.IssueView:
+        """Create an issue. With labels and assignees."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/issues",
+            models.IssueView,
+            body={"title": title, "description": description, "labels": labels, "assignees": assignees},
+        )
+
+    def show(self, project: int | str, iid: int) -> models.IssueView:
+        """Show an issue. With its comments, and the sessions on it that you may see."""
+        return self._send("GET", f"/projects/{part(project)}/issues/{part(iid)}", models.IssueView)
+
+    def change(
+        self,
+        project: int | str,
+        iid: int,
+        *,
+        title: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        status: Literal["opened", "closed"] | Unset | None = UNSET,
+        labels: list[str] | Unset | None = UNSET,
+        add_labels: list[str] | Unset = UNSET,
+        remove_labels: list[str] | Unset = UNSET,
+        assignees: list[str] | Unset | None = UNSET,
+    ) -> models.IssueView:
+        """Change an issue. What is absent stays as it is."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}/issues/{part(iid)}",
+            models.IssueView,
+            body={
+                "title": title,
+                "description": description,
+                "status": status,
+                "labels": labels,
+                "add_labels": add_labels,
+                "remove_labels": remove_labels,
+                "assignees": assignees,
+            },
+        )
+
+    def close(self, project: int | str, iid: int) -> models.IssueView:
+        """Close an issue. Its author may, and whoever may change it."""
+        return self._send("POST", f"/projects/{part(project)}/issues/{part(iid)}/close", models.IssueView)
+
+    def reopen(self, project: int | str, iid: int) -> models.IssueView:
+        """Open an issue again. A closed one."""
+        return self._send("POST", f"/projects/{part(project)}/issues/{part(iid)}/reopen", models.IssueView)
+
+    def comment(self, project: int | str, iid: int, *, text: str) -> models.IssueView:
+        """Comment on an issue. Answers the issue with all that was said."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/issues/{part(iid)}/comments", models.IssueView, body={"text": text}
+        )
+
+
+class Flows(Calls):
+    """Calls about flows."""
+
+    def find(self) -> list[models.FlowEntry]:
+        """List flows. All of them, by name."""
+        return self._send("GET", "/flows", list[models.FlowEntry])
+
+    def schema(self) -> dict[str, JsonValue]:
+        """The JSON Schema of flow files. For editors; of draft 7, with the names of the tools that there are."""
+        return self._send("GET", "/flows/schema", dict[str, JsonValue])
+
+    def show(self, name: str, *, version: str | Unset = UNSET) -> models.ShippedText:
+        """Read a flow that ships. Its YAML."""
+        return self._send("GET", f"/flows/{part(name)}", models.ShippedText, query={"version": version})
+
+
+class ProjectFlows(Calls):
+    """Calls about project flows."""
+
+    def find(self, project: int | str) -> models.ProjectFlows:
+        """List a project's flows.
+
+        Those that ship, those that it stores, and the files of its default branch with their faults.
+        """
+        return self._send("GET", f"/projects/{part(project)}/flows", models.ProjectFlows)
+
+    def store(self, project: int | str, *, text: str, name: str | Unset | None = UNSET) -> models.FlowView:
+        """Store a flow. A new one, or a new version of one; the same text again changes nothing."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/flows", models.FlowView, body={"text": text, "name": name}
+        )
+
+    def show(self, project: int | str, name: str, *, version: str | Unset = UNSET) -> models.FlowText:
+        """Read a flow. The YAML that a session would be started with."""
+        return self._send(
+            "GET", f"/projects/{part(project)}/flows/{part(name)}", models.FlowText, query={"version": version}
+        )
+
+    def remove(self, project: int | str, name: str) -> None:
+        """Delete a stored flow. With all its versions; sessions that were started with it go on."""
+        return self._do("DELETE", f"/projects/{part(project)}/flows/{part(name)}")
+
+
+class Models(Calls):
+    """Calls about models."""
+
+    def show(self) -> models.ModelsView:
+        """List providers and rules. Which providers can be asked, and which model is asked where."""
+        return self._send("GET", "/models", models.ModelsView)
+
+    def change_rules(
+        self,
+        *,
+        project: int | str | Unset | None = UNSET,
+        flow: str | Unset = UNSET,
+        default: str | Unset | None = UNSET,
+        allowed: list[str] | Unset | None = UNSET,
+        tags: dict[str, str | None] | Unset = UNSET,
+        fallbacks: dict[str, list[str]] | Unset = UNSET,
+    ) -> models.RulesView:
+        """Change which model is asked.
+
+        Of the instance, a flow, a project, or a flow in a project; what is left out stays.
+        """
+        return self._send(
+            "PATCH",
+            "/models/rules",
+            models.RulesView,
+            body={
+                "project": project,
+                "flow": flow,
+                "default": default,
+                "allowed": allowed,
+                "tags": tags,
+                "fallbacks": fallbacks,
+            },
+        )
+
+    def keys(self) -> list[models.KeyView]:
+        """List keys. Where each comes from and who stored it; no key is ever shown."""
+        return self._send("GET", "/models/keys", list[models.KeyView])
+
+    def set_key(
+        self,
+        provider: str,
+        *,
+        key: str | Unset | None = UNSET,
+        base_url: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        test: bool | Unset = UNSET,
+    ) -> models.KeyView:
+        """Store a key. Tried with one short question first; stored encrypted."""
+        return self._send(
+            "PUT",
+            f"/models/keys/{part(provider)}",
+            models.KeyView,
+            body={"key": key, "base_url": base_url, "model": model, "test": test},
+        )
+
+    def delete_key(self, provider: str) -> None:
+        """Delete a stored key. Sessions that need it are paused when they next ask."""
+        return self._do("DELETE", f"/models/keys/{part(provider)}")
+
+
+class People(Calls):
+    """Calls about people."""
+
+    def whoami(self) -> models.PersonView:
+        """Show who you are. The person behind the token."""
+        return self._send("GET", "/whoami", models.PersonView)
+
+    def sign_in_link(self) -> models.SignInLink:
+        """Make a sign-in link. A link for your browser."""
+        return self._send("POST", "/sign-in-links", models.SignInLink)
+
+
+class Rules(Calls):
+    """Calls about rules."""
+
+    def show(self) -> models.RulesText:
+        """Show your rules. Nobody else sees them, but whoever may see a session that you started with them."""
+        return self._send("GET", "/me/rules", models.RulesText)
+
+    def change(self, *, text: str) -> models.RulesText:
+        """Change your rules. In place of those that there were; sessions that start from now on are given them."""
+        return self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class Health(Calls):
+    """Calls about health."""
+
+    def show(self) -> models.HealthView:
+        """Show the state of the server. Version, database, workers, runners with their isolation, and models."""
+        return self._send("GET", "/health", models.HealthView)

@@ -1,0 +1,1236 @@
+"""What the API answers. Written by `python3 dev.py client`: change the API instead.
+
+Why this module is long: it has an entry for each part of the API.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from quarterdeck.client.model import Model
+
+JobStatus = Literal["created", "pending", "running", "success", "failed", "canceled", "skipped", "manual"]
+"""Where a job stands; the words are GitLab's."""
+
+
+Level = Literal["result", "concise", "full"]
+"""How dense a view must be to show an event: `result` views show only the first, `full` views show all."""
+
+
+Outcome = Literal["ok", "error", "timed_out", "interrupted", "denied", "cancelled"]
+"""How a tool call ended."""
+
+
+PipelineStatus = Literal["created", "running", "success", "failed", "canceled", "skipped"]
+"""What a pipeline has come to."""
+
+
+Privilege = Literal[
+    "read_write_files",
+    "read_only_gitlab",
+    "read_write_gitlab",
+    "run_commands",
+    "use_git",
+    "run_mcp_tools",
+    "start_flows",
+    "read_only_files",
+]
+"""What a session may be trusted with; the words are GitLab's."""
+
+
+Status = Literal[
+    "created",
+    "running",
+    "paused",
+    "input_required",
+    "plan_approval_required",
+    "tool_call_approval_required",
+    "idle",
+    "finished",
+    "failed",
+    "stopped",
+]
+"""Where a session stands."""
+
+
+StatusGroup = Literal["active", "paused", "awaiting_input", "completed", "failed", "canceled"]
+"""What lists group and sort by, in this order."""
+
+
+Transition = Literal[
+    "start",
+    "pause",
+    "resume",
+    "require_input",
+    "require_plan_approval",
+    "require_tool_call_approval",
+    "idle",
+    "finish",
+    "drop",
+    "stop",
+]
+"""An event of the machine."""
+
+
+class AgentView(Model):
+    """An agent as doors show it."""
+
+    id: int
+    name: str
+    owner: Literal["project", "person"]
+    project_path: str
+    description: str
+    prompt: str
+    tools: list[str]
+    model: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Answer(Model):
+    """What the model said, and what it cost."""
+
+    answer: str
+    model: str
+    scripted: bool
+    usage: Usage
+
+
+class AnswerCall(Model):
+    """A tool call as the model put it; `call_id` is ours, `provider_id` the provider's."""
+
+    call_id: str
+    provider_id: str
+    tool: str
+    args: dict[str, JsonValue]
+
+
+class ApprovalDenied(Model):
+    """A person said no; the reason goes to the model."""
+
+    kind: Literal["approval.denied"] = "approval.denied"
+    approval_id: str
+    by: str
+    door: str
+    reason: str = ""
+
+
+class ApprovalGranted(Model):
+    """A person said yes; `args` replace those of a single call where the person changed them."""
+
+    kind: Literal["approval.granted"] = "approval.granted"
+    approval_id: str
+    by: str
+    door: str
+    for_session: bool = False
+    pattern: str = ""
+    args: dict[str, JsonValue] | None = None
+
+
+class ApprovalRequested(Model):
+    """A person is asked."""
+
+    kind: Literal["approval.requested"] = "approval.requested"
+    approval_id: str
+    ask: Literal["tool_call", "plan", "input"]
+    call_ids: list[str] = Field(default_factory=lambda: [])
+    question: str
+    choices: list[str] = Field(default_factory=lambda: [])
+    component: str = ""
+
+
+class ApprovalView(Model):
+    """An open question."""
+
+    id: str
+    ask: Literal["tool_call", "plan", "input"]
+    question: str
+    calls: list[CallView]
+
+
+class ArtifactCreated(Model):
+    """Something the session made outside its workspace."""
+
+    kind: Literal["artifact.created"] = "artifact.created"
+    artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
+    name: str
+    url: str = ""
+    ref: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class ArtifactRef(Model):
+    """An artifact as the state remembers it."""
+
+    artifact: str
+    name: str
+    url: str = ""
+
+
+class ArtifactView(Model):
+    """Something that a session made, and the event that says so."""
+
+    seq: int
+    artifact: str
+    name: str
+    url: str
+
+
+class Artifacts(Model):
+    """A page of them; `next` is what `after` of the following page is."""
+
+    items: list[ArtifactView]
+    next: int | None
+
+
+class Attachment(Model):
+    """One of them, as the log knows it; the bytes lie in a blob of the session."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    characters: int
+    category: str = ""
+
+
+class AttachmentView(Model):
+    """A file as its person or its session knows it."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    category: str
+    created_at: datetime
+
+
+class BranchView(Model):
+    """A branch."""
+
+    name: str
+    commit: str
+    default: bool
+
+
+class Budget(Model):
+    """US dollars, tokens read and written, or both; whichever is spent first counts."""
+
+    cost: str | None = None
+    tokens: int | None = None
+
+
+class BudgetChanged(Model):
+    """A person gave the session another budget, or none."""
+
+    kind: Literal["budget.changed"] = "budget.changed"
+    budget: Budget | None
+    by: str
+
+
+class BudgetNeared(Model):
+    """Most of the budget is used; when it is spent, the session pauses before it asks a model again."""
+
+    kind: Literal["budget.neared"] = "budget.neared"
+    budget: Budget
+    usage: Usage
+
+
+class CallUsage(Model):
+    """What one model call used; `cost` is None where the price is not known."""
+
+    seq: int
+    at: datetime
+    component: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost: str | None
+    estimated: bool
+
+
+class CallView(Model):
+    """A tool call that a person is asked about."""
+
+    call_id: str
+    tool: str
+    args: dict[str, JsonValue]
+
+
+class Changes(Model):
+    """What a session changed in all, and by steps; `next` is what `after` of the following page is."""
+
+    files: list[FileChange]
+    added: int
+    removed: int
+    steps: list[StepView]
+    next: int | None
+
+
+class CheckRecorded(Model):
+    """Something verified the session's work, or found it wrong."""
+
+    kind: Literal["check.recorded"] = "check.recorded"
+    name: str
+    passed: bool
+    url: str = ""
+
+
+class ChildView(Model):
+    """A session that another one started."""
+
+    id: int
+    title: str
+    flow: str
+    status: Status
+    created_at: datetime
+    url: str
+
+
+class CommentView(Model):
+    """What somebody said."""
+
+    id: int
+    author: str
+    session_id: int | None
+    text: str
+    created_at: datetime
+    position: Position | None = None
+
+
+class CommitDetailsView(Model):
+    """A commit with what it changed; the diff of a large one is cut off."""
+
+    sha: str
+    title: str
+    message: str
+    author: str
+    at: datetime
+    parents: list[str]
+    diff: str
+    diff_cut_off: bool
+
+
+class CommitView(Model):
+    """A commit as lists show it."""
+
+    sha: str
+    title: str
+    author: str
+    at: datetime
+
+
+class ComponentEntered(Model):
+    """The flow came to a component; for an agent with the prompt as it was rendered."""
+
+    kind: Literal["component.entered"] = "component.entered"
+    component: str
+    system: str = ""
+    user: str = ""
+    converses: bool = True
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
+
+
+class ComponentLeft(Model):
+    """A component is done; `outputs` are what others may read of it under its name."""
+
+    kind: Literal["component.left"] = "component.left"
+    component: str
+    outputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class Context(Model):
+    """Something more to go by, of a category, as GitLab's `additional_context` has it."""
+
+    category: str
+    """What it is: `file`, `snippet`, `terminal`, or the category of one of the flow's inputs."""
+    content: str
+    """A JSON object is that input of the flow; any other text is shown to its agents."""
+    name: str = ""
+    """Of the file, where it is one."""
+
+
+class ContextCompacted(Model):
+    """A conversation was near its model's limit; `text` stands for all of it up to event `through`."""
+
+    kind: Literal["context.compacted"] = "context.compacted"
+    component: str
+    text: str
+    through: int
+    answers: int
+    system: str
+    size: int
+
+
+class ContextView(Model):
+    """What a session was started with beside its goal: for good, it never changes."""
+
+    inputs: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    pre_approved_patterns: dict[str, list[str]]
+    context_tokens: int
+    retention_days: int
+
+
+class DecisionView(Model):
+    """A question to a person and what became of it; without a decision it waits, or nobody decided."""
+
+    id: str
+    ask: str
+    question: str
+    decision: Literal["granted", "denied", "answered"] | None
+    decided_by: str | None
+    requested_at: datetime
+    decided_at: datetime | None
+
+
+class DelegationEnded(Model):
+    """The subagent is done, or gave up; what it came to is the result of the call."""
+
+    kind: Literal["delegation.ended"] = "delegation.ended"
+    call_id: str
+    component: str
+
+
+class DelegationStarted(Model):
+    """An agent gave a part of its work to a subagent, whose own events carry `component` from here on."""
+
+    kind: Literal["delegation.started"] = "delegation.started"
+    call_id: str
+    component: str
+    system: str = ""
+    user: str
+
+
+class EntryView(Model):
+    """What lies in a folder; only files have a size."""
+
+    path: str
+    kind: Literal["file", "folder", "submodule"]
+    size: int | None
+
+
+class Event(Model):
+    """One entry of a session's log; `seq` counts from 1."""
+
+    session: int
+    seq: int
+    at: datetime
+    level: Level
+    v: int = 1
+    payload: Annotated[
+        SessionCreated
+        | StatusChanged
+        | TurnStarted
+        | TurnEnded
+        | MessageAdded
+        | ComponentEntered
+        | ComponentLeft
+        | ModelAnswered
+        | ModelRetried
+        | ToolCallRequested
+        | ToolCallsOffered
+        | ToolCallStarted
+        | ToolCallFinished
+        | ApprovalRequested
+        | ApprovalGranted
+        | ApprovalDenied
+        | QuestionAnswered
+        | DelegationStarted
+        | DelegationEnded
+        | NoticeAdded
+        | ContextCompacted
+        | ModelInterrupted
+        | McpToolsPinned
+        | BudgetChanged
+        | BudgetNeared
+        | PlanChanged
+        | ExecutorAttached
+        | WorkspacePrepared
+        | SnapshotTaken
+        | ArtifactCreated
+        | SessionRenamed
+        | SessionHeld
+        | SessionReleased
+        | WorkspaceTornDown
+        | UsageRecorded
+        | CheckRecorded
+        | LinkAdded
+        | MergeRequestEnded,
+        Field(discriminator="kind"),
+    ]
+
+
+class EventPage(Model):
+    """Events in order; `next` is `after` of the following page, newest first its `before`, None at the end.
+
+    A page of kinds or words may come out short while there is a `next`: one request looks through 20,000
+    events.
+    """
+
+    items: list[Event]
+    next: int | None
+
+
+class ExecutorAttached(Model):
+    """An executor took the session; what it holds is fenced by `lease_epoch`."""
+
+    kind: Literal["executor.attached"] = "executor.attached"
+    executor: str
+    executor_kind: Literal["runner", "ide", "client"]
+    lease_epoch: int
+
+
+class FileChange(Model):
+    """One file of a diff, lines added and removed; binary files count none."""
+
+    path: str
+    change: Literal["added", "modified", "deleted", "renamed"]
+    added: int = 0
+    removed: int = 0
+
+
+class FlowEntry(Model):
+    """A flow that a session may be started with."""
+
+    id: str
+    description: str
+    scripted: bool
+
+
+class FlowText(Model):
+    """A flow's YAML, and where it comes from."""
+
+    name: str
+    version: str
+    origin: Literal["shipped", "project", "repository", "given"]
+    path: str = ""
+    text: str
+
+
+class FlowView(Model):
+    """A flow that a project's sessions can be started with."""
+
+    name: str
+    start_as: str
+    version: str
+    origin: Literal["shipped", "project", "repository", "given"]
+    path: str = ""
+    description: str
+    scripted: bool = False
+    faults: list[str] = Field(default_factory=lambda: [])
+    stored_by: str = ""
+    stored_at: datetime | None = None
+
+
+class HealthView(Model):
+    """The parts of the server, each as seen just now."""
+
+    version: str
+    database: str
+    workers: int
+    runners: list[RunnerView]
+    models: list[str]
+    default_model: str | None
+
+
+class IssueView(Model):
+    """An issue; comments and sessions are there when it was asked for alone."""
+
+    id: int
+    iid: int
+    project_id: int
+    project_path: str
+    title: str
+    description: str
+    status: Literal["opened", "closed"]
+    labels: list[str]
+    assignees: list[str]
+    author: str
+    session_id: int | None
+    closed_by: str | None
+    closed_reason: str
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+    url: str
+    comments: list[CommentView] = Field(default_factory=lambda: [])
+    sessions: list[SessionRef] = Field(default_factory=lambda: [])
+
+
+class JobView(Model):
+    """One attempt at a job."""
+
+    id: int
+    pipeline_id: int
+    name: str
+    stage: str
+    status: JobStatus
+    allow_failure: bool
+    attempt: int
+    exit_code: int | None
+    reason: str
+    call_id: str | None
+    artifacts_blob: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class KeyView(Model):
+    """What is told of a key: never the key, nor a part of it."""
+
+    provider: str
+    source: str
+    base_url: str | None = None
+    set_by: str = ""
+    set_at: datetime | None = None
+    tested_with: str = ""
+    problem: str = ""
+
+
+class Line(Model):
+    """A line of a merge request's diff, by its number on a side of it."""
+
+    path: str
+    """The file's path."""
+    new_line: int | None = None
+    """Its number after the change."""
+    old_line: int | None = None
+    """Before: of a removed line."""
+
+
+class LineComment(Model):
+    """What somebody says to a line."""
+
+    path: str
+    """The file's path."""
+    new_line: int | None = None
+    """Its number after the change."""
+    old_line: int | None = None
+    """Before: of a removed line."""
+    text: str
+
+
+class LinkAdded(Model):
+    """The session belongs together with something else."""
+
+    kind: Literal["link.added"] = "link.added"
+    relation: Literal["source", "created", "parent", "child"]
+    target: Literal["issue", "merge_request", "pipeline", "session"]
+    name: str
+    url: str = ""
+
+
+class LinkRef(Model):
+    """Something that the session belongs together with."""
+
+    relation: str
+    target: str
+    name: str
+    url: str = ""
+
+
+class LintView(Model):
+    """What is wrong with a pipeline file, or what it comes to."""
+
+    valid: bool
+    faults: list[str]
+    jobs: list[LintedJob]
+
+
+class LintedJob(Model):
+    """A job that a push to the default branch would run."""
+
+    name: str
+    stage: str
+
+
+class MatchView(Model):
+    """A line that a search found; a long one is cut."""
+
+    path: str
+    line: int
+    text: str
+
+
+class McpServerView(Model):
+    """A server as doors show it: of its secrets the names."""
+
+    id: int
+    name: str
+    scope: Literal["project", "person"]
+    kind: str
+    url: str
+    command: list[str]
+    secret_names: list[str]
+    allow: list[str]
+    enabled: bool
+    added_by: str
+    created_at: datetime
+
+
+class McpServersView(Model):
+    """All servers of a project or a person."""
+
+    blocked: bool
+    servers: list[McpServerView]
+
+
+class McpTest(Model):
+    """What a server answered."""
+
+    tools: list[McpToolView]
+    left_out: int
+
+
+class McpTool(Model):
+    """A tool as it was listed; `remote` is its name there."""
+
+    name: str
+    remote: str
+    description: str
+    form: dict[str, JsonValue]
+    read_only: bool = False
+
+
+class McpToolView(Model):
+    """A tool that a server offers, as sessions would get it."""
+
+    name: str
+    description: str
+    read_only: bool
+
+
+class McpToolsPinned(Model):
+    """An MCP server told its tools; they stay as they are for the session's life."""
+
+    kind: Literal["mcp_tools.pinned"] = "mcp_tools.pinned"
+    server: str
+    server_id: int
+    side: Literal["executor", "server"]
+    tools: list[McpTool]
+    left_out: int = 0
+
+
+class MemberView(Model):
+    """A member of a project."""
+
+    username: str
+    name: str
+    role: str
+
+
+class MergeRequestEnded(Model):
+    """The session's merge request was merged or closed by somebody."""
+
+    kind: Literal["merge_request.ended"] = "merge_request.ended"
+    name: str
+    status: Literal["merged", "closed"]
+
+
+class MergeRequestView(Model):
+    """A merge request; comments, sessions and pipeline are there when it was asked for alone."""
+
+    id: int
+    iid: int
+    project_id: int
+    project_path: str
+    title: str
+    description: str
+    source_branch: str
+    target_branch: str
+    status: Literal["opened", "merged", "closed"]
+    author: str
+    session_id: int | None
+    merge_commit: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    url: str
+    pipeline: PipelineView | None = None
+    comments: list[CommentView] = Field(default_factory=lambda: [])
+    sessions: list[SessionRef] = Field(default_factory=lambda: [])
+
+
+class MessageAdded(Model):
+    """Somebody said something to the session."""
+
+    kind: Literal["message.added"] = "message.added"
+    text: str
+    by: str
+    component: str = ""
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
+
+
+class ModelAnswered(Model):
+    """The model's whole answer; `opaque` holds what its provider wants back unread (signatures of thinking)."""
+
+    kind: Literal["model.answered"] = "model.answered"
+    component: str
+    text: str
+    thinking: str = ""
+    calls: list[AnswerCall] = Field(default_factory=lambda: [])
+    model: str
+    opaque: str = ""
+    duration_ms: int = 0
+    seen: int | None = None
+    role: Literal["agent", "tool"] = "agent"
+
+
+class ModelInterrupted(Model):
+    """A person interrupted the answer; `text` is what there was of it, and stays in the conversation."""
+
+    kind: Literal["model.interrupted"] = "model.interrupted"
+    component: str
+    text: str
+    by: str
+
+
+class ModelRetried(Model):
+    """A model call failed in a way that passes; it is asked again at `retry_at`."""
+
+    kind: Literal["model.retried"] = "model.retried"
+    component: str
+    attempt: int
+    since: datetime
+    retry_at: datetime
+    error: str
+
+
+class ModelsView(Model):
+    """What models there are to ask."""
+
+    providers: list[ProviderView]
+    default: str | None
+    rules: list[RulesView]
+
+
+class NoticeAdded(Model):
+    """The server told an agent something, as a message of its conversation."""
+
+    kind: Literal["notice.added"] = "notice.added"
+    component: str
+    about: Literal["iterations", "wrap_up", "correction"]
+    text: str
+
+
+class Page(Model):
+    """Some sessions; `next` is the cursor of the page behind, None at the end."""
+
+    items: list[SessionView]
+    next: str | None
+
+
+class PersonView(Model):
+    """A person as doors show it."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
+
+
+class PipelineView(Model):
+    """A pipeline; its jobs are there when it was asked for alone."""
+
+    id: int
+    project_id: int
+    project_path: str
+    ref: str
+    sha: str
+    source: str
+    status: PipelineStatus
+    error: str
+    session_id: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    url: str
+    jobs: list[JobView] = Field(default_factory=lambda: [])
+    earlier: list[JobView] = Field(default_factory=lambda: [])
+
+
+class PlanChanged(Model):
+    """The whole plan as it is now."""
+
+    kind: Literal["plan.changed"] = "plan.changed"
+    items: list[PlanItem]
+
+
+class PlanItem(Model):
+    """One line of a session's plan."""
+
+    text: str
+    status: Literal["pending", "in_progress", "completed", "cancelled"] = "pending"
+
+
+class Position(Model):
+    """The line that a comment stands on; an added line has no old number, a removed one no new number."""
+
+    path: str
+    new_line: int | None
+    old_line: int | None
+    commit: str
+
+
+class ProjectFlows(Model):
+    """All of a project's flows."""
+
+    flows: list[FlowView]
+    left_out: int
+
+
+class ProjectView(Model):
+    """A project as doors show it."""
+
+    id: int
+    path: str
+    name: str
+    description: str
+    default_branch: str
+    retention_days: int
+    role: str
+    clone_url: str
+    url: str
+
+
+class ProviderView(Model):
+    """A provider of models, and what opens it."""
+
+    provider: str
+    source: str
+
+
+class QuestionAnswered(Model):
+    """A person answered a question of an agent or of the flow."""
+
+    kind: Literal["question.answered"] = "question.answered"
+    approval_id: str
+    text: str
+    by: str
+    door: str
+
+
+class RulesText(Model):
+    """A person's rules."""
+
+    text: str
+    changed_at: datetime | None = None
+
+
+class RulesView(Model):
+    """One scope's rules."""
+
+    project: str | None
+    flow: str
+    default: str | None
+    allowed: list[str] | None
+    tags: dict[str, str]
+    fallbacks: dict[str, list[str]]
+
+
+class RunnerView(Model):
+    """A runner as lists show it."""
+
+    id: int
+    name: str
+    version: str
+    isolation: str
+    capacity: int
+    alive: bool
+    last_contact: datetime | None
+    sandbox: str
+
+
+class SessionCreated(Model):
+    """The first event of every log: what the session is for, and all that stays with it for life."""
+
+    kind: Literal["session.created"] = "session.created"
+    goal: str
+    title: str
+    flow: str
+    model: str
+    scripted: bool
+    project_id: int | None
+    initiator_id: int
+    initiator: str
+    origin: str
+    ref: str = ""
+    commit: str = ""
+    branch: str = ""
+    inputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
+    facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
+    pre_approved: list[str] = Field(default_factory=lambda: [])
+    pre_approved_patterns: dict[str, list[str]] = Field(default_factory=lambda: {})
+    privileges: list[str] | None = None
+    may_ask: bool = True
+    agent: str = ""
+    context_tokens: int = 128000
+    retention_days: int = 30
+    parent_id: int | None = None
+    component_models: dict[str, str] = Field(default_factory=lambda: {})
+    budget: Budget | None = None
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
+
+
+class SessionHeld(Model):
+    """Somebody keeps the session from being deleted by age."""
+
+    kind: Literal["session.held"] = "session.held"
+    by: str
+    reason: str = ""
+
+
+class SessionRef(Model):
+    """A session in a few words."""
+
+    id: int
+    title: str
+    status: Status
+    url: str
+
+
+class SessionReleased(Model):
+    """The hold is gone; the retention clock counts again."""
+
+    kind: Literal["session.released"] = "session.released"
+    by: str
+
+
+class SessionRenamed(Model):
+    """The title changed."""
+
+    kind: Literal["session.renamed"] = "session.renamed"
+    title: str
+    by: str
+
+
+class SessionView(Model):
+    """A session's row and where it stands."""
+
+    id: int
+    project_id: int | None
+    project_path: str
+    title: str
+    goal: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    origin: str
+    agent: str
+    parent_id: int | None
+    privileges: list[str] | None
+    pre_approved: list[str]
+    may_ask: bool
+    component_models: dict[str, str]
+    status: Status
+    status_group: StatusGroup
+    reason: str
+    waiting_for: Waiting | None
+    turn_no: int
+    seq: int
+    component: str
+    plan: list[PlanItem]
+    approvals: list[ApprovalView]
+    artifacts: list[ArtifactRef]
+    links: list[LinkRef]
+    merge_request: str | None
+    branch: str
+    ref: str
+    base_commit: str
+    isolation: str
+    executor: str
+    steps: int
+    torn_down: bool
+    usage: Usage
+    budget: Budget | None
+    warnings: int
+    errors: int
+    checks_passed: int
+    checks_failed: int
+    held: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    last_activity: datetime
+    expires_on: date | None
+    url: str
+
+
+class ShippedText(Model):
+    """A flow's YAML."""
+
+    name: str
+    version: str
+    text: str
+
+
+class SignInLink(Model):
+    """Signs you in, once, within an hour."""
+
+    url: str
+
+
+class SnapshotTaken(Model):
+    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff."""
+
+    kind: Literal["snapshot.taken"] = "snapshot.taken"
+    call_id: str
+    step: int
+    commit: str
+    files: list[FileChange]
+    bundle_blob: int
+    step_diff_blob: int
+    whole_diff_blob: int
+
+
+class StatusChanged(Model):
+    """The machine moved."""
+
+    kind: Literal["status.changed"] = "status.changed"
+    transition: Transition
+    from_status: Status
+    to_status: Status
+    reason: str = ""
+    by: str = ""
+
+
+class StepView(Model):
+    """One step: the call that it came of, and what it changed."""
+
+    step: int
+    seq: int
+    call_id: str
+    commit: str
+    files: list[FileChange]
+
+
+class ToolCallFinished(Model):
+    """A call ended; `text` is what the model is told, the whole output is kept under the call's id."""
+
+    kind: Literal["tool_call.finished"] = "tool_call.finished"
+    call_id: str
+    tool: str
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+    output_bytes: int = 0
+    output_sha256: str = ""
+    truncated: bool = False
+
+
+class ToolCallRequested(Model):
+    """The intent to use a tool, committed before anybody is offered it."""
+
+    kind: Literal["tool_call.requested"] = "tool_call.requested"
+    call_id: str
+    component: str
+    tool: str
+    args: dict[str, JsonValue]
+    side: Literal["executor", "server", "brain"]
+    asks: bool
+    parallel: bool = False
+    level: Level = "full"
+    failure_level: Level = "concise"
+    listing: bool = False
+
+
+class ToolCallStarted(Model):
+    """An executor began a call."""
+
+    kind: Literal["tool_call.started"] = "tool_call.started"
+    call_id: str
+    executor: str
+
+
+class ToolCallsOffered(Model):
+    """These calls are given out to be carried out."""
+
+    kind: Literal["tool_call.offered"] = "tool_call.offered"
+    call_ids: list[str]
+
+
+class TurnEnded(Model):
+    """A turn came to where nothing can be done without somebody else."""
+
+    kind: Literal["turn.ended"] = "turn.ended"
+    turn_no: int
+
+
+class TurnStarted(Model):
+    """A worker claimed a turn."""
+
+    kind: Literal["turn.started"] = "turn.started"
+    turn_no: int
+    job: int
+    recovery: bool = False
+
+
+class Usage(Model):
+    """Tokens and cost of one model call, or a sum of them.
+
+    `cost` is in US dollars; None means that the price is not known, never 0 (promise 10). A sum with one
+    unknown part is unknown.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost: str | None = "0"
+    estimated: bool = False
+
+
+class UsageRecorded(Model):
+    """What one model call used, also one whose answer was thrown away."""
+
+    kind: Literal["usage.recorded"] = "usage.recorded"
+    component: str
+    model: str
+    usage: Usage
+
+
+class UsageView(Model):
+    """The sum, the sums by model, and one page of calls; `next` is what `after` of the following page is."""
+
+    total: Usage
+    models: dict[str, Usage]
+    calls: list[CallUsage]
+    next: int | None
+
+
+class Waiting(Model):
+    """What a session waits for, for its row, the lists and the CLI."""
+
+    on: Literal["worker", "runner", "tool", "model", "person"]
+    detail: str = ""
+    until: datetime | None = None
+
+
+class WorkspacePrepared(Model):
+    """The session's files are there."""
+
+    kind: Literal["workspace.prepared"] = "workspace.prepared"
+    executor: str
+    base_commit: str
+    isolation: Literal["full", "reduced", "none"]
+    duration_ms: int = 0
+
+
+class WorkspaceTornDown(Model):
+    """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
+
+    kind: Literal["workspace.torn_down"] = "workspace.torn_down"
+    executor: str
+    killed: int
+    left: int
+    duration_ms: float
+    method: str
