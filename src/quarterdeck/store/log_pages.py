@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.events import Event, Level
@@ -18,7 +18,7 @@ LOOKED_AT = 128
 SCANNED = 20_000
 """Events that one page looks through for kinds or words; the page ends there, and its `next` goes on."""
 
-_HEAD = re.compile(rb'\{"seq":(\d+),"at":"[^"]*","level":"(\w+)","v":\d+,"payload":\{"kind":"([\w.]+)"')
+_HEAD = re.compile(rb'\{"seq":\d+,"at":"[^"]*","level":"(\w+)","v":\d+,"payload":\{"kind":"([\w.]+)"')
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ async def page(
     """At most `limit` events between `after` and `before`, both not included."""
     found: list[Event] = []
     low, high, scanned = after, before, 0
+    most = SCANNED if wanted.kinds or wanted.text else limit
     while True:
         rows = (
             await connection.execute(query(session_id, wanted, low, high, newest_first=newest_first, limit=limit))
         ).all()
         for row in rows:
-            for event in _events(session_id, row.data, wanted, low, high, newest_first):
+            for event in _events(session_id, row, wanted, low, high, newest_first):
                 if len(found) == limit:
                     return Page(found, found[-1].seq)
                 found.append(event)
@@ -111,31 +112,34 @@ def query(
 
 
 def _events(
-    session_id: int, data: bytes, wanted: Wanted, low: int, high: int | None, newest_first: bool
+    session_id: int, row: Row[int, int, bytes, int], wanted: Wanted, low: int, high: int | None, newest_first: bool
 ) -> Iterator[Event]:
     """What is wanted of a row, within the bounds; the other events are never read whole."""
-    lines = log.lines(data)
+    lines = log.lines(row.data)[max(0, low + 1 - row.first_seq) : None if high is None else high - row.first_seq]
     words = wanted.text.casefold()
     written = json.dumps(words, ensure_ascii=False)[1:-1]
     for line in reversed(lines) if newest_first else lines:
-        seq, level, kind = _head(line)
-        if seq <= low or (high is not None and seq >= high):
-            continue
-        if not shown(level, wanted.level) or (wanted.kinds and kind not in wanted.kinds):
-            continue
-        if words and written not in line.decode().casefold():
+        if not _fits(line, wanted) or (words and written not in line.decode().casefold()):
             continue
         event = Event.model_validate_json(b'{"session":%d,%b' % (session_id, line[1:]))
         if not words or _says(event, words):
             yield event
 
 
-def _head(line: bytes) -> tuple[int, Level, str]:
+def _fits(line: bytes, wanted: Wanted) -> bool:
+    """Whether an event is of the level and the kinds, by the beginning of its line."""
+    if wanted.level is Level.FULL and not wanted.kinds:
+        return True
+    level, kind = _head(line)
+    return shown(level, wanted.level) and (not wanted.kinds or kind in wanted.kinds)
+
+
+def _head(line: bytes) -> tuple[Level, str]:
     told = _HEAD.match(line)
     if told is not None:
-        return int(told[1]), Level(told[2].decode()), told[3].decode()
+        return Level(told[1].decode()), told[2].decode()
     whole = json.loads(line)
-    return int(whole["seq"]), Level(whole["level"]), str(whole["payload"]["kind"])
+    return Level(whole["level"]), str(whole["payload"]["kind"])
 
 
 def _says(event: Event, words: str) -> bool:
