@@ -42,6 +42,10 @@ def test_it_is_spent_when_one_of_its_parts_is_and_what_is_left_is_the_rest(
 def test_its_words() -> None:
     assert str(Budget(cost=Decimal("2.50"), tokens=1_000)) == "$2.50 and 1,000 tokens"
     both = Budget(cost=Decimal(1), tokens=10)
+    assert both.left(usage(Decimal("0.4"), 3)) == Budget(cost=Decimal("0.6"), tokens=7)
+    assert Budget(cost=Decimal(1)).left(usage(Decimal("0.4"))) == Budget(cost=Decimal("0.6"))
+    assert both.left(usage(None, 3)) == Budget(cost=Decimal(1), tokens=7)
+    assert both.left(usage(None, 10)) is None
     assert "(cost unknown, 10 tokens)" in both.spent(usage(None, 10))
     assert "$1 is spent ($1.25, 3 tokens)" in Budget(cost=Decimal(1)).spent(usage(Decimal("1.25"), 3))
     assert "whose price is not known" in Budget(cost=Decimal(1)).spent(usage(None))

@@ -54,7 +54,7 @@ async def page(
     most = SCANNED if wanted.kinds or wanted.text else limit
     while True:
         rows = (
-            await connection.execute(query(session_id, wanted, low, high, newest_first=newest_first, limit=limit))
+            await connection.execute(query(session_id, wanted, low, high, newest_first=newest_first, limit=most))
         ).all()
         for row in rows:
             for event in _events(session_id, row, wanted, low, high, newest_first):
