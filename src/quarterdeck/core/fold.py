@@ -196,13 +196,15 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.BudgetNeared():
             state.budget_neared = True
             state.warnings += 1
-        case e.LinkAdded() as p:
-            link = LinkRef(relation=p.relation, target=p.target, name=p.name, url=p.url)
-            state.links = (*state.links, link)[-limits.STATE_LINKS :]
-        case e.SessionCreated():
-            pass
+        case e.SessionCreated() | e.LinkAdded() as p:  # the first is refused where it isn't the first event
+            state.links = (*state.links, *_link(p))[-limits.STATE_LINKS :]
         case _:
             assert_never(event.payload)
+
+
+def _link(p: e.SessionCreated | e.LinkAdded) -> tuple[LinkRef, ...]:
+    added = (one for one in (p,) if isinstance(one, e.LinkAdded))
+    return tuple(LinkRef(relation=one.relation, target=one.target, name=one.name, url=one.url) for one in added)
 
 
 def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
