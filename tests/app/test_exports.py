@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import deletion, exports, imports, replays, session_lists, session_log, sessions, steering, watch
+from quarterdeck.app import (
+    deletion,
+    exports,
+    imports,
+    replays,
+    session_changes,
+    session_lists,
+    session_log,
+    sessions,
+    steering,
+    watch,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.replays import Pace
@@ -93,7 +104,7 @@ async def test_files_of_earlier_versions_are_imported(app: App, owner: Actor, pa
     assert (session.status, session.flow, session.checks_passed) == ("stopped", "fix_pipeline/1.0.0", 1)
     assert session.imported is not None
     assert session.imported.initiator == "grace"
-    assert b"return -(-items // per_page)" in await session_log.diff(app, owner, session.id)
+    assert b"return -(-items // per_page)" in await session_changes.diff(app, owner, session.id)
     async with app.database.transaction() as connection:
         state = SessionState.model_validate((await connection.execute(select(rows.c.state))).scalar_one())
         assert state.bundle_blob is not None
@@ -137,14 +148,14 @@ async def test_outputs_and_diffs_are_read_as_those_of_any_session(app: App, owne
     name = str(getattr(call, "call_id", ""))
     assert name.startswith(f"{session.id}.c_")
     assert await session_log.output(app, owner, session.id, name) == b"key [redacted]\n" * 3
-    assert (await session_log.diff(app, owner, session.id)).decode() == DIFF
-    assert (await session_log.diff(app, owner, session.id, step=1)).decode() == DIFF
+    assert (await session_changes.diff(app, owner, session.id)).decode() == DIFF
+    assert (await session_changes.diff(app, owner, session.id, step=1)).decode() == DIFF
 
     bare = await exported(app, owner, session.id, files=False)
     copy = await brought(app, owner, bare)
     assert not [line for line in lines(bare) if line["line"] == "blob"]
     with pytest.raises(NotFoundError):
-        await session_log.diff(app, owner, copy.id)
+        await session_changes.diff(app, owner, copy.id)
 
     for one in (session.id, copy.id):
         await deletion.delete_session(app, owner, one)

@@ -16,6 +16,7 @@ from quarterdeck.app import (
     issues,
     model_rules,
     projects,
+    session_changes,
     session_log,
     session_subjects,
     sessions,
@@ -120,8 +121,8 @@ async def test_a_fork_stands_alone(app: App, start: Start) -> None:
     await delete_session(app, start.owner, source)
     call_id = next(one.payload.call_id for one in copied.values() if isinstance(one.payload, e.ToolCallFinished))
     assert await session_log.output(app, start.owner, number, call_id) == b"made 1\n"
-    assert await session_log.diff(app, start.owner, number) == b"c 1"
-    assert await session_log.diff(app, start.owner, number, step=1) == b"b 1"
+    assert await session_changes.diff(app, start.owner, number) == b"c 1"
+    assert await session_changes.diff(app, start.owner, number, step=1) == b"b 1"
     async with app.database.transaction() as connection:
         assert await blobs.whole(connection, state.bundle_blob or 0) == b"a 1"
         about = await session_subjects.about(app, connection, start.owner, "issue", 1)

@@ -33,7 +33,7 @@ def test_a_session_from_its_start_to_its_end(running: Running) -> None:
         session = begin(quarterdeck)
         assert (session.status, session.goal, session.project_path) == ("created", "Look.", "sample")
         assert [one.id for one in quarterdeck.session_lists.find(project="sample", kind="flow").items] == [session.id]
-        renamed = quarterdeck.sessions.rename(session.id, title="Another")
+        renamed = quarterdeck.sessions.change(session.id, title="Another")
         assert renamed.title == "Another"
         assert quarterdeck.sessions.cancel(session.id, reason="enough").status == "stopped"
         kinds = [signal.payload.kind for signal in quarterdeck.watch(session.id) if isinstance(signal, models.Event)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.core.diff import FileDiff, find_line, read_diff
+from quarterdeck.core.diff import FileDiff, file_of, find_line, listed, read_diff
 from quarterdeck.core.errors import InvalidInputError
 
 ROWS = st.lists(st.sampled_from(["a", "b", "", "-- x", "++ y", "@@ -1 +1 @@", "diff --git a/x b/x", "\r", "\\ No"]))
@@ -32,7 +32,15 @@ def diff(folder: Path, old: dict[str, bytes], new: dict[str, bytes]) -> tuple[Fi
         [*base, "diff", "--find-renames", "--no-color", *(tree.strip() for tree in trees)],
         check=True, capture_output=True, timeout=30,
     )  # fmt: skip
-    return read_diff(told.stdout.decode())
+    text = told.stdout.decode()
+    files = read_diff(text)
+    assert [(one.path, one.added, one.removed) for one in listed(text)] == [
+        (one.path, one.added, one.removed) for one in files
+    ]
+    for one in files:
+        assert file_of(text, one.path) == file_of(text, one.old_path) == one.text
+    assert file_of(text, "no such file") is None
+    return files
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,6 +84,9 @@ def test_files_of_all_kinds_have_their_names(tmp_path: Path) -> None:
     assert files["b/moved.py"].old_path == "a/moved.py"
     assert (files["b/moved.py"].added, files["gone.txt"].removed) == (1, 1)
     assert files["same.bin"].lines == files["empty"].lines == ()
+    kinds = {one.path: one.change for one in listed("".join(one.text for one in files.values()))}
+    assert (kinds["b/moved.py"], kinds["gone.txt"], kinds["empty"]) == ("renamed", "deleted", "added")
+    assert kinds["same.bin"] == kinds["plain name"] == "modified"
     assert files["gone.txt"].old_path == "gone.txt"
     assert files["b with\ttab"].text.startswith("diff --git ")
     control = read_diff('diff --git "a/x\\001y" "b/x\\001y"\nold mode 100644\nnew mode 100755\n')

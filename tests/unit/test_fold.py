@@ -1,6 +1,7 @@
 """Promise 1, and what else must hold at every moment of any session: checked in a world where anything may happen."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import get_args
 
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import IllegalTransitionError, SessionEndedError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin, fold
@@ -138,6 +140,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
     e.HistoryCopied(session=1, seq=2, status=Status.RUNNING),
+    e.BudgetChanged(budget=Budget(cost=Decimal("2.5"), tokens=10), by="ada"),
     e.McpToolsPinned(
         server="s",
         server_id=7,

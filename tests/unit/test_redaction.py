@@ -190,16 +190,22 @@ def test_no_shape_takes_half_of_a_known_value() -> None:
     assert text == f"Bearer {REDACTED} said"
 
 
-def test_values_are_taken_out_at_any_depth_and_keys_stay() -> None:
+def test_values_and_names_are_taken_out_at_any_depth_and_none_is_lost() -> None:
     value: JsonValue = {
-        "hunter2": ["hunter2", {"a": f"x {PLANTED['github']}"}],
+        "hunter2": ["hunter2", {f"k {PLANTED['github']}": f"x {PLANTED['github']}"}],
+        "hunter2hunter2": 2,
+        "[redacted]": 3,
+        "hunter2 ": 4,
         "n": 1,
         "b": True,
         "none": None,
         "f": 0.5,
     }
     assert Redactor(["hunter2"]).value(value) == {
-        "hunter2": [REDACTED, {"a": f"x {REDACTED}"}],
+        f"{REDACTED} 2": [REDACTED, {f"k {REDACTED}": f"x {REDACTED}"}],
+        f"{REDACTED}{REDACTED}": 2,
+        REDACTED: 3,
+        f"{REDACTED} ": 4,
         "n": 1,
         "b": True,
         "none": None,

@@ -5,6 +5,7 @@ from pydantic import JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import FINAL_RESPONSE, apply, begin
 from quarterdeck.core.state import SessionState
@@ -106,6 +107,25 @@ def test_an_answer_without_words_is_asked_for_again_a_few_times() -> None:
     assert next_(its_flow, *again) == step.AskModel("a")
     assert next_(its_flow, *again, answer("done")) == step.Leave("a", {"final_answer": "done"})
     assert next_(its_flow, *again, answer()) == step.Leave("a", {"final_answer": ""})
+
+
+def test_a_spent_budget_pauses_before_the_model_is_asked_and_more_of_it_goes_on() -> None:
+    used = e.UsageRecorded(component="a", model="m", usage=Usage(input_tokens=8, output_tokens=2))
+    given = e.BudgetChanged(budget=Budget(tokens=10), by="ada")
+    assert next_(ALONE, ENTERED, given) == step.AskModel("a")
+    spent = next_(ALONE, ENTERED, given, used)
+    assert isinstance(spent, step.End)
+    assert (spent.transition, "10 tokens is spent" in spent.reason) == (Transition.PAUSE, True)
+    paused = (ENTERED, given, used, Transition.PAUSE)
+    assert next_(ALONE, *paused) == step.Rest()
+    assert next_(ALONE, *paused, Transition.RESUME) == spent, "it pauses again"
+    for more in (Budget(tokens=11), None):
+        changed = e.BudgetChanged(budget=more, by="ada")
+        assert next_(ALONE, *paused, changed, Transition.RESUME) == step.AskModel("a")
+    assert next_(ALONE, ENTERED, given, answer("done"), used) == step.Leave("a", {"final_answer": "done"})
+    once = flow([one_off("o")], [])
+    entered = e.ComponentEntered(component="o", user="u", converses=False)
+    assert isinstance(next_(once, entered, given, used), step.End)
 
 
 FORMAL = flow(

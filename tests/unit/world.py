@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from quarterdeck.core import events as e
 from quarterdeck.core import step
 from quarterdeck.core.approval import fingerprint
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.component import AgentComponent, OneOffComponent
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import FINAL_RESPONSE, apply, begin
@@ -381,6 +382,7 @@ RECORDS: tuple[e.AnyPayload, ...] = (
     e.CheckRecorded(name="pipeline", passed=False),
     e.LinkAdded(relation="created", target="merge_request", name="!1"),
     e.MergeRequestEnded(name="!1", status="closed"),
+    e.BudgetNeared(budget=Budget(tokens=3), usage=Usage(input_tokens=3)),
 )
 
 

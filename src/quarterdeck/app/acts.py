@@ -137,7 +137,12 @@ def _enter(flows: FlowLibrary, it: Acting, flow: Flow, enter: step.Enter, histor
         if not user.strip():
             raise InvalidInputError(f"The prompt of {component.name!r} comes to no text: there is nothing to answer.")
     converses = isinstance(component, AgentComponent)
-    it.append(e.ComponentEntered(component=component.name, system=clean(system), user=clean(user), converses=converses))
+    given = it.state.created.attachments if user else ()
+    it.append(
+        e.ComponentEntered(
+            component=component.name, system=clean(system), user=clean(user), converses=converses, attachments=given
+        )
+    )
 
 
 def _call(it: Acting, flow: Flow, component: str, name: str, args: dict[str, JsonValue], histories: Histories) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -57,7 +58,7 @@ def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | A
     plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
     if not redactor.suspects(_texts(plain)):
         return draft
-    clean = redactor.value(plain)
+    clean = _redacted(redactor, payload, plain)
     if clean == plain or not isinstance(clean, dict):
         return draft
     kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
@@ -74,10 +75,23 @@ def _texts(value: JsonValue) -> Iterator[str]:
             for item in value:
                 yield from _texts(item)
         case dict():
-            for item in value.values():
+            for name, item in value.items():
+                yield name
                 yield from _texts(item)
         case _:
             pass
+
+
+def _redacted(redactor: Redactor, whole: object, plain: JsonValue) -> JsonValue:
+    """`plain`, the JSON of `whole`, without secrets; the names of our own fields are none, whatever they look like."""
+    match plain:
+        case dict() if isinstance(whole, BaseModel):
+            return {name: _redacted(redactor, getattr(whole, name), value) for name, value in plain.items()}
+        case list() if isinstance(whole, tuple):
+            items = zip(cast("tuple[object, ...]", whole), plain, strict=True)
+            return [_redacted(redactor, item, value) for item, value in items]
+        case _:
+            return redactor.value(plain)
 
 
 @asynccontextmanager

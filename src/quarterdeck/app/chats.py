@@ -2,10 +2,10 @@
 
 import secrets
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import Field, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import agents, repository_context, skills
+from quarterdeck.app import agents, repository_context, skills, start_options
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -13,38 +13,26 @@ from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, begin, by_key
 from quarterdeck.app.model_choice import Choice, Wish, choose
 from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.start_options import StartOptions
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.text import clean, line
-from quarterdeck.tools.tool import Privilege
 
 FLOW = "chat/v1"
 """What the agent that ships is made of."""
 
 
-class StartChat(BaseModel):
+class StartChat(StartOptions):
     """What a chat is started with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     message: str = Field(min_length=1, max_length=limits.MESSAGE_CHARACTERS, description="The first thing you say.")
     project: StrictInt | StrictStr | None = Field(
         default=None, description="The project that it is about; without one it has no files and no commands."
     )
     agent: str = Field(default=agents.SHIPPED, max_length=100, description="Whom you talk with, for good.")
-    model: str | None = Field(default=None, max_length=200, description="`provider:model`; the agent's if absent.")
-    script: str | None = Field(default=None, description="The answers of a `scripted:` model, as YAML.")
-    title: str | None = Field(default=None, max_length=limits.TITLE_CHARACTERS)
-    ref: str = Field(default="", max_length=limits.REF_CHARACTERS, description="Branch, tag or commit to start from.")
-    pre_approved: tuple[Privilege, ...] | None = Field(
-        default=None, description="What you are not asked about; if absent reading."
-    )
-    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
-        default={}, max_length=8, description="By tool, commands that you are not asked about, such as `git status*`."
-    )
 
 
 async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str | None = None) -> SessionView:
@@ -92,6 +80,7 @@ async def _created(
     ref = (request.ref or project.default_branch) if project else ""
     branch = f"quarterdeck/chat-{secrets.token_hex(4)}" if project else ""
     around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch)
+    given = await start_options.take(app, connection, actor, around.session_id, request, choice)
     created = e.SessionCreated(
         goal=await skills.with_skill(app, project.id, around.commit, message) if project else message,
         title=line(app.redactor.text(clean(request.title or "")) or message, limits.TITLE_CHARACTERS),
@@ -108,10 +97,14 @@ async def _created(
         ref=ref,
         commit=around.commit,
         branch=branch,
-        inputs=around.inputs,
+        inputs=around.with_given(request.given_inputs()),
         facts=around.facts,
-        pre_approved=tuple(CHAT_PRIVILEGES if request.pre_approved is None else request.pre_approved),
+        pre_approved=request.asking_nobody(CHAT_PRIVILEGES),
         pre_approved_patterns=request.pre_approved_patterns,
+        privileges=request.privileges,
+        may_ask=request.may_ask,
+        budget=request.budget,
+        attachments=given,
         retention_days=project.retention_days if project else limits.RETENTION_DAYS,
     )
     return created, flow_text, choice, around.session_id

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from sqlalchemy import select
 
+from quarterdeck.app import budgets
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
@@ -40,7 +41,8 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
     """
     async with app.database.transaction() as connection:
         row = await connection.execute(select(sessions.c.state).where(sessions.c.id == parent_id))
-        parent = SessionState.model_validate(row.scalar_one()).created
+        standing = SessionState.model_validate(row.scalar_one())
+        parent = standing.created
         if parent.project_id is None:
             raise InvalidInputError("This session has no project, so it can start no flow.")
         above, depth = parent.parent_id, 1
@@ -63,6 +65,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             # What the parent may not do at all, its children may not either.
             privileges=None if parent.privileges is None else tuple(map(Privilege, parent.privileges)),
             may_ask=parent.may_ask,
+            budget=budgets.for_child(standing),
         )
         child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
         return await views.load(app, connection, child)

@@ -3,6 +3,7 @@
 Copies, so that a fork outlives its source and the deletion of either knows nothing of the other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,14 +18,18 @@ BATCH_EVENTS = 250
 """How many events are copied at once; a batch is a row of the fork's log."""
 
 
-async def copy_history(connection: AsyncConnection, source_id: int, session: log.Locked, seq: int) -> int:
+async def copy_history(
+    connection: AsyncConnection, source_id: int, session: log.Locked, seq: int, files: Mapping[int, int]
+) -> int:
     """Copies the history up to event `seq` and what was committed with it, and answers the last event of it.
+
+    `files` names the fork's copies of attached files.
 
     Raises:
         ConflictError: a snapshot of it is gone.
         TooLargeError: its bytes are more than `FORK_BYTES`.
     """
-    copy, through, size = Copy(session.id), 1, 0
+    copy, through, size = Copy(session.id, files), 1, 0
     while True:
         events = await log.read(connection, source_id, after=through, limit=BATCH_EVENTS)
         taken, printed = 0, dict[str, str]()

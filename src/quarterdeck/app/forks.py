@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import repository_context, session_subjects, skills
+from quarterdeck.app import attachments, repository_context, session_subjects, skills
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -24,7 +24,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, SessionGoneError, TooLargeError
 from quarterdeck.core.flow import Flow
-from quarterdeck.core.fork import opening
+from quarterdeck.core.fork import opening, renumbered
 from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.text import clean, line
@@ -104,11 +104,13 @@ async def _fork(
     message = await _message(app, project, source, actor, request)
     choice = await _choice(app, connection, actor, project, source, request)
     created, number = await _created(app, connection, actor, project, source, request, seq, choice)
+    files = await attachments.copy(connection, source.id, number)
+    created = created.model_copy(update={"attachments": renumbered(created.attachments, files)})
     session = await make(
         app, connection, created, flow_text=source.flow_text, choice=choice, idempotency_key=idempotency_key,
         session_id=number,
     )  # fmt: skip
-    through = await copy_history(connection, source.id, session, seq)
+    through = await copy_history(connection, source.id, session, seq, files)
     # A copied question that waits no more was never answered; where it is still open it is put again.
     unanswered = approvals.c.session_id == session.id, approvals.c.decision.is_(None)
     await connection.execute(delete(approvals).where(*unanswered))
@@ -232,6 +234,7 @@ async def _created(
             "facts": around.facts,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
             "parent_id": None,
+            "budget": source.state.budget,
             "forked_from": ForkedFrom(session=source.id, seq=seq),
         }
     )

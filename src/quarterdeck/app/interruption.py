@@ -4,6 +4,7 @@ from sqlalchemy import case, select, update
 
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
+from quarterdeck.app.acts import act
 from quarterdeck.app.application import App
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import Change, changing
@@ -11,8 +12,10 @@ from quarterdeck.app.session_access import steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
+from quarterdeck.core import step
 from quarterdeck.core.errors import ConflictError
 from quarterdeck.core.events import Outcome
+from quarterdeck.core.flow import Flow
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.status import Status, Transition, human
 from quarterdeck.store import log
@@ -24,27 +27,38 @@ async def interrupt(app: App, actor: Actor, session_id: int) -> SessionView:
     """Ends the answer that a chat is at; what there is of its text stays, what runs is killed, and it is idle.
 
     Raises:
-        ConflictError: the session is no chat, has not begun, or has ended.
+        ConflictError: the session is no chat, or has ended.
     """
     async with app.database.transaction() as connection:
         await steer_check(connection, actor, session_id)
         async with changing(app, connection, session_id) as it:
             if it.state.status is not Status.IDLE:
-                await _check(app, it)
+                _begin(app, it, await _chat(app, it), actor)
                 await _stop(it, actor)
         return await views.load(app, connection, session_id)
 
 
-async def _check(app: App, it: Change) -> None:
+async def _chat(app: App, it: Change) -> Flow:
     number, state = it.session.id, it.state
     if state.final:
         raise ConflictError(f"Session #{number} is {human(state.status)}; there is nothing to interrupt.")
-    if not (await pinned_flow(app, it.connection, it.session.flow_hash)).chats:
+    flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+    if not flow.chats:
         raise ConflictError(
             f"Session #{number} is no chat, so it has no answer to interrupt. Pause it, or cancel it for good."
         )
-    if not state.agent:
-        raise ConflictError(f"Session #{number} has not begun to answer yet. Try again in a moment.")
+    return flow
+
+
+def _begin(app: App, it: Change, flow: Flow, actor: Actor) -> None:
+    """Brings a chat that still waits for a worker to where its answer would begin, so that a message goes on there."""
+    begins = not it.state.agent
+    while not it.state.agent and isinstance(next_ := step.next_step(flow, it.state), step.Start | step.Enter):
+        act(app.flows, it, flow, next_, {})
+    if not it.state.agent:
+        raise ConflictError(f"Session #{it.session.id} has not come to an agent yet. Try again in a moment.")
+    if begins and not it.state.turn_open:
+        it.append(e.ModelInterrupted(component=it.state.component, text="", by=actor.username))
 
 
 async def _stop(it: Change, actor: Actor) -> None:

@@ -51,6 +51,14 @@ class ModelAccess(Protocol):
         """How much the model reads at once: as the price list knows it, else the setting QUARTERDECK_CONTEXT_TOKENS."""
         ...
 
+    def takes_images(self, name: str) -> bool:
+        """False for a model that is known to read text only."""
+        ...
+
+    async def priced(self, name: str, stored: Sequence[StoredKey]) -> bool:
+        """Whether it is known what the model costs; what is no language model costs nothing."""
+        ...
+
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for."""
         ...

@@ -1,5 +1,6 @@
 """What answers used that never came to be."""
 
+from quarterdeck.app import budgets
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import events as e
@@ -14,3 +15,4 @@ async def record(app: App, session_id: int, component: str, model: str, usage: U
     """
     async with change(app, session_id) as it:
         it.append(e.UsageRecorded(component=component, model=model, usage=usage))
+        budgets.warn(it)

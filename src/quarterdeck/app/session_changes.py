@@ -1,139 +1,118 @@
-"""A list that stays true: its page, and then which of its rows changed, as bells tell it.
-
-A bell says which session; what it looks like now is asked for all that rang together, with the filter and the
-abilities in the same query. Of sessions that the watcher was never shown, and may not see, nothing is told.
-"""
+"""What a session changed: its steps and files, and the diffs of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
-from quarterdeck.app import session_lists
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.session_filter import SessionFilter
-from quarterdeck.app.session_lists import Order, SessionPage, SessionRow, Sort
-from quarterdeck.core import limits
-from quarterdeck.store.doorbell import PATIENCE_SECONDS
+from quarterdeck.app.session_access import may
+from quarterdeck.core.access import Ability
+from quarterdeck.core.diff import file_of, listed
+from quarterdeck.core.errors import NotFoundError
+from quarterdeck.core.events import FileChange
+from quarterdeck.core.text import clean
+from quarterdeck.store import blobs
+from quarterdeck.store.tables import session_steps
 
-CALM_SECONDS = 0.1
-"""Bells within it are looked into together."""
-KNOWN = 1_000
-"""Rows that a watcher is told to have gone; of more the oldest are forgotten."""
-LOOKED = 20_000
-"""Sessions of which is remembered up to where they were looked at."""
+STEPS = 100
+"""Of one page."""
+LISTS_KEPT = 64
+"""The files of so many diffs are remembered by a process; a diff never changes."""
 
-
-@dataclass(frozen=True)
-class PageSignal:
-    """The page as it stands: the first signal, and again whenever bells may have been missed."""
-
-    page: SessionPage
+_lists: dict[int, tuple[FileChange, ...]] = {}
 
 
-@dataclass(frozen=True)
-class ChangedSignal:
-    """A row is new or has changed."""
+class StepView(BaseModel):
+    """One step: the call that it came of, and what it changed."""
 
-    row: SessionRow
-
-
-@dataclass(frozen=True)
-class GoneSignal:
-    """A row that was told does not belong to the list any more, or is deleted."""
-
-    session_id: int
+    model_config = ConfigDict(frozen=True)
+    step: int
+    seq: int
+    call_id: str
+    commit: str
+    files: tuple[FileChange, ...]
 
 
-Signal = PageSignal | ChangedSignal | GoneSignal
+class Changes(BaseModel):
+    """What a session changed in all, and by steps; `next` is what `after` of the following page is."""
+
+    model_config = ConfigDict(frozen=True)
+    files: tuple[FileChange, ...]
+    added: int
+    removed: int
+    steps: tuple[StepView, ...]
+    next: int | None
 
 
-@dataclass
-class _Told:
-    """What one watcher knows."""
-
-    known: dict[int, int] = field(default_factory=dict[int, int])
-    """Rows that were told, and the `seq` of each."""
-    looked: dict[int, int] = field(default_factory=dict[int, int])
-
-    def wants(self, session_id: int, seq: int) -> bool:
-        """Whether there may be something new; a bell without `seq` always says so."""
-        return seq == 0 or seq > self.looked.get(session_id, 0)
-
-    def tell(self, row: SessionRow) -> None:
-        self.known.pop(row.id, None)
-        self.known[row.id] = row.seq
-        self.look(row.id, row.seq)
-        if len(self.known) > KNOWN:
-            del self.known[next(iter(self.known))]
-
-    def look(self, session_id: int, seq: int) -> None:
-        self.looked.pop(session_id, None)
-        self.looked[session_id] = seq
-        if len(self.looked) > LOOKED:
-            del self.looked[next(iter(self.looked))]
+async def changes(app: App, actor: Actor, session_id: int, *, after: int = 0) -> Changes:
+    """The files that differ from the base commit by now, and the steps behind `after`; no diff is sent."""
+    async with app.database.transaction() as connection:
+        await may(connection, actor, session_id, Ability.READ_SESSION)
+        query = select(session_steps).where(session_steps.c.session_id == session_id)
+        page = query.where(session_steps.c.step > after).order_by(session_steps.c.step).limit(STEPS + 1)
+        rows = (await connection.execute(page)).all()
+        blob = await _whole_diff(connection, session_id)
+        text = "" if blob is None or blob in _lists else _text(await blobs.whole(connection, blob))
+    if blob is not None and blob not in _lists:
+        while len(_lists) >= LISTS_KEPT:
+            del _lists[next(iter(_lists))]
+        _lists[blob] = await asyncio.to_thread(_listed, text)
+    files = () if blob is None else _lists[blob]
+    return Changes(
+        files=files,
+        added=sum(file.added for file in files),
+        removed=sum(file.removed for file in files),
+        steps=tuple(StepView.model_validate(row, from_attributes=True) for row in rows[:STEPS]),
+        next=rows[STEPS - 1].step if len(rows) > STEPS else None,
+    )
 
 
-async def changes(
-    app: App,
-    actor: Actor,
-    wanted: SessionFilter,
-    *,
-    sort: Sort | None = None,
-    order: Order | None = None,
-    cursor: str | None = None,
-    limit: int = limits.PAGE_ROWS,
-) -> AsyncIterator[list[Signal]]:
-    """The page, then what changes; one list for all that waits, an empty one keeps alive. Goes on until it is closed.
+async def diff(app: App, actor: Actor, session_id: int, *, step: int | None = None, file: str | None = None) -> bytes:
+    """What the session changed, as a unified diff: all of it or one step's, of all files or one.
 
     Raises:
-        NotFoundError, ForbiddenError: as `session_lists.find` does; also later, when a role is taken away.
+        NotFoundError: there is no such step, or it changes no such file.
     """
-    told = _Told()
-    with app.doorbell.listener("session:*") as listener:
-        shown: SessionPage | None = None
-        rung: dict[str, int] = {}
-        clock, paged = asyncio.get_running_loop().time, 0.0
-        while True:
-            if not rung or "session:*" in rung or clock() - paged > PATIENCE_SECONDS:  # bells may have been missed
-                paged = clock()
-                page = await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
-                yield [] if shown is not None and _same(page, shown, told) else [PageSignal(page)]
-                shown = page
-                for row in page.items:
-                    told.tell(row)
-            elif found := await _look(app, actor, wanted, told, rung):
-                yield found
-            rung = await listener.wait()
-            if rung:
-                await asyncio.sleep(CALM_SECONDS)
-                rung = {**rung, **await listener.wait(0)}
-
-
-async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]) -> list[Signal]:
-    """What the sessions that rang look like now, in one query."""
-    bells = {int(topic.partition(":")[2]): seq for topic, seq in rung.items()}
-    ids = [session_id for session_id, seq in bells.items() if told.wants(session_id, seq)]
-    if not ids:
-        return []
     async with app.database.transaction() as connection:
-        found = await session_lists.matching(connection, actor, wanted, ids)
-    rows = {row.id: session_lists.view(app, actor, row) for row in found}
-    signals: list[Signal] = []
-    for session_id in ids:
-        row = rows.get(session_id)
-        if row is None:
-            told.look(session_id, bells[session_id])
-            if told.known.pop(session_id, None) is not None:
-                signals.append(GoneSignal(session_id))
-        elif told.known.get(session_id) != row.seq:
-            told.tell(row)
-            signals.append(ChangedSignal(row))
-    return signals
+        await may(connection, actor, session_id, Ability.READ_SESSION)
+        if step is None:
+            blob = await _whole_diff(connection, session_id)
+        else:
+            blob = await _step_diff(connection, session_id, step)
+        data = b"" if blob is None else await blobs.whole(connection, blob)
+    if file is None:
+        return data
+    found = await asyncio.to_thread(file_of, _text(data), file)
+    if found is None:
+        of = f"Step {step} of session" if step else "Session"
+        raise NotFoundError(f"{of} #{session_id} changes no file {file}.")
+    return found.encode("utf-8", "surrogateescape")
 
 
-def _same(page: SessionPage, shown: SessionPage, told: _Told) -> bool:
-    """Whether a watcher who followed all signals knows all of the page, and no row has left unseen."""
-    here = {row.id for row in page.items}
-    unchanged = all(told.known.get(row.id) == row.seq for row in page.items)
-    return unchanged and not any(row.id in told.known and row.id not in here for row in shown.items)
+async def _whole_diff(connection: AsyncConnection, session_id: int) -> int | None:
+    """Where it lies; None before the first step."""
+    query = select(session_steps.c.whole_diff_blob).where(session_steps.c.session_id == session_id)
+    return (await connection.execute(query.order_by(session_steps.c.step.desc()).limit(1))).scalar_one_or_none()
+
+
+async def _step_diff(connection: AsyncConnection, session_id: int, step: int) -> int:
+    query = select(session_steps.c.step_diff_blob, session_steps.c.step).where(
+        session_steps.c.session_id == session_id, session_steps.c.step <= step
+    )
+    row = (await connection.execute(query.order_by(session_steps.c.step.desc()).limit(1))).one_or_none()
+    if row is None or row.step != step:
+        more = f"its last up to there is {row.step}" if row else "it has none up to there"
+        raise NotFoundError(f"Session #{session_id} has no step {step}; {more}.")
+    return row.step_diff_blob
+
+
+def _text(data: bytes) -> str:
+    # Files need not be UTF-8, and what a diff says of them goes out as it came in.
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _listed(text: str) -> tuple[FileChange, ...]:
+    return tuple(one.model_copy(update={"path": clean(one.path)}) for one in listed(text))

@@ -12,11 +12,12 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import PlanItem
 from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.imported import SessionImported
-from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
+from quarterdeck.core.state import ArtifactRef, LinkRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import members, projects, sessions
@@ -55,6 +56,12 @@ class SessionView(BaseModel):
     scripted: bool
     initiator: str
     origin: str
+    agent: str
+    parent_id: int | None
+    privileges: tuple[str, ...] | None
+    pre_approved: tuple[str, ...]
+    may_ask: bool
+    component_models: dict[str, str]
     status: Status
     status_group: StatusGroup
     reason: str
@@ -65,6 +72,7 @@ class SessionView(BaseModel):
     plan: tuple[PlanItem, ...]
     approvals: tuple[ApprovalView, ...]
     artifacts: tuple[ArtifactRef, ...]
+    links: tuple[LinkRef, ...]
     merge_request: str | None
     branch: str
     ref: str
@@ -72,7 +80,10 @@ class SessionView(BaseModel):
     base_commit: str
     isolation: str
     executor: str
+    steps: int
+    torn_down: bool
     usage: Usage
+    budget: Budget | None
     warnings: int
     errors: int
     checks_passed: int
@@ -141,6 +152,12 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         scripted=created.scripted,
         initiator=created.initiator,
         origin=created.origin,
+        agent=created.agent,
+        parent_id=created.parent_id,
+        privileges=created.privileges,
+        pre_approved=created.pre_approved,
+        may_ask=created.may_ask,
+        component_models=created.component_models,
         status=state.status,
         status_group=GROUPS[state.status],
         reason=state.reason,
@@ -151,6 +168,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         plan=state.plan,
         approvals=tuple(_approval(state, approval_id) for approval_id in state.approvals),
         artifacts=state.artifacts,
+        links=state.links,
         merge_request=_merge_request(state),
         branch=created.branch,
         ref=created.ref,
@@ -158,7 +176,10 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         base_commit=state.base_commit or created.commit,
         isolation=state.isolation,
         executor=state.executor,
+        steps=state.step,
+        torn_down=state.torn_down,
         usage=state.usage,
+        budget=state.budget,
         warnings=state.warnings,
         errors=state.errors,
         checks_passed=state.checks_passed,

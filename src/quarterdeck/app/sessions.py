@@ -3,10 +3,10 @@
 import secrets
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
+from pydantic import Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills
+from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills, start_options
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -15,49 +15,28 @@ from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin,
 from quarterdeck.app.model_choice import Wish, choose
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.start_options import StartOptions
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
-from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.text import clean, line
-from quarterdeck.tools.tool import Privilege
 
 
-class StartSession(BaseModel):
+class StartSession(StartOptions):
     """What a session is started with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: StrictInt | StrictStr
     flow: str = Field(default="fix_pipeline/v1", max_length=200)
     flow_yaml: str | None = Field(default=None, description="A flow of your own instead, as YAML.")
     goal: str = Field(default="", max_length=limits.GOAL_CHARACTERS)
-    title: str | None = Field(default=None, max_length=limits.TITLE_CHARACTERS)
-    model: str | None = Field(
-        default=None,
-        max_length=200,
-        description="`provider:model`, `scripted`, or `replay:NUMBER` of a session; the configured one if absent.",
-    )
-    script: str | None = Field(default=None, description="The answers of a `scripted:` model, as YAML.")
-    ref: str = Field(default="", max_length=limits.REF_CHARACTERS, description="Branch, tag or commit to start from.")
     pipeline_id: int | None = None
     issue_iid: int | None = Field(default=None, ge=1, le=2**31 - 1, description="The issue that it is about.")
     merge_request_iid: int | None = Field(
         default=None, ge=1, le=2**31 - 1, description="The merge request that it is about, instead of an issue."
     )
-    inputs: dict[str, JsonValue] = {}
-    privileges: tuple[Privilege, ...] | None = Field(
-        default=None, description="What its tools may be of at all; every privilege if absent."
-    )
-    may_ask: bool = Field(default=True, description="Whether its agents may ask you questions.")
-    pre_approved: tuple[Privilege, ...] | None = Field(
-        default=None, description="Privileges whose tools ask nobody; some of `privileges`."
-    )
-    pre_approved_patterns: dict[str, tuple[str, ...]] = Field(
-        default={}, max_length=8, description="By tool, commands that ask nobody, such as `git status*`."
-    )
+    inputs: dict[str, JsonValue] = Field(default={})
     origin: Literal["api", "cli", "web"] = "api"
 
 
@@ -96,7 +75,7 @@ async def start_within(
         connection,
         app,
         project,
-        request.inputs,
+        {**request.inputs, **request.given_inputs()},
         pipeline_id=request.pipeline_id,
         issue_iid=request.issue_iid,
         merge_request_iid=request.merge_request_iid,
@@ -111,6 +90,7 @@ async def start_within(
     goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
     title = line(title or goal, limits.TITLE_CHARACTERS)
     usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
+    given = await start_options.take(app, connection, actor, around.session_id, request, choice)
     created = e.SessionCreated(
         goal=await skills.with_skill(app, project.id, around.commit, goal),
         title=title,
@@ -126,7 +106,7 @@ async def start_within(
         branch=branch,
         inputs=pinned_inputs(flow, around.with_given(brought.inputs)),
         facts=around.facts,
-        pre_approved=_pre_approved(request, usual),
+        pre_approved=request.asking_nobody(usual),
         pre_approved_patterns=request.pre_approved_patterns,
         privileges=request.privileges,
         may_ask=request.may_ask,
@@ -134,6 +114,8 @@ async def start_within(
         parent_id=parent_id,
         component_models=choice.component_models,
         context_tokens=choice.context_tokens,
+        budget=request.budget,
+        attachments=given,
     )
     links = list(brought.links)
     if parent_id is not None:
@@ -147,16 +129,6 @@ async def start_within(
         connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
     )
     return session_id
-
-
-def _pre_approved(request: StartSession, usual: tuple[Privilege, ...]) -> tuple[Privilege, ...]:
-    """The privileges whose tools ask nobody: those of the kind of session unless the start names them."""
-    had = set(Privilege if request.privileges is None else request.privileges)
-    if request.pre_approved is None:
-        return tuple(one for one in usual if one in had)
-    if beyond := [one.value for one in request.pre_approved if one not in had]:
-        raise InvalidInputError(f"The session can't be approved beforehand what it may not: {', '.join(beyond)}.")
-    return request.pre_approved
 
 
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import answers, pipelines
+from quarterdeck.app import answers, attachments, pipelines
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.answers import Person
@@ -17,6 +17,7 @@ from quarterdeck.app.children import stop_children
 from quarterdeck.app.session_access import may, steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.skills import with_skill
+from quarterdeck.app.start_options import check_sight
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.app.turns import pinned_flow
 from quarterdeck.core import events as e
@@ -24,6 +25,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.approval import asks_still, check_patterns, matches
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.component import AgentComponent
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.state import PendingApproval
@@ -32,11 +34,11 @@ from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import log
 
 
-async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionView:
+async def reply(app: App, actor: Actor, session_id: int, text: str, attached: tuple[int, ...] = ()) -> SessionView:
     """A message to the session: taken at its next step, or the answer that it waited for.
 
     While a plan waits to be approved it is what to change; while approvals are open they are denied, and the message
-    is the reason.
+    is the reason. `attached` are files that were uploaded for it.
     """
     text = clean(text).strip()
     if not text:
@@ -49,7 +51,9 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
         flow = await pinned_flow(app, it.connection, it.session.flow_hash)
         if not it.state.approvals and not any(isinstance(one, AgentComponent) for one in flow.components):
             raise ConflictError(f"Session #{session_id} has no agent that could read a message, and asks nothing now.")
-        text = await _with_skill(app, it, text)
+        if attached and any(pending.ask != "tool_call" for pending in it.state.approvals.values()):
+            raise ConflictError(f"Session #{session_id} asks a question: answer it in words, then send the files.")
+        text, files = await _with_skill(app, it, text), await _files(app, it, actor, attached)
         taken, who = False, Person(actor.username, actor.door)
         for approval_id, pending in list(it.state.approvals.items()):
             if pending.ask == "tool_call":
@@ -60,11 +64,19 @@ async def reply(app: App, actor: Actor, session_id: int, text: str) -> SessionVi
         if not taken:
             # Between two agents it is for whichever comes next.
             component = it.state.agent if it.state.component == it.state.agent else ""
-            it.append(e.MessageAdded(text=text, by=actor.username, component=component))
+            it.append(e.MessageAdded(text=text, by=actor.username, component=component, attachments=files))
         if it.state.status in AWAITING or it.state.status is Status.IDLE:
             it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
+
+
+async def _files(app: App, it: Change, actor: Actor, ids: tuple[int, ...]) -> tuple[Attachment, ...]:
+    created = it.state.created
+    room = created.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.ATTACHED_SHARE
+    found = await attachments.claim(it.connection, actor, it.session.id, ids, room=room) if ids else ()
+    check_sight(app, {created.model, *created.component_models.values()}, found)
+    return found
 
 
 async def _with_skill(app: App, it: Change, text: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import compaction, conversations, mcp_calls
+from quarterdeck.app import attachments, budgets, compaction, conversations, mcp_calls
 from quarterdeck.app.acts import act, answer_drafts, histories_wanted
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
@@ -158,6 +158,7 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
     """
     path, state = next_.component, it.state
     before = state.compacted.get(path)
+    created = state.created
     async with app.database.transaction() as connection:
         events = await log.read(
             connection,
@@ -169,18 +170,17 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
         script = None
         if it.session.script_hash is not None:
             script = await _document(connection, it.session.script_hash)
-        created = state.created
         model = created.component_models.get(flow.component(path).name, created.model)
         rules = ModelRules() if script else await rules_for(connection, created.project_id, flow.name)
-    room = created.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.RESULTS_SHARE
-    talk = bounded(conversation(path, events), room)
-    component = flow.component(path)
-    cut_at = compaction.point(talk, component, state) if isinstance(next_, step.Compact) else None
+        room = created.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.RESULTS_SHARE
+        talk = bounded(conversation(path, events), room)
+        cut_at = compaction.point(talk, flow.component(path), state) if isinstance(next_, step.Compact) else None
+        asked = await attachments.told(connection, it.session.id, talk if cut_at is None else cut_at.question)
     return Question(
         model=model,
         script=script,
         component=path,
-        conversation=talk if cut_at is None else cut_at.question,
+        conversation=asked,
         seen=state.seq,
         tools=tuple(usable.tool for usable in toolbox(flow, path, state).values()),
         cut=cut_at,
@@ -204,6 +204,7 @@ async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> N
             flow = await pinned_flow(app, it.connection, it.session.flow_hash)
             it.append(*answer_drafts(it, flow, question.component, answer, question.seen))
             it.append(used)
+        budgets.warn(it)
 
 
 async def failed_to_answer(app: App, turn: Turn, component: str, error: str, retry_after: float | None) -> None:

@@ -25,7 +25,9 @@ class AsyncGroups:
         self.exports = AsyncExports(transport)
         self.replays = AsyncReplays(transport)
         self.search = AsyncSearch(transport)
+        self.session_records = AsyncSessionRecords(transport)
         self.chats = AsyncChats(transport)
+        self.attachments = AsyncAttachments(transport)
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
         self.projects = AsyncProjects(transport)
@@ -207,21 +209,24 @@ class AsyncSessions(AsyncCalls):
         *,
         project: int | str,
         idempotency_key: str | Unset | None = UNSET,
-        flow: str | Unset = UNSET,
-        flow_yaml: str | Unset | None = UNSET,
-        goal: str | Unset = UNSET,
-        title: str | Unset | None = UNSET,
         model: str | Unset | None = UNSET,
         script: str | Unset | None = UNSET,
+        title: str | Unset | None = UNSET,
         ref: str | Unset = UNSET,
-        pipeline_id: int | Unset | None = UNSET,
-        issue_iid: int | Unset | None = UNSET,
-        merge_request_iid: int | Unset | None = UNSET,
-        inputs: dict[str, JsonValue] | Unset = UNSET,
         privileges: list[models.Privilege] | Unset | None = UNSET,
         may_ask: bool | Unset = UNSET,
         pre_approved: list[models.Privilege] | Unset | None = UNSET,
         pre_approved_patterns: dict[str, list[str]] | Unset = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
+        additional_context: list[models.Context] | Unset = UNSET,
+        attachments: list[int] | Unset = UNSET,
+        flow: str | Unset = UNSET,
+        flow_yaml: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        pipeline_id: int | Unset | None = UNSET,
+        issue_iid: int | Unset | None = UNSET,
+        merge_request_iid: int | Unset | None = UNSET,
+        inputs: dict[str, JsonValue] | Unset = UNSET,
         origin: Literal["api", "cli", "web"] | Unset = UNSET,
     ) -> models.SessionView:
         """Start a session. Starts a session; the same `Idempotency-Key` again answers the one that it started."""
@@ -231,22 +236,25 @@ class AsyncSessions(AsyncCalls):
             models.SessionView,
             header={"Idempotency-Key": idempotency_key},
             body={
-                "project": project,
-                "flow": flow,
-                "flow_yaml": flow_yaml,
-                "goal": goal,
-                "title": title,
                 "model": model,
                 "script": script,
+                "title": title,
                 "ref": ref,
-                "pipeline_id": pipeline_id,
-                "issue_iid": issue_iid,
-                "merge_request_iid": merge_request_iid,
-                "inputs": inputs,
                 "privileges": privileges,
                 "may_ask": may_ask,
                 "pre_approved": pre_approved,
                 "pre_approved_patterns": pre_approved_patterns,
+                "budget": budget,
+                "additional_context": additional_context,
+                "attachments": attachments,
+                "project": project,
+                "flow": flow,
+                "flow_yaml": flow_yaml,
+                "goal": goal,
+                "pipeline_id": pipeline_id,
+                "issue_iid": issue_iid,
+                "merge_request_iid": merge_request_iid,
+                "inputs": inputs,
                 "origin": origin,
             },
         )
@@ -259,14 +267,21 @@ class AsyncSessions(AsyncCalls):
         """Delete a session. Deletes everything of it and leaves a tombstone without content."""
         return await self._do("DELETE", f"/sessions/{part(session_id)}")
 
-    async def rename(self, session_id: int, *, title: str) -> models.SessionView:
-        """Rename a session. Gives it another title."""
-        return await self._send("PATCH", f"/sessions/{part(session_id)}", models.SessionView, body={"title": title})
+    async def change(
+        self, session_id: int, *, title: str | Unset | None = UNSET, budget: models.Budget | Unset | None = UNSET
+    ) -> models.SessionView:
+        """Change a session. Gives it another title or budget; one that is paused still has to be resumed."""
+        return await self._send(
+            "PATCH", f"/sessions/{part(session_id)}", models.SessionView, body={"title": title, "budget": budget}
+        )
 
-    async def reply(self, session_id: int, *, text: str) -> models.SessionView:
+    async def reply(self, session_id: int, *, text: str, attachments: list[int] | Unset = UNSET) -> models.SessionView:
         """Say something to a session. Answers its question, or gives it a follow-up."""
         return await self._send(
-            "POST", f"/sessions/{part(session_id)}/messages", models.SessionView, body={"text": text}
+            "POST",
+            f"/sessions/{part(session_id)}/messages",
+            models.SessionView,
+            body={"text": text, "attachments": attachments},
         )
 
     async def questions(self, session_id: int) -> list[models.ApprovalView]:
@@ -369,16 +384,32 @@ class AsyncLog(AsyncCalls):
         session_id: int,
         *,
         after: int | Unset = UNSET,
+        before: int | Unset | None = UNSET,
         limit: int | Unset = UNSET,
         level: models.Level | Unset = UNSET,
+        kind: list[str] | Unset | None = UNSET,
+        text: str | Unset = UNSET,
+        order: Literal["asc", "desc"] | Unset = UNSET,
     ) -> models.EventPage:
-        """Read the log. Events behind `after`, oldest first."""
+        """Read the log. Events between `after` and `before`, oldest or newest first."""
         return await self._send(
             "GET",
             f"/sessions/{part(session_id)}/events",
             models.EventPage,
-            query={"after": after, "limit": limit, "level": level},
+            query={
+                "after": after,
+                "before": before,
+                "limit": limit,
+                "level": level,
+                "kind": kind,
+                "text": text,
+                "order": order,
+            },
         )
+
+    async def event(self, session_id: int, seq: int) -> models.Event:
+        """Read one event. The event with this number."""
+        return await self._send("GET", f"/sessions/{part(session_id)}/events/{part(seq)}", models.Event)
 
     def follow(
         self, session_id: int, *, after: int | Unset = UNSET, last_event_id: int | Unset | None = UNSET
@@ -398,21 +429,38 @@ class AsyncLog(AsyncCalls):
         )
 
     async def output(
-        self, session_id: int, call_id: str, *, offset: int | Unset = UNSET, limit: int | Unset = UNSET
+        self,
+        session_id: int,
+        call_id: str,
+        *,
+        offset: int | Unset = UNSET,
+        limit: int | Unset = UNSET,
+        range: str | Unset | None = UNSET,
     ) -> bytes:
         """Read the output of a call.
 
-        Raw bytes as the command wrote them, from `offset`; nothing when there is no more.
+        Raw bytes as the command wrote them, from `offset`; nothing when there is no more. With `Range` the answer
+        is 206, and `Content-Range` says how many bytes there are by now.
         """
         return await self._read(
             "GET",
             f"/sessions/{part(session_id)}/calls/{part(call_id)}/output",
             query={"offset": offset, "limit": limit},
+            header={"Range": range},
         )
 
-    async def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
-        """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
-        return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+    async def diff(
+        self, session_id: int, *, step: int | Unset | None = UNSET, file: str | Unset | None = UNSET
+    ) -> bytes:
+        """Show what a session changed.
+
+        The whole diff from the base commit, or that of one step or file, as git prints it.
+        """
+        return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step, "file": file})
+
+    async def changes(self, session_id: int, *, after: int | Unset = UNSET) -> models.Changes:
+        """List what a session changed. The files with lines added and removed, in all and by steps, without a diff."""
+        return await self._send("GET", f"/sessions/{part(session_id)}/changes", models.Changes, query={"after": after})
 
 
 class AsyncExports(AsyncCalls):
@@ -512,6 +560,44 @@ class AsyncSearch(AsyncCalls):
         )
 
 
+class AsyncSessionRecords(AsyncCalls):
+    """Calls about session records."""
+
+    async def used(
+        self, session_id: int, *, after: int | Unset = UNSET, limit: int | Unset = UNSET
+    ) -> models.UsageView:
+        """Show what a session used.
+
+        Tokens and cost in all, by model, and of each model call; a cost is null where a price is not known.
+        """
+        return await self._send(
+            "GET", f"/sessions/{part(session_id)}/usage", models.UsageView, query={"after": after, "limit": limit}
+        )
+
+    async def made(
+        self, session_id: int, *, after: int | Unset = UNSET, limit: int | Unset = UNSET
+    ) -> models.Artifacts:
+        """List what a session made. Branches, commits, merge requests and others, in the order of their events."""
+        return await self._send(
+            "GET", f"/sessions/{part(session_id)}/artifacts", models.Artifacts, query={"after": after, "limit": limit}
+        )
+
+    async def decisions(self, session_id: int) -> list[models.DecisionView]:
+        """List who decided what. The questions that people were asked, newest first, and their answers."""
+        return await self._send("GET", f"/sessions/{part(session_id)}/decisions", list[models.DecisionView])
+
+    async def children(self, session_id: int) -> list[models.ChildView]:
+        """List the sessions that a session started. Those that you may see."""
+        return await self._send("GET", f"/sessions/{part(session_id)}/children", list[models.ChildView])
+
+    async def context(self, session_id: int) -> models.ContextView:
+        """Show what a session was started with.
+
+        Its inputs and the facts that its flow may read; files are under `attachments`.
+        """
+        return await self._send("GET", f"/sessions/{part(session_id)}/context", models.ContextView)
+
+
 class AsyncChats(AsyncCalls):
     """Calls about chats."""
 
@@ -520,14 +606,19 @@ class AsyncChats(AsyncCalls):
         *,
         message: str,
         idempotency_key: str | Unset | None = UNSET,
-        project: int | str | Unset | None = UNSET,
-        agent: str | Unset = UNSET,
         model: str | Unset | None = UNSET,
         script: str | Unset | None = UNSET,
         title: str | Unset | None = UNSET,
         ref: str | Unset = UNSET,
+        privileges: list[models.Privilege] | Unset | None = UNSET,
+        may_ask: bool | Unset = UNSET,
         pre_approved: list[models.Privilege] | Unset | None = UNSET,
         pre_approved_patterns: dict[str, list[str]] | Unset = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
+        additional_context: list[models.Context] | Unset = UNSET,
+        attachments: list[int] | Unset = UNSET,
+        project: int | str | Unset | None = UNSET,
+        agent: str | Unset = UNSET,
     ) -> models.SessionView:
         """Start a chat. A session that is yours alone; all else is done with it as with any session."""
         return await self._send(
@@ -536,15 +627,20 @@ class AsyncChats(AsyncCalls):
             models.SessionView,
             header={"Idempotency-Key": idempotency_key},
             body={
-                "message": message,
-                "project": project,
-                "agent": agent,
                 "model": model,
                 "script": script,
                 "title": title,
                 "ref": ref,
+                "privileges": privileges,
+                "may_ask": may_ask,
                 "pre_approved": pre_approved,
                 "pre_approved_patterns": pre_approved_patterns,
+                "budget": budget,
+                "additional_context": additional_context,
+                "attachments": attachments,
+                "message": message,
+                "project": project,
+                "agent": agent,
             },
         )
 
@@ -563,6 +659,25 @@ class AsyncChats(AsyncCalls):
             models.Answer,
             body={"question": question, "project": project, "model": model, "script": script},
         )
+
+
+class AsyncAttachments(AsyncCalls):
+    """Calls about attachments."""
+
+    async def upload(self, *, name: str) -> models.AttachmentView:
+        """Upload a file for a session.
+
+        Raw bytes: text, or an image (PNG, JPEG, GIF, WebP). Name its number to a start or message within a day.
+        """
+        return await self._send("POST", "/attachments", models.AttachmentView, query={"name": name})
+
+    async def of_session(self, session_id: int) -> list[models.AttachmentView]:
+        """List the files of a session. What it was started with, and what came with messages."""
+        return await self._send("GET", f"/sessions/{part(session_id)}/attachments", list[models.AttachmentView])
+
+    async def read(self, session_id: int, attachment_id: int) -> bytes:
+        """Fetch a file of a session. Its bytes; of a text without the secrets that it held."""
+        return await self._read("GET", f"/sessions/{part(session_id)}/attachments/{part(attachment_id)}")
 
 
 class AsyncAgents(AsyncCalls):

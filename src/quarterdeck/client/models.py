@@ -169,12 +169,73 @@ class ArtifactRef(Model):
     url: str = ""
 
 
+class ArtifactView(Model):
+    """Something that a session made, and the event that says so."""
+
+    seq: int
+    artifact: str
+    name: str
+    url: str
+
+
+class Artifacts(Model):
+    """A page of them; `next` is what `after` of the following page is."""
+
+    items: list[ArtifactView]
+    next: int | None
+
+
+class Attachment(Model):
+    """One of them, as the log knows it; the bytes lie in a blob of the session."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    characters: int
+    category: str = ""
+
+
+class AttachmentView(Model):
+    """A file as its person or its session knows it."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    category: str
+    created_at: datetime
+
+
 class BranchView(Model):
     """A branch."""
 
     name: str
     commit: str
     default: bool
+
+
+class Budget(Model):
+    """US dollars, tokens read and written, or both; whichever is spent first counts."""
+
+    cost: str | None = None
+    tokens: int | None = None
+
+
+class BudgetChanged(Model):
+    """A person gave the session another budget, or none."""
+
+    kind: Literal["budget.changed"] = "budget.changed"
+    budget: Budget | None
+    by: str
+
+
+class BudgetNeared(Model):
+    """Most of the budget is used; when it is spent, the session pauses before it asks a model again."""
+
+    kind: Literal["budget.neared"] = "budget.neared"
+    budget: Budget
+    usage: Usage
 
 
 class BulkPreview(Model):
@@ -202,12 +263,37 @@ class BulkResults(Model):
     results: list[BulkResult]
 
 
+class CallUsage(Model):
+    """What one model call used; `cost` is None where the price is not known."""
+
+    seq: int
+    at: datetime
+    component: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost: str | None
+    estimated: bool
+
+
 class CallView(Model):
     """A tool call that a person is asked about."""
 
     call_id: str
     tool: str
     args: dict[str, JsonValue]
+
+
+class Changes(Model):
+    """What a session changed in all, and by steps; `next` is what `after` of the following page is."""
+
+    files: list[FileChange]
+    added: int
+    removed: int
+    steps: list[StepView]
+    next: int | None
 
 
 class CheckRecorded(Model):
@@ -217,6 +303,17 @@ class CheckRecorded(Model):
     name: str
     passed: bool
     url: str = ""
+
+
+class ChildView(Model):
+    """A session that another one started."""
+
+    id: int
+    title: str
+    flow: str
+    status: Status
+    created_at: datetime
+    url: str
 
 
 class CommentView(Model):
@@ -260,6 +357,7 @@ class ComponentEntered(Model):
     system: str = ""
     user: str = ""
     converses: bool = True
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
 
 
 class ComponentLeft(Model):
@@ -268,6 +366,17 @@ class ComponentLeft(Model):
     kind: Literal["component.left"] = "component.left"
     component: str
     outputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class Context(Model):
+    """Something more to go by, of a category, as GitLab's `additional_context` has it."""
+
+    category: str
+    """What it is: `file`, `snippet`, `terminal`, or the category of one of the flow's inputs."""
+    content: str
+    """A JSON object is that input of the flow; any other text is shown to its agents."""
+    name: str = ""
+    """Of the file, where it is one."""
 
 
 class ContextCompacted(Model):
@@ -280,6 +389,28 @@ class ContextCompacted(Model):
     answers: int
     system: str
     size: int
+
+
+class ContextView(Model):
+    """What a session was started with beside its goal: for good, it never changes."""
+
+    inputs: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    pre_approved_patterns: dict[str, list[str]]
+    context_tokens: int
+    retention_days: int
+
+
+class DecisionView(Model):
+    """A question to a person and what became of it; without a decision it waits, or nobody decided."""
+
+    id: str
+    ask: str
+    question: str
+    decision: Literal["granted", "denied", "answered"] | None
+    decided_by: str | None
+    requested_at: datetime
+    decided_at: datetime | None
 
 
 class DelegationEnded(Model):
@@ -341,6 +472,8 @@ class Event(Model):
         | ModelInterrupted
         | McpToolsPinned
         | HistoryCopied
+        | BudgetChanged
+        | BudgetNeared
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
@@ -361,7 +494,11 @@ class Event(Model):
 
 
 class EventPage(Model):
-    """Events in order; `next` is what `after` of the following page is, None at the end of what there is now."""
+    """Events in order; `next` is `after` of the following page, newest first its `before`, None at the end.
+
+    A page of kinds or words may come out short while there is a `next`: one request looks through 20,000
+    events.
+    """
 
     items: list[Event]
     next: int | None
@@ -566,6 +703,15 @@ class LinkAdded(Model):
     url: str = ""
 
 
+class LinkRef(Model):
+    """Something that the session belongs together with."""
+
+    relation: str
+    target: str
+    name: str
+    url: str = ""
+
+
 class LintView(Model):
     """What is wrong with a pipeline file, or what it comes to."""
 
@@ -694,6 +840,7 @@ class MessageAdded(Model):
     text: str
     by: str
     component: str = ""
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
 
 
 class ModelAnswered(Model):
@@ -930,6 +1077,8 @@ class SessionCreated(Model):
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
     forked_from: ForkedFrom | None = None
+    budget: Budget | None = None
+    attachments: list[Attachment] = Field(default_factory=lambda: [])
 
 
 class SessionFilter(Model):
@@ -1066,6 +1215,12 @@ class SessionView(Model):
     scripted: bool
     initiator: str
     origin: str
+    agent: str
+    parent_id: int | None
+    privileges: list[str] | None
+    pre_approved: list[str]
+    may_ask: bool
+    component_models: dict[str, str]
     status: Status
     status_group: StatusGroup
     reason: str
@@ -1076,6 +1231,7 @@ class SessionView(Model):
     plan: list[PlanItem]
     approvals: list[ApprovalView]
     artifacts: list[ArtifactRef]
+    links: list[LinkRef]
     merge_request: str | None
     branch: str
     ref: str
@@ -1083,7 +1239,10 @@ class SessionView(Model):
     base_commit: str
     isolation: str
     executor: str
+    steps: int
+    torn_down: bool
     usage: Usage
+    budget: Budget | None
     warnings: int
     errors: int
     checks_passed: int
@@ -1137,6 +1296,16 @@ class StatusChanged(Model):
     to_status: Status
     reason: str = ""
     by: str = ""
+
+
+class StepView(Model):
+    """One step: the call that it came of, and what it changed."""
+
+    step: int
+    seq: int
+    call_id: str
+    commit: str
+    files: list[FileChange]
 
 
 class ToolCallFinished(Model):
@@ -1224,6 +1393,15 @@ class UsageRecorded(Model):
     component: str
     model: str
     usage: Usage
+
+
+class UsageView(Model):
+    """The sum, the sums by model, and one page of calls; `next` is what `after` of the following page is."""
+
+    total: Usage
+    models: dict[str, Usage]
+    calls: list[CallUsage]
+    next: int | None
 
 
 class Waiting(Model):

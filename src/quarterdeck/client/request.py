@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -58,9 +58,19 @@ def _given(values: Values | None) -> dict[str, Any]:
     return {name: to_jsonable_python(value) for name, value in (values or {}).items() if value is not UNSET}
 
 
-def _texts(values: Values | None) -> dict[str, str]:
-    plain = {name: value for name, value in _given(values).items() if value is not None}
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()}
+def _texts(values: Values | None) -> dict[str, Any]:
+    """A list is sent as many times as it has items."""
+    return {name: _text(value) for name, value in _given(values).items() if value is not None}
+
+
+def _text(value: Any) -> str | list[str]:
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            return [str(one) for one in cast("list[object]", value)]
+        case _:
+            return str(value)
 
 
 def headers(token: str | None) -> dict[str, str]:

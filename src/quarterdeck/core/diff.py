@@ -2,15 +2,23 @@
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.events import FileChange
 
 NEAREST = 4
 """How many lines a refusal names."""
 FILES_NAMED = 10
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_ADDED, _REMOVED = re.compile(r"^\+", re.MULTILINE), re.compile(r"^-", re.MULTILINE)
+_Change = Literal["added", "modified", "deleted", "renamed"]
+_CHANGES: tuple[tuple[str, _Change], ...] = (
+    ("\nnew file mode ", "added"),
+    ("\ndeleted file mode ", "deleted"),
+    ("\nrename from ", "renamed"),
+)
 _ESCAPE = re.compile(r'\\([abtnvfr"\\]|[0-7]{3})')
 _ESCAPED = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 
@@ -47,8 +55,41 @@ class FileDiff:
 
 def read_diff(text: str) -> tuple[FileDiff, ...]:
     """The files of a diff; lines end at a line feed alone, and no line within a hunk begins as a file does."""
+    return tuple(map(_file, _pieces(text)))
+
+
+def listed(text: str) -> tuple[FileChange, ...]:
+    """What a diff does to each file, without its lines."""
+    return tuple(_change(piece) for piece in _pieces(text))
+
+
+def file_of(text: str, path: str) -> str | None:
+    """The part of a diff that is of one file, by its new or its old path; None when it changes no such file."""
+    return next((piece for piece in _pieces(text) if path in _paths(_head(piece).split("\n"))), None)
+
+
+def _pieces(text: str) -> list[str]:
     pieces = re.split(r"^(?=diff --git )", text, flags=re.MULTILINE)
-    return tuple(_file(piece) for piece in pieces if piece.startswith("diff --git "))
+    return [piece for piece in pieces if piece.startswith("diff --git ")]
+
+
+def _head(piece: str) -> str:
+    return re.split(r"^@@ ", piece, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def _change(piece: str) -> FileChange:
+    head = _head(piece)
+    old, new = _paths(head.split("\n"))
+    hunks = piece[len(head) :]
+    added, removed = len(_ADDED.findall(hunks)), len(_REMOVED.findall(hunks))
+    return FileChange(path=new or old, change=_kind(head), added=added, removed=removed)
+
+
+def _kind(head: str) -> _Change:
+    for word, change in _CHANGES:
+        if word in head:
+            return change
+    return "modified"
 
 
 def find_line(

@@ -19,6 +19,8 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.attachment import Attachment
+from quarterdeck.core.budget import Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpToolsPinned
@@ -72,6 +74,10 @@ class SessionCreated(Payload):
     component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
     forked_from: ForkedFrom | None = None
+    budget: Budget | None = None
+    """What it may use; None is without end."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files and texts that its agents are shown with their prompts."""
 
 
 class StatusChanged(Payload):
@@ -113,6 +119,7 @@ class MessageAdded(Payload):
     by: str
     component: str = ""
     """Whose conversation it belongs to."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class ComponentEntered(Payload):
@@ -125,6 +132,8 @@ class ComponentEntered(Payload):
     user: str = ""
     converses: bool = True
     """Whether a person's message may be for it: an agent's conversation goes on, that of a one-off does not."""
+    attachments: tuple[Attachment, ...] = ()
+    """What the session was started with, shown behind the prompt."""
 
 
 class ComponentLeft(Payload):
@@ -464,6 +473,8 @@ AnyPayload = Annotated[
     | ModelInterrupted
     | McpToolsPinned
     | HistoryCopied
+    | BudgetChanged
+    | BudgetNeared
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared

@@ -10,9 +10,19 @@ from pydantic import JsonValue
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.approval import fingerprint
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.mcp import McpPin
-from quarterdeck.core.state import ArtifactRef, Call, CallStatus, Compacted, Frame, PendingApproval, SessionState
+from quarterdeck.core.state import (
+    ArtifactRef,
+    Call,
+    CallStatus,
+    Compacted,
+    Frame,
+    LinkRef,
+    PendingApproval,
+    SessionState,
+)
 from quarterdeck.core.status import Status, after, human
 from quarterdeck.core.text import cut, cut_texts, line, long_texts
 
@@ -28,6 +38,7 @@ def begin(event: e.Event) -> SessionState:
     return SessionState(
         created=created,
         title=created.title,
+        budget=created.budget,
         seq=1,
         created_at=event.at,
         last_activity=event.at,
@@ -187,10 +198,20 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.checks_failed += not p.passed
         case e.MergeRequestEnded():
             state.open_merge_request = ""
-        case e.SessionCreated() | e.LinkAdded():
-            pass
+        case e.BudgetChanged() as p:
+            state.budget, state.budget_neared = p.budget, False
+        case e.BudgetNeared():
+            state.budget_neared = True
+            state.warnings += 1
+        case e.SessionCreated() | e.LinkAdded() as p:  # the first is refused where it isn't the first event
+            state.links = (*state.links, *_link(p))[-limits.STATE_LINKS :]
         case _:
             assert_never(event.payload)
+
+
+def _link(p: e.SessionCreated | e.LinkAdded) -> tuple[LinkRef, ...]:
+    added = (one for one in (p,) if isinstance(one, e.LinkAdded))
+    return tuple(LinkRef(relation=one.relation, target=one.target, name=one.name, url=one.url) for one in added)
 
 
 def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
@@ -233,7 +254,7 @@ def _enter(state: SessionState, entered: e.ComponentEntered) -> None:
     if entered.system or entered.user:
         state.agent = entered.component if entered.converses else state.agent
         state.unanswered = True
-        _grow(state, entered.component, entered.user)
+        _grow(state, entered.component, entered.user, attached=entered.attachments)
 
 
 def _begin_anew(state: SessionState) -> None:
@@ -246,7 +267,7 @@ def _hear(state: SessionState, message: e.MessageAdded, seq: int) -> None:
     state.addressed = message.component
     state.cycles, state.nodes = {}, 0
     _begin_anew(state)
-    _grow(state, message.component or state.agent, message.text)
+    _grow(state, message.component or state.agent, message.text, attached=message.attachments)
 
 
 def _answer(state: SessionState, answer: e.ModelAnswered, seq: int) -> None:
@@ -263,9 +284,10 @@ def _answer(state: SessionState, answer: e.ModelAnswered, seq: int) -> None:
     _grow(state, path, answer.text, *(str(call.args) for call in answer.calls))
 
 
-def _grow(state: SessionState, path: str, *texts: str) -> None:
+def _grow(state: SessionState, path: str, *texts: str, attached: tuple[Attachment, ...] = ()) -> None:
     if path:
-        state.sizes[path] = state.sizes.get(path, 0) + sum(len(text) for text in texts)
+        more = sum(len(text) for text in texts) + sum(one.characters for one in attached)
+        state.sizes[path] = state.sizes.get(path, 0) + more
 
 
 def _notice(state: SessionState, notice: e.NoticeAdded) -> None:

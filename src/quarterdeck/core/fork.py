@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from quarterdeck.core import events as e
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.component import AgentComponent, HumanInputComponent
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.flow import Flow
@@ -22,9 +23,10 @@ class Copy:
     usage, executor, artifacts, end, what it had been told of MCP servers, whatever was noted about it.
     """
 
-    def __init__(self, session: int) -> None:
-        """`session` is the fork's number; its log has its first event."""
+    def __init__(self, session: int, files: Mapping[int, int] | None = None) -> None:
+        """`session` is the fork's number; its log has its first event. `files` names the copies of attached files."""
         self._session = session
+        self._files = files or {}
         self._kept = [1]
         """The `seq` of each copied event over there, in order."""
         self._listings: set[str] = set()
@@ -115,8 +117,10 @@ class Copy:
                 return p.model_copy(update={**self._approval(p.approval_id), "call_ids": self._calls(p.call_ids)})
             case e.ApprovalGranted() | e.ApprovalDenied() | e.QuestionAnswered() as p:
                 return p.model_copy(update=self._approval(p.approval_id))
+            case e.MessageAdded() | e.ComponentEntered() as p:
+                return p.model_copy(update={"attachments": renumbered(p.attachments, self._files)})
             case (
-                e.MessageAdded() | e.ComponentEntered() | e.ComponentLeft() | e.NoticeAdded() | e.ModelInterrupted()
+                e.ComponentLeft() | e.NoticeAdded() | e.ModelInterrupted()
                 | e.PlanChanged() | e.HistoryCopied() | e.SessionImported()
             ):  # fmt: skip
                 return payload
@@ -124,7 +128,7 @@ class Copy:
                 e.SessionCreated() | e.TurnStarted() | e.TurnEnded() | e.ModelRetried() | e.McpToolsPinned()
                 | e.ExecutorAttached() | e.WorkspacePrepared() | e.ArtifactCreated() | e.SessionRenamed()
                 | e.SessionHeld() | e.SessionReleased() | e.WorkspaceTornDown() | e.UsageRecorded() | e.CheckRecorded()
-                | e.MergeRequestEnded() | e.RetentionChanged()
+                | e.MergeRequestEnded() | e.RetentionChanged() | e.BudgetChanged() | e.BudgetNeared()
             ):  # fmt: skip
                 return None
             case _:
@@ -211,3 +215,8 @@ def _open_calls(state: SessionState, source: ForkedFrom, *, cancelled: bool) -> 
 
 def _moved(state: SessionState, transition: Transition) -> e.StatusChanged:
     return e.StatusChanged(transition=transition, from_status=state.status, to_status=TABLE[transition][1])
+
+
+def renumbered(files: tuple[Attachment, ...], copies: Mapping[int, int]) -> tuple[Attachment, ...]:
+    """The files under the numbers of their copies; 0, which is nobody's, where there is none."""
+    return tuple(one.model_copy(update={"id": copies.get(one.id, 0)}) for one in files)

@@ -7,14 +7,26 @@ from typing import assert_never
 from pydantic import JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.text import cut
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture as a model is shown it."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Said:
-    """The person's (or the flow's) words."""
+    """The person's (or the flow's) words, with the files that came with them, or the images among these, read."""
 
     text: str
+    attachments: tuple[Attachment, ...] = ()
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +89,9 @@ def conversation(component: str, events: Iterable[e.Event]) -> Conversation:
         match event.payload:
             case e.ComponentEntered(component=name) as p if name == component:
                 talk.system = p.system or talk.system
-                talk.hear(event.seq, p.user)
+                talk.hear(event.seq, p.user, p.attachments)
             case e.MessageAdded(component=name) as p if name in (component, ""):
-                talk.hear(event.seq, p.text)
+                talk.hear(event.seq, p.text, p.attachments)
             case e.DelegationStarted(component=name) as p if name == component:
                 talk.system = p.system or talk.system
                 talk.hear(event.seq, p.user)
@@ -109,9 +121,9 @@ class _Talk:
         self._seen = 0
         self._compacted = 0
 
-    def hear(self, seq: int, text: str) -> None:
-        if text:
-            self._heard.append((seq, Said(text)))
+    def hear(self, seq: int, text: str, attachments: tuple[Attachment, ...] = ()) -> None:
+        if text or attachments:
+            self._heard.append((seq, Said(text, attachments)))
 
     def answer(self, seq: int, answer: e.ModelAnswered) -> None:
         self._close(seq if answer.seen is None else answer.seen)
@@ -213,8 +225,8 @@ def first_kept(talk: Conversation, *, messages: int, characters: int) -> int:
 def size(message: Message) -> int:
     """The characters of a message."""
     match message:
-        case Said(text=text):
-            return len(text)
+        case Said():
+            return len(message.text) + sum(one.characters for one in message.attachments)
         case Answered():
             return len(message.text) + sum(len(str(call.args)) for call in message.calls)
         case Results(results=results):
@@ -230,6 +242,7 @@ def transcript(talk: Conversation) -> str:
         match message:
             case Said(text=text):
                 lines.append(f"person: {text}")
+                lines += [f"attached: {one.name}" for one in message.attachments]
             case Answered():
                 lines += [f"agent: {message.text}"] if message.text else []
                 lines += [f"agent uses {call.tool}: {call.args}" for call in message.calls]

@@ -22,6 +22,22 @@ IMPORT_BYTES = 512 * 1024 * 1024
 """The largest file of a session that is imported."""
 IMPORT_STATE_CHARACTERS = 4 * 1024 * 1024
 """What the folded state of an imported log may come to; a session of ours stays far below."""
+ATTACHMENT_BYTES = 20 * 1024 * 1024
+IMAGE_BYTES = 5 * 1024 * 1024
+"""Of an image; more is taken by few providers."""
+ATTACHMENTS = 10
+"""Files that come with one start or message."""
+ATTACHMENTS_WAITING, ATTACHMENTS_WAITING_BYTES = 100, 200 * 1024 * 1024
+"""A person's files that no session was given yet."""
+ATTACHED_CHARACTERS = 65_536
+"""What a conversation has of one attached text; the middle of a longer one is left out."""
+ATTACHED_SHARE = 2
+"""All files of one message may have this part of what the model reads at once."""
+IMAGE_CHARACTERS = 6_000
+"""What an image counts in a conversation: about 1,500 tokens."""
+CONTEXTS = 50
+CONTEXT_CHARACTERS = 262_144
+"""Of one `additional_context`."""
 CALLS_PER_ANSWER = 64
 PATTERNS = 100
 """Of one tool, that a person may pre-approve."""
@@ -61,6 +77,8 @@ EXPIRES_SOON_DAYS = 3
 """From how many days before its deletion on a session's views warn of it."""
 STATE_CONTEXT_CHARACTERS = 65_536
 """What the folded state keeps of one component's output."""
+STATE_LINKS = 100
+"""The newest links that the folded state keeps."""
 INTERRUPTED_REPEATS = 3
 """How often a deterministic step offers its tool again after an executor died under it."""
 MODEL_PATIENCE_SECONDS = 20 * 60

@@ -13,6 +13,13 @@ class Level(StrEnum):
     CONCISE = "concise"
     FULL = "full"
 
+    def within(self, view: "Level") -> bool:
+        """Whether a view of that level shows an event of this one."""
+        return _ORDER[self] <= _ORDER[view]
+
+
+_ORDER = {level: place for place, level in enumerate(Level)}
+
 
 class EventClass(StrEnum):
     """`work` is refused after the end, `record` is not."""

@@ -100,16 +100,28 @@ class Redactor:
         return redacted.decode("utf-8", "replace")
 
     def value(self, value: JsonValue) -> JsonValue:
-        """The same for every text within `value`; the keys of objects are kept."""
+        """The same for every text within `value`, also where it is the name of a field."""
         match value:
             case str():
                 return self.text(value)
             case list():
                 return [self.value(item) for item in value]
             case dict():
-                return {key: self.value(item) for key, item in value.items()}
+                return self._fields(value)
             case _:
                 return value
+
+    def _fields(self, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """None is lost: of names that come to the same, the later ones are numbered."""
+        found: dict[str, JsonValue] = {}
+        for key, item in fields.items():
+            name = plain = self.text(key)
+            number = 1
+            while name in found or (name != key and name in fields):
+                number += 1
+                name = f"{plain} {number}"
+            found[name] = self.value(item)
+        return found
 
     def stream(self) -> "Stream":
         """For output that comes in pieces."""

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
@@ -89,6 +90,16 @@ class Waiting(BaseModel):
     on: Literal["worker", "runner", "tool", "model", "person"]
     detail: str = ""
     until: AwareDatetime | None = None
+
+
+class LinkRef(BaseModel):
+    """Something that the session belongs together with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    relation: str
+    target: str
+    name: str
+    url: str = ""
 
 
 class ArtifactRef(BaseModel):
@@ -177,10 +188,14 @@ class SessionState(BaseModel):
     bundle_blob: int | None = None
     whole_diff_blob: int | None = None
     artifacts: tuple[ArtifactRef, ...] = ()
+    links: tuple[LinkRef, ...] = ()
     open_merge_request: str = ""
     checks_passed: int = 0
     checks_failed: int = 0
     usage: Usage = Usage()
+    budget: Budget | None = None
+    budget_neared: bool = False
+    """The session has said that most of its budget is used."""
     warnings: int = 0
     errors: int = 0
     held: bool = False

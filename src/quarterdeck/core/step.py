@@ -123,7 +123,7 @@ class AskHuman:
 
 @dataclass(frozen=True)
 class End:
-    """The flow is over: `finish`, `idle` (its merge request is open) or `drop`."""
+    """The flow is over: `finish`, `idle` (its merge request is open) or `drop`; or `pause`: its budget is spent."""
 
     transition: Transition
     reason: str = ""
@@ -271,6 +271,8 @@ def _give_up(state: SessionState, reason: str) -> Step:
 
 def _ask(component: Prompted, state: SessionState) -> Step:
     """Asks the model, or first for a shorter conversation; at least two answers must have come since the last time."""
+    if state.budget is not None and (spent := state.budget.spent(state.usage)):
+        return End(Transition.PAUSE, spent)
     path, compaction = state.component, component.compaction
     before = state.compacted.get(path)
     fresh = state.answers.get(path, 0) - (before.answers if before else 0)

@@ -18,6 +18,7 @@ from quarterdeck.app.application import App
 from quarterdeck.doors import problem
 from quarterdeck.doors.api import (
     agents,
+    attachments,
     chats,
     document,
     executor,
@@ -40,6 +41,7 @@ from quarterdeck.doors.api import (
     rules,
     search,
     session_lists,
+    session_records,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -60,7 +62,9 @@ API = (
     exports,
     replays,
     search,
+    session_records,
     chats,
+    attachments,
     agents,
     mcp_servers,
     projects,

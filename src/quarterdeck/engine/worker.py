@@ -19,7 +19,17 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, leftovers, notifications, pipelines, retention, sealing, server_calls, turns
+from quarterdeck.app import (
+    attachments,
+    leases,
+    leftovers,
+    notifications,
+    pipelines,
+    retention,
+    sealing,
+    server_calls,
+    turns,
+)
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
@@ -117,6 +127,7 @@ class Worker:
                 await turns.revive(self._app)
                 await server_calls.revive(self._app)
                 await notifications.revive(self._app)
+                await attachments.sweep(self._app)
                 await pipelines.cancel_of_stopped(self._app)
                 await retention.due(self._app)
                 await leftovers.clear(self._app)

@@ -13,7 +13,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import outbox, search, session_columns
+from quarterdeck.store import outbox, search, session_columns, steps
 from quarterdeck.store.doorbell import CHANNEL, ring
 from quarterdeck.store.tables import (
     approvals,
@@ -325,8 +325,15 @@ async def _project(connection: AsyncConnection, session_id: int, events: Sequenc
                         output_tokens=p.usage.output_tokens,
                         cost=p.usage.cost,
                         at=event.at,
+                        requests=p.usage.requests,
+                        cache_read_tokens=p.usage.cache_read_tokens,
+                        cache_write_tokens=p.usage.cache_write_tokens,
+                        component=p.component,
+                        estimated=p.usage.estimated,
                     )
                 )
+            case e.SnapshotTaken() as p:
+                await steps.keep(connection, session_id, event.seq, p)
             case e.ArtifactCreated() as p:
                 await connection.execute(
                     insert(artifacts).values(
@@ -347,8 +354,8 @@ async def _project(connection: AsyncConnection, session_id: int, events: Sequenc
                         requested_at=event.at,
                     )
                 )
-            case e.ApprovalGranted() | e.ApprovalDenied() as p:
-                decision = "granted" if isinstance(p, e.ApprovalGranted) else "denied"
+            case e.ApprovalGranted() | e.ApprovalDenied() | e.QuestionAnswered() as p:
+                decision = {"approval.granted": "granted", "approval.denied": "denied"}.get(p.kind, "answered")
                 await connection.execute(
                     update(approvals)
                     .where(approvals.c.id == p.approval_id)

@@ -300,6 +300,11 @@ usage = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost", Numeric),
     Column("at", _TIME, nullable=False),
+    Column("requests", BigInteger, nullable=False, server_default=text("1")),
+    Column("cache_read_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cache_write_tokens", BigInteger, nullable=False, server_default=text("0")),
+    _text("component"),
+    Column("estimated", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("session_id", "seq"),
 )
 
@@ -310,7 +315,7 @@ approvals = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("ask", Text, nullable=False),
     Column("question", Text, nullable=False),
-    Column("decision", Text),  # granted, denied; null while it waits
+    Column("decision", Text),  # granted, denied, answered; null while it waits, and when nobody decided
     Column("decided_by", Text),
     Column("requested_at", _TIME, nullable=False),
     Column("decided_at", _TIME),
@@ -686,4 +691,36 @@ outbox = Table(
     Column("delivered_at", _TIME),
     Index(None, "session_id", "id"),
     Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at is null")),
+)
+
+session_steps = Table(
+    "session_steps",
+    metadata,
+    Column("session_id", BigInteger, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # of its snapshot.taken
+    Column("call_id", Text, nullable=False),
+    Column("commit", Text, nullable=False),
+    Column("files", JSON, nullable=False),  # what it changed
+    Column("bundle_blob", BigInteger, nullable=False),
+    Column("step_diff_blob", BigInteger, nullable=False),
+    Column("whole_diff_blob", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_id", "step"),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("session_id", BigInteger),  # null until a start or a message names it
+    Column("blob_id", BigInteger, ForeignKey("blobs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("characters", Integer, nullable=False),
+    _text("category"),
+    _created(),
+    Index(None, "session_id"),
+    Index("ix_attachments_unclaimed", "user_id", postgresql_where=text("session_id is null")),
 )

@@ -3,19 +3,23 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, assert_never
+from http import HTTPStatus
+from typing import Annotated, Literal, assert_never
 
 from litestar import Response, Router, get
-from litestar.params import QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
 from pydantic import BaseModel, ConfigDict
 
-from quarterdeck.app import session_log, sessions, watch
+from quarterdeck.app import session_changes, session_log, sessions, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.session_changes import Changes
+from quarterdeck.app.session_log import Wanted
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, TheApp
+from quarterdeck.doors.ranges import byte_range
 from quarterdeck.doors.sse import Closes, chunk, message, stream
 
 OUTPUT_PAGE_BYTES = 1024 * 1024
@@ -23,7 +27,10 @@ Bytes = Annotated[int, QueryParameter(ge=1, le=OUTPUT_PAGE_BYTES, description="H
 
 
 class EventPage(BaseModel):
-    """Events in order; `next` is what `after` of the following page is, None at the end of what there is now."""
+    """Events in order; `next` is `after` of the following page, newest first its `before`, None at the end.
+
+    A page of kinds or words may come out short while there is a `next`: one request looks through 20,000 events.
+    """
 
     model_config = ConfigDict(frozen=True)
     items: list[Event]
@@ -36,13 +43,34 @@ async def events(
     actor: Caller,
     session_id: SessionId,
     after: After = 0,
-    limit: Annotated[int, QueryParameter(ge=1, le=1_000, description="About how many events.")] = 1_000,
+    before: Annotated[
+        int | None, QueryParameter(ge=1, le=2**63 - 1, description="Only what comes before this `seq`.")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1_000, description="How many events at most.")] = 1_000,
     level: Annotated[Level, QueryParameter(description="The density: result, concise or full.")] = Level.FULL,
+    kind: Annotated[
+        list[str] | None, QueryParameter(max_length=50, description="Only events of this kind; may be repeated.")
+    ] = None,
+    text: Annotated[
+        str, QueryParameter(max_length=200, description="Only events with these words, in upper or lower case.")
+    ] = "",
+    order: Annotated[Literal["asc", "desc"], QueryParameter(description="Oldest or newest first.")] = "asc",
 ) -> EventPage:
-    """Events behind `after`, oldest first."""
-    found = await session_log.events(app, actor, session_id, after=after, limit=limit)
-    items = [event for event in found if session_log.shown(event.level, level)]
-    return EventPage(items=items, next=found[-1].seq if len(found) >= limit else None)
+    """Events between `after` and `before`, oldest or newest first."""
+    wanted = Wanted(level, frozenset(kind or ()), text)
+    newest_first = order == "desc"
+    found = await session_log.page(
+        app, actor, session_id, wanted, after=after, before=before, newest_first=newest_first, limit=limit
+    )
+    return EventPage(items=found.events, next=found.next)
+
+
+@get("/events/{seq:int}", summary="Read one event")
+async def event(
+    app: TheApp, actor: Caller, session_id: SessionId, seq: Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
+) -> Event:
+    """The event with this number."""
+    return await session_log.event(app, actor, session_id, seq)
 
 
 @get("/stream", media_type="text/event-stream", summary="Watch a session")
@@ -75,9 +103,24 @@ async def output(
     limit: Annotated[
         int, QueryParameter(ge=1, le=OUTPUT_PAGE_BYTES, description="How many bytes.")
     ] = OUTPUT_PAGE_BYTES,
+    wanted: Annotated[
+        str | None, HeaderParameter(name="Range", max_length=100, description="`bytes=FIRST-LAST`, instead of both.")
+    ] = None,
 ) -> Response[bytes]:
-    """Raw bytes as the command wrote them, from `offset`; nothing when there is no more."""
-    return plain(await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit))
+    """Raw bytes as the command wrote them, from `offset`; nothing when there is no more.
+
+    With `Range` the answer is 206, and `Content-Range` says how many bytes there are by now.
+    """
+    size = await session_log.output_size(app, actor, session_id, call_id) if wanted is not None else 0
+    span = byte_range(wanted, size, most=OUTPUT_PAGE_BYTES) if wanted is not None else None
+    if span is not None:
+        offset, limit = span.start, len(span)
+    answer = plain(await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit))
+    answer.headers["Accept-Ranges"] = "bytes"
+    if span is not None:
+        answer.status_code = HTTPStatus.PARTIAL_CONTENT
+        answer.headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    return answer
 
 
 @get("/diff", media_type="text/x-diff", summary="Show what a session changed")
@@ -86,9 +129,23 @@ async def diff(
     actor: Caller,
     session_id: SessionId,
     step: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="Only what this step changed.")] = None,
+    file: Annotated[
+        str | None, QueryParameter(min_length=1, max_length=4_096, description="Only what became of this file.")
+    ] = None,
 ) -> Response[bytes]:
-    """The whole diff from the base commit, or that of one step, as git prints it."""
-    return plain(await session_log.diff(app, actor, session_id, step=step), "text/x-diff")
+    """The whole diff from the base commit, or that of one step or file, as git prints it."""
+    return plain(await session_changes.diff(app, actor, session_id, step=step, file=file), "text/x-diff")
+
+
+@get("/changes", summary="List what a session changed")
+async def changes(
+    app: TheApp,
+    actor: Caller,
+    session_id: SessionId,
+    after: Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="Only the steps behind this one.")] = 0,
+) -> Changes:
+    """The files with lines added and removed, in all and by steps, without a diff."""
+    return await session_changes.changes(app, actor, session_id, after=after)
 
 
 def plain(data: bytes, media_type: str = "application/octet-stream") -> Response[bytes]:
@@ -121,4 +178,6 @@ def signal_message(signal: Signal) -> bytes:
             assert_never(signal)
 
 
-ROUTES = Router("/sessions/{session_id:int}", route_handlers=[events, follow, output, diff], tags=["log"])
+ROUTES = Router(
+    "/sessions/{session_id:int}", route_handlers=[events, event, follow, output, diff, changes], tags=["log"]
+)

@@ -11,7 +11,7 @@ from litestar.params import JSONBody, QueryParameter, SkipValidationMarker
 from litestar.response import Stream
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from quarterdeck.app import session_bulk, session_changes, session_counts, session_lists
+from quarterdeck.app import live_lists, session_bulk, session_counts, session_lists
 from quarterdeck.app.session_bulk import BulkOrder, BulkPreview, BulkResults, BulkWish
 from quarterdeck.app.session_counts import SessionCounts
 from quarterdeck.app.session_filter import TEXT_CHARACTERS, SessionFilter
@@ -129,7 +129,7 @@ async def changes(
 ) -> Stream:
     """Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the list."""
     await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=1)
-    signals = session_changes.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
+    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
     return stream(_chunks(signals), closing)
 
 
@@ -145,18 +145,18 @@ async def bulk(app: TheApp, actor: Caller, data: JSONBody[BulkOrder]) -> BulkRes
     return await session_bulk.act(app, actor, data)
 
 
-async def _chunks(signals: AsyncIterator[list[session_changes.Signal]]) -> AsyncIterator[bytes]:
+async def _chunks(signals: AsyncIterator[list[live_lists.Signal]]) -> AsyncIterator[bytes]:
     async for found in signals:
         yield chunk(_message(signal) for signal in found)
 
 
-def _message(signal: session_changes.Signal) -> bytes:
+def _message(signal: live_lists.Signal) -> bytes:
     match signal:
-        case session_changes.PageSignal():
+        case live_lists.PageSignal():
             return message("page", signal.page.model_dump_json())
-        case session_changes.ChangedSignal():
+        case live_lists.ChangedSignal():
             return message("changed", signal.row.model_dump_json())
-        case session_changes.GoneSignal():
+        case live_lists.GoneSignal():
             return message("gone", json.dumps({"id": signal.session_id}))
         case _:
             assert_never(signal)

@@ -4,10 +4,12 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import deletion, interruption, sessions, steering
+from quarterdeck.app import budgets, deletion, interruption, sessions, steering
 from quarterdeck.app.session_views import ApprovalView, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
+from quarterdeck.core.budget import Budget
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.doors.api.parameters import Caller, IdempotencyKey, SessionId, TheApp
 
 
@@ -19,6 +21,8 @@ class Message(_Body):
     """What somebody says to a session."""
 
     text: str = Field(min_length=1, max_length=limits.MESSAGE_CHARACTERS)
+    attachments: tuple[int, ...] = Field(default=(), max_length=limits.ATTACHMENTS)
+    """Files and images, by the numbers that `POST /attachments` gave them."""
 
 
 class Grant(_Body):
@@ -46,10 +50,11 @@ class Reason(_Body):
     reason: str = Field(default="", max_length=limits.REASON_CHARACTERS)
 
 
-class Naming(_Body):
-    """A new title."""
+class Changing(_Body):
+    """A new title, another budget, or both; what is absent stays, and a budget of null is none."""
 
-    title: str = Field(min_length=1, max_length=limits.TITLE_CHARACTERS)
+    title: str | None = Field(default=None, min_length=1, max_length=limits.TITLE_CHARACTERS)
+    budget: Budget | None = None
 
 
 @post("/", summary="Start a session")
@@ -66,9 +71,14 @@ async def show(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView
     return await sessions.show(app, actor, session_id)
 
 
-@patch("/{session_id:int}", summary="Rename a session")
-async def rename(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Naming]) -> SessionView:
-    """Gives it another title."""
+@patch("/{session_id:int}", summary="Change a session")
+async def change(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Changing]) -> SessionView:
+    """Gives it another title or budget; one that is paused still has to be resumed."""
+    if "budget" in data.model_fields_set:
+        changed = await budgets.change(app, actor, session_id, data.budget)
+        return changed if data.title is None else await steering.rename(app, actor, session_id, data.title)
+    if data.title is None:
+        raise InvalidInputError("There is nothing to change: give a title or a budget.")
     return await steering.rename(app, actor, session_id, data.title)
 
 
@@ -81,7 +91,7 @@ async def remove(app: TheApp, actor: Caller, session_id: SessionId) -> None:
 @post("/{session_id:int}/messages", status_code=200, summary="Say something to a session")
 async def reply(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Message]) -> SessionView:
     """Answers its question, or gives it a follow-up."""
-    return await steering.reply(app, actor, session_id, data.text)
+    return await steering.reply(app, actor, session_id, data.text, data.attachments)
 
 
 @get("/{session_id:int}/approvals", summary="List the questions that wait")
@@ -143,7 +153,7 @@ async def release(app: TheApp, actor: Caller, session_id: SessionId) -> SessionV
 ROUTES = Router(
     "/sessions",
     route_handlers=[
-        start, show, rename, remove, reply, questions, approve, deny, pause, resume, interrupt,
+        start, show, change, remove, reply, questions, approve, deny, pause, resume, interrupt,
         cancel, hold, release,
     ],
     tags=["sessions"],

@@ -101,6 +101,13 @@ class Imported(_Answer):
     initiator: str
 
 
+class Budget(_Answer):
+    """What a session may use."""
+
+    cost: str | None = None
+    tokens: int | None = None
+
+
 class Session(_Answer):
     """A session."""
 
@@ -126,6 +133,7 @@ class Session(_Answer):
     isolation: str
     imported: Imported | None = None
     usage: Usage
+    budget: Budget | None = None
     warnings: int
     errors: int
     checks_passed: int

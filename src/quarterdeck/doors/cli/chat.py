@@ -37,6 +37,10 @@ async def chat(
         list[str] | None,
         typer.Option("--allow", metavar="GLOB", help="Commands not to be asked about; may be repeated."),
     ] = None,
+    attach: given.Attach = None,
+    context_files: given.ContextFiles = None,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
     list_them: Annotated[bool, typer.Option("--list", help="List your chats instead.")] = False,
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
 ) -> None:
@@ -53,9 +57,9 @@ async def chat(
             return
         seated = sys.stdin.isatty() and sys.stdout.isatty() and not cli.json
         if session is not None:
-            if any(value is not None for value in (project, agent, model, script, allow)):
+            if any(value is not None for value in (project, agent, model, script, allow, context_files, cost, tokens)):
                 raise Failure("A chat keeps its project, agent and model; name --session alone.", Exit.USAGE)
-            there, after = await _go_on(client, session, message, seated=seated)
+            there, after = await _go_on(client, session, message, attach, seated=seated)
         else:
             body: dict[str, Any] = {
                 "message": message or _first(seated=seated),
@@ -65,6 +69,8 @@ async def chat(
             body |= {"agent": agent} if agent is not None else {}
             body |= {"script": given.text(script)} if script is not None else {}
             body |= {"pre_approved_patterns": {"run_command": allow}} if allow else {}
+            body |= {"budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files)}
+            body |= {"attachments": await given.attached(client, attach)}
             there, after = parse(Session, await client.post("/chats", body)), 0
         if seated:
             await talk.at_terminal(cli, client, there, density)
@@ -72,7 +78,9 @@ async def chat(
             await talk.one_answer(cli, client, there, after)
 
 
-async def _go_on(client: "Client", number: int, message: str | None, *, seated: bool) -> "tuple[Session, int]":
+async def _go_on(
+    client: "Client", number: int, message: str | None, attach: list[Path] | None, *, seated: bool
+) -> "tuple[Session, int]":
     """The chat, and the event behind which its next answer comes."""
     from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
@@ -82,8 +90,11 @@ async def _go_on(client: "Client", number: int, message: str | None, *, seated: 
     if not text:
         if not seated:
             raise Failure("There is nothing to say: give a message, or write it to the standard input.", Exit.USAGE)
+        if attach:
+            raise Failure("Files come with a message: give one, or type /attach FILE in the chat.", Exit.USAGE)
         return there, there.seq
-    answered = parse(Session, await client.post(f"/sessions/{number}/messages", {"text": text}))
+    body = {"text": text, "attachments": await given.attached(client, attach)}
+    answered = parse(Session, await client.post(f"/sessions/{number}/messages", body))
     return answered, there.seq
 
 

@@ -26,6 +26,7 @@ T = TypeVar("T")
 UPLOAD_TIMEOUT = httpx.Timeout(600, connect=5)
 """A large file is read and checked whole before it is answered."""
 UPLOAD_PIECE_BYTES = 256 * 1024
+Value = str | int | bool | list[str] | None
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,11 @@ class Client(AsyncGroups):
     async def __aexit__(self, *_: object) -> None:
         await self._transport.http.aclose()
 
-    async def get(self, path: str, **query: str | int | bool | None) -> JsonValue:
+    async def get(self, path: str, **query: Value) -> JsonValue:
         """The JSON at `path`; parameters that are None are left out."""
         return _json(await self._transport.send("GET", path, query=query))
 
-    async def read(self, path: str, **query: str | int | bool | None) -> bytes:
+    async def read(self, path: str, **query: Value) -> bytes:
         """The bytes at `path`."""
         return (await self._transport.send("GET", path, query=query)).content
 
@@ -136,6 +137,12 @@ class Client(AsyncGroups):
         """The JSON answer to `body`."""
         body = {} if body is None else body
         return _json(await self._transport.send("POST", path, body=body, header=headers, timeout=timeout))
+
+    async def post_bytes(self, path: str, data: bytes, **query: Value) -> JsonValue:
+        """The JSON answer to bytes."""
+        return _json(
+            await self._transport.send("POST", path, query=query, content=data, content_type="application/octet-stream")
+        )
 
     async def delete(self, path: str) -> None:
         """Deletes what is at `path`."""

@@ -1,12 +1,25 @@
 """Values as they are given on the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from quarterdeck.doors.cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from quarterdeck.doors.cli.client import Client
+
+Attach = Annotated[
+    list[Path] | None, typer.Option("--attach", metavar="FILE", help="A file or an image for it; may be repeated.")
+]
+ContextFiles = Annotated[
+    list[Path] | None, typer.Option("--context", metavar="FILE", help="A text to go by; may be repeated.")
+]
+Cost = Annotated[str | None, typer.Option("--cost", metavar="DOLLARS", help="It pauses when it has cost so much.")]
+Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help="It pauses when it has used so many.")]
 
 
 def text(file: Path) -> str:
@@ -15,6 +28,35 @@ def text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+
+
+def data(file: Path) -> bytes:
+    """A file's bytes. Raises Failure when it can't be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
+
+
+async def attached(client: "Client", files: "list[Path] | None") -> list[int]:
+    """Uploads files for a start or a message; answers their numbers."""
+    found: list[int] = []
+    for file in files or []:
+        answer: Any = await client.post_bytes("/attachments", data(file), name=file.name)
+        found.append(int(answer["id"]))
+    return found
+
+
+def contexts(files: "list[Path] | None") -> "list[JsonValue]":
+    """Texts to go by, as a start takes them."""
+    return [{"category": "file", "name": file.name, "content": text(file)} for file in files or []]
+
+
+def budget(cost: str | None, tokens: int | None) -> "JsonValue":
+    """A budget as the server takes it; None when nothing is given."""
+    if cost is None and tokens is None:
+        return None
+    return {"cost": cost, "tokens": tokens}
 
 
 def inputs(pairs: list[str]) -> "dict[str, dict[str, JsonValue]]":

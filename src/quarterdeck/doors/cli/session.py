@@ -46,6 +46,10 @@ async def start(
         typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
     ] = None,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
+    attach: given.Attach = None,
+    context_files: given.ContextFiles = None,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again starts nothing new.")] = None,
     watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
     level: Density = "concise",
@@ -57,6 +61,8 @@ async def start(
             "issue_iid": issue, "merge_request_iid": merge_request,
             "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
+            "budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files),
+            "attachments": await given.attached(client, attach),
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
             body |= {"flow": "custom", "flow_yaml": given.text(Path(flow))}
@@ -97,49 +103,16 @@ async def watch(
 
 
 @command(group)
-async def events(
+async def reply(
     cli: Cli,
     session: Number,
-    level: Density = "full",
-    after: Annotated[int, typer.Option("--after", min=0)] = 0,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    attach: given.Attach = None,
 ) -> None:
-    """Print the log up to now; with --json one event on each line."""
-    import json
-
-    from quarterdeck.doors.cli import session_pages
-
-    async with cli.client() as client:
-        view = _parsed(await client.get(f"/sessions/{session}"))
-        following: int | None = after
-        while following is not None:
-            page: Any = await client.get(f"/sessions/{session}/events", after=following, level=level)
-            for event in page["items"]:
-                if cli.json:
-                    print(json.dumps(event, ensure_ascii=False))
-                else:
-                    session_pages.print_event(event, view.created_at)
-            following = page["next"]
-
-
-@command(group)
-async def diff(
-    cli: Cli, session: Number, step: Annotated[int | None, typer.Option("--step", min=1, help="Only this step.")] = None
-) -> None:
-    """Print what a session changed."""
-    async with cli.client() as client:
-        data = await client.read(f"/sessions/{session}/diff", step=step)
-    if cli.json:
-        cli.print({"diff": data.decode("utf-8", "replace")})
-        return
-    from quarterdeck.doors.cli import screen
-
-    screen.console().print(screen.diff(data), end="")
-
-
-@command(group)
-async def reply(cli: Cli, session: Number, text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
     """Answer a session, or give it a follow-up."""
-    await _change(cli, session, "messages", {"text": text})
+    async with cli.client() as client:
+        body = {"text": text, "attachments": await given.attached(client, attach)}
+        _print(cli, await client.post(f"/sessions/{session}/messages", body))
 
 
 @command(group)
@@ -212,6 +185,22 @@ async def rename(cli: Cli, session: Number, title: Annotated[str, typer.Argument
     """Give a session another title."""
     async with cli.client() as client:
         _print(cli, await client.patch(f"/sessions/{session}", {"title": title}))
+
+
+@command(group)
+async def budget(
+    cli: Cli,
+    session: Number,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
+    none: Annotated[bool, typer.Option("--none", help="It may use what it needs.")] = False,
+) -> None:
+    """Give a session another budget; resume it when it was paused for the old one."""
+    wanted = given.budget(cost, tokens)
+    if (wanted is None) is not none:
+        raise Failure("Say what it may use: --cost DOLLARS, --tokens NUMBER, or --none.", Exit.USAGE)
+    async with cli.client() as client:
+        _print(cli, await client.patch(f"/sessions/{session}", {"budget": wanted}))
 
 
 @command(group)

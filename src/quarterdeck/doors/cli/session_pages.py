@@ -51,6 +51,7 @@ def print_session(session: Session) -> None:
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
+                ("budget", _budget(session)),
                 ("deleted on", deleted_on(session)),
                 ("page", session.url),
             ]
@@ -123,6 +124,14 @@ def state(session: Session | SessionRow) -> Text:
     if not session.scripted:
         return shown
     return shown.append("  replay" if session.model.startswith("replay:") else "  scripted", style="magenta")
+
+
+def _budget(session: Session) -> str:
+    if session.budget is None:
+        return ""
+    cost = f"${session.budget.cost}" if session.budget.cost is not None else ""
+    tokens = f"{session.budget.tokens:,} tokens" if session.budget.tokens is not None else ""
+    return " and ".join(part for part in (cost, tokens) if part)
 
 
 def _checks(session: Session) -> str:

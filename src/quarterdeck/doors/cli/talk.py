@@ -7,6 +7,7 @@ import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -17,12 +18,15 @@ from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.client import Client
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.given import attached
 from quarterdeck.doors.cli.keyboard import Keyboard
 from quarterdeck.doors.cli.plain import line, plain
 from quarterdeck.doors.cli.signals import signals
 from quarterdeck.doors.cli.timeline import Row
 from quarterdeck.doors.cli.watching import Watcher, verdict
 
+ATTACH = "/attach"
+"""Typed at a chat: `/attach FILE`."""
 KEYS = "press a to approve, s to approve it for the session, d to deny; a line that you type denies it and is read"
 
 
@@ -59,6 +63,8 @@ class Talk:
         self._number = session.id
         self._printer = _Printer(session, level, as_json=False)
         self._asked: list[_Asked] = []
+        self._files: list[asyncio.Future[list[int]]] = []
+        """Those that go with the next message."""
         self._sent: set[asyncio.Task[None]] = set()
         self._left = asyncio.Event()
 
@@ -124,7 +130,26 @@ class Talk:
         choices = self._asked[0].choices if self._asked else []
         if choices and text.isascii() and text.isdigit() and 0 < int(text) <= len(choices):
             text = choices[int(text) - 1]
-        self._send(self._client.post(f"{self._path}/messages", {"text": text}))
+        command, _, name = text.partition(" ")
+        if command == ATTACH:
+            self._files.append(asyncio.ensure_future(self._attach(Path(name.strip()).expanduser())))
+            return
+        files, self._files = self._files, []
+        self._send(self._message(text, files))
+
+    async def _attach(self, file: Path) -> list[int]:
+        """Uploads a file for the next message."""
+        try:
+            found = await attached(self._client, [file])
+        except Failure as failure:
+            self._printer.print(Row("!", line(str(failure)), "red"))
+            return []
+        self._printer.print(Row("+", f"{line(str(file), 200)} goes with your next message", "dim"))
+        return found
+
+    async def _message(self, text: str, files: list[asyncio.Future[list[int]]]) -> None:
+        numbers = [number for found in await asyncio.gather(*files) for number in found]
+        await self._client.post(f"{self._path}/messages", {"text": text, "attachments": numbers})
 
     def _interrupt(self) -> None:
         """Ctrl-C: the answer is interrupted while there is one, else the person leaves."""

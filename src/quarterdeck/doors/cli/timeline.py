@@ -7,6 +7,7 @@ from typing import assert_never
 from pydantic import JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.status import Status, human
 from quarterdeck.doors.cli.plain import line, plain, visible
 from quarterdeck.doors.cli.screen import GLYPHS, STATUS_STYLES, duration
@@ -66,13 +67,14 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
     match event.payload:
         case e.SessionCreated() as p:
             scripted = f"\nNo language model answers here: {unspoken(p.model)}." if p.scripted else ""
+            scripted = _attached(p.attachments) + scripted
             if p.origin == "chat":
                 return Row("»", f"{p.initiator}: {plain(p.goal)}{scripted}", "bold")
             return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
         case e.StatusChanged() as p:
             return _status(p)
         case e.MessageAdded() as p:
-            return Row("»", f"{p.by}: {plain(p.text)}", "bold")
+            return Row("»", f"{p.by}: {plain(p.text)}{_attached(p.attachments)}", "bold")
         case e.ComponentEntered() as p:
             return Row("→", p.component, "dim")
         case e.ModelAnswered() as p:
@@ -109,6 +111,10 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⚙", f"MCP server {line(p.server)}: {len(p.tools)} tools{more}", "dim")
         case e.HistoryCopied() as p:
             return Row("⑂", f"forked from #{p.session}, which was here at its event {p.seq}", "bold")
+        case e.BudgetChanged() as p:
+            return Row("$", f"budget set to {p.budget or 'none'} by {p.by}", "bold")
+        case e.BudgetNeared() as p:
+            return Row("!", f"most of the budget of {p.budget} is used", "yellow")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
         case e.ExecutorAttached() as p:
@@ -146,6 +152,10 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return None
         case _:
             assert_never(event.payload)
+
+
+def _attached(files: tuple[Attachment, ...]) -> str:
+    return "".join(f"\n+ {line(one.name, 200)} ({one.media_type}, {one.size:,} bytes)" for one in files)
 
 
 def _extent(p: e.ApprovalGranted) -> str:

@@ -140,6 +140,10 @@ def _told(payload: e.AnyPayload) -> tuple[str, Look, str, str]:  # noqa: C901 on
             return f"released by {p.by}", "dim", "", ""
         case e.HistoryCopied() as p:
             return f"all before this is of session #{p.session}, up to its event {p.seq}", "warn", "", ""
+        case e.BudgetChanged() as p:
+            return f"budget set to {p.budget or 'none'} by {p.by}", "", "", ""
+        case e.BudgetNeared() as p:
+            return f"most of the budget of {p.budget} is used", "warn", "", ""
         case e.RetentionChanged() as p:
             return f"kept for {p.days} days by {p.by}", "dim", "", ""
         case e.SessionImported() as p:

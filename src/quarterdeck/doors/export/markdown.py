@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator
 
 from quarterdeck.app.exports import Export
-from quarterdeck.app.session_log import shown
 from quarterdeck.core.events import Level
 from quarterdeck.core.status import Status, human
 from quarterdeck.core.text import cut
@@ -33,7 +32,7 @@ async def document(export: Export, *, level: Level, files: bool) -> AsyncIterato
             calls[made.call_id] = made
         elif event.kind == "tool_call.finished":
             yield _ended(calls.pop(made.call_id, None), made, level).encode()
-        elif event.kind != "tool_call.started" and shown(event.level, level):  # the end of a call says it all
+        elif event.kind != "tool_call.started" and event.level.within(level):  # the end of a call says it all
             yield _said(made, level).encode()
             if made.diff and files and level is Level.FULL:
                 yield (await _diff(export, made.diff)).encode()
@@ -45,7 +44,7 @@ async def document(export: Export, *, level: Level, files: bool) -> AsyncIterato
 
 def _ended(begun: Entry | None, ended: Entry | None, level: Level) -> str:
     """A call, if a view of the level shows its beginning or its end."""
-    visible = any(shown(one.level, level) for one in (begun, ended) if one is not None)
+    visible = any(one.level.within(level) for one in (begun, ended) if one is not None)
     return _call(begun, ended, level) if visible else ""
 
 

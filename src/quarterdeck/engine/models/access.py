@@ -40,6 +40,18 @@ def check(name: str, keys: ModelKeys) -> None:
         endpoint(name, keys)
 
 
+def price_known(name: str, keys: ModelKeys) -> bool:
+    """Whether an answer of `name` would have a cost that is known. Raises as `check` does."""
+    if unspoken(name):
+        return True
+    from pydantic_ai.usage import RequestUsage
+
+    from quarterdeck.engine.models.prices import priced
+
+    at = endpoint(name, keys)
+    return priced(RequestUsage(input_tokens=1, output_tokens=1), at.model, at.base_url, at.price).cost is not None
+
+
 def known(keys: ModelKeys) -> tuple[str, ...]:
     """The providers that `keys` are enough for; `scripted` and `replay`, which always are, are not among them."""
     found: list[str] = []

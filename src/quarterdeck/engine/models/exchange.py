@@ -19,6 +19,7 @@ from quarterdeck.engine.models.failures import told
 from quarterdeck.engine.models.model import ModelRejectedError, ModelUnavailableError, OnText, Reply, Request
 from quarterdeck.engine.models.prices import guessed, priced
 from quarterdeck.engine.models.providers import Provider
+from quarterdeck.engine.models.sight import takes_images
 from quarterdeck.engine.models.spoken import spoken
 
 PARTIAL_SECONDS = 0.05
@@ -74,7 +75,12 @@ def _broken_off(stream: StreamedResponse, endpoint: Endpoint, request: Request) 
 def _opening(model: TheirModel, endpoint: Endpoint, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
     return model_request_stream(
         model,
-        messages.history(request.messages, endpoint.name, nine=endpoint.provider is Provider.MISTRAL),
+        messages.history(
+            request.messages,
+            endpoint.name,
+            nine=endpoint.provider is Provider.MISTRAL,
+            images=takes_images(endpoint.name),
+        ),
         model_settings=ModelSettings(cache=True),
         model_request_parameters=ModelRequestParameters(
             function_tools=messages.definitions(request.tools),

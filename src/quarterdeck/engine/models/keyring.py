@@ -13,6 +13,7 @@ from quarterdeck.engine.models import access
 from quarterdeck.engine.models.endpoints import Credentials, ModelKeys, checked_url, given, usable
 from quarterdeck.engine.models.model import ModelUnavailableError, Reply, Request
 from quarterdeck.engine.models.providers import ACCOUNTS, Provider, account_of, parsed
+from quarterdeck.engine.models.sight import takes_images
 
 QUESTIONS = "ask"
 """The name under which a script answers questions without a session."""
@@ -48,6 +49,14 @@ class Keyring:
     async def context_tokens(self, name: str) -> int:
         """How much the model reads at once, as far as it is known."""
         return await asyncio.to_thread(_window, name) or self._context_tokens
+
+    def takes_images(self, name: str) -> bool:
+        """False for a model that is known to read text only."""
+        return takes_images(name)
+
+    async def priced(self, name: str, stored: Sequence[StoredKey]) -> bool:
+        """Whether the server's own list of prices, or the one that ships, has the model at its address."""
+        return await asyncio.to_thread(access.price_known, name, self.with_stored(stored))
 
     def reach(self, stored: Sequence[StoredKey]) -> tuple[Reach, ...]:
         """All providers that keys can be entered for, by which of the two they can be asked."""

@@ -12,6 +12,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from quarterdeck.core.events import AnswerCall, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
+from quarterdeck.core.limits import IMAGE_CHARACTERS
 from quarterdeck.engine.models.model import Request
 from quarterdeck.engine.models.opaque import restored
 from quarterdeck.tools.tool import Tool
@@ -37,8 +38,8 @@ def size(request: Request) -> int:
 
 def _size(message: Message) -> int:
     match message:
-        case Said(text=text):
-            return len(text)
+        case Said():
+            return len(message.text) + IMAGE_CHARACTERS * len(message.images)
         case Answered():
             return len(message.text) + sum(len(call.tool) + len(json.dumps(call.args)) for call in message.calls)
         case Results(results=results):
@@ -47,17 +48,20 @@ def _size(message: Message) -> int:
             assert_never(message)
 
 
-def history(messages: Sequence[Message], model: str, *, nine: bool = False) -> list[theirs.ModelMessage]:
+def history(
+    messages: Sequence[Message], model: str, *, nine: bool = False, images: bool = True
+) -> list[theirs.ModelMessage]:
     """The conversation for `model`; what another model's provider wanted back unread is left out.
 
+    Without `images` the model is told which it can't be shown.
     With `nine` each call's id has nine letters and digits, as Mistral's models want it.
     """
     sent: list[theirs.ModelMessage] = []
     ids: dict[str, str] = {}
     for message in messages:
         match message:
-            case Said(text=text):
-                sent.append(theirs.ModelRequest([theirs.UserPromptPart(text)]))
+            case Said():
+                sent.append(theirs.ModelRequest([theirs.UserPromptPart(_said(message, model, images=images))]))
             case Answered():
                 ids = _wire_ids(message.calls, same=message.model == model)
                 if nine:
@@ -70,6 +74,15 @@ def history(messages: Sequence[Message], model: str, *, nine: bool = False) -> l
             case _:
                 assert_never(message)
     return sent
+
+
+def _said(said: Said, model: str, *, images: bool) -> str | list[theirs.UserContent]:
+    if not said.images:
+        return said.text
+    if not images:
+        names = ", ".join(f"`{one.name}`" for one in said.images)
+        return f"{said.text}\n\n({names}: not shown to you, because {model} takes no images. Say so.)"
+    return [said.text, *(theirs.BinaryContent(one.data, media_type=one.media_type) for one in said.images)]
 
 
 def _answer(answered: Answered, ids: dict[str, str], model: str) -> theirs.ModelResponse:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from quarterdeck.app import deletion, session_changes, sessions, steering
+from quarterdeck.app import deletion, live_lists, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.session_changes import ChangedSignal, GoneSignal, PageSignal, Signal
+from quarterdeck.app.live_lists import ChangedSignal, GoneSignal, PageSignal, Signal
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core.access import Role
 from quarterdeck.core.errors import NotFoundError
@@ -22,7 +22,7 @@ class Watcher:
     """Follows a list, and says what comes next."""
 
     def __init__(self, app: App, actor: Actor, wanted: SessionFilter) -> None:
-        self._stream: AsyncIterator[list[Signal]] = session_changes.changes(app, actor, wanted)
+        self._stream: AsyncIterator[list[Signal]] = live_lists.changes(app, actor, wanted)
         self._waiting: list[Signal] = []
 
     async def next(self) -> Signal:
@@ -64,7 +64,7 @@ async def test_a_watcher_is_told_what_changes_in_the_list_and_nothing_else(app: 
 async def test_bells_that_were_lost_bring_the_page_again(
     app: App, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_changes, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(live_lists, "PATIENCE_SECONDS", -1)
     watcher = Watcher(app, start.owner, SessionFilter(project="sample"))
     first = await watcher.next()
     assert isinstance(first, PageSignal)

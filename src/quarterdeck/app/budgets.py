@@ -1,0 +1,73 @@
+"""Budgets of sessions: checked where they are given, told of when they are near, changed by whose session it is."""
+
+from collections.abc import Iterable
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.app import session_views as views
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.change import Change, changing
+from quarterdeck.app.model_keys import stored_keys
+from quarterdeck.app.session_access import steer_check
+from quarterdeck.app.session_views import SessionView
+from quarterdeck.core.budget import NEAR, Budget, BudgetChanged, BudgetNeared
+from quarterdeck.core.errors import ConflictError, InvalidInputError
+from quarterdeck.core.state import SessionState
+from quarterdeck.core.status import human
+from quarterdeck.store import log
+
+
+async def check(app: App, connection: AsyncConnection, budget: Budget | None, models: Iterable[str]) -> None:
+    """Raises InvalidInputError for a budget of cost alone where the price of one of the models is not known."""
+    if budget is None or budget.cost is None or budget.tokens is not None:
+        return
+    stored = await stored_keys(app, connection)
+    unknown = [name for name in models if not await app.models.priced(name, stored)]
+    if unknown:
+        raise InvalidInputError(
+            f"A budget of {budget} can't be kept: the price of {', '.join(unknown)} is not known. "
+            "Give a budget of tokens, alone or too, or tell the server the price (QUARTERDECK_PRICES)."
+        )
+
+
+async def change(app: App, actor: Actor, session_id: int, budget: Budget | None) -> SessionView:
+    """Gives the session another budget, or none; one that was paused because it was spent still has to be resumed.
+
+    Raises:
+        ConflictError: the session has ended.
+        InvalidInputError: it can't be kept.
+    """
+    async with app.database.transaction() as connection:
+        await steer_check(connection, actor, session_id)
+        async with changing(app, connection, session_id) as it:
+            if it.state.final:
+                raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it uses nothing more.")
+            created = it.state.created
+            await check(app, connection, budget, {created.model, *created.component_models.values()})
+            if budget != it.state.budget:
+                it.append(BudgetChanged(budget=budget, by=actor.username))
+                warn(it)
+            await log.flush(connection, it.session)
+        return await views.load(app, connection, session_id)
+
+
+def warn(it: Change) -> None:
+    """Says once of each budget that most of it is used; for whoever has just noted a use."""
+    state = it.state
+    if state.budget is not None and not state.budget_neared and state.budget.used(state.usage) >= NEAR:
+        it.append(BudgetNeared(budget=state.budget, usage=state.usage))
+
+
+def for_child(parent: SessionState) -> Budget | None:
+    """What a session that this one starts may use: what is left here.
+
+    Raises:
+        InvalidInputError: nothing is.
+    """
+    if parent.budget is None:
+        return None
+    left = parent.budget.left(parent.usage)
+    if left is None:
+        raise InvalidInputError("The session's budget is spent, so it can start no other.")
+    return left
