@@ -86,9 +86,9 @@ def machine() -> dict[str, str | int]:
 
 
 @contextmanager
-def server(*options: str) -> Generator[Instance]:
+def server(*options: str, settings: dict[str, str] | None = None) -> Generator[Instance]:
     """A whole `quarterdeck serve` on an empty home, ready, with its runner; gone afterwards."""
-    instance = Instance(options=options)
+    instance = Instance(options=options, settings=settings or {})
     try:
         yield instance.start()
     finally:

@@ -21,6 +21,7 @@ from quarterdeck.store import schema
 from quarterdeck.store.embedded import EmbeddedPostgres
 
 hypothesis_settings.register_profile("quarterdeck", deadline=None)  # no test asserts a time
+hypothesis_settings.register_profile("search", deadline=None, max_examples=200)  # by hand, to look further
 hypothesis_settings.load_profile("quarterdeck")
 
 PERSON = "qdp_a-person-of-the-tests"

@@ -26,12 +26,13 @@ class Instance:
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="qd-instance-", dir="/tmp")))
     process: subprocess.Popen[bytes] | None = None
     options: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def environment(self) -> dict[str, str]:
         models = ("_API_KEY", "_BASE_URL")
         kept = {n: v for n, v in os.environ.items() if not n.endswith(models) and not n.startswith("AWS_")}
-        return {**kept, "QUARTERDECK_HOME": str(self.home), "QUARTERDECK_PORT": "0"}
+        return {**kept, "QUARTERDECK_HOME": str(self.home), "QUARTERDECK_PORT": "0", **self.settings}
 
     @property
     def url(self) -> str:

@@ -171,6 +171,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
 async def worker(settings: Settings, database_url: str) -> None:
     """The process that takes turns: works until SIGTERM, then hands over what it has."""
     from quarterdeck.app import model_keys as stored
+    from quarterdeck.app import search_index
     from quarterdeck.engine.brain import Brain
     from quarterdeck.engine.desk import Desk
     from quarterdeck.engine.models import access
@@ -184,6 +185,7 @@ async def worker(settings: Settings, database_url: str) -> None:
     app.doorbell.start()
     await stored.stored_keys(app)
     following = asyncio.create_task(stored.follow(app))
+    indexing = asyncio.create_task(search_index.follow(app))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -192,6 +194,7 @@ async def worker(settings: Settings, database_url: str) -> None:
         await Worker(app, brain, Desk(app), concurrency=settings.concurrency).run(stop)
     finally:
         following.cancel()
+        indexing.cancel()
         await access.close()
         await app.doorbell.stop()
         await app.database.close()

@@ -5,9 +5,21 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quarterdeck.app import chats, executors, interruption, offers, server_calls, sessions, steering, turns
+from quarterdeck.app import (
+    chats,
+    deletion,
+    executors,
+    interruption,
+    offers,
+    server_calls,
+    session_lists,
+    sessions,
+    steering,
+    turns,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.answer import Reply, RequestedCall
@@ -42,16 +54,20 @@ async def test_a_chat_is_its_initiators_alone(app: App, start: Start) -> None:
         project="sample", flow="fix_pipeline/v1", model="scripted", inputs={"pipeline": {"id": 1}}
     )
     flow = (await sessions.start(app, bob, other)).id
-    assert {one.id for one in (await sessions.find(app, bob, kind="chat", mine=True)).items} == {session_id, alone}
-    assert [one.id for one in (await sessions.find(app, bob, kind="flow")).items] == [flow]
-    assert [one.id for one in (await sessions.find(app, start.owner)).items] == [flow], "not for administrators either"
+
+    async def listed(actor: Actor, wanted: SessionFilter) -> set[int]:
+        return {one.id for one in (await session_lists.find(app, actor, wanted)).items}
+
+    assert await listed(bob, SessionFilter(kind="chat", mine=True)) == {session_id, alone}
+    assert await listed(bob, SessionFilter(kind="flow")) == {flow}
+    assert await listed(start.owner, SessionFilter()) == {flow}, "not for administrators either"
     for number in (session_id, alone):
         for attempt in (
             sessions.show(app, start.owner, number),
             steering.reply(app, start.owner, number, "hm"),
             steering.cancel(app, start.owner, number),
             interruption.interrupt(app, start.owner, number),
-            sessions.delete(app, start.owner, number),
+            deletion.delete_session(app, start.owner, number),
         ):
             with pytest.raises(NotFoundError):
                 await attempt
@@ -115,12 +131,13 @@ async def test_an_interrupted_answer_stays_and_the_chat_goes_on(app: App, start:
 
 async def test_the_turn_of_an_interrupted_answer_is_aborted(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
-    turn, _ = await asked(app, session_id)
-    over = asyncio.create_task(turns.until_over(app, turn))
-    await asyncio.sleep(0.1)
-    assert not over.done()
-    await interruption.interrupt(app, start.owner, session_id)
-    await asyncio.wait_for(over, 10)
+    with turns.overseen(app, session_id) as until_over:
+        turn, _ = await asked(app, session_id)
+        over = asyncio.create_task(until_over(turn))
+        await asyncio.sleep(0.1)
+        assert not over.done()
+        await interruption.interrupt(app, start.owner, session_id)
+        await asyncio.wait_for(over, 10)
 
 
 async def test_an_interrupt_ends_the_calls_of_an_answer_alone(app: App, start: Start) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.app import issues, merge_requests, projects, reviews, session_log, sessions
+from quarterdeck.app import deletion, issues, merge_requests, projects, reviews, session_log, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.issues import CreateIssue, UpdateIssue
@@ -249,5 +249,5 @@ async def test_sessions_on_an_issue_or_merge_request(app: App, owner: Actor, pro
     assert [(one.id, one.title, one.status.value) for one in shown] == [(on_issue.id, on_issue.title, "created")]
     assert len((await merge_requests.show(app, dev, project.id, 1)).sessions) == 2
     assert (await issues.show(app, rex, project.id, 1)).sessions == (), "who sees no session sees none here"
-    await sessions.delete(app, dev, on_issue.id)
+    await deletion.delete_session(app, dev, on_issue.id)
     assert (await issues.show(app, owner, project.id, 1)).sessions == ()

@@ -374,3 +374,14 @@ async def test_folders_searches_and_commits(forge: LocalForge, work: Path) -> No
     assert b"+new" in (await forge.commit(1, merged, limit=10_000)).diff
     with pytest.raises(NotFoundError):
         await forge.commit(1, "none", limit=1)
+
+
+async def test_a_branch_begins_once(forge: LocalForge, work: Path) -> None:
+    first, second = git(work, "rev-parse", "origin/trunk^"), git(work, "rev-parse", "origin/trunk")
+    for _ in range(2):
+        await forge.start_branch(1, "session/9", first)
+    with pytest.raises(ConflictError, match="session/9 already"):
+        await forge.start_branch(1, "session/9", second)
+    assert await forge.commit_of(1, "session/9") == first
+    with pytest.raises(NotFoundError):
+        await forge.start_branch(1, "session/10", "e" * 40)

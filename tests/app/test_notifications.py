@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from quarterdeck.app import notifications, pipelines, sessions, steering
+from quarterdeck.app import deletion, notifications, pipelines, steering
 from quarterdeck.app.application import App
 from quarterdeck.core import events as e
 from quarterdeck.core.answer import RequestedCall
@@ -63,7 +63,7 @@ async def test_another_sessions_end_wakes_it(app: App, start: Start) -> None:
     await notifications.send(app, number)
     assert await heard(app, session_id) == [], "it has not happened"
     await steering.cancel(app, start.owner, other)
-    await sessions.delete(app, start.owner, other)
+    await deletion.delete_session(app, start.owner, other)
     await notifications.send(app, number)
     assert [f"Session #{other}" in text for text in await heard(app, session_id)] == [True]
     await say(app, session_id, "Oh.")

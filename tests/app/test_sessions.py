@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from quarterdeck.app import executors, offers, server_calls, sessions, steering, turns
+from quarterdeck.app import deletion, executors, offers, server_calls, session_lists, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
 from quarterdeck.app.sessions import StartSession
@@ -21,6 +21,7 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL
 from quarterdeck.core.usage import Usage
 from quarterdeck.store import log
+from quarterdeck.store.session_columns import listed
 from quarterdeck.store.tables import sessions as rows
 from tests.conftest import Start
 
@@ -180,6 +181,7 @@ class World:
             folded.turn_open,
         )
         assert (row.expires_on, row.title, row.warnings) == (folded.expires_on, folded.title, folded.warnings)
+        assert {name: getattr(row, name) for name in listed(folded)} == listed(folded)
         ended = next((n for n, event in enumerate(events) if _ends(event)), None)
         if ended is not None:
             assert all(event.event_class is EventClass.RECORD for event in events[ended + 1 :])
@@ -237,11 +239,11 @@ async def test_what_one_may_not_know_of_is_not_there(app: App, start: Start) -> 
         sessions.show(app, stranger, session_id),
         sessions.start(app, stranger, request),
         steering.cancel(app, stranger, session_id),
-        sessions.delete(app, stranger, session_id),
+        deletion.delete_session(app, stranger, session_id),
     ):
         with pytest.raises(NotFoundError):
             await attempt
-    assert not (await sessions.find(app, stranger)).items
+    assert not (await session_lists.find(app, stranger)).items
 
 
 async def test_the_same_idempotency_key_starts_one_session(app: App, start: Start) -> None:

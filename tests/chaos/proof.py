@@ -127,7 +127,11 @@ async def _rows(instance: Instance) -> dict[str, Any]:
                     select(func.count()).select_from(leases).where(leases.c.subject.like("job:%"))
                 ),
                 "partials": await count(select(func.count()).select_from(partials)),
-                "jobs": await count(text("select count(*) from procrastinate_jobs where status <> 'succeeded'")),
+                "jobs": await count(
+                    text(
+                        "select count(*) from procrastinate_jobs where status <> 'succeeded' and task_name <> 'sealing'"
+                    )
+                ),
                 "open turns": await count(select(func.count()).where(sessions.c.turn_open)),
                 "calls that wait": await count(select(func.count()).select_from(pipeline_waits)),
                 "open pipelines": await count(select(func.count()).where(pipelines.c.ended_at.is_(None))),

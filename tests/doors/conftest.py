@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,10 @@ from quarterdeck.app.application import App
 from quarterdeck.doors.http import Server, application
 from quarterdeck.settings import Settings
 from tests.conftest import PERSON, RUNNER, Start
+
+Qd = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = (sys.executable, "-m", "quarterdeck.doors.cli.main")
+START = ("session", "start", "-p", "sample", "--model", "scripted", "--input", "pipeline.id=1")
 
 
 @dataclass(frozen=True)
@@ -102,3 +109,19 @@ def running(database_url: str, home: Path) -> Iterator[Running]:
     """A running server with an owner, a token file and the sample project."""
     with Running(database_url, home).up() as it:
         yield it
+
+
+@pytest.fixture
+def qd(home: Path) -> Qd:
+    """The command line as a process, with the server and the token of `home`."""
+
+    def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *args], env=environment(home), capture_output=True, text=True, timeout=60, check=False, **more
+        )
+
+    return run
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "QUARTERDECK_HOME": str(home), "QUARTERDECK_PORT": "9", "TERM": "dumb", "COLUMNS": "200"}

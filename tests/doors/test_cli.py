@@ -2,38 +2,16 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
-import pytest
 
 from tests.conftest import PERSON
-from tests.doors.conftest import Running
-
-Qd = Callable[..., subprocess.CompletedProcess[str]]
-COMMAND = (sys.executable, "-m", "quarterdeck.doors.cli.main")
-START = ("session", "start", "-p", "sample", "--model", "scripted", "--input", "pipeline.id=1")
-
-
-@pytest.fixture
-def qd(home: Path) -> Qd:
-    def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *args], env=environment(home), capture_output=True, text=True, timeout=60, check=False, **more
-        )
-
-    return run
-
-
-def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "QUARTERDECK_HOME": str(home), "QUARTERDECK_PORT": "9", "TERM": "dumb", "COLUMNS": "200"}
+from tests.doors.conftest import COMMAND, START, Qd, Running, environment
 
 
 def test_help_needs_no_library_of_the_commands() -> None:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from quarterdeck.settings import Settings
-from tests.doors.conftest import Running
-from tests.doors.test_cli import COMMAND, environment
+from tests.doors.conftest import COMMAND, Running, environment
 from tests.engine import stubs
 
 KEY = "gsk-typed-by-a-person-0123456789"

@@ -32,7 +32,7 @@ def test_a_session_from_its_start_to_its_end(running: Running) -> None:
     with Client(running.url, PERSON) as quarterdeck:
         session = begin(quarterdeck)
         assert (session.status, session.goal, session.project_path) == ("created", "Look.", "sample")
-        assert [one.id for one in quarterdeck.sessions.find(project="sample", kind="flow").items] == [session.id]
+        assert [one.id for one in quarterdeck.session_lists.find(project="sample", kind="flow").items] == [session.id]
         renamed = quarterdeck.sessions.rename(session.id, title="Another")
         assert renamed.title == "Another"
         assert quarterdeck.sessions.cancel(session.id, reason="enough").status == "stopped"

@@ -59,10 +59,10 @@ async def test_a_key_starts_one_session(api: Api) -> None:
 async def test_pages_of_events_and_sessions_meet_without_gap(api: Api) -> None:
     ids = [(await begin(api))["id"] for _ in range(3)]
     first = (await api.get("/sessions", limit=2)).json()
-    second = (await api.get("/sessions", limit=2, before=first["next"])).json()
+    second = (await api.get("/sessions", limit=2, cursor=first["next"])).json()
     assert [one["id"] for one in first["items"] + second["items"]] == ids[::-1]
     assert second["next"] is None
-    assert problem(await api.get("/sessions", before="nonsense"))["code"] == "invalid_input"
+    assert problem(await api.get("/sessions", cursor="nonsense"))["code"] == "invalid_input"
 
     one = f"/sessions/{ids[0]}"
     await api.post(f"{one}/cancel", {})

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from typing_extensions import override
 
 from quarterdeck import server
-from quarterdeck.app import model_rules, projects, session_log, sessions, steering
+from quarterdeck.app import deletion, model_rules, projects, session_log, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.model_rules import ChangeRules
@@ -269,7 +269,7 @@ async def test_a_recorded_session_is_given_again_and_marked(keyed: App, owner: A
     original = await finished(keyed, owner, first.id, Acting())
     again = await begin(keyed, owner, model=f"replay:{first.id}")
     assert (again.scripted, again.model) == (True, f"replay:{first.id}")
-    await sessions.delete(keyed, owner, first.id)
+    await deletion.delete_session(keyed, owner, first.id)
     repeated = await finished(keyed, owner, again.id, Recorded())
 
     def said(log: list[e.AnyPayload]) -> list[Any]:

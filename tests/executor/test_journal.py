@@ -56,14 +56,28 @@ async def test_it_says_after_a_restart_what_it_was_told(tmp_path: Path) -> None:
         journal.close()
 
 
-async def test_wiped_subjects_give_their_room_back(tmp_path: Path) -> None:
+async def test_nothing_of_wiped_subjects_stays_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     await journal.begin(offer(0))
     for number in range(1, 33):
         await journal.begin(offer(number, f"session:{number + 1}"))
         await journal.wipe(f"session:{number + 1}")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            await journal.forget()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await journal.begin(offer(99, "session:99"))
+    assert b"session:20" in path.read_bytes(), "as it was, and it can be written"
+    await journal.wipe("session:99")
+    await journal.forget()
     assert len(path.read_bytes().splitlines()) == 1
+    size = path.stat().st_mtime_ns
+    await journal.forget()
+    assert path.stat().st_mtime_ns == size, "there is nothing to forget"
     await journal.end("c_0", result())
     journal.close()
     journal = Journal(path)

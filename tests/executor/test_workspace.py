@@ -254,6 +254,10 @@ async def test_commits_follow_each_other_on_the_branch(
     (workspace.files / "a.txt").write_text("third\n")
     with pytest.raises(ConflictError, match="didn't make"):
         await workspace.commit(spec, "Would undo it", source)
+    tip = git(repo, "rev-parse", branch)
+    fork = await workspace.commit(spec.model_copy(update={"branch_commit": tip}), "On from there", source)
+    git(repo, "fetch", "-q", str(fork.bundle), f"refs/heads/{branch}:refs/heads/{branch}")
+    assert git(repo, "rev-parse", f"{branch}^") == tip, "what a fork's branch begins with is no stranger's"
 
 
 async def test_it_can_be_deleted_whatever_is_in_it(workspace: Workspace) -> None:

@@ -18,6 +18,7 @@ def test_the_demo_repairs_the_sample(instance: Instance) -> None:
     assert newest["checks_passed"] == 1
     found: list[Any] = instance.get("/projects/sample/pipelines", ref=newest["branch"])
     assert [one["status"] for one in found] == ["success"]
+    instance.wait(lambda: _printed(instance, newest["id"]), 30, "what a command printed is found")
     events = instance.events(newest["id"])
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert {artifact["artifact"] for artifact in newest["artifacts"]} == {"branch", "commit", "merge_request"}
@@ -26,6 +27,12 @@ def test_the_demo_repairs_the_sample(instance: Instance) -> None:
     assert instance.wait_for(newest["id"], "finished")["reason"].endswith("merged")
     assert payloads(instance.events(newest["id"]), "merge_request.ended")
     assert instance.qd("demo", code=None).returncode == 1, "after the merge there is nothing to repair"
+
+
+def _printed(instance: Instance, session_id: int) -> bool:
+    """Whether search has what the demo's commands printed."""
+    (hits,) = [instance.get(f"/sessions/{session_id}/search", q="ran tests")["items"]]
+    return any(hit["part"] == "output" for hit in hits)
 
 
 def test_the_demo_on_another_repository_with_another_script(instance: Instance, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ RECORDS = {
 RESULTS = {
     "session.created", "status.changed", "message.added", "model.answered", "approval.requested", "approval.granted",
     "approval.denied", "snapshot.taken", "artifact.created", "workspace.torn_down", "check.recorded",
-    "merge_request.ended", "question.answered", "model.interrupted",
+    "merge_request.ended", "question.answered", "model.interrupted", "history.copied",
 }  # fmt: skip
 
 

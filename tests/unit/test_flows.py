@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -280,8 +281,10 @@ def test_a_pinned_flow_is_read_whatever_the_rules_are_now() -> None:
     old = library.shipped("fix_pipeline/v1")[0].replace("- grep\n", "- a_tool_of_an_older_version\n")
     with pytest.raises(InvalidInputError, match="a_tool_of_an_older_version"):
         library.read(old)
+    digest = sha256(old.encode()).hexdigest()
+    assert library.known(digest) is None
     flow = library.pinned(old)
-    assert library.pinned(old) is flow
+    assert library.pinned(old) is flow is library.known(digest)
     assert [one.name for one in flow.components] == ["fetch", "repair", "publish", "verify", "open"]
     with pytest.raises(InvalidInputError, match="can't be used"):
         library.pinned("version: v1")

@@ -15,7 +15,7 @@ from quarterdeck.core.errors import IllegalTransitionError, SessionEndedError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import apply, begin, fold
 from quarterdeck.core.mcp import McpTool
-from quarterdeck.core.state import CallStatus, SessionState
+from quarterdeck.core.state import Call, CallStatus, SessionState
 from quarterdeck.core.status import AWAITING, FINAL, TABLE, Status, Transition, human
 from quarterdeck.core.usage import Usage
 from tests.unit.world import (
@@ -137,6 +137,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.NoticeAdded(component="a", about="correction", text="x"),
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
+    e.HistoryCopied(session=1, seq=2, status=Status.RUNNING),
     e.McpToolsPinned(
         server="s",
         server_id=7,
@@ -161,7 +162,10 @@ def look(world: World) -> None:
     assert e.Event.model_validate_json(last.model_dump_json()) == last
     assert SessionState.model_validate_json(state.model_dump_json()) == reloaded(state) == state
     assert state.seq == last.seq == len(world.log)
-    assert state.expires_on == (None if state.held else (last.at + timedelta(days=30)).date())
+    active = next(one.at for one in reversed(world.log) if not isinstance(one.payload, e.RetentionChanged))
+    days = next((one.payload.days for one in reversed(world.log) if isinstance(one.payload, e.RetentionChanged)), 30)
+    assert state.expires_on == (None if state.held else (active + timedelta(days=days)).date())
+    assert not (state.works and (state.final or (state.waiting and state.waiting.on in {"worker", "model", "runner"})))
     asked = {call_id for approval in state.approvals.values() for call_id in approval.call_ids}
     assert asked == {call_id for call_id, call in state.calls.items() if call.status is CallStatus.ASKED}
     look_ahead(world.flow, state)
@@ -327,6 +331,30 @@ def test_activity_never_goes_back() -> None:
     apply(state, event(2, RECORDS[0], at=NOON - timedelta(days=2)))
     assert state.last_activity == NOON
     assert state.expires_on == (NOON + timedelta(days=30)).date()
+
+
+def test_another_retention_moves_the_end_and_is_no_activity() -> None:
+    state = begin(event(1, CREATED, at=NOON))
+    apply(state, event(2, e.RetentionChanged(days=2, by="ada"), at=NOON + timedelta(days=1)))
+    assert (state.last_activity, state.retention_days) == (NOON, 2)
+    assert state.expires_at == NOON + timedelta(days=2)
+    apply(state, event(3, e.SessionHeld(by="ada"), at=NOON + timedelta(days=1)))
+    assert (state.expires_at, state.expires_on) == (None, None)
+    apply(state, event(4, e.SessionReleased(by="ada"), at=NOON + timedelta(days=5)))
+    assert state.expires_on == (NOON + timedelta(days=7)).date()
+
+
+def test_who_works_is_a_turn_or_a_call_that_was_begun() -> None:
+    state = begin(event(1, CREATED))
+    apply(state, event(2, moved(state, Transition.START)))
+    assert not state.works
+    apply(state, event(3, e.TurnStarted(turn_no=1, job=1)))
+    assert state.works
+    apply(state, event(4, e.TurnEnded(turn_no=1)))
+    state.calls = {"c": Call(tool="t", args={}, component="a", side="executor", asks=False, parallel=True)}
+    assert not state.works
+    state.calls["c"].status = CallStatus.RUNNING
+    assert state.works
 
 
 def test_no_time_without_a_zone_gets_into_the_log() -> None:

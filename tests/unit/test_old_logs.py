@@ -18,6 +18,7 @@ ENDS = {
     "0.2-compaction": ("idle", 9, 87, ""),
     "0.2-plan": ("finished", 3, 29, ""),
     "0.2-subagents": ("finished", 4, 71, ""),
+    "0.3-retention": ("stopped", 0, 4, ""),
 }
 
 

@@ -145,6 +145,22 @@ def test_any_cutting_gives_the_same(known: list[str], data: st.DataObject) -> No
     assert redactor.text("".join(parts)) == expected.decode("utf-8", "replace")
 
 
+@given(st.lists(secrets, max_size=3), st.data())
+def test_texts_that_raise_no_suspicion_stay_as_they_are(known: list[str], data: st.DataObject) -> None:
+    redactor = Redactor(known)
+    words = st.lists(st.one_of(pieces, st.text(max_size=20), st.sampled_from(known or [""])), max_size=4).map("".join)
+    texts = data.draw(st.lists(words, max_size=4))
+    assert redactor.suspects(texts) or [redactor.text(one) for one in texts] == texts
+
+
+def test_suspicion_is_for_what_may_change() -> None:
+    redactor = Redactor(["hunter2 hunter2"])
+    for secret in (*PLANTED.values(), "hunter2 hunter2", "\ud800"):
+        assert redactor.suspects(["before", f"x {secret} x", "behind"])
+    assert not redactor.suspects(["a plain line", HARMLESS[0], "ünïcödé", ""])
+    assert not Redactor().suspects(["hunter2 hunter2"])
+
+
 @given(st.lists(st.one_of(pieces.filter(lambda piece: piece not in PLANTED.values()), st.text(max_size=9)), max_size=9))
 def test_no_planted_secret_survives(around: list[str]) -> None:
     redactor = Redactor(["hunter2 hunter2"])

@@ -373,6 +373,7 @@ RECORDS: tuple[e.AnyPayload, ...] = (
     e.SessionRenamed(title="Another", by="ada"),
     e.SessionHeld(by="ada"),
     e.SessionReleased(by="ada"),
+    e.RetentionChanged(days=7, by="ada"),
     e.WorkspaceTornDown(executor="runner", killed=3, left=0, duration_ms=1.5, method="pid namespace"),
     e.WorkspaceTornDown(executor="runner", killed=3, left=1, duration_ms=1.5, method="pid namespace"),
     e.UsageRecorded(component="a", model="m", usage=Usage(requests=1, input_tokens=3, cost=Decimal("0.1"))),

@@ -1,11 +1,12 @@
 """What every use case is given: the database, the doorbell, and the world outside behind Protocols."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
+from quarterdeck.app.tails import Tails
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -32,3 +33,5 @@ class App:
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
+    tails: Tails = field(default_factory=Tails)
+    """The ends of the logs that this process's watchers share."""

@@ -48,7 +48,28 @@ async def begin(
     """
     if created.parent_id is not None:
         await _living(connection, created.parent_id)
-    session = await log.create(
+    session = await make(
+        app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
+        session_id=session_id,
+    )  # fmt: skip
+    log.append(session, *links)
+    await log.flush(connection, session)
+    await settle(app, connection, session, before=None, wanted=False)
+    return session.id
+
+
+async def make(
+    app: App,
+    connection: AsyncConnection,
+    created: e.SessionCreated,
+    *,
+    flow_text: str,
+    choice: Choice,
+    idempotency_key: str | None,
+    session_id: int | None = None,
+) -> log.Locked:
+    """Its documents, its first event and its row; nobody works on it until it is settled."""
+    return await log.create(
         connection,
         cast("e.SessionCreated", redacted(app.redactor, created)),
         flow_hash=await _keep(connection, "flow", flow_text),
@@ -56,10 +77,6 @@ async def begin(
         idempotency_key=idempotency_key,
         session_id=session_id,
     )
-    log.append(session, *links)
-    await log.flush(connection, session)
-    await settle(app, connection, session, before=None, wanted=False)
-    return session.id
 
 
 async def by_key(connection: AsyncConnection, actor: Actor, key: str) -> int | None:
@@ -85,5 +102,9 @@ async def _living(connection: AsyncConnection, parent_id: int) -> None:
 
 async def _keep(connection: AsyncConnection, kind: str, text: str) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()
-    await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
+    mine = select(documents.c.hash).where(documents.c.hash == digest).with_for_update(read=True, key_share=True)
+    kept = None
+    while kept is None:  # until nobody can delete it as unused before the session is there
+        await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
+        kept = (await connection.execute(mine)).scalar_one_or_none()
     return digest

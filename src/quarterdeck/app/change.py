@@ -1,6 +1,6 @@
 """The one way to change a session: its row locked, events appended, the next turn enqueued, in one transaction."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import sealing
 from quarterdeck.app.application import App
 from quarterdeck.app.wanted import forget, happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
@@ -16,7 +17,7 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Status, Transition, after
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, partials, tokens
+from quarterdeck.store.tables import leases, offers, tokens
 
 
 @dataclass
@@ -54,12 +55,29 @@ def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | A
     """The same without secrets; the one gate that everything passes on its way into a log."""
     payload = draft.payload if isinstance(draft, log.Draft) else draft
     plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
+    if not redactor.suspects(_texts(plain)):
+        return draft
     clean = redactor.value(plain)
     if clean == plain or not isinstance(clean, dict):
         return draft
     kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
     payload = type(payload).model_validate({**clean, **kept})
     return log.Draft(payload, draft.level) if isinstance(draft, log.Draft) else payload
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """Every text within `value` that the redactor looks at."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case _:
+            pass
 
 
 @asynccontextmanager
@@ -89,15 +107,14 @@ async def changing(
 async def settle(
     app: App, connection: AsyncConnection, session: log.Locked, *, before: SessionState | None, wanted: bool
 ) -> None:
-    """What a change of state brings with it: the next turn, the end of a turn's partial answer, the end of hands."""
+    """What a change of state brings with it: the next turn, the end of hands."""
     state = session.state
     if state.wants_turn and not wanted:
         at = state.retry.retry_at if state.retry else None
         await app.dispatch.turn(connection, session.id, state.turn_no + 1, at)
-    if before is not None and before.turn_open and not state.turn_open:
-        await connection.execute(delete(partials).where(partials.c.session_id == session.id))
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
         await happened(connection, app.dispatch, "session", session.id)
+        await sealing.at_rest(app, connection, session.id, state)
     if state.final and before is not None and not before.final:
         await forget(connection, session.id)
         await _end(connection, session.id)

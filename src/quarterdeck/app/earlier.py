@@ -1,8 +1,10 @@
 """A person's earlier sessions, as their agents may read them: bounded, and as the person may see them."""
 
-from quarterdeck.app import session_log, sessions
+from quarterdeck.app import session_lists, session_log, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import SessionFilter
+from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import NotFoundError
@@ -18,7 +20,7 @@ READ_EVENTS = 2_000
 async def listed(app: App, actor: Actor, session_id: int) -> str:
     """The person's newest sessions, a line each, but for the one that asks."""
     asking = await sessions.show(app, actor, session_id)
-    page = await sessions.find(app, actor, project=_only(asking), mine=True, limit=LISTED + 1)
+    page = await session_lists.find(app, actor, SessionFilter(project=_only(asking), mine=True), limit=LISTED + 1)
     found = [one for one in page.items if one.id != session_id and _open(asking, one)]
     return "\n".join(_head(one) for one in found[:LISTED]) or "There are no earlier sessions."
 
@@ -51,11 +53,11 @@ def _only(asking: SessionView) -> int | None:
     return None if asking.origin == "chat" else asking.project_id
 
 
-def _open(asking: SessionView, one: SessionView) -> bool:
+def _open(asking: SessionView, one: SessionView | SessionRow) -> bool:
     return asking.origin == "chat" or (one.project_id == asking.project_id and one.origin != "chat")
 
 
-def _head(one: SessionView) -> str:
+def _head(one: SessionView | SessionRow) -> str:
     where = f" in {one.project_path}" if one.project_path else ""
     title = line(one.title, 80)
     return f"#{one.id} {one.status.value}: {title} ({one.flow}{where}, {one.last_activity:%Y-%m-%d %H:%M} UTC)"

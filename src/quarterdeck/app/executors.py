@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck import __version__
-from quarterdeck.app import job_offers, mcp_calls, people, pipeline_jobs, pipelines
+from quarterdeck.app import job_offers, leftovers, mcp_calls, people, pipeline_jobs, pipelines
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
@@ -29,6 +29,7 @@ from quarterdeck.core.errors import (
     InvalidInputError,
     NotFoundError,
     QuarterdeckError,
+    SessionGoneError,
     TooLargeError,
     UnauthenticatedError,
     VersionMismatchError,
@@ -38,6 +39,7 @@ from quarterdeck.core.text import clean, cut
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
+from quarterdeck.store.presence import present
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
 
@@ -353,7 +355,10 @@ async def write_blob(app: App, hands: Hands, subject_text: str, epoch: int, body
         file.seek(0)
         async with app.database.transaction() as connection:
             await fence(connection, hands.token_id, subject, epoch)
-            return p.BlobAnswer(blob=await blobs.write(connection, str(subject), _pieces(file)))
+            blob_id = await blobs.write(connection, str(subject), _pieces(file))
+            if subject.kind == "session":
+                await present(connection, subject.id)
+            return p.BlobAnswer(blob=blob_id)
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
@@ -402,15 +407,21 @@ async def push(
             async with changing(app, connection, subject.id) as it:
                 project_id = await _may_push(it, call_id, branch)
         await app.forge.push_bundle(project_id, Path(file.name), branch=branch, commit=commit)
-    async with app.database.transaction() as connection:
-        await fence(connection, hands.token_id, subject, epoch)
-        async with changing(app, connection, subject.id) as it:
-            await _may_push(it, call_id, branch)
-            if not any(known.artifact == "branch" for known in it.state.artifacts):
-                it.append(e.ArtifactCreated(artifact="branch", name=branch))
-            if not any(known.name == commit for known in it.state.artifacts):
-                it.append(e.ArtifactCreated(artifact="commit", name=commit, ref={"branch": branch}))
-        await pipelines.start_for(connection, app, project_id, branch, commit, source="session", session_id=subject.id)
+    try:
+        async with app.database.transaction() as connection:
+            await fence(connection, hands.token_id, subject, epoch)
+            async with changing(app, connection, subject.id) as it:
+                await _may_push(it, call_id, branch)
+                if not any(known.artifact == "branch" for known in it.state.artifacts):
+                    it.append(e.ArtifactCreated(artifact="branch", name=branch))
+                if not any(known.name == commit for known in it.state.artifacts):
+                    it.append(e.ArtifactCreated(artifact="commit", name=commit, ref={"branch": branch}))
+            await pipelines.start_for(
+                connection, app, project_id, branch, commit, source="session", session_id=subject.id
+            )
+    except SessionGoneError:  # deleted while git worked, and its branch came behind that
+        await leftovers.note(app, project_id, branch, commit)
+        raise
     return p.PushAnswer(branch=branch, commit=commit)
 
 

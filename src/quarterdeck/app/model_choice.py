@@ -1,5 +1,6 @@
 """Which model a session is pinned to when it starts: as it was named, else by the rules; never silently another."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.model_access import StoredKey
 from quarterdeck.app.model_keys import stored_keys
 from quarterdeck.app.model_rules import rules_for
 from quarterdeck.app.session_access import may
@@ -14,6 +16,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.component import Prompted
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.events import SessionCreated
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.recording import recording
@@ -72,12 +75,28 @@ async def choose(
     if name.partition(":")[0] == SCRIPTED:  # a setting of the whole server, for demonstrations
         return _scripted(app, wish)
     components = {} if wish.model else _of_components(flow, rules, name)
-    for one in (name, *components.values()):
+    _usable(app, stored, rules, (name, *components.values()))
+    reads = [await app.models.context_tokens(one) for one in {name, *components.values()}]
+    return Choice(name, component_models=components, context_tokens=min(reads))
+
+
+async def again(app: App, connection: AsyncConnection, created: SessionCreated, flow: Flow) -> Choice:
+    """The language models of a session once more, for one that goes on from it.
+
+    Raises:
+        InvalidInputError: one of them can't be asked any more, or isn't allowed here.
+    """
+    stored = await stored_keys(app, connection)
+    rules = await rules_for(connection, created.project_id, flow.name)
+    _usable(app, stored, rules, {created.model, *created.component_models.values()})
+    return Choice(created.model, component_models=created.component_models, context_tokens=created.context_tokens)
+
+
+def _usable(app: App, stored: Sequence[StoredKey], rules: ModelRules, names: Collection[str]) -> None:
+    for one in names:
         app.models.check(one, stored)
         if reason := rules.barred(one):
             raise InvalidInputError(reason)
-    reads = [await app.models.context_tokens(one) for one in {name, *components.values()}]
-    return Choice(name, component_models=components, context_tokens=min(reads))
 
 
 def _of_components(flow: Flow, rules: ModelRules, name: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.pipeline import PIPELINE_ENDED, PipelineStatus
 from quarterdeck.core.status import FINAL, Status, Transition, human
 from quarterdeck.core.text import clean
+from quarterdeck.store.presence import present
 from quarterdeck.store.tables import notifications_wanted as rows
 from quarterdeck.store.tables import pipelines as pipeline_rows
 from quarterdeck.store.tables import sessions
@@ -77,6 +78,7 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
         ).scalar_one()
         if at is not None:
             await app.dispatch.notification(connection, notification_id, at)
+        await present(connection, session_id)
 
 
 async def _lock(connection: AsyncConnection, wish: Wish) -> None:

@@ -157,6 +157,7 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
             ref=created.ref,
             commit=created.commit,
             branch=created.branch,
+            branch_commit=created.branch_commit,
             bundle_blob=it.state.bundle_blob,
             snapshot_commit=it.state.snapshot_commit,
             step=it.state.step,

@@ -1,8 +1,8 @@
 """What use cases need of the world outside, as Protocols; `server.py` wires the implementations."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +34,18 @@ class Dispatch(Protocol):
 
     async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
         """A message that a session wanted to be sent, now or at `at`."""
+        ...
+
+    async def sweep(self, connection: AsyncConnection) -> None:
+        """A look for sessions whose time is over."""
+        ...
+
+    async def retention(self, connection: AsyncConnection, project_id: int) -> None:
+        """The project keeps its sessions for another time: all of them are to have it."""
+        ...
+
+    async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
+        """The merging of a quiet session's rows, at `at`."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -209,12 +221,28 @@ class Forge(Protocol):
         """
         ...
 
+    async def start_branch(self, project_id: int, branch: str, commit: str) -> None:
+        """Makes a new branch at a commit that is there; nothing happens when it stands there already.
+
+        Raises:
+            ConflictError: there is a branch of that name.
+        """
+        ...
+
     async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
         """Merges branch into branch with a merge commit and answers it; the target's commit when it has all already.
 
         Raises:
             ConflictError: names the files that both changed.
         """
+        ...
+
+    async def delete_branches(self, project_id: int, heads: Mapping[str, str]) -> None:
+        """Deletes branches that stand at these commits: all of them, or none when one has moved."""
+        ...
+
+    async def prune(self, project_id: int, age: timedelta) -> None:
+        """Forgets the objects that nothing refers to and that are older than `age`."""
         ...
 
     async def delete(self, project_id: int) -> None:
@@ -297,6 +325,10 @@ class FlowLibrary(Protocol):
 
     def pinned(self, text: str) -> Flow:
         """The flow that a session was started with, whatever the rules for new ones are now."""
+        ...
+
+    def known(self, digest: str) -> Flow | None:
+        """The pinned flow whose text has this SHA-256, if it was read not long ago."""
         ...
 
     def examine(self, text: str) -> Examined:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs as jobs
@@ -10,6 +10,7 @@ from quarterdeck.app import pipeline_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.job_deletion import forget_jobs
 from quarterdeck.app.pipeline_jobs import advance
 from quarterdeck.app.pipeline_starts import CI_FILE, create, start_for
 from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
@@ -22,8 +23,8 @@ from quarterdeck.store import output
 from quarterdeck.store.tables import pipeline_jobs, pipeline_waits, pipelines, sessions
 
 __all__ = [
-    "JobView", "PipelineView", "cancel", "cancel_all", "failing_jobs_text", "find", "job", "job_log", "job_tail",
-    "retry", "retry_job", "show", "start", "start_for", "told", "wait_for",
+    "JobView", "PipelineView", "cancel", "cancel_all", "erase", "failing_jobs_text", "find", "job", "job_log",
+    "job_tail", "retry", "retry_job", "show", "start", "start_for", "told", "wait_for",
 ]  # fmt: skip
 
 LOG_PAGE_BYTES = 1 << 20
@@ -208,6 +209,14 @@ async def _cancel(connection: AsyncConnection, app: App, pipeline_id: int, reaso
         if one.status not in ENDED:
             await jobs.cancel_job(connection, one, reason)
     await advance(connection, app, pipeline_id)
+
+
+async def erase(connection: AsyncConnection, app: App, pipeline_id: int, reason: str) -> None:
+    """Stops a pipeline and deletes it with all that its jobs left."""
+    await _cancel(connection, app, pipeline_id, reason)
+    mine = select(pipeline_jobs.c.id).where(pipeline_jobs.c.pipeline_id == pipeline_id)
+    await forget_jobs(connection, (await connection.execute(mine)).scalars().all())
+    await connection.execute(delete(pipelines).where(pipelines.c.id == pipeline_id))
 
 
 async def wait_for(app: App, pipeline_id: int, session_id: int, call_id: str) -> tuple[Outcome, str] | None:

@@ -13,11 +13,11 @@ from quarterdeck.app import pipelines
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.job_deletion import forget_jobs
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from quarterdeck.core.text import clean
-from quarterdeck.store import blobs
-from quarterdeck.store.tables import leases, members, offers, outputs, pipeline_jobs, projects, sessions, users
+from quarterdeck.store.tables import members, pipeline_jobs, projects, sessions, users
 from quarterdeck.store.tables import pipelines as pipeline_rows
 
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
@@ -156,20 +156,13 @@ async def delete_project(app: App, actor: Actor, project: int | str) -> None:
 
 
 async def _forget_jobs(connection: AsyncConnection, project_id: int) -> None:
-    """What jobs leave in tables that know only their subjects; leases stay until their runners have torn down."""
+    """What jobs leave in tables that know only their subjects."""
     rows = await connection.execute(
         select(pipeline_jobs.c.id)
         .join(pipeline_rows, pipeline_rows.c.id == pipeline_jobs.c.pipeline_id)
         .where(pipeline_rows.c.project_id == project_id)
     )
-    for job_id in rows.scalars().all():
-        calls = select(offers.c.call_id).where(offers.c.job_id == job_id)
-        await connection.execute(delete(outputs).where(outputs.c.call_id.in_(calls)))
-        await connection.execute(delete(offers).where(offers.c.job_id == job_id))
-        await connection.execute(
-            delete(leases).where(leases.c.subject == f"job:{job_id}", leases.c.runner_id.is_(None))
-        )
-        await blobs.remove(connection, f"job:{job_id}")
+    await forget_jobs(connection, rows.scalars().all())
 
 
 async def list_members(app: App, actor: Actor, project: int | str) -> list[MemberView]:

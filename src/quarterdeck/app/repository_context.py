@@ -10,6 +10,7 @@ from quarterdeck.app import skills, user_rules
 from quarterdeck.app.access import Project
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.core.events import SessionCreated
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import cut, decode
 from quarterdeck.store import log
@@ -71,6 +72,21 @@ async def collect(
     if found:
         inputs[SKILLS] = _skills(found)
     return Surroundings(session_id, commit, facts | (_place(app, project) if project else {}), inputs)
+
+
+async def renewed(
+    app: App, connection: AsyncConnection, actor: Actor, project: Project | None, before: SessionCreated, *, branch: str
+) -> Surroundings:
+    """For a session that goes on from another: where it is, on the same commit; what it was told stays what it was.
+
+    Raises:
+        NotFoundError: the commit is gone.
+    """
+    session_id = await log.reserve(connection)
+    commit = await app.forge.commit_of(project.id, before.commit) if project and before.commit else ""
+    facts = _facts(app, session_id) | (_place(app, project) if project else {})
+    inputs = {**before.inputs, STANDARD: _standard(actor, project, branch)}
+    return Surroundings(session_id, commit, facts, inputs)
 
 
 def _place(app: App, project: Project) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import insert
+from sqlalchemy import insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
@@ -33,6 +33,13 @@ async def keep(
         await connection.execute(
             insert(session_subjects).values(session_id=session_id, issue_id=issue_id, merge_request_id=merge_request_id)
         )
+
+
+async def keep_same(connection: AsyncConnection, session_id: int, *, source_id: int) -> None:
+    """Notes that a session is about what another is about."""
+    of = session_subjects.c
+    same = select(literal(session_id), of.issue_id, of.merge_request_id).where(of.session_id == source_id)
+    await connection.execute(insert(session_subjects).from_select(["session_id", "issue_id", "merge_request_id"], same))
 
 
 async def about(

@@ -1,19 +1,20 @@
 """Sessions as doors show them."""
 
-import base64
-import json
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import Row, Select, or_, select, tuple_
+from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
-from quarterdeck.core.errors import InvalidInputError, NotFoundError
+from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import PlanItem
+from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.state import ArtifactRef, SessionState, Waiting
 from quarterdeck.core.status import GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
@@ -66,6 +67,7 @@ class SessionView(BaseModel):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -80,15 +82,12 @@ class SessionView(BaseModel):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    """When it is deleted, unless something happens in it; None while it is held."""
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
+    """Views warn of it."""
     url: str
-
-
-class Page(BaseModel):
-    """Some sessions; `next` is the cursor of the page behind, None at the end."""
-
-    model_config = ConfigDict(frozen=True)
-    items: tuple[SessionView, ...]
-    next: str | None
 
 
 Shown = Select[int, Any, datetime, str]
@@ -119,38 +118,15 @@ def visible(actor: Actor) -> Shown:
     return query.where(or_(mine, sessions.c.project_id.in_(developed) & sessions.c.origin.not_in(("chat", "ide"))))
 
 
-async def page(
-    app: App,
-    connection: AsyncConnection,
-    query: Shown,
-    *,
-    before: str | None,
-    limit: int,
-) -> Page:
-    """One page of `query`, newest activity first, by keyset."""
-    key = tuple_(sessions.c.last_activity, sessions.c.id)
-    if before is not None:
-        query = query.where(key < tuple_(*_cursor(before)))
-    query = query.order_by(sessions.c.last_activity.desc(), sessions.c.id.desc()).limit(limit + 1)
-    rows = (await connection.execute(query)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = None
-    if last is not None:
-        following = base64.urlsafe_b64encode(json.dumps([last.last_activity.isoformat(), last.id]).encode()).decode()
-    return Page(items=tuple(_view(app, row) for row in rows[:limit]), next=following)
-
-
-def _cursor(text: str) -> tuple[datetime, int]:
-    try:
-        at, session_id = json.loads(base64.urlsafe_b64decode(text))
-        return datetime.fromisoformat(at), int(session_id)
-    except (ValueError, TypeError):
-        raise InvalidInputError("That is not a cursor of this list; take `next` of an earlier page.") from None
+def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str]]) -> tuple[SessionView, ...]:
+    """The views of the rows of such a query."""
+    return tuple(_view(app, row) for row in rows)
 
 
 def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
     state = SessionState.model_validate(row.state)
     created = state.created
+    left = max(0, (state.expires_on - datetime.now(UTC).date()).days) if state.expires_on else None
     return SessionView(
         id=row.id,
         project_id=created.project_id,
@@ -175,6 +151,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         merge_request=next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None),
         branch=created.branch,
         ref=created.ref,
+        forked_from=created.forked_from,
         base_commit=state.base_commit or created.commit,
         isolation=state.isolation,
         executor=state.executor,
@@ -189,6 +166,9 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         ended_at=state.ended_at,
         last_activity=state.last_activity,
         expires_on=state.expires_on,
+        retention_days=state.retention_days,
+        days_left=left,
+        expires_soon=left is not None and left <= limits.EXPIRES_SOON_DAYS,
         url=f"{app.public_url}/sessions/{row.id}",
     )
 

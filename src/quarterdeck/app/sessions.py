@@ -1,11 +1,9 @@
-"""Sessions: start, look, steer, stop, delete. Each function is one ability check and one transaction."""
+"""Sessions: start and look. Each function is one ability check and one transaction."""
 
 import secrets
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
-from sqlalchemy import delete as sql_delete
-from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills
@@ -14,39 +12,16 @@ from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
-from quarterdeck.app.change import changing
-from quarterdeck.app.children import stop_children
 from quarterdeck.app.model_choice import Wish, choose
-from quarterdeck.app.pipelines import cancel_of_session
 from quarterdeck.app.session_access import may
-from quarterdeck.app.session_views import Page, SessionView
+from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
-from quarterdeck.core.errors import ConflictError, InvalidInputError
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
-from quarterdeck.core.status import GROUPS, Status, StatusGroup, Transition
 from quarterdeck.core.text import clean, line
-from quarterdeck.store import blobs, log
-from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import (
-    approvals,
-    artifacts,
-    documents,
-    event_batches,
-    notifications_wanted,
-    offers,
-    partials,
-    pipeline_waits,
-    sessions,
-    tombstones,
-    usage,
-)
-from quarterdeck.store.tables import outputs as output_rows
-from quarterdeck.store.tables import (
-    session_subjects as subject_rows,
-)
 from quarterdeck.tools.tool import Privilege
 
 
@@ -189,80 +164,3 @@ async def show(app: App, actor: Actor, session_id: int) -> SessionView:
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         return await views.load(app, connection, session_id)
-
-
-async def find(
-    app: App,
-    actor: Actor,
-    *,
-    project: int | str | None = None,
-    status: Status | None = None,
-    status_group: StatusGroup | None = None,
-    kind: Literal["chat", "flow"] | None = None,
-    mine: bool = False,
-    before: str | None = None,
-    limit: int = limits.PAGE_ROWS,
-) -> Page:
-    """The newest sessions that the actor may see, by last activity; `before` is an earlier page's `next`."""
-    async with app.database.transaction() as connection:
-        query = views.visible(actor)
-        if project is not None:
-            found = await project_for(connection, actor, project, Ability.READ_SESSION)
-            query = query.where(sessions.c.project_id == found.id)
-        if status is not None:
-            query = query.where(sessions.c.status == status.value)
-        if status_group is not None:
-            inside = [name.value for name, group in GROUPS.items() if group is status_group]
-            query = query.where(sessions.c.status.in_(inside))
-        if kind is not None:
-            query = query.where((sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat"))
-        if mine:
-            query = query.where(sessions.c.initiator_id == actor.user_id)
-        return await views.page(app, connection, query, before=before, limit=min(max(limit, 1), 100))
-
-
-async def delete(app: App, actor: Actor, session_id: int) -> None:
-    """Deletes the session and all of its content at once; what runs is stopped first. A tombstone stays."""
-    async with app.database.transaction() as connection:
-        await may(connection, actor, session_id, Ability.DELETE_SESSION)
-        async with changing(app, connection, session_id) as it:
-            if it.state.held:
-                raise ConflictError(f"Session #{session_id} is held. Release it before you delete it.")
-            if not it.state.final:
-                it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
-        children = await stop_children(app, connection, session_id, actor)
-        await _erase(connection, it.session, by=actor.username)
-    for one in (session_id, *children):
-        await cancel_of_session(app, one)
-
-
-async def _erase(connection: AsyncConnection, session: log.Locked, *, by: str) -> None:
-    subject = f"session:{session.id}"
-    calls = select(offers.c.call_id).where(offers.c.subject == subject)
-    await connection.execute(sql_delete(output_rows).where(output_rows.c.call_id.in_(calls)))
-    await blobs.remove(connection, subject)
-    for table in (
-        event_batches,
-        partials,
-        usage,
-        approvals,
-        artifacts,
-        pipeline_waits,
-        subject_rows,
-        notifications_wanted,
-    ):
-        await connection.execute(sql_delete(table).where(table.c.session_id == session.id))
-    await connection.execute(sql_delete(offers).where(offers.c.subject == subject))
-    await connection.execute(sql_delete(sessions).where(sessions.c.id == session.id))
-    for digest in {session.flow_hash, session.script_hash} - {None}:
-        used = select(sessions.c.id).where((sessions.c.flow_hash == digest) | (sessions.c.script_hash == digest))
-        await connection.execute(sql_delete(documents).where(documents.c.hash == digest, ~used.exists()))
-    await connection.execute(
-        insert(tombstones).values(
-            session_id=session.id,
-            project_id=session.project_id,
-            created_at=session.state.created_at,
-            deleted_by=by,
-        )
-    )
-    await ring(connection, f"session:{session.id}")

@@ -1,19 +1,21 @@
 """A turn's side of the log: claimed, advanced step by step, each outcome one transaction, fenced by `turn_no`."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import compaction, mcp_calls
-from quarterdeck.app.acts import Histories, act, answer_drafts, histories_wanted, rendered
+from quarterdeck.app import compaction, conversations, mcp_calls
+from quarterdeck.app.acts import act, answer_drafts, histories_wanted
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, change
 from quarterdeck.app.compaction import Cut
+from quarterdeck.app.conversations import Earlier
 from quarterdeck.app.model_rules import rules_for
 from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
@@ -26,7 +28,7 @@ from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
-from quarterdeck.store.doorbell import ring
+from quarterdeck.store.doorbell import Listener, ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
 from quarterdeck.tools.tool import Tool
 
@@ -77,7 +79,6 @@ async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | 
                 return None
             number = state.turn_no + 1
             it.append(e.TurnStarted(turn_no=number, job=job, recovery=recovery))
-            await it.connection.execute(delete(partials).where(partials.c.session_id == session_id))
             return Turn(session_id, number)
     except NotFoundError:
         return None
@@ -85,14 +86,24 @@ async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | 
 
 async def advance(app: App, turn: Turn) -> Question | None:
     """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
-    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-        next_ = await _steps(app, it, flow, turn)
-    return None if next_ is None else await _question(app, it, flow, next_)
+    earlier = Earlier()
+    while True:
+        async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+            flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+            next_ = await _steps(app, it, flow, turn, earlier)
+        if not isinstance(next_, frozenset):
+            return None if next_ is None else await _question(app, it, flow, next_)
+        earlier = await conversations.read(app, turn.session_id, it.state, next_)
 
 
-async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel | step.Compact | None:
-    """Walks on until the model is to be asked; None when the turn is over."""
+async def _steps(
+    app: App, it: Change, flow: Flow, turn: Turn, earlier: Earlier
+) -> step.AskModel | step.Compact | frozenset[str] | None:
+    """Walks on until the model is to be asked; None when the turn is over.
+
+    Where a step needs the conversations of components that are not read yet it answers their names: a long log is read
+    without the session's lock.
+    """
     while True:
         next_ = step.next_step(flow, it.state)
         if isinstance(next_, step.AskModel | step.CallTool):
@@ -112,15 +123,11 @@ async def _steps(app: App, it: Change, flow: Flow, turn: Turn) -> step.AskModel 
                     it.append(e.TurnEnded(turn_no=turn.turn_no))
                 return None
             case other:
-                await _offer(app, it, act(app.flows, it, flow, other, await _histories(it, flow, other)))
-
-
-async def _histories(it: Change, flow: Flow, next_: step.Act) -> Histories:
-    wanted = histories_wanted(flow, it.state, next_)
-    if not wanted:
-        return {}
-    events = await log.read(it.connection, it.session.id, limit=1_000_000)
-    return rendered(wanted, [*events, *it.session.fresh])
+                wanted = histories_wanted(flow, it.state, other)
+                if not wanted <= earlier.components:
+                    return wanted
+                histories = await conversations.up_to_now(it, earlier, wanted)
+                await _offer(app, it, act(app.flows, it, flow, other, histories))
 
 
 async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
@@ -197,7 +204,6 @@ async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> N
             flow = await pinned_flow(app, it.connection, it.session.flow_hash)
             it.append(*answer_drafts(it, flow, question.component, answer, question.seen))
             it.append(used)
-        await it.connection.execute(delete(partials).where(partials.c.session_id == turn.session_id))
 
 
 async def failed_to_answer(app: App, turn: Turn, component: str, error: str, retry_after: float | None) -> None:
@@ -261,23 +267,32 @@ async def partial(app: App, turn: Turn, text: str) -> None:
         await ring(connection, f"session:{turn.session_id}")
 
 
-async def until_over(app: App, turn: Turn) -> None:
-    """Returns when the turn is no longer this one's: the session was ended or the turn was taken."""
-    with app.doorbell.listener(f"turn:{turn.session_id}") as listener:
-        while True:
-            try:
-                async with app.database.transaction() as connection:
-                    row = (
-                        await connection.execute(
-                            select(sessions.c.turn_no, sessions.c.turn_open).where(sessions.c.id == turn.session_id)
-                        )
-                    ).one_or_none()
-            except UnavailableError:  # no reason to throw an answer away: the turn goes on until it is told otherwise
-                await asyncio.sleep(1)
-                continue
-            if row is None or row.turn_no != turn.turn_no or not row.turn_open:
-                return
-            await listener.wait()
+@contextmanager
+def overseen(app: App, session_id: int) -> Generator[Callable[[Turn], Coroutine[None, None, None]]]:
+    """What is given a claimed turn returns when it is no longer this one's: the session was ended or the turn taken.
+
+    Enter it before the claim: from then on no bell is missed, and there is nothing to look for at the beginning.
+    """
+    with app.doorbell.listener(f"turn:{session_id}") as listener:
+        yield lambda turn: _until_over(app, turn, listener)
+
+
+async def _until_over(app: App, turn: Turn, listener: Listener) -> None:
+    while True:
+        await listener.wait()
+        try:
+            async with app.database.transaction() as connection:
+                row = (
+                    await connection.execute(
+                        select(sessions.c.turn_no, sessions.c.turn_open).where(sessions.c.id == turn.session_id)
+                    )
+                ).one_or_none()
+        except UnavailableError:  # no reason to throw an answer away: the turn goes on until it is told otherwise
+            await asyncio.sleep(1)
+            listener.notice("", 0)
+            continue
+        if row is None or row.turn_no != turn.turn_no or not row.turn_open:
+            return
 
 
 async def revive(app: App) -> int:
@@ -310,8 +325,9 @@ async def revive(app: App) -> int:
 
 
 async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:
-    """The flow that a session was started with."""
-    return app.flows.pinned(await _document(connection, flow_hash))
+    """The flow that a session was started with; read from the database when this process has not seen it lately."""
+    known = app.flows.known(flow_hash)
+    return app.flows.pinned(await _document(connection, flow_hash)) if known is None else known
 
 
 async def _document(connection: AsyncConnection, digest: str) -> str:

@@ -18,8 +18,11 @@ class AsyncGroups:
     """All calls, by their noun."""
 
     def __init__(self, transport: AsyncTransport) -> None:
+        self.session_lists = AsyncSessionLists(transport)
         self.sessions = AsyncSessions(transport)
+        self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
+        self.search = AsyncSearch(transport)
         self.chats = AsyncChats(transport)
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
@@ -33,38 +36,169 @@ class AsyncGroups:
         self.models = AsyncModels(transport)
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
+        self.retention = AsyncRetention(transport)
         self.health = AsyncHealth(transport)
 
 
-class AsyncSessions(AsyncCalls):
-    """Calls about sessions."""
+class AsyncSessionLists(AsyncCalls):
+    """Calls about session lists."""
 
     async def find(
         self,
         *,
         project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
         status: models.Status | Unset | None = UNSET,
         status_group: models.StatusGroup | Unset | None = UNSET,
-        kind: Literal["chat", "flow", None] | Unset = UNSET,
-        mine: bool | Unset = UNSET,
-        before: str | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        last: bool | Unset = UNSET,
         limit: int | Unset = UNSET,
-    ) -> models.Page:
-        """List sessions. The sessions that you may see, newest first."""
+    ) -> models.SessionPage:
+        """List sessions. The sessions that you may see and that fit all filters, the newest activity first."""
         return await self._send(
             "GET",
             "/sessions",
-            models.Page,
+            models.SessionPage,
             query={
                 "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
                 "status": status,
                 "status_group": status_group,
-                "kind": kind,
-                "mine": mine,
-                "before": before,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "last": last,
                 "limit": limit,
             },
         )
+
+    async def counts(self, *, project: str | Unset | None = UNSET) -> models.SessionCounts:
+        """Count sessions.
+
+        How many there are by status group, of a project or in all: that you may see, that are yours, that need you.
+        """
+        return await self._send("GET", "/sessions/counts", models.SessionCounts, query={"project": project})
+
+    def changes(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> Events:
+        """Watch a list.
+
+        Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the
+        list.
+        """
+        return self._events(
+            "GET",
+            "/sessions/changes",
+            query={
+                "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
+                "status": status,
+                "status_group": status_group,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "limit": limit,
+            },
+        )
+
+    async def preview(
+        self, *, action: Literal["cancel", "delete", "hold", "release"], filter: models.SessionFilter | Unset = UNSET
+    ) -> models.BulkPreview:
+        """Look at what an action on many would do. The sessions that it would be done to; nothing is done."""
+        return await self._send(
+            "POST", "/sessions/bulk/preview", models.BulkPreview, body={"action": action, "filter": filter}
+        )
+
+    async def bulk(
+        self,
+        *,
+        action: Literal["cancel", "delete", "hold", "release"],
+        ids: list[int],
+        filter: models.SessionFilter | Unset = UNSET,
+        reason: str | Unset = UNSET,
+    ) -> models.BulkResults:
+        """Do something to many sessions.
+
+        Cancels, deletes, holds or releases sessions of a preview, 100 at most, and says of each what came of it.
+        """
+        return await self._send(
+            "POST",
+            "/sessions/bulk",
+            models.BulkResults,
+            body={"action": action, "filter": filter, "ids": ids, "reason": reason},
+        )
+
+
+class AsyncSessions(AsyncCalls):
+    """Calls about sessions."""
 
     async def start(
         self,
@@ -197,6 +331,34 @@ class AsyncSessions(AsyncCalls):
         return await self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
 
 
+class AsyncForks(AsyncCalls):
+    """Calls about forks."""
+
+    async def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return await self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
+
+
 class AsyncLog(AsyncCalls):
     """Calls about log."""
 
@@ -224,7 +386,7 @@ class AsyncLog(AsyncCalls):
         Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
         `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
         and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
-        ID`.
+        ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
         """
         return self._events(
             "GET",
@@ -249,6 +411,41 @@ class AsyncLog(AsyncCalls):
     async def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return await self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class AsyncSearch(AsyncCalls):
+    """Calls about search."""
+
+    async def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return await self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    async def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return await self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class AsyncChats(AsyncCalls):
@@ -510,6 +707,22 @@ class AsyncProjects(AsyncCalls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return await self._do("DELETE", f"/projects/{part(project)}")
+
+    async def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     async def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -963,6 +1176,28 @@ class AsyncRules(AsyncCalls):
     async def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return await self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class AsyncRetention(AsyncCalls):
+    """Calls about retention."""
+
+    async def of_project(
+        self, project: int | str, *, retention_days: int | Unset | None = UNSET
+    ) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    async def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return await self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class AsyncHealth(AsyncCalls):

@@ -18,8 +18,11 @@ class Groups:
     """All calls, by their noun."""
 
     def __init__(self, transport: Transport) -> None:
+        self.session_lists = SessionLists(transport)
         self.sessions = Sessions(transport)
+        self.forks = Forks(transport)
         self.log = Log(transport)
+        self.search = Search(transport)
         self.chats = Chats(transport)
         self.agents = Agents(transport)
         self.mcp_servers = McpServers(transport)
@@ -33,38 +36,169 @@ class Groups:
         self.models = Models(transport)
         self.people = People(transport)
         self.rules = Rules(transport)
+        self.retention = Retention(transport)
         self.health = Health(transport)
 
 
-class Sessions(Calls):
-    """Calls about sessions."""
+class SessionLists(Calls):
+    """Calls about session lists."""
 
     def find(
         self,
         *,
         project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
         status: models.Status | Unset | None = UNSET,
         status_group: models.StatusGroup | Unset | None = UNSET,
-        kind: Literal["chat", "flow", None] | Unset = UNSET,
-        mine: bool | Unset = UNSET,
-        before: str | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        last: bool | Unset = UNSET,
         limit: int | Unset = UNSET,
-    ) -> models.Page:
-        """List sessions. The sessions that you may see, newest first."""
+    ) -> models.SessionPage:
+        """List sessions. The sessions that you may see and that fit all filters, the newest activity first."""
         return self._send(
             "GET",
             "/sessions",
-            models.Page,
+            models.SessionPage,
             query={
                 "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
                 "status": status,
                 "status_group": status_group,
-                "kind": kind,
-                "mine": mine,
-                "before": before,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "last": last,
                 "limit": limit,
             },
         )
+
+    def counts(self, *, project: str | Unset | None = UNSET) -> models.SessionCounts:
+        """Count sessions.
+
+        How many there are by status group, of a project or in all: that you may see, that are yours, that need you.
+        """
+        return self._send("GET", "/sessions/counts", models.SessionCounts, query={"project": project})
+
+    def changes(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        needs_me: bool | Unset = UNSET,
+        kind: Literal["chat", "flow", None] | Unset = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
+        flow: str | Unset | None = UNSET,
+        initiator: str | Unset | None = UNSET,
+        origin: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        created_after: str | Unset | None = UNSET,
+        created_before: str | Unset | None = UNSET,
+        updated_after: str | Unset | None = UNSET,
+        updated_before: str | Unset | None = UNSET,
+        expiring: int | Unset | None = UNSET,
+        held: bool | Unset | None = UNSET,
+        parent: int | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
+        order: Literal["asc", "desc", None] | Unset = UNSET,
+        cursor: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> Events:
+        """Watch a list.
+
+        Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the
+        list.
+        """
+        return self._events(
+            "GET",
+            "/sessions/changes",
+            query={
+                "project": project,
+                "mine": mine,
+                "needs_me": needs_me,
+                "kind": kind,
+                "status": status,
+                "status_group": status_group,
+                "flow": flow,
+                "initiator": initiator,
+                "origin": origin,
+                "model": model,
+                "created_after": created_after,
+                "created_before": created_before,
+                "updated_after": updated_after,
+                "updated_before": updated_before,
+                "expiring": expiring,
+                "held": held,
+                "parent": parent,
+                "text": text,
+                "sort": sort,
+                "order": order,
+                "cursor": cursor,
+                "limit": limit,
+            },
+        )
+
+    def preview(
+        self, *, action: Literal["cancel", "delete", "hold", "release"], filter: models.SessionFilter | Unset = UNSET
+    ) -> models.BulkPreview:
+        """Look at what an action on many would do. The sessions that it would be done to; nothing is done."""
+        return self._send(
+            "POST", "/sessions/bulk/preview", models.BulkPreview, body={"action": action, "filter": filter}
+        )
+
+    def bulk(
+        self,
+        *,
+        action: Literal["cancel", "delete", "hold", "release"],
+        ids: list[int],
+        filter: models.SessionFilter | Unset = UNSET,
+        reason: str | Unset = UNSET,
+    ) -> models.BulkResults:
+        """Do something to many sessions.
+
+        Cancels, deletes, holds or releases sessions of a preview, 100 at most, and says of each what came of it.
+        """
+        return self._send(
+            "POST",
+            "/sessions/bulk",
+            models.BulkResults,
+            body={"action": action, "filter": filter, "ids": ids, "reason": reason},
+        )
+
+
+class Sessions(Calls):
+    """Calls about sessions."""
 
     def start(
         self,
@@ -191,6 +325,34 @@ class Sessions(Calls):
         return self._send("POST", f"/sessions/{part(session_id)}/release", models.SessionView)
 
 
+class Forks(Calls):
+    """Calls about forks."""
+
+    def fork(
+        self,
+        session_id: int,
+        *,
+        idempotency_key: str | Unset | None = UNSET,
+        seq: int | Unset | None = UNSET,
+        message: str | Unset = UNSET,
+        title: str | Unset | None = UNSET,
+        model: str | Unset | None = UNSET,
+        script: str | Unset | None = UNSET,
+        origin: Literal["api", "cli", "web"] | Unset = UNSET,
+    ) -> models.SessionView:
+        """Fork a session.
+
+        A new session goes on from an event of this one, which stays as it is; the same `Idempotency-Key`: no other.
+        """
+        return self._send(
+            "POST",
+            f"/sessions/{part(session_id)}/fork",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+        )
+
+
 class Log(Calls):
     """Calls about log."""
 
@@ -218,7 +380,7 @@ class Log(Calls):
         Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
         `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
         and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
-        ID`.
+        ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
         """
         return self._events(
             "GET",
@@ -243,6 +405,41 @@ class Log(Calls):
     def diff(self, session_id: int, *, step: int | Unset | None = UNSET) -> bytes:
         """Show what a session changed. The whole diff from the base commit, or that of one step, as git prints it."""
         return self._read("GET", f"/sessions/{part(session_id)}/diff", query={"step": step})
+
+
+class Search(Calls):
+    """Calls about search."""
+
+    def find(
+        self,
+        *,
+        q: str,
+        project: str | Unset | None = UNSET,
+        mine: bool | Unset = UNSET,
+        before: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> models.HitPage:
+        """Search sessions.
+
+        What was said, asked for, printed or went wrong, in all sessions that you may see, newest first.
+        """
+        return self._send(
+            "GET",
+            "/search/sessions",
+            models.HitPage,
+            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+        )
+
+    def find_within(
+        self, session_id: int, *, q: str, after: str | Unset | None = UNSET, limit: int | Unset = UNSET
+    ) -> models.HitPage:
+        """Search a session. The same in one session, in the order of its events."""
+        return self._send(
+            "GET",
+            f"/sessions/{part(session_id)}/search",
+            models.HitPage,
+            query={"q": q, "after": after, "limit": limit},
+        )
 
 
 class Chats(Calls):
@@ -504,6 +701,22 @@ class Projects(Calls):
         With its repository, pipelines and merge requests; its sessions have to be deleted before.
         """
         return self._do("DELETE", f"/projects/{part(project)}")
+
+    def edit(
+        self,
+        project: int | str,
+        *,
+        name: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        retention_days: int | Unset | None = UNSET,
+    ) -> models.ProjectView:
+        """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}",
+            models.ProjectView,
+            body={"name": name, "description": description, "retention_days": retention_days},
+        )
 
     def members(self, project: int | str) -> list[models.MemberView]:
         """List members. The highest roles first."""
@@ -955,6 +1168,26 @@ class Rules(Calls):
     def change(self, *, text: str) -> models.RulesText:
         """Change your rules. In place of those that there were; sessions that start from now on are given them."""
         return self._send("PUT", "/me/rules", models.RulesText, body={"text": text})
+
+
+class Retention(Calls):
+    """Calls about retention."""
+
+    def of_project(self, project: int | str, *, retention_days: int | Unset | None = UNSET) -> models.RetentionView:
+        """Show what the next sweep deletes of a project.
+
+        How many sessions, and the first of those that you may see.
+        """
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/retention/preview",
+            models.RetentionView,
+            query={"retention_days": retention_days},
+        )
+
+    def everywhere(self) -> models.RetentionView:
+        """Show what the next sweep deletes. Of all projects; administrators only."""
+        return self._send("GET", "/retention/preview", models.RetentionView)
 
 
 class Health(Calls):

@@ -177,6 +177,31 @@ class BranchView(Model):
     default: bool
 
 
+class BulkPreview(Model):
+    """What an action would do."""
+
+    action: Literal["cancel", "delete", "hold", "release"]
+    ids: list[int]
+    first: list[SessionRow]
+    not_allowed: int
+    nothing_to_do: int
+    more: bool
+
+
+class BulkResult(Model):
+    """What came of it for one session."""
+
+    id: int
+    done: bool
+    why: str = ""
+
+
+class BulkResults(Model):
+    """What came of it."""
+
+    results: list[BulkResult]
+
+
 class CallView(Model):
     """A tool call that a person is asked about."""
 
@@ -315,6 +340,7 @@ class Event(Model):
         | ContextCompacted
         | ModelInterrupted
         | McpToolsPinned
+        | HistoryCopied
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
@@ -323,6 +349,7 @@ class Event(Model):
         | SessionRenamed
         | SessionHeld
         | SessionReleased
+        | RetentionChanged
         | WorkspaceTornDown
         | UsageRecorded
         | CheckRecorded
@@ -390,6 +417,13 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForkedFrom(Model):
+    """An event of another session."""
+
+    session: int
+    seq: int
+
+
 class HealthView(Model):
     """The parts of the server, each as seen just now."""
 
@@ -399,6 +433,48 @@ class HealthView(Model):
     runners: list[RunnerView]
     models: list[str]
     default_model: str | None
+
+
+class HistoryCopied(Model):
+    """All events before this but the first are another session's, as of its event `seq`; from here on it is a fork.
+
+    Nothing that was under way or allowed there is so here: no question waits, and no approval for the session
+    holds.
+    """
+
+    kind: Literal["history.copied"] = "history.copied"
+    session: int
+    seq: int
+    status: Status
+
+
+class Hit(Model):
+    """A text that fits: of the event `seq`, or what the call `call_id`, which that event asked for, printed there."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: Literal["title", "goal", "message", "arguments", "result", "error", "output"]
+    call_id: str | None
+    lines: list[HitLine]
+    more_lines: int
+    url: str
+
+
+class HitLine(Model):
+    """A line of a hit; `marks` are the places of what was looked for, in characters from the line's beginning."""
+
+    line: int
+    text: str
+    marks: list[tuple[int, int]]
+
+
+class HitPage(Model):
+    """Some hits; `next` is the cursor of the page behind, None at the end. Any page may have fewer than asked for."""
+
+    items: list[Hit]
+    next: str | None
 
 
 class IssueView(Model):
@@ -483,7 +559,7 @@ class LinkAdded(Model):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -671,13 +747,6 @@ class NoticeAdded(Model):
     text: str
 
 
-class Page(Model):
-    """Some sessions; `next` is the cursor of the page behind, None at the end."""
-
-    items: list[SessionView]
-    next: str | None
-
-
 class PersonView(Model):
     """A person as doors show it."""
 
@@ -769,6 +838,29 @@ class QuestionAnswered(Model):
     door: str
 
 
+class RetentionChanged(Model):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    days: int
+    by: str
+
+
+class RetentionView(Model):
+    """What the next sweep finds, and when."""
+
+    project_id: int | None
+    retention_days: int | None
+    next_sweep: datetime
+    last_sweep: datetime | None
+    last_deleted: int
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: list[SessionView]
+
+
 class RulesText(Model):
     """A person's rules."""
 
@@ -800,6 +892,14 @@ class RunnerView(Model):
     sandbox: str
 
 
+class SessionCounts(Model):
+    """Numbers of sessions, by status group; a group without any is 0."""
+
+    all: dict[str, int]
+    mine: dict[str, int]
+    needs_me: int
+
+
 class SessionCreated(Model):
     """The first event of every log: what the session is for, and all that stays with it for life."""
 
@@ -816,6 +916,7 @@ class SessionCreated(Model):
     ref: str = ""
     commit: str = ""
     branch: str = ""
+    branch_commit: str = ""
     inputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
@@ -827,6 +928,43 @@ class SessionCreated(Model):
     retention_days: int = 30
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
+    forked_from: ForkedFrom | None = None
+
+
+class SessionFilter(Model):
+    """What to find; what is absent says nothing."""
+
+    project: int | str | None = None
+    """A project's number or path."""
+    mine: bool = False
+    """Only those that you started."""
+    needs_me: bool = False
+    """Only those that wait for an answer of yours."""
+    kind: Literal["chat", "flow"] | None = None
+    """Chats alone, or all others."""
+    status: Status | None = None
+    status_group: StatusGroup | None = None
+    flow: str | None = None
+    """`name/1.0.0`, all of `name/v1`, or all of `name`."""
+    initiator: str | None = None
+    """A username."""
+    origin: str | None = None
+    """`api`, `cli`, `web`, `chat`, `ide`, …."""
+    model: str | None = None
+    """As it was asked for: `provider:model`."""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    """By the last activity."""
+    updated_before: datetime | None = None
+    expiring: int | None = None
+    """Deleted within so many days."""
+    held: bool | None = None
+    """Only those that are kept for good, or only the others."""
+    parent: int | None = None
+    """The session that started them."""
+    text: str | None = None
+    """Words that are all in the title or the beginning of the goal; a number finds that session too."""
 
 
 class SessionHeld(Model):
@@ -835,6 +973,14 @@ class SessionHeld(Model):
     kind: Literal["session.held"] = "session.held"
     by: str
     reason: str = ""
+
+
+class SessionPage(Model):
+    """Some sessions; `next` and `previous` are the cursors of the pages behind and before, None where there is none."""
+
+    items: list[SessionRow]
+    next: str | None
+    previous: str | None
 
 
 class SessionRef(Model):
@@ -859,6 +1005,39 @@ class SessionRenamed(Model):
     kind: Literal["session.renamed"] = "session.renamed"
     title: str
     by: str
+
+
+class SessionRow(Model):
+    """A session in a list."""
+
+    id: int
+    project_id: int | None
+    project_path: str
+    title: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    origin: str
+    status: Status
+    status_group: StatusGroup
+    reason: str
+    waiting_for: Waiting | None
+    needs_me: bool
+    seq: int
+    cost: str | None
+    warnings: int
+    errors: int
+    held: bool
+    parent_id: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    last_activity: datetime
+    expires_on: date | None
+    expires_soon: bool
+    url: str
 
 
 class SessionView(Model):
@@ -887,6 +1066,7 @@ class SessionView(Model):
     merge_request: str | None
     branch: str
     ref: str
+    forked_from: ForkedFrom | None
     base_commit: str
     isolation: str
     executor: str
@@ -901,6 +1081,9 @@ class SessionView(Model):
     ended_at: datetime | None
     last_activity: datetime
     expires_on: date | None
+    retention_days: int
+    days_left: int | None
+    expires_soon: bool
     url: str
 
 

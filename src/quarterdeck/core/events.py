@@ -19,6 +19,7 @@ from quarterdeck.core.agent_events import (
     NoticeAdded,
     QuestionAnswered,
 )
+from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
 from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload, Record
 from quarterdeck.core.status import Status, Transition
@@ -48,6 +49,8 @@ class SessionCreated(Payload):
     """The full commit that it stood at."""
     branch: str = ""
     """Where the session's own work is pushed to."""
+    branch_commit: str = ""
+    """Where a fork's branch begins: what the other session had pushed by then."""
     inputs: dict[str, JsonValue] = Field(default={})
     facts: dict[str, JsonValue] = Field(default={})
     """What else its flow may read in the context: where its project and its server are."""
@@ -67,6 +70,7 @@ class SessionCreated(Payload):
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
+    forked_from: ForkedFrom | None = None
 
 
 class StatusChanged(Payload):
@@ -374,6 +378,15 @@ class SessionReleased(Record):
     by: str
 
 
+class RetentionChanged(Record):
+    """The project keeps its sessions for another number of days; the only event that is no activity."""
+
+    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    default_level: ClassVar[Level] = Level.FULL
+    days: int
+    by: str
+
+
 class WorkspaceTornDown(Record):
     """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
 
@@ -410,7 +423,7 @@ class LinkAdded(Record):
     """The session belongs together with something else."""
 
     kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child"]
+    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
     target: Literal["issue", "merge_request", "pipeline", "session"]
     name: str
     url: str = ""
@@ -449,6 +462,7 @@ AnyPayload = Annotated[
     | ContextCompacted
     | ModelInterrupted
     | McpToolsPinned
+    | HistoryCopied
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared
@@ -457,6 +471,7 @@ AnyPayload = Annotated[
     | SessionRenamed
     | SessionHeld
     | SessionReleased
+    | RetentionChanged
     | WorkspaceTornDown
     | UsageRecorded
     | CheckRecorded

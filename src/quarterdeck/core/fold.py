@@ -58,7 +58,8 @@ def apply(state: SessionState, event: e.Event) -> None:
     _check(state, event)
     _change(state, event)
     state.seq = event.seq
-    state.last_activity = max(state.last_activity, event.at)
+    if not isinstance(event.payload, e.RetentionChanged):
+        state.last_activity = max(state.last_activity, event.at)
 
 
 def _check(state: SessionState, event: e.Event) -> None:
@@ -113,7 +114,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.retry = p
             state.warnings += 1
         case e.ToolCallRequested() as p:
-            _request(state, p)
+            _request(state, p, event.seq)
         case e.ToolCallsOffered() as p:
             for call_id in p.call_ids:
                 state.calls[call_id].status = CallStatus.OFFERED
@@ -147,6 +148,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.retry = None
         case e.McpToolsPinned() as p:
             state.mcp[p.server] = McpPin(server_id=p.server_id, side=p.side, tools=p.tools, seq=event.seq)
+        case e.HistoryCopied():
+            _fork(state, event.at)
         case e.PlanChanged() as p:
             state.plan = p.items
         case e.ExecutorAttached() as p:
@@ -169,6 +172,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.held = True
         case e.SessionReleased():
             state.held = False
+        case e.RetentionChanged() as p:
+            state.kept_days = p.days
         case e.WorkspaceTornDown() as p:
             state.torn_down = True
             state.errors += 1 if p.left else 0
@@ -205,6 +210,15 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
         state.ended_at = at
         state.turn_open = False
         state.errors += change.to_status is Status.FAILED
+
+
+def _fork(state: SessionState, at: datetime) -> None:
+    """A question is put again by whoever put it; what a person allowed for another session is not allowed here."""
+    for call in state.calls.values():
+        call.status = CallStatus.REQUESTED if call.status is CallStatus.ASKED else call.status
+    state.approvals = {}
+    state.session_approvals, state.session_patterns = (), {}
+    state.started_at = at if state.status is Status.RUNNING else None
 
 
 def _enter(state: SessionState, entered: e.ComponentEntered) -> None:
@@ -292,7 +306,7 @@ def _return(state: SessionState) -> None:
     state.response, state.corrections, state.noticed = frame.response, frame.corrections, frame.noticed
 
 
-def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
+def _request(state: SessionState, requested: e.ToolCallRequested, seq: int) -> None:
     state.visit_calls += not requested.listing
     state.calls[requested.call_id] = Call(
         tool=requested.tool,
@@ -304,6 +318,7 @@ def _request(state: SessionState, requested: e.ToolCallRequested) -> None:
         level=requested.level,
         failure_level=requested.failure_level,
         listing=requested.listing,
+        seq=seq,
     )
 
 

@@ -40,6 +40,10 @@ CYCLES = 280
 """Answers that an agent may give to one prompt or message, unless its flow says otherwise."""
 WRAP_UP_RETRIES = 3
 CORRECTION_ATTEMPTS = 3
+FORK_EVENTS = 100_000
+"""How many events of a session a fork may begin with."""
+FORK_BYTES = 1024 * 1024 * 1024
+"""What is copied for a fork at most: the output of its calls, its snapshots and diffs."""
 CONTEXT_TOKENS = 128_000
 """What a model is taken to read at once unless more is known of it."""
 CHARACTERS_PER_TOKEN = 4
@@ -48,6 +52,9 @@ NODE_TRANSITIONS = 600
 MCP_FAULT_CHARACTERS = 500
 PAGE_ROWS = 20
 RETENTION_DAYS = 30
+RETENTION_DAYS_MOST = 3650
+EXPIRES_SOON_DAYS = 3
+"""From how many days before its deletion on a session's views warn of it."""
 STATE_CONTEXT_CHARACTERS = 65_536
 """What the folded state keeps of one component's output."""
 INTERRUPTED_REPEATS = 3

@@ -76,6 +76,8 @@ class WorkspaceSpec(_Wire):
     """The full commit that the workspace is based on."""
     branch: str
     """Where `create_commit` pushes to."""
+    branch_commit: str = ""
+    """What stood on the branch before the session's own first push; the commits up to it are no stranger's."""
     bundle_blob: int | None = None
     """The last snapshot, if there is one, and its commit."""
     snapshot_commit: str = ""

@@ -72,6 +72,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
         self._forms: tuple[bytes, ...] = ()
+        self._any: re.Pattern[bytes] | None = None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -82,6 +83,15 @@ class Redactor:
         self._secrets = known
         forms = {form for secret in known for form in _forms(secret)}
         self._forms = tuple(sorted((form for form in forms if form not in _MARK), key=lambda form: (-len(form), form)))
+        self._any = re.compile(b"|".join(map(re.escape, self._forms))) if self._forms else None
+
+    def suspects(self, texts: Iterable[str]) -> bool:
+        """Whether any of these may have to change: one quick look at all, which errs on the side of yes."""
+        try:
+            joined = "\n".join(texts).encode()
+        except UnicodeEncodeError:  # a lone surrogate
+            return True
+        return (self._any is not None and self._any.search(joined) is not None) or _OPENING.search(joined) is not None
 
     def text(self, text: str) -> str:
         """`text` with `[redacted]` in the place of secrets; a lone surrogate becomes U+FFFD."""

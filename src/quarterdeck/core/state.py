@@ -1,6 +1,6 @@
 """Where a session stands: what the fold of its events holds, and what can be read off it."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -40,6 +40,8 @@ class Call(BaseModel):
     status: CallStatus = CallStatus.REQUESTED
     outcome: e.Outcome | None = None
     text: str = ""
+    seq: int = 0
+    """The event that asked for it."""
 
     def end_level(self, outcome: e.Outcome) -> e.Level:
         """The level of its end."""
@@ -181,6 +183,8 @@ class SessionState(BaseModel):
     warnings: int = 0
     errors: int = 0
     held: bool = False
+    kept_days: int | None = None
+    """How long it is kept after its last activity, where the project has changed that since its start."""
     torn_down: bool = False
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
@@ -193,11 +197,24 @@ class SessionState(BaseModel):
         return self.status in FINAL
 
     @property
+    def retention_days(self) -> int:
+        """How many days after its last activity it is deleted."""
+        return self.created.retention_days if self.kept_days is None else self.kept_days
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """From when on the sweep may delete it; None while it is held."""
+        return None if self.held else self.last_activity + timedelta(days=self.retention_days)
+
+    @property
     def expires_on(self) -> date | None:
-        """The day on which the sweep may delete it; None while it is held."""
-        if self.held:
-            return None
-        return (self.last_activity + timedelta(days=self.created.retention_days)).date()
+        """The day of that, which is what people are shown."""
+        return self.expires_at.date() if self.expires_at else None
+
+    @property
+    def works(self) -> bool:
+        """Whether somebody works on it now: a turn, or whoever carries out a call. The sweep never touches it then."""
+        return self.turn_open or any(call.status is CallStatus.RUNNING for call in self.calls.values())
 
     @property
     def batch_open(self) -> bool:

@@ -22,6 +22,7 @@ from quarterdeck.doors.api import (
     document,
     executor,
     flows,
+    forks,
     health,
     issues,
     log,
@@ -33,7 +34,10 @@ from quarterdeck.doors.api import (
     project_flows,
     projects,
     repositories,
+    retention,
     rules,
+    search,
+    session_lists,
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
@@ -48,7 +52,10 @@ BODY_BYTES = 1024 * 1024
 STOP_SECONDS = 5
 API = (
     sessions,
+    session_lists,
+    forks,
     log,
+    search,
     chats,
     agents,
     mcp_servers,
@@ -62,6 +69,7 @@ API = (
     models,
     people,
     rules,
+    retention,
     health,
 )
 """What people's tokens open."""

@@ -42,21 +42,22 @@ class Brain:
         Raises:
             UnavailableError: the database is away; the job comes again and the turn goes on from the log.
         """
-        turn = await turns.claim(self._app, session_id, turn_no, job=job)
-        if turn is None:
-            return
-        work = asyncio.create_task(self._guarded(turn))
-        over = asyncio.create_task(turns.until_over(self._app, turn))
-        try:
-            await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            over.cancel()
-            if not work.done():
-                work.cancel()
-            with suppress(asyncio.CancelledError, UnavailableError):
-                await over
-        with suppress(asyncio.CancelledError):
-            await work
+        with turns.overseen(self._app, session_id) as until_over:
+            turn = await turns.claim(self._app, session_id, turn_no, job=job)
+            if turn is None:
+                return
+            work = asyncio.create_task(self._guarded(turn))
+            over = asyncio.create_task(until_over(turn))
+            try:
+                await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                over.cancel()
+                if not work.done():
+                    work.cancel()
+                with suppress(asyncio.CancelledError, UnavailableError):
+                    await over
+            with suppress(asyncio.CancelledError):
+                await work
 
     async def _guarded(self, turn: Turn) -> None:
         try:

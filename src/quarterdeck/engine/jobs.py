@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 TURN = "turn"
 SERVER_CALL = "server_call"
 NOTIFICATION = "notification"
+SWEEP = "sweep"
+RETENTION = "retention"
+SEALING = "sealing"
 QUEUE = "sessions"
 
 
@@ -50,6 +53,18 @@ class JobDispatch:
     async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
         """A message that a session wanted to be sent, now or at `at`."""
         await self._defer(connection, NOTIFICATION, {"notification_id": notification_id}, at)
+
+    async def sweep(self, connection: AsyncConnection) -> None:
+        """A look for sessions whose time is over."""
+        await self._defer(connection, SWEEP, {}, None)
+
+    async def retention(self, connection: AsyncConnection, project_id: int) -> None:
+        """The project keeps its sessions for another time: all of them are to have it."""
+        await self._defer(connection, RETENTION, {"project_id": project_id}, None)
+
+    async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
+        """The merging of a quiet session's rows, at `at`."""
+        await self._defer(connection, SEALING, {"session_id": session_id}, at)
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""

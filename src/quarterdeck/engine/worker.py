@@ -6,8 +6,10 @@ by the database's clock. A worker that can't renew it exits, because others take
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import procrastinate
 import psycopg
@@ -17,12 +19,12 @@ from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker as JobWorker
 
-from quarterdeck.app import leases, notifications, pipelines, server_calls, turns
+from quarterdeck.app import leases, leftovers, notifications, pipelines, retention, sealing, server_calls, turns
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
-from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, SERVER_CALL, TURN, connector
+from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -82,25 +84,28 @@ class Worker:
         # the log, and a turn that can't go on drops its session by itself.
         retry = _Again()
 
-        async def on_main(body: Callable[[], Awaitable[None]]) -> None:
-            async def run() -> None:
-                await body()
+        def on_main(body: Callable[..., Awaitable[object]]) -> Callable[..., Coroutine[Any, Any, None]]:
+            async def run(*given: Any, **named: Any) -> None:
+                async def work() -> None:
+                    await body(*given, **named)
 
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), main))
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), main))
+
+            return run
 
         async def turn(context: JobContext, session_id: int, turn_no: int) -> None:
-            job = context.job.id or 0
-            await on_main(lambda: self._brain.take(session_id, turn_no, job=job))
+            await self._brain.take(session_id, turn_no, job=context.job.id or 0)
 
-        async def server_call(session_id: int, call_id: str) -> None:
-            await on_main(lambda: self._desk.carry_out(session_id, call_id))
-
-        async def notification(notification_id: int) -> None:
-            await on_main(lambda: notifications.send(self._app, notification_id))
-
-        jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(turn)
-        jobs.task(name=SERVER_CALL, queue=QUEUE, retry=retry)(server_call)
-        jobs.task(name=NOTIFICATION, queue=QUEUE, retry=retry)(notification)
+        jobs.task(name=TURN, queue=QUEUE, pass_context=True, retry=retry)(on_main(turn))
+        bodies: dict[str, Callable[..., Awaitable[object]]] = {
+            SERVER_CALL: self._desk.carry_out,
+            NOTIFICATION: partial(notifications.send, self._app),
+            SWEEP: partial(retention.sweep, self._app),
+            RETENTION: partial(retention.apply, self._app),
+            SEALING: partial(sealing.seal, self._app),
+        }
+        for name, body in bodies.items():
+            jobs.task(name=name, queue=QUEUE, retry=retry)(on_main(body))
         return jobs
 
     async def _nets(self) -> None:
@@ -113,6 +118,8 @@ class Worker:
                 await server_calls.revive(self._app)
                 await notifications.revive(self._app)
                 await pipelines.cancel_of_stopped(self._app)
+                await retention.due(self._app)
+                await leftovers.clear(self._app)
             except UnavailableError as error:
                 _log.warning("a net could not look", reason=error.message)
             except Exception:

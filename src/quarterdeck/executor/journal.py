@@ -115,13 +115,17 @@ class Journal:
         await self._append(Told(call_id=call_id), sync=False)
 
     async def wipe(self, subject: str) -> None:
-        """Forget a subject's calls, and now and then the room that they took."""
+        """Forget a subject's calls; what the file has of them goes with the next `forget`."""
         await self._append(Wiped(subject=subject))
         self._wiped += 1
-        if self._wiped >= 16:
-            async with self._lock:
-                self._file.close()
+
+    async def forget(self) -> None:
+        """Write the file without what has been wiped, if there is any. Raises OSError; then it is as it was."""
+        async with self._lock:
+            if self._wiped:
+                before = self._file
                 await asyncio.to_thread(self._compact)
+                before.close()
 
     def close(self) -> None:
         """Let go of the file."""

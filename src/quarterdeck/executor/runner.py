@@ -44,6 +44,8 @@ _log = structlog.get_logger(__name__)
 SHUTDOWN_SECONDS = 5
 CALLS_AT_ONCE = 8
 """Of one subject; more than that only wait for the same processors."""
+FORGET_SECONDS = 1
+"""How long the words of a wiped subject stay in the journal's file."""
 _STEADY_SECONDS = 5
 """A stream that lived this long was no failure; the next pause is short again."""
 
@@ -109,6 +111,7 @@ class Runner:
         self._room = asyncio.Condition()
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._forgetting = False
         self._leases = Leases(
             self._client,
             self._processes,
@@ -348,8 +351,20 @@ class Runner:
                 self._processes.forget(name)
                 self._subjects.pop(name, None)
             _log.info("subject wiped", subject=name)
+            if not self._forgetting:
+                self._forgetting = True
+                self._aside(self._forget())
         except (QuarterdeckError, OSError) as error:
             _log.error("subject not wiped", subject=name, fault=str(error))
+
+    async def _forget(self) -> None:
+        """Take what was wiped out of the journal's file; once for all that end in the same second."""
+        await asyncio.sleep(FORGET_SECONDS)
+        self._forgetting = False
+        try:
+            await self._journal.forget()
+        except OSError as error:
+            _log.error("journal not rewritten", fault=str(error))
 
     async def _clear(self, subject: Subject) -> None:
         """A job is over: its lease with it, and its files."""

@@ -233,7 +233,9 @@ class Workspace:
         tip = await self._shadow.commit_of(f"refs/remotes/origin/{spec.branch}")
         if not tip or await self._shadow.line("merge-base", tip, spec.commit) != spec.commit:
             return spec.commit
-        pushed = await self._shadow.line("log", "--format=%h %ae %ce", f"{spec.commit}..{tip}")
+        first = spec.branch_commit
+        known = first if first and await self._shadow.commit_of(first) else spec.commit
+        pushed = await self._shadow.line("log", "--format=%h %ae %ce", f"{known}..{tip}")
         own = f" {spec.author_email} {spec.committer_email}"
         foreign = [commit.split()[0] for commit in pushed.splitlines() if not commit.endswith(own)]
         if foreign:

@@ -1,6 +1,7 @@
 """The flows that ship, as `<name>/<version>.yml` beside this module, and the way to read any other."""
 
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 
 from quarterdeck.core import limits
@@ -68,18 +69,27 @@ class Library:
         Raises:
             InvalidInputError: this version can't read its shape any more.
         """
+        digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        if digest not in self._pinned:
+            flow = self._read_pinned(text)
+            while len(self._pinned) >= PINNED_FLOWS:
+                del self._pinned[next(iter(self._pinned))]
+            self._pinned[digest] = flow
+        return self._pinned[digest]
+
+    def known(self, digest: str) -> Flow | None:
+        """The pinned flow whose text has this SHA-256, if it was read not long ago."""
+        return self._pinned.get(digest)
+
+    def _read_pinned(self, text: str) -> Flow:
         shipped = next((name for name, (known, _) in self._texts.items() if known == text), None)
         if shipped is not None:
             return self._shipped_flow(shipped, text)
-        if text not in self._pinned:
-            reading = examine(text, None, most=limits.PINNED_FLOW_BYTES)
-            reading.document.refuse("The flow")
-            if reading.flow is None:
-                raise AssertionError("refused above")
-            while len(self._pinned) >= PINNED_FLOWS:
-                del self._pinned[next(iter(self._pinned))]
-            self._pinned[text] = reading.flow
-        return self._pinned[text]
+        reading = examine(text, None, most=limits.PINNED_FLOW_BYTES)
+        reading.document.refuse("The flow")
+        if reading.flow is None:
+            raise AssertionError("refused above")
+        return reading.flow
 
     def examine(self, text: str) -> Examined:
         """What a flow says of itself, also when it can't be used."""

@@ -1,9 +1,9 @@
 """Blobs: larger bytes (bundles, diffs, artifacts) behind one interface; kept in PostgreSQL in chunks for now."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import BigInteger, column, delete, insert, literal, select, text, update, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.errors import NotFoundError, TooLargeError
@@ -65,6 +65,36 @@ async def read(connection: AsyncConnection, blob_id: int, *, subject: str | None
 async def whole(connection: AsyncConnection, blob_id: int) -> bytes:
     """The blob's bytes at once; for diffs and other things that are shown."""
     return b"".join([chunk async for chunk in read(connection, blob_id)])
+
+
+async def sizes(connection: AsyncConnection, ids: Collection[int]) -> dict[int, int]:
+    """How large each of these blobs is; one that is gone is missing."""
+    rows = await connection.execute(select(blobs.c.id, blobs.c.size).where(blobs.c.id.in_(ids)))
+    return {row.id: row.size for row in rows}
+
+
+async def copy(connection: AsyncConnection, ids: Sequence[int], subject: str) -> dict[int, int]:
+    """Keeps the bytes of these blobs for another subject too, within the database, and answers their copies' ids."""
+    if not ids:
+        return {}
+    fresh = await connection.execute(
+        text("select nextval(pg_get_serial_sequence('blobs', 'id')) from generate_series(1, :n)"), {"n": len(ids)}
+    )
+    copies = dict(zip(ids, map(int, fresh.scalars()), strict=True))
+    pairs = values(column("old", BigInteger), column("new", BigInteger), name="copies").data(list(copies.items()))
+    await connection.execute(
+        insert(blobs).from_select(
+            ["id", "subject", "size", "sha256"],
+            select(pairs.c.new, literal(subject), blobs.c.size, blobs.c.sha256).join(pairs, pairs.c.old == blobs.c.id),
+        )
+    )
+    await connection.execute(
+        insert(blob_chunks).from_select(
+            ["blob_id", "n", "data"],
+            select(pairs.c.new, blob_chunks.c.n, blob_chunks.c.data).join(pairs, pairs.c.old == blob_chunks.c.blob_id),
+        )
+    )
+    return copies
 
 
 async def remove(connection: AsyncConnection, subject: str) -> None:

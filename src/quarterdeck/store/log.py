@@ -1,30 +1,35 @@
 """The log: batch rows of events, and the session's row as their fold. The only writer of both."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import ScalarSelect, func, insert, select, text, update
+from sqlalchemy import JSON, ScalarSelect, Select, Text, cast, delete, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store.doorbell import ring
+from quarterdeck.store import outbox, search, session_columns
+from quarterdeck.store.doorbell import CHANNEL, ring
 from quarterdeck.store.tables import (
     approvals,
     artifacts,
     event_batches,
+    partials,
     sessions,
     usage,
 )
 
 _pack = zstandard.ZstdCompressor(level=3)
 _unpack = zstandard.ZstdDecompressor()
+PAGE_EVENTS = 10_000
+"""So many are read at once; more come row by row."""
+_END_PARTIAL = (e.TurnStarted, e.ModelAnswered, e.ModelInterrupted, e.ContextCompacted, e.TurnEnded, e.StatusChanged)
+"""With any of these there is no partial answer any more."""
 
 
 @dataclass
@@ -37,6 +42,8 @@ class Locked:
     script_hash: str | None
     state: SessionState
     fresh: list[e.Event] = field(default_factory=list[e.Event])
+    copied: int = 0
+    """The last event that another session's log brought: no news, so nobody outside is told of it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
                 sessions.c.project_id,
                 sessions.c.flow_hash,
                 sessions.c.script_hash,
-                sessions.c.state,
+                cast(sessions.c.state, Text).label("state"),
             )
             .where(sessions.c.id == session_id)
             .with_for_update()
@@ -68,7 +75,7 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
     ).one_or_none()
     if row is None:
         raise SessionGoneError(f"There is no session #{session_id}.")
-    state = SessionState.model_validate(row.state)
+    state = SessionState.model_validate_json(row.state)
     if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
         raise FencedError(f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}.")
     return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
@@ -120,6 +127,8 @@ async def create(
         session_id = await reserve(connection)
     await connection.execute(insert(sessions).values({**values, "id": session_id}))
     await _write(connection, session_id, [first])
+    await search.keep(connection, session_id, created, [first])
+    await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
     return Locked(session_id, created.project_id, flow_hash, script_hash, state)
 
@@ -145,15 +154,39 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         session.fresh.append(event)
 
 
+def adopt(session: Locked, event: e.Event) -> None:
+    """Puts an event of another session's log, renumbered for this one, behind it; it keeps its time and level."""
+    apply(session.state, event)
+    session.fresh.append(event)
+    session.copied = event.seq
+
+
 async def flush(connection: AsyncConnection, session: Locked) -> None:
     """Stores what was appended: one batch row, the session's row, one ring of its bell."""
     if not session.fresh:
         return
     events, session.fresh = session.fresh, []
-    await _write(connection, session.id, events)
     await _project(connection, session.id, events)
-    await connection.execute(update(sessions).where(sessions.c.id == session.id).values(_columns(session.state)))
-    await ring(connection, f"session:{session.id}", session.state.seq)
+    await search.keep(connection, session.id, session.state.created, events)
+    news = [event for event in events if event.seq > session.copied]
+    await outbox.note(connection, session.id, session.project_id, news)
+    await connection.execute(_moved(session, events))
+
+
+def _moved(session: Locked, events: Sequence[e.Event]) -> Select[Any]:
+    """The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip."""
+    batch = insert(event_batches).values(_batch(session.id, events)).cte("batch")
+    row = (
+        update(sessions)
+        .where(sessions.c.id == session.id)
+        .values(_columns(session.state))
+        .returning(sessions.c.id)
+        .cte("row")
+    )
+    whole = select(func.pg_notify(CHANNEL, f"session:{session.id} {session.state.seq}")).select_from(row).add_cte(batch)
+    if any(isinstance(event.payload, _END_PARTIAL) for event in events):
+        whole = whole.add_cte(delete(partials).where(partials.c.session_id == session.id).cte("partial"))
+    return whole
 
 
 async def read(
@@ -162,31 +195,46 @@ async def read(
     *,
     after: int = 0,
     before: int | None = None,
-    limit: int = 10_000,
+    limit: int = PAGE_EVENTS,
 ) -> list[e.Event]:
     """The events behind `after` and before `before`, oldest first, at most `limit`."""
+    end = after + limit + 1 if before is None else min(before, after + limit + 1)
     query = (
-        select(event_batches.c.data)
+        select(event_batches.c.first_seq, event_batches.c.data)
         .where(event_batches.c.session_id == session_id)
         .where(event_batches.c.first_seq >= func.coalesce(_batch_of(session_id, after + 1), 0))
+        .where(event_batches.c.first_seq < end)
         .order_by(event_batches.c.first_seq)
     )
-    if before is not None:
-        query = query.where(event_batches.c.first_seq < before)
     found: list[e.Event] = []
+    if limit <= PAGE_EVENTS:  # a cursor would be three round trips more
+        for first_seq, data in await connection.execute(query):
+            found += _within(session_id, first_seq, data, after + 1, end)
+        return found
     async with connection.stream(query) as result:
-        async for row in result:
-            events = unpack(session_id, row.data)
-            found += (one for one in events if one.seq > after and (before is None or one.seq < before))
-            if len(found) >= limit:
-                break
-    return found[:limit]
+        async for first_seq, data in result:
+            found += _within(session_id, first_seq, data, after + 1, end)
+    return found
 
 
 def unpack(session_id: int, data: bytes) -> list[e.Event]:
     """The events of one batch row."""
-    lines = _unpack.decompress(data).splitlines()
-    return [e.Event.model_validate({"session": session_id, **json.loads(line)}) for line in lines]
+    return [_event(session_id, line) for line in lines(data)]
+
+
+def lines(data: bytes) -> list[bytes]:
+    """The events of one batch row as they were written, each the JSON of an event without its session."""
+    return _unpack.decompress(data).splitlines()
+
+
+def _within(session_id: int, first_seq: int, data: bytes, begin: int, end: int) -> list[e.Event]:
+    """Those events of a row that are wanted; no other is made."""
+    wanted = lines(data)[max(0, begin - first_seq) : end - first_seq]
+    return [_event(session_id, line) for line in wanted]
+
+
+def _event(session_id: int, line: bytes) -> e.Event:
+    return e.Event.model_validate_json(b'{"session":%d,%b' % (session_id, line[1:]))
 
 
 def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
@@ -199,21 +247,23 @@ def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
-    lines = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
-    await connection.execute(
-        insert(event_batches).values(
-            session_id=session_id,
-            first_seq=events[0].seq,
-            n=len(events),
-            results=sum(event.level is e.Level.RESULT for event in events),
-            concise=sum(event.level is e.Level.CONCISE for event in events),
-            data=_pack.compress(lines),
-        )
-    )
+    await connection.execute(insert(event_batches).values(_batch(session_id, events)))
+
+
+def _batch(session_id: int, events: Sequence[e.Event]) -> dict[str, Any]:
+    whole = b"\n".join(event.model_dump_json(exclude={"session"}).encode() for event in events)
+    return {
+        "session_id": session_id,
+        "first_seq": events[0].seq,
+        "n": len(events),
+        "results": sum(event.level is e.Level.RESULT for event in events),
+        "concise": sum(event.level is e.Level.CONCISE for event in events),
+        "data": _pack.compress(whole),
+    }
 
 
 def _columns(state: SessionState) -> dict[str, Any]:
-    """The session's row as its state has it."""
+    """The session's row as its state has it; but `last_activity` to the second, so that the row stays HOT meanwhile."""
     waiting = state.waiting
     return {
         "title": state.title,
@@ -222,14 +272,16 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "turn_no": state.turn_no,
         "turn_open": state.turn_open,
         "waiting_for": waiting.model_dump(mode="json") if waiting else None,
-        "state": state.model_dump(mode="json"),
+        "state": cast(literal(state.model_dump_json(), Text), JSON),
         "cost": state.usage.cost,
         "warnings": state.warnings,
         "errors": state.errors,
         "started_at": state.started_at,
         "ended_at": state.ended_at,
-        "last_activity": state.last_activity,
+        "last_activity": state.last_activity.replace(microsecond=0),
         "expires_on": state.expires_on,
+        "retention_days": state.retention_days,
+        **session_columns.listed(state),
     }
 
 

@@ -1,8 +1,9 @@
 """Output of calls: bytes at offsets, beside the log, appended in order and read by range."""
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Text, column, func, insert, literal, select, update, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.store import search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import offers, outputs
 
@@ -22,6 +23,8 @@ async def write(connection: AsyncConnection, subject: str, call_id: str, offset:
     if not fresh:
         return known
     await connection.execute(insert(outputs).values(call_id=call_id, offset=known, data=fresh))
+    if not known and subject.startswith("session:"):
+        await search.began(connection, int(subject.removeprefix("session:")), call_id)
     size = known + len(fresh)
     await connection.execute(update(offers).where(offers.c.call_id == call_id).values(output_bytes=size))
     await ring(connection, subject)
@@ -45,3 +48,37 @@ async def tail(connection: AsyncConnection, call_id: str, size: int) -> bytes:
     """The last `size` bytes of a call's output."""
     total = (await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id))).scalar()
     return await read(connection, call_id, max(0, (total or 0) - size), size)
+
+
+async def copy(connection: AsyncConnection, calls: dict[str, str], session_id: int) -> int:
+    """Keeps the output of ended calls for another session too, under other ids, and answers how many bytes it has.
+
+    The bytes stay within the database. Calls that printed nothing leave nothing.
+    """
+    pairs = values(column("old", Text), column("new", Text), name="copies").data(list(calls.items()))
+    made = await connection.execute(
+        insert(offers)
+        .from_select(
+            ["call_id", "subject", "session_id", "side", "tool", "args", "status", "output_bytes"],
+            select(
+                pairs.c.new,
+                literal(f"session:{session_id}"),
+                literal(session_id),
+                offers.c.side,
+                offers.c.tool,
+                offers.c.args,
+                literal("finished"),
+                offers.c.output_bytes,
+            )
+            .join(pairs, pairs.c.old == offers.c.call_id)
+            .where(offers.c.output_bytes > 0),
+        )
+        .returning(offers.c.output_bytes)
+    )
+    await connection.execute(
+        insert(outputs).from_select(
+            ["call_id", "offset", "data"],
+            select(pairs.c.new, outputs.c.offset, outputs.c.data).join(pairs, pairs.c.old == outputs.c.call_id),
+        )
+    )
+    return sum(made.scalars())

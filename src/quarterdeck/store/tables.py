@@ -3,6 +3,8 @@
 Why this module is long: the tables refer to each other, and are read as one picture of the database.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -19,13 +21,14 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -38,6 +41,12 @@ metadata = MetaData(
 )
 
 _TIME = DateTime(timezone=True)
+
+EXPIRES_ORDER = "coalesce(expires_on, '9999-12-31'::date)"
+"""How lists are ordered by the day of deletion: held sessions come last. The indexes have exactly this."""
+AWAITING = "status in ('input_required', 'plan_approval_required', 'tool_call_approval_required')"
+COST_ORDER = "coalesce(cost, '-1'::numeric)"
+"""How lists are ordered by cost: what is unknown is less than nothing."""
 
 
 def _id() -> Column[int]:
@@ -89,6 +98,8 @@ projects = Table(
     _text("description"),
     _text("default_branch", "main"),
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
+    Column("retention_changed_at", _TIME),
+    _text("retention_changed_by"),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     _created(),
@@ -142,14 +153,37 @@ sessions = Table(
     Column("ended_at", _TIME),
     Column("last_activity", _TIME, nullable=False),
     Column("expires_on", Date),
+    Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+    Column("scripted", Boolean, nullable=False, server_default=text("false")),
+    _text("reason"),
+    Column("status_order", SmallInteger, nullable=False, server_default=text("6")),  # the larger the earlier in lists
     UniqueConstraint("initiator_id", "idempotency_key"),
     Index("ix_sessions_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
     Index(None, "expires_on"),
+    Index(None, "flow_hash"),
+    Index("ix_sessions_script_hash", "script_hash", postgresql_where=text("script_hash is not null")),
     Index("ix_sessions_live", "last_activity", postgresql_where=text("status in ('created', 'running')")),
+    # The orders of lists, and the filters that are rare in a project.
+    Index(None, "project_id", "status", "last_activity", "id"),
+    Index(None, "project_id", "flow", "last_activity", "id"),
+    Index(None, "project_id", "model", "last_activity", "id"),
+    Index(None, "project_id", "initiator_id", "last_activity", "id"),
+    Index("ix_sessions_held", "project_id", "last_activity", "id", postgresql_where=text("held")),
+    Index("ix_sessions_awaiting", "initiator_id", "last_activity", "id", postgresql_where=text(AWAITING)),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "status_order", "id"),
+    Index("ix_sessions_project_id_expires", "project_id", text(EXPIRES_ORDER), "id"),
+    Index("ix_sessions_project_id_cost", "project_id", text(COST_ORDER), "id"),
+    Index(None, "last_activity", "id"),
+    Index(None, "created_at", "id"),
+    Index(None, "status_order", "id"),
+    Index("ix_sessions_expires", text(EXPIRES_ORDER), "id"),
+    Index("ix_sessions_cost", text(COST_ORDER), "id"),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -420,6 +454,7 @@ pipeline_waits = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
+    Index(None, "session_id"),
 )
 
 mcp_servers = Table(
@@ -552,4 +587,103 @@ tombstones = Table(
     Column("created_at", _TIME, nullable=False),
     Column("deleted_at", _TIME, nullable=False, server_default=func.now()),
     Column("deleted_by", Text, nullable=False),
+)
+
+session_texts = Table(
+    "session_texts",
+    metadata,
+    Column(
+        "session_id", BigInteger, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("text", Text, nullable=False),  # title and goal, kept by triggers of `sessions`
+    Index("ix_session_texts_text", "text", postgresql_using="gin", postgresql_ops={"text": "gin_trgm_ops"}),
+)
+
+
+def _counts(name: str, *more: Any) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("project_id", BigInteger, nullable=False, autoincrement=False),  # 0: of no project
+        Column("initiator_id", BigInteger, nullable=False, autoincrement=False),  # 0 in session_counts: everybody
+        Column("private", Boolean, nullable=False),  # chats and IDE sessions
+        Column("status_group", Text, nullable=False),
+        Column("n", BigInteger, nullable=False),
+        *more,
+    )
+
+
+session_counts = _counts(
+    "session_counts",
+    PrimaryKeyConstraint("project_id", "initiator_id", "private", "status_group"),
+    Index(None, "initiator_id"),
+)
+"""How many sessions there are, together with `session_count_changes`; both are kept by triggers of `sessions`."""
+session_count_changes = _counts("session_count_changes")
+"""What is not yet in `session_counts`: writers only add rows here, so that they never wait for each other."""
+search_pieces = Table(
+    "search_pieces",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the first event of the piece; of output that which asked for the call
+    Column("last_seq", BigInteger, nullable=False),
+    Column("call_id", Text),  # of output; null: a piece of the log
+    Column("start", BigInteger, nullable=False),  # bytes of the output, or which of the events' texts
+    Column("stop", BigInteger, nullable=False),
+    Column("line", Integer, nullable=False),  # the number of its first line
+    Column("words", TSVECTOR, nullable=False),  # without places; also whose it is, see store/search.py
+    Index(None, "session_id", "seq", "id"),
+    Index(
+        "ix_search_pieces_words",
+        "words",
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},
+    ),
+)
+
+search_dues = Table(
+    "search_dues",
+    metadata,
+    _id(),
+    Column("session_id", BigInteger, nullable=False),
+    Column("call_id", Text, unique=True),  # whose output is to be indexed; null: the log of a session from before
+    Column("seq", BigInteger, nullable=False),  # the event that asked for the call; of a log the last one to index
+    Column("place", BigInteger, nullable=False, server_default=text("0")),  # bytes or events that are indexed
+    Column("lines", Integer, nullable=False, server_default=text("0")),  # in those bytes
+    Column("quiet", Integer, nullable=False, server_default=text("0")),  # looks in vain since the call was cancelled
+    Index(None, "session_id"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, number 1
+    Column("due_at", _TIME, nullable=False),
+    Column("ended_at", _TIME),
+    Column("deleted", BigInteger, nullable=False, server_default=text("0")),  # by the last one
+)
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("branch", Text, nullable=False),  # of a deleted session; empty: what its branches leave in the repository
+    Column("head", Text, nullable=False),  # the session's last commit: a branch that has others is not deleted
+    Column("due_at", _TIME, nullable=False),
+    PrimaryKeyConstraint("project_id", "branch"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("at", _TIME, nullable=False),
+    Column("session_id", BigInteger, nullable=False),
+    Column("project_id", BigInteger),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("delivered_at", _TIME),
+    Index(None, "session_id", "id"),
+    Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at is null")),
 )

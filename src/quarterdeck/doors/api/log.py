@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, assert_never
 
 from litestar import Response, Router, get
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from quarterdeck.app import session_log, sessions, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, TheApp
 from quarterdeck.doors.sse import Closes, chunk, message, stream
@@ -56,7 +57,8 @@ async def follow(
     """Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
 
     `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended and
-    was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-ID`.
+    was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-ID`. One
+    who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
     """
     await sessions.show(app, actor, session_id)
     start = after if last_event_id is None else last_event_id
@@ -97,17 +99,21 @@ def plain(data: bytes, media_type: str = "application/octet-stream") -> Response
 
 
 async def _chunks(app: App, actor: Actor, session_id: int, after: int) -> AsyncIterator[bytes]:
-    async for signals in watch.session(app, actor, session_id, after=after):
-        yield chunk(_message(signal) for signal in signals)
+    async for moment in watch.session(app, actor, session_id, after=after):
+        yield moment.told(_told)
 
 
-def _message(signal: watch.Signal) -> bytes:
+def _told(signals: Sequence[Signal]) -> bytes:
+    return chunk(_message(signal) for signal in signals)
+
+
+def _message(signal: Signal) -> bytes:
     match signal:
-        case watch.EventSignal():
-            return message(signal.event.kind, signal.event.model_dump_json(), signal.event.seq)
-        case watch.PartialSignal():
+        case EventSignal():
+            return message(signal.event.kind, signal.json, signal.event.seq)
+        case PartialSignal():
             return message("partial", json.dumps({"turn_no": signal.turn_no, "text": signal.text}))
-        case watch.OutputSignal():
+        case OutputSignal():
             data = base64.b64encode(signal.data).decode()
             return message("output", json.dumps({"call_id": signal.call_id, "offset": signal.offset, "data": data}))
         case _:

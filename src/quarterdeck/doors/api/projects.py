@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from litestar import Router, delete, get, post, put
+from litestar import Router, delete, get, patch, post, put
 from litestar.params import JSONBody, PathParameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from quarterdeck.app import projects
+from quarterdeck.app import project_settings, projects
+from quarterdeck.app.project_settings import EditProject
 from quarterdeck.app.projects import AddProject, MemberView, ProjectView
 from quarterdeck.core.access import Role
 from quarterdeck.core.errors import InvalidInputError
@@ -39,6 +40,12 @@ async def find(app: TheApp, actor: Caller) -> list[ProjectView]:
 async def show(app: TheApp, actor: Caller, project_ref: ProjectRef) -> ProjectView:
     """By number or path; a slash in a path is written `%2F`."""
     return await projects.show(app, actor, project_ref)
+
+
+@patch("/{project:str}", summary="Change a project")
+async def edit(app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[EditProject]) -> ProjectView:
+    """What is absent stays; another time for its sessions goes for those that there are, too."""
+    return await project_settings.edit(app, actor, project_ref, data)
 
 
 @delete("/{project:str}", summary="Delete a project")
@@ -75,6 +82,6 @@ def _role(name: str) -> Role:
 
 ROUTES = Router(
     "/projects",
-    route_handlers=[add, find, show, remove, members, set_member, remove_member],
+    route_handlers=[add, find, show, edit, remove, members, set_member, remove_member],
     tags=["projects"],
 )

@@ -1,17 +1,14 @@
-"""Sessions: start, list, look at, steer, stop, delete."""
-
-from typing import Annotated, Literal
+"""Sessions: start, look at, steer, stop, delete."""
 
 from litestar import Router, delete, get, patch, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import interruption, sessions, steering
-from quarterdeck.app.session_views import ApprovalView, Page, SessionView
+from quarterdeck.app import deletion, interruption, sessions, steering
+from quarterdeck.app.session_views import ApprovalView, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
-from quarterdeck.core.status import Status, StatusGroup
-from quarterdeck.doors.api.parameters import Caller, IdempotencyKey, Limit, SessionId, TheApp
+from quarterdeck.doors.api.parameters import Caller, IdempotencyKey, SessionId, TheApp
 
 
 class _Body(BaseModel):
@@ -63,32 +60,6 @@ async def start(
     return await sessions.start(app, actor, data, idempotency_key)
 
 
-@get("/", summary="List sessions")
-async def find(
-    app: TheApp,
-    actor: Caller,
-    project: Annotated[str | None, QueryParameter(max_length=255, description="Number or path.")] = None,
-    status: Annotated[Status | None, QueryParameter()] = None,
-    status_group: Annotated[StatusGroup | None, QueryParameter()] = None,
-    kind: Annotated[Literal["chat", "flow"] | None, QueryParameter(description="Chats alone, or all others.")] = None,
-    mine: Annotated[bool, QueryParameter(description="Only those that you started.")] = False,
-    before: Annotated[str | None, QueryParameter(max_length=200, description="`next` of the page before.")] = None,
-    limit: Limit = limits.PAGE_ROWS,
-) -> Page:
-    """The sessions that you may see, newest first."""
-    return await sessions.find(
-        app,
-        actor,
-        project=project,
-        status=status,
-        status_group=status_group,
-        kind=kind,
-        mine=mine,
-        before=before,
-        limit=limit,
-    )
-
-
 @get("/{session_id:int}", summary="Show a session")
 async def show(app: TheApp, actor: Caller, session_id: SessionId) -> SessionView:
     """The session as it stands."""
@@ -104,7 +75,7 @@ async def rename(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBo
 @delete("/{session_id:int}", summary="Delete a session")
 async def remove(app: TheApp, actor: Caller, session_id: SessionId) -> None:
     """Deletes everything of it and leaves a tombstone without content."""
-    await sessions.delete(app, actor, session_id)
+    await deletion.delete_session(app, actor, session_id)
 
 
 @post("/{session_id:int}/messages", status_code=200, summary="Say something to a session")
@@ -172,7 +143,7 @@ async def release(app: TheApp, actor: Caller, session_id: SessionId) -> SessionV
 ROUTES = Router(
     "/sessions",
     route_handlers=[
-        start, find, show, rename, remove, reply, questions, approve, deny, pause, resume, interrupt,
+        start, show, rename, remove, reply, questions, approve, deny, pause, resume, interrupt,
         cancel, hold, release,
     ],
     tags=["sessions"],

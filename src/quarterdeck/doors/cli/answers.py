@@ -128,12 +128,96 @@ class Session(_Answer):
     ended_at: datetime | None = None
     last_activity: datetime
     expires_on: date | None = None
+    days_left: int | None = None
+    expires_soon: bool = False
     url: str
 
     @property
     def ended(self) -> bool:
         """Nothing more is done in it."""
         return self.status in ("finished", "failed", "stopped")
+
+
+class SessionRow(_Answer):
+    """A session in a list."""
+
+    id: int
+    project_path: str
+    title: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    status: str
+    needs_me: bool = False
+    waiting_for: Waiting | None = None
+    cost: str | None = None
+    duration_seconds: float | None = None
+    warnings: int = 0
+    errors: int = 0
+    held: bool = False
+    last_activity: datetime
+    expires_on: date | None = None
+
+
+class SessionCounts(_Answer):
+    """Numbers of sessions by status group."""
+
+    all: dict[str, int]
+    mine: dict[str, int]
+    needs_me: int
+
+
+class BulkPreview(_Answer):
+    """What an action on many would do."""
+
+    ids: tuple[int, ...]
+    first: tuple[SessionRow, ...]
+    not_allowed: int
+    nothing_to_do: int
+    more: bool
+
+
+class BulkResult(_Answer):
+    """What came of it for one session."""
+
+    id: int
+    done: bool
+    why: str = ""
+
+
+class HitLine(_Answer):
+    """A line of a hit, and where in it something was found."""
+
+    line: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+class Hit(_Answer):
+    """What a search found in one place."""
+
+    session_id: int
+    session_title: str
+    project_path: str
+    seq: int
+    part: str
+    lines: tuple[HitLine, ...]
+    more_lines: int
+
+
+class Preview(_Answer):
+    """What the next sweep deletes."""
+
+    retention_days: int | None = None
+    next_sweep: datetime
+    last_sweep: datetime | None = None
+    last_deleted: int = 0
+    sessions: int
+    waiting: int
+    events: int
+    held: int
+    items: tuple[Session, ...] = ()
 
 
 class Person(_Answer):

@@ -41,7 +41,7 @@ async def chat(
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
 ) -> None:
     """Talk with an agent; Ctrl-C interrupts its answer, and leaves when there is none."""
-    from quarterdeck.doors.cli import session_pages, talk
+    from quarterdeck.doors.cli import session_list_pages, session_pages, talk
     from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
@@ -49,7 +49,7 @@ async def chat(
     async with cli.client() as client:
         if list_them:
             answer = await client.get("/sessions", kind="chat", mine=True, project=project)
-            cli.print(answer) if cli.json else session_pages.print_list(answer)
+            cli.print(answer) if cli.json else session_list_pages.print_list(answer)
             return
         seated = sys.stdin.isatty() and sys.stdout.isatty() and not cli.json
         if session is not None:

@@ -122,9 +122,17 @@ class Client(AsyncGroups):
         """The bytes at `path`."""
         return (await self._transport.send("GET", path, query=query)).content
 
-    async def post(self, path: str, body: object = None, *, headers: dict[str, str] | None = None) -> JsonValue:
+    async def post(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        headers: dict[str, str] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> JsonValue:
         """The JSON answer to `body`."""
-        return _json(await self._transport.send("POST", path, body={} if body is None else body, header=headers))
+        body = {} if body is None else body
+        return _json(await self._transport.send("POST", path, body=body, header=headers, timeout=timeout))
 
     async def delete(self, path: str) -> None:
         """Deletes what is at `path`."""

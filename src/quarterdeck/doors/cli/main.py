@@ -12,6 +12,7 @@ from quarterdeck.doors.cli import (
     demo,
     doctor,
     flow,
+    fork,
     issue,
     mcp,
     merge_request,
@@ -20,8 +21,11 @@ from quarterdeck.doors.cli import (
     pipeline,
     processes,
     project,
+    retention,
     rules,
     session,
+    session_lists,
+    session_search,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -35,8 +39,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+session_lists.register(session.group)
 app.add_typer(session.group, name="session")
+session_search.register(session.group)
+fork.register(session.group)
 app.add_typer(project.group, name="project")
+app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
 app.add_typer(issue.group, name="issue")

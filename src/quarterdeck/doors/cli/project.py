@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quarterdeck.doors.cli.command import Cli, command
+from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import quote
 
 if TYPE_CHECKING:
@@ -63,6 +64,38 @@ async def show(cli: Cli, project: Ref) -> None:
     """Show a project."""
     async with cli.client() as client:
         _print(cli, await client.get(f"/projects/{quote(project)}"))
+
+
+@command(group)
+async def edit(
+    cli: Cli,
+    project: Ref,
+    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    description: Annotated[str | None, typer.Option("--description")] = None,
+    retention_days: Annotated[
+        int | None, typer.Option("--retention-days", min=1, help="How long sessions are kept without activity.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, also when sessions are deleted sooner.")] = False,
+) -> None:
+    """Change a project: its name, its description, how long its sessions are kept."""
+    changes: dict[str, JsonValue] = {"name": name, "description": description, "retention_days": retention_days}
+    path = f"/projects/{quote(project)}"
+    async with cli.client() as client:
+        if retention_days is not None and not yes:
+            _ask(await client.get(f"{path}/retention/preview", retention_days=retention_days))
+        answer = await client.patch(path, {key: value for key, value in changes.items() if value is not None})
+    _print(cli, answer)
+
+
+def _ask(answer: "JsonValue") -> None:
+    """Raises Failure when the next sweep would delete what the person wants to keep."""
+    from quarterdeck.doors.cli.answers import Preview
+    from quarterdeck.doors.cli.client import parse
+    from quarterdeck.doors.cli.retention_pages import counted
+
+    seen = parse(Preview, answer)
+    if seen.sessions and not typer.confirm(f"The next sweep deletes {counted(seen)}. Go on?", err=True):
+        raise Failure("Nothing was changed.", Exit.FAILED)
 
 
 @command(group)

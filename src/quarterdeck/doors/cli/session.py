@@ -74,37 +74,6 @@ async def start(
             cli.say(f"Session #{session.id} started. Watch it: qd session watch {session.id}")
 
 
-@command(group, "list")
-async def list_(
-    cli: Cli,
-    project: Annotated[str | None, typer.Option("--project", "-p")] = None,
-    status: Annotated[str | None, typer.Option("--status")] = None,
-    group_of: Annotated[str | None, typer.Option("--group", help="active, awaiting_input, completed, …")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="chat, or flow for all others.")] = None,
-    mine: Annotated[bool, typer.Option("--mine", help="Only yours.")] = False,
-    before: Annotated[str | None, typer.Option("--before", help="The page behind; see the end of a list.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100)] = 20,
-) -> None:
-    """List sessions, newest activity first."""
-    async with cli.client() as client:
-        answer = await client.get(
-            "/sessions",
-            project=project,
-            status=status,
-            status_group=group_of,
-            kind=kind,
-            mine=mine,
-            before=before,
-            limit=limit,
-        )
-    if cli.json:
-        cli.print(answer)
-        return
-    from quarterdeck.doors.cli import session_pages
-
-    session_pages.print_list(answer)
-
-
 @command(group)
 async def show(cli: Cli, session: Number) -> None:
     """Show where a session stands and what it made."""

@@ -3,14 +3,13 @@
 import asyncio
 import json
 from datetime import datetime
-from typing import Any
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from quarterdeck.core.events import Event, Level, WorkspaceTornDown
 from quarterdeck.doors.cli import screen
-from quarterdeck.doors.cli.answers import Session
+from quarterdeck.doors.cli.answers import Session, SessionRow
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -28,22 +27,6 @@ def level_of(name: str) -> Level:
         raise Failure(f"--level is one of {', '.join(Level)}; not {name!r}.", Exit.USAGE) from None
 
 
-def print_list(answer: JsonValue) -> None:
-    """A page of sessions."""
-    page: Any = answer
-    sessions = parse(list[Session], page["items"])
-    if not sessions:
-        print("No sessions yet. Start one: qd session start --project PROJECT --watch, or see it all with qd demo")
-        return
-    rows = [
-        (f"#{s.id}", _state(s), line(s.title, 40), s.project_path, s.flow, s.initiator, screen.ago(s.last_activity))
-        for s in sessions
-    ]
-    screen.console().print(screen.table(("session", "status", "title", "project", "flow", "initiator", "active"), rows))
-    if page["next"]:
-        print(f"More: qd session list --before {page['next']}")
-
-
 def print_session(session: Session) -> None:
     """One session: where it stands, what it waits for, what it made."""
     waiting = session.waiting_for
@@ -52,7 +35,7 @@ def print_session(session: Session) -> None:
     guessed = " (partly an estimate: an answer broke off)" if session.usage.estimated else ""
     tokens = f"{session.usage.input_tokens:,} in, {session.usage.output_tokens:,} out, cost {cost}{guessed}"
     out = screen.console()
-    out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", _state(session)))
+    out.print(Text.assemble((f"#{session.id} ", "bold"), (line(session.title), "bold"), "  ", state(session)))
     out.print(
         screen.fields(
             [
@@ -67,11 +50,13 @@ def print_session(session: Session) -> None:
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
-                ("deleted on", "never (held)" if session.held else str(session.expires_on or "")),
+                ("deleted on", deleted_on(session)),
                 ("page", session.url),
             ]
         )
     )
+    if session.expires_soon:
+        out.print(Text(f"! It is deleted soon. Keep it: qd session hold {session.id}", style="bold yellow"))
     for item in session.plan:
         out.print(Text(f"  [{'x' if item.status == 'completed' else ' '}] {line(item.text, 200)}"))
     for approval in session.approvals:
@@ -126,7 +111,13 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
         raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
 
 
-def _state(session: Session) -> Text:
+def deleted_on(session: Session | SessionRow) -> str:
+    """The date on which it goes, or that it is held."""
+    return "never (held)" if session.held else str(session.expires_on or "")
+
+
+def state(session: Session | SessionRow) -> Text:
+    """The status, and whether no real model speaks."""
     shown = screen.status(session.status)
     if not session.scripted:
         return shown

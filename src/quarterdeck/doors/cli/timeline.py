@@ -107,6 +107,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.McpToolsPinned() as p:
             more = f", {p.left_out} left out" if p.left_out else ""
             return Row("⚙", f"MCP server {line(p.server)}: {len(p.tools)} tools{more}", "dim")
+        case e.HistoryCopied() as p:
+            return Row("⑂", f"forked from #{p.session}, which was here at its event {p.seq}", "bold")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
         case e.ExecutorAttached() as p:
@@ -124,6 +126,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⚓", f"held by {p.by} {line(p.reason)}".rstrip(), "dim")
         case e.SessionReleased() as p:
             return Row("⚓", f"released by {p.by}", "dim")
+        case e.RetentionChanged() as p:
+            return Row("⚓", f"kept for {p.days} days by {p.by}", "dim")
         case e.WorkspaceTornDown() as p:
             return Row("■", torn_down(p), "red" if p.left else "dim")
         case e.CheckRecorded() as p:
@@ -132,7 +136,7 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
         case e.MergeRequestEnded() as p:
             return Row("★", f"merge request {line(p.name)} was {p.status}", "green")
         case e.LinkAdded() as p:
-            return Row("↔", f"{p.relation}: {p.target.replace('_', ' ')} {line(p.name)}", "dim")
+            return Row("↔", f"{p.relation.replace('_', ' ')}: {p.target.replace('_', ' ')} {line(p.name)}", "dim")
         case (
             e.TurnStarted() | e.TurnEnded() | e.ComponentLeft() | e.ToolCallsOffered() | e.ToolCallStarted()
             | e.UsageRecorded()

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromQuery
 from litestar.response import Redirect
 
-from quarterdeck.app import people, session_log, sessions, steering
+from quarterdeck.app import people, session_lists, session_log, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.core.status import FINAL
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
@@ -44,9 +44,9 @@ async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[
 
 
 @get("/")
-async def index(app: TheApp, actor: Caller, before: FromQuery[str | None] = None) -> Response[str]:
+async def index(app: TheApp, actor: Caller, cursor: FromQuery[str | None] = None) -> Response[str]:
     """The sessions that you may see."""
-    found = await sessions.find(app, actor, before=before)
+    found = await session_lists.find(app, actor, cursor=cursor)
     return page("sessions.html", actor=actor, page=found)
 
 

@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from quarterdeck.app.outside import Author, Commit, CommitDetails, FoundFile, Match, PushGate, TreeEntry
@@ -15,6 +15,7 @@ from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
 from quarterdeck.forges.local import bundles, ci_file, contents, git, imports, smart_http
 
+PRUNE_SECONDS = 900
 FILE_BYTES = 4 * 1024 * 1024
 _UNSAFE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|//|[/.]$|\.lock$|\.lock/|/\.")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}(\^1)?")
@@ -140,6 +141,13 @@ class LocalForge:
             raise InvalidInputError(f"{branch[:REF_CHARACTERS]!r} can't be the name of a branch.")
         await bundles.push(self._there(project_id), bundle, branch=branch, commit=commit)
 
+    async def start_branch(self, project_id: int, branch: str, commit: str) -> None:
+        """Makes a branch; see the Protocol."""
+        folder, ref = self._there(project_id), f"refs/heads/{branch}"
+        made = await git.run("update-ref", "-m", "fork", ref, commit, "0" * len(commit), directory=folder)
+        if made.exit_code and await self.commit_of(project_id, branch) != commit:
+            raise ConflictError(f"There is a branch {branch} already.")
+
     async def merge(self, project_id: int, *, source: str, target: str, message: str, author: Author) -> str:
         """Merges branch into branch; see the Protocol."""
         folder = self._there(project_id)
@@ -154,6 +162,16 @@ class LocalForge:
         if moved.exit_code:
             raise ConflictError(f"{target} moved while {source} was merged into it; try again.")
         return commit
+
+    async def delete_branches(self, project_id: int, heads: Mapping[str, str]) -> None:
+        """Deletes branches; see the Protocol."""
+        wanted = b"".join(f"delete refs/heads/{branch} {commit}\n".encode() for branch, commit in heads.items())
+        await git.ask("update-ref", "--stdin", directory=self._there(project_id), stdin=wanted)
+
+    async def prune(self, project_id: int, age: timedelta) -> None:
+        """Forgets what nothing refers to; see the Protocol."""
+        expiry = f"{seconds}.seconds.ago" if (seconds := int(age.total_seconds())) else "now"
+        await git.run(*("gc", "--quiet", f"--prune={expiry}"), directory=self._there(project_id), seconds=PRUNE_SECONDS)
 
     async def delete(self, project_id: int) -> None:
         """Removes the repository."""

@@ -1,0 +1,51 @@
+"""What an owner may change of a project."""
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select, update
+
+from quarterdeck.app import projects
+from quarterdeck.app.access import project_for
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.projects import ProjectView
+from quarterdeck.core.access import Ability
+from quarterdeck.core.limits import RETENTION_DAYS_MOST
+from quarterdeck.core.text import clean
+from quarterdeck.store.tables import projects as rows
+
+
+class EditProject(BaseModel):
+    """What changes; what is absent stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str | None = Field(default=None, max_length=255)
+    description: str | None = Field(default=None, max_length=2000)
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=RETENTION_DAYS_MOST,
+        description="How many days after its last activity a session is deleted; it goes for all that there are.",
+    )
+
+
+async def edit(app: App, actor: Actor, project: int | str, request: EditProject) -> ProjectView:
+    """Changes a project; another time for its sessions reaches each of them by a job, as an event of its log."""
+    changes: dict[str, object] = {
+        name: clean(value)
+        for name, value in (("name", request.name), ("description", request.description))
+        if value is not None
+    }
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.MANAGE_PROJECT)
+        # Before the time is changed, whoever is starting a session in it is waited for.
+        await connection.execute(select(rows.c.id).where(rows.c.id == found.id).with_for_update())
+        if request.retention_days is not None and request.retention_days != found.retention_days:
+            changes |= {
+                "retention_days": request.retention_days,
+                "retention_changed_at": func.now(),
+                "retention_changed_by": actor.username,
+            }
+            await app.dispatch.retention(connection, found.id)
+        if changes:
+            await connection.execute(update(rows).where(rows.c.id == found.id).values(changes))
+    return await projects.show(app, actor, found.id)

@@ -1,0 +1,188 @@
+"""Retention (promise 6): what is past its time is deleted by a sweep every hour, in batches that nobody waits for.
+
+What has ended goes by the hundred. What waits is stopped first; not while a session that it started lives,
+because that would be stopped with it. What works is never touched, and what somebody works with is left to the next
+sweep. Whoever shows what a sweep will do asks `expired`, as the sweep itself does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+
+import structlog
+from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from quarterdeck.app import deletion, leftovers
+from quarterdeck.app.application import App
+from quarterdeck.app.change import changing
+from quarterdeck.core import events as e
+from quarterdeck.core.errors import NotFoundError
+from quarterdeck.core.state import SessionState
+from quarterdeck.core.status import FINAL, Transition
+from quarterdeck.store import outbox
+from quarterdeck.store.room import vacuum
+from quarterdeck.store.tables import projects, sessions, sweeps
+
+EVERY = timedelta(hours=1)
+BATCH = 250
+"""How many sessions a transaction deletes at most, and how many events of them."""
+BATCH_EVENTS = 50_000
+STOPS = 20
+"""How many that wait a transaction stops and deletes."""
+CHANGES = 20
+"""How many sessions a transaction gives another time."""
+VACUUM_FROM = 1_000
+"""A sweep of so many gives their room back at once instead of leaving it to autovacuum."""
+BY = "retention"
+"""Who deleted it, in the tombstone."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did."""
+
+    stopped: int
+    deleted: int
+
+
+def expired(at: datetime, days: int | None = None) -> ColumnElement[bool]:
+    """The sessions that are past their time at `at`; as if they were kept for `days`, if that is given."""
+    kept = sessions.c.retention_days if days is None else days
+    over = sessions.c.last_activity + func.make_interval(0, 0, 0, kept) <= at
+    held = sessions.c.expires_on.is_(None)
+    # The index finds them by their day; the rest is exact.
+    return over & (sessions.c.expires_on <= at.date() if days is None else ~held)
+
+
+def ended() -> ColumnElement[bool]:
+    """Those in which nothing more is done."""
+    return sessions.c.status.in_([status.value for status in FINAL])
+
+
+async def due(app: App) -> bool:
+    """Enqueues the next sweep if it is time, for whichever worker asks first; by the database's clock."""
+    row = upsert(sweeps).values(id=1, due_at=func.now() + EVERY)
+    mine = row.on_conflict_do_update(
+        index_elements=[sweeps.c.id], set_={"due_at": func.now() + EVERY}, where=sweeps.c.due_at <= func.now()
+    ).returning(sweeps.c.id)
+    early = select(sweeps.c.id).where(sweeps.c.due_at > func.now())
+    async with app.database.transaction() as connection:
+        if (await connection.execute(early)).one_or_none() or not (await connection.execute(mine)).one_or_none():
+            return False
+        await app.dispatch.sweep(connection)
+        return True
+
+
+async def sweep(app: App, *, at: datetime | None = None) -> Swept:
+    """Deletes whatever is past its time at `at`, now if it is absent; cut off in the middle, the next one goes on."""
+    at = at or datetime.now(UTC)
+    stopped = await _waiting(app, at)
+    deleted = await _over(app, at)
+    await deletion.drop_documents(app)
+    async with app.database.transaction() as connection:
+        while await outbox.prune(connection, at):
+            pass
+    await _late_changes(app)
+    await leftovers.clear(app)
+    if stopped + deleted >= VACUUM_FROM:
+        await vacuum(app.database)
+    async with app.database.transaction() as connection:
+        done = {"ended_at": func.now(), "deleted": stopped + deleted}
+        row = upsert(sweeps).values(id=1, due_at=func.now() + EVERY, **done)
+        await connection.execute(row.on_conflict_do_update(index_elements=[sweeps.c.id], set_=done))
+    _log.info("sweep", stopped=stopped, deleted=stopped + deleted)
+    return Swept(stopped, stopped + deleted)
+
+
+async def _over(app: App, at: datetime) -> int:
+    """Deletes what has ended, in batches."""
+    day, last = sessions.c.expires_on, sessions.c.id
+    query = select(day, last, sessions.c.seq).where(expired(at), ended()).order_by(day, last).limit(BATCH)
+    query = query.with_for_update(skip_locked=True)
+    count, behind = 0, query
+    while True:
+        async with app.database.transaction() as connection:
+            rows = (await connection.execute(behind)).all()
+            sums = accumulate(row.seq for row in rows)
+            batch = [row for row, events in zip(rows, sums, strict=True) if events <= BATCH_EVENTS] or rows[:1]
+            if not batch:
+                return count
+            await deletion.erase(connection, [row.id for row in batch], by=BY)
+        count += len(batch)
+        behind = query.where(tuple_(day, last) > tuple_(batch[-1].expires_on, batch[-1].id))
+
+
+async def _waiting(app: App, at: datetime) -> int:
+    """Stops and deletes what waits, the younger first: children before the session that started them."""
+    async with app.database.transaction() as connection:
+        query = select(sessions.c.id).where(expired(at), ~ended(), ~sessions.c.turn_open)
+        found = (await connection.execute(query.order_by(sessions.c.id.desc()))).scalars().all()
+    return sum([await _stop(app, batch, at) for batch in (found[n : n + STOPS] for n in range(0, len(found), STOPS))])
+
+
+async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
+    """Those of them that nobody works on or with; their pipelines are cancelled by the net under every stop."""
+    free = select(sessions.c.id).where(sessions.c.id.in_(session_ids)).order_by(sessions.c.id)
+    stopped: list[int] = []
+    async with app.database.transaction() as connection:
+        # Locked from parent to child, as everywhere, and then stopped from child to parent.
+        locked = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
+        for session_id in reversed(locked):
+            async with changing(app, connection, session_id) as it:
+                if not _over_for(it.state, at) or it.state.works or it.state.final:
+                    continue
+                children = select(sessions.c.id).where(sessions.c.parent_id == session_id, ~ended()).limit(1)
+                if (await connection.execute(children)).one_or_none() is not None:
+                    continue
+                days = it.state.retention_days
+                it.move(Transition.STOP, reason=f"deleted {days} days after its last activity")
+                stopped.append(session_id)
+        if stopped:
+            await deletion.erase(connection, stopped, by=BY)
+    return len(stopped)
+
+
+def _over_for(state: SessionState, at: datetime) -> bool:
+    return state.expires_at is not None and state.expires_at <= at
+
+
+async def apply(app: App, project_id: int) -> int:
+    """Gives all sessions of a project its number of days, and answers how many had another; can be done again."""
+    count, after = 0, 0
+    while True:
+        async with app.database.transaction() as connection:
+            project = select(projects.c.retention_days, projects.c.retention_changed_by).where(
+                projects.c.id == project_id
+            )
+            row = (await connection.execute(project)).one_or_none()
+            if row is None:
+                return count
+            others = (
+                select(sessions.c.id)
+                .where(sessions.c.project_id == project_id, sessions.c.id > after)
+                .where(sessions.c.retention_days != row.retention_days)
+            )
+            batch = (await connection.execute(others.order_by(sessions.c.id).limit(CHANGES))).scalars().all()
+            for session_id in batch:
+                try:
+                    async with changing(app, connection, session_id) as it:
+                        if it.state.retention_days != row.retention_days:
+                            it.append(e.RetentionChanged(days=row.retention_days, by=row.retention_changed_by))
+                except NotFoundError:
+                    continue
+        if not batch:
+            return count
+        count, after = count + len(batch), batch[-1]
+
+
+async def _late_changes(app: App) -> None:
+    """A session that began while its project's time was changed may have the old one."""
+    recent = select(projects.c.id).where(projects.c.retention_changed_at > func.now() - 3 * EVERY)
+    async with app.database.transaction() as connection:
+        found = (await connection.execute(recent)).scalars().all()
+    for project_id in found:
+        await apply(app, project_id)

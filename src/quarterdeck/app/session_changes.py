@@ -1,0 +1,139 @@
+"""A list that stays true: its page, and then which of its rows changed, as bells tell it.
+
+A bell says which session; what it looks like now is asked for all that rang together, with the filter and the
+abilities in the same query. Of sessions that the watcher was never shown, and may not see, nothing is told.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from quarterdeck.app import session_lists
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import SessionFilter
+from quarterdeck.app.session_lists import Order, SessionPage, SessionRow, Sort
+from quarterdeck.core import limits
+from quarterdeck.store.doorbell import PATIENCE_SECONDS
+
+CALM_SECONDS = 0.1
+"""Bells within it are looked into together."""
+KNOWN = 1_000
+"""Rows that a watcher is told to have gone; of more the oldest are forgotten."""
+LOOKED = 20_000
+"""Sessions of which is remembered up to where they were looked at."""
+
+
+@dataclass(frozen=True)
+class PageSignal:
+    """The page as it stands: the first signal, and again whenever bells may have been missed."""
+
+    page: SessionPage
+
+
+@dataclass(frozen=True)
+class ChangedSignal:
+    """A row is new or has changed."""
+
+    row: SessionRow
+
+
+@dataclass(frozen=True)
+class GoneSignal:
+    """A row that was told does not belong to the list any more, or is deleted."""
+
+    session_id: int
+
+
+Signal = PageSignal | ChangedSignal | GoneSignal
+
+
+@dataclass
+class _Told:
+    """What one watcher knows."""
+
+    known: dict[int, int] = field(default_factory=dict[int, int])
+    """Rows that were told, and the `seq` of each."""
+    looked: dict[int, int] = field(default_factory=dict[int, int])
+
+    def wants(self, session_id: int, seq: int) -> bool:
+        """Whether there may be something new; a bell without `seq` always says so."""
+        return seq == 0 or seq > self.looked.get(session_id, 0)
+
+    def tell(self, row: SessionRow) -> None:
+        self.known.pop(row.id, None)
+        self.known[row.id] = row.seq
+        self.look(row.id, row.seq)
+        if len(self.known) > KNOWN:
+            del self.known[next(iter(self.known))]
+
+    def look(self, session_id: int, seq: int) -> None:
+        self.looked.pop(session_id, None)
+        self.looked[session_id] = seq
+        if len(self.looked) > LOOKED:
+            del self.looked[next(iter(self.looked))]
+
+
+async def changes(
+    app: App,
+    actor: Actor,
+    wanted: SessionFilter,
+    *,
+    sort: Sort | None = None,
+    order: Order | None = None,
+    cursor: str | None = None,
+    limit: int = limits.PAGE_ROWS,
+) -> AsyncIterator[list[Signal]]:
+    """The page, then what changes; one list for all that waits, an empty one keeps alive. Goes on until it is closed.
+
+    Raises:
+        NotFoundError, ForbiddenError: as `session_lists.find` does; also later, when a role is taken away.
+    """
+    told = _Told()
+    with app.doorbell.listener("session:*") as listener:
+        shown: SessionPage | None = None
+        rung: dict[str, int] = {}
+        clock, paged = asyncio.get_running_loop().time, 0.0
+        while True:
+            if not rung or "session:*" in rung or clock() - paged > PATIENCE_SECONDS:  # bells may have been missed
+                paged = clock()
+                page = await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
+                yield [] if shown is not None and _same(page, shown, told) else [PageSignal(page)]
+                shown = page
+                for row in page.items:
+                    told.tell(row)
+            elif found := await _look(app, actor, wanted, told, rung):
+                yield found
+            rung = await listener.wait()
+            if rung:
+                await asyncio.sleep(CALM_SECONDS)
+                rung = {**rung, **await listener.wait(0)}
+
+
+async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]) -> list[Signal]:
+    """What the sessions that rang look like now, in one query."""
+    bells = {int(topic.partition(":")[2]): seq for topic, seq in rung.items()}
+    ids = [session_id for session_id, seq in bells.items() if told.wants(session_id, seq)]
+    if not ids:
+        return []
+    async with app.database.transaction() as connection:
+        found = await session_lists.matching(connection, actor, wanted, ids)
+    rows = {row.id: session_lists.view(app, actor, row) for row in found}
+    signals: list[Signal] = []
+    for session_id in ids:
+        row = rows.get(session_id)
+        if row is None:
+            told.look(session_id, bells[session_id])
+            if told.known.pop(session_id, None) is not None:
+                signals.append(GoneSignal(session_id))
+        elif told.known.get(session_id) != row.seq:
+            told.tell(row)
+            signals.append(ChangedSignal(row))
+    return signals
+
+
+def _same(page: SessionPage, shown: SessionPage, told: _Told) -> bool:
+    """Whether a watcher who followed all signals knows all of the page, and no row has left unseen."""
+    here = {row.id for row in page.items}
+    unchanged = all(told.known.get(row.id) == row.seq for row in page.items)
+    return unchanged and not any(row.id in told.known and row.id not in here for row in shown.items)

@@ -1,0 +1,292 @@
+"""Lists of sessions: filtered, sorted, and in pages from either end, read from the rows' columns alone."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt, TypeAdapter
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    Numeric,
+    Row,
+    Select,
+    any_,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
+
+from quarterdeck.app import session_filter
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import Condition, SessionFilter
+from quarterdeck.core import limits
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.state import Waiting
+from quarterdeck.core.status import AWAITING, GROUPS, Status, StatusGroup
+from quarterdeck.store.tables import COST_ORDER, EXPIRES_ORDER, projects, sessions, users
+
+Sort = Literal["updated", "created", "expires", "cost", "status"]
+Order = Literal["asc", "desc"]
+
+
+class SessionRow(BaseModel):
+    """A session in a list."""
+
+    model_config = ConfigDict(frozen=True)
+    id: int
+    project_id: int | None
+    project_path: str
+    title: str
+    flow: str
+    model: str
+    scripted: bool
+    initiator: str
+    origin: str
+    status: Status
+    status_group: StatusGroup
+    reason: str
+    waiting_for: Waiting | None
+    needs_me: bool
+    """It waits for an answer that only you can give."""
+    seq: int
+    cost: str | None
+    """None is not known."""
+    warnings: int
+    errors: int
+    held: bool
+    parent_id: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    """From its start to its end or to now."""
+    last_activity: datetime
+    expires_on: date | None
+    """None while it is held."""
+    expires_soon: bool
+    """Views warn of it."""
+    url: str
+
+
+class SessionPage(BaseModel):
+    """Some sessions; `next` and `previous` are the cursors of the pages behind and before, None where there is none."""
+
+    model_config = ConfigDict(frozen=True)
+    items: tuple[SessionRow, ...]
+    next: str | None
+    previous: str | None
+
+
+class _Key(NamedTuple):
+    """What a list is sorted by, before the number of the session."""
+
+    column: ColumnElement[Any]
+    type: TypeEngine[Any]
+    read: Callable[[str], object]
+    usual: Order
+    turned: bool = False
+    """Its column counts backwards."""
+
+
+_KEYS: dict[Sort, _Key] = {
+    "updated": _Key(sessions.c.last_activity, DateTime(timezone=True), datetime.fromisoformat, "desc"),
+    "created": _Key(sessions.c.created_at, DateTime(timezone=True), datetime.fromisoformat, "desc"),
+    "expires": _Key(literal_column(EXPIRES_ORDER, Date()), Date(), date.fromisoformat, "asc"),
+    "cost": _Key(literal_column(COST_ORDER, Numeric()), Numeric(), Decimal, "desc"),
+    "status": _Key(sessions.c.status_order, Integer(), int, "asc", turned=True),
+}
+
+
+class Cursor(NamedTuple):
+    """A place between two rows of a list, and the way from there."""
+
+    sort: Sort
+    descending: bool
+    backwards: bool
+    value: str
+    session_id: int
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(json.dumps(self).encode()).decode().rstrip("=")
+
+
+async def find(
+    app: App,
+    actor: Actor,
+    wanted: SessionFilter | None = None,
+    *,
+    sort: Sort | None = None,
+    order: Order | None = None,
+    cursor: str | None = None,
+    last: bool = False,
+    limit: int = limits.PAGE_ROWS,
+) -> SessionPage:
+    """The sessions that fit and that the actor may see, the newest activity first unless `sort` says otherwise.
+
+    A cursor fixes sort and order; `last` is the page at the end, which costs what the first does.
+
+    Raises:
+        InvalidInputError: the cursor is none, or of another order.
+    """
+    place = _parsed(cursor) if cursor is not None else None
+    sort = sort or (place.sort if place else "updated")
+    descending = place.descending if place and order is None else _down(sort, order)
+    if place is not None and (sort, descending) != (place.sort, place.descending):
+        raise InvalidInputError("The cursor is of a list in another order; leave the order out, or the cursor.")
+    backwards = place.backwards if place is not None else last
+    limit = min(max(limit, 1), 100)
+    async with app.database.transaction() as connection:
+        found = await session_filter.branches(connection, actor, wanted or SessionFilter(), by_status=sort == "status")
+        rows = await _rows(connection, found, sort, descending is not backwards, place, limit + 1)
+    more = len(rows) > limit
+    rows = rows[:limit]
+    if backwards:
+        rows.reverse()
+    before, behind = (more, place is not None) if backwards else (place is not None, more)
+    ends = (rows[0], rows[-1]) if rows else None
+    return SessionPage(
+        items=tuple(view(app, actor, row) for row in rows),
+        next=str(_at(ends[1], sort, descending, backwards=False)) if ends and behind else None,
+        previous=str(_at(ends[0], sort, descending, backwards=True)) if ends and before else None,
+    )
+
+
+async def matching(
+    connection: AsyncConnection, actor: Actor, wanted: SessionFilter, session_ids: Sequence[int]
+) -> list[Row[Any]]:
+    """The rows among those sessions that fit and that the actor may see, in one query."""
+    found = await session_filter.branches(connection, actor, wanted)
+    if not found:
+        return []
+    among = sessions.c.id == any_(literal(list(session_ids), ARRAY(BigInteger)))
+    chosen = union_all(*(select(sessions.c.id).where(among, *one) for one in found)).subquery()
+    return list((await connection.execute(_SHOWN.join(chosen, chosen.c.id == sessions.c.id))).all())
+
+
+def _down(sort: Sort, order: Order | None) -> bool:
+    """Whether the column goes down."""
+    key = _KEYS[sort]
+    return ((order or key.usual) == "desc") is not key.turned
+
+
+async def _rows(
+    connection: AsyncConnection,
+    branches: list[list[Condition]],
+    sort: Sort,
+    descending: bool,
+    place: Cursor | None,
+    limit: int,
+) -> list[Row[Any]]:
+    key = _KEYS[sort]
+    ordered = [_ordered(key, one, descending, place, limit) for one in branches]
+    if not ordered:
+        return []
+    chosen = (union_all(*ordered) if len(ordered) > 1 else ordered[0]).subquery()
+    way = [chosen.c.key.desc(), chosen.c.id.desc()] if descending else [chosen.c.key, chosen.c.id]
+    few = select(chosen.c.id, chosen.c.key).order_by(*way).limit(limit).subquery()
+    way = [few.c.key.desc(), few.c.id.desc()] if descending else [few.c.key, few.c.id]
+    return list((await connection.execute(_SHOWN.join(few, few.c.id == sessions.c.id).order_by(*way))).all())
+
+
+def _ordered(
+    key: _Key, conditions: list[Condition], descending: bool, place: Cursor | None, limit: int
+) -> Select[int, Any]:
+    column = key.column
+    query = select(sessions.c.id, column.label("key")).where(*conditions)
+    if place is not None:
+        mark = tuple_(literal(key.read(place.value), key.type), literal(place.session_id, BigInteger))
+        here = tuple_(column, sessions.c.id)
+        query = query.where(here < mark if descending else here > mark)
+    way = [column.desc(), sessions.c.id.desc()] if descending else [column, sessions.c.id]
+    return query.order_by(*way).limit(limit).subquery().select()
+
+
+_SHOWN = (
+    select(
+        *(column for column in sessions.c if column.name not in ("state", "flow_hash", "script_hash")),
+        projects.c.path,
+        users.c.username,
+    )
+    .outerjoin(projects, projects.c.id == sessions.c.project_id)
+    .join(users, users.c.id == sessions.c.initiator_id)
+)
+
+
+def view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
+    """A row as doors show it to the actor."""
+    status = Status(row.status)
+    until = row.ended_at or datetime.now(UTC)
+    return SessionRow(
+        id=row.id,
+        project_id=row.project_id,
+        project_path=row.path or "",
+        title=row.title,
+        flow=row.flow,
+        model=row.model,
+        scripted=row.scripted,
+        initiator=row.username,
+        origin=row.origin,
+        status=status,
+        status_group=GROUPS[status],
+        reason=row.reason,
+        waiting_for=Waiting.model_validate(row.waiting_for) if row.waiting_for else None,
+        needs_me=status in AWAITING and row.initiator_id == actor.user_id,
+        seq=row.seq,
+        cost=None if row.cost is None else str(row.cost),
+        warnings=row.warnings,
+        errors=row.errors,
+        held=row.held,
+        parent_id=row.parent_id,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        duration_seconds=max(0.0, (until - row.started_at).total_seconds()) if row.started_at else None,
+        last_activity=row.last_activity,
+        expires_on=row.expires_on,
+        expires_soon=bool(row.expires_on)
+        and (row.expires_on - session_filter.today()).days <= limits.EXPIRES_SOON_DAYS,
+        url=f"{app.public_url}/sessions/{row.id}",
+    )
+
+
+def _at(row: Row[Any], sort: Sort, descending: bool, *, backwards: bool) -> Cursor:
+    values = {
+        "updated": row.last_activity,
+        "created": row.created_at,
+        "expires": row.expires_on or _NEVER,
+        "cost": -1 if row.cost is None else row.cost,
+        "status": row.status_order,
+    }
+    return Cursor(sort, descending, backwards, str(values[sort]), row.id)
+
+
+_NEVER = date(9999, 12, 31)
+
+
+def _parsed(text: str) -> Cursor:
+    try:
+        sort, descending, backwards, value, session_id = _CURSOR.validate_json(
+            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        )
+        read = _KEYS[sort].read(value)
+        if isinstance(read, Decimal) and not read.is_finite():
+            raise ValueError
+    except (ValueError, ArithmeticError):
+        raise InvalidInputError("That is no cursor of this list; take `next` or `previous` of another page.") from None
+    return Cursor(sort, descending, backwards, value, session_id)
+
+
+_CURSOR = TypeAdapter(tuple[Sort, StrictBool, StrictBool, str, StrictInt])

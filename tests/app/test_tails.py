@@ -1,0 +1,159 @@
+"""Whoever watches a session, from whenever on, is told everything once and in order, by one reader for all."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+import pytest
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import insert
+
+from quarterdeck.app import signals, tails, watch
+from quarterdeck.app.application import App
+from quarterdeck.app.change import change
+from quarterdeck.core import events as e
+from quarterdeck.store.doorbell import ring
+from quarterdeck.store.tables import outputs
+from tests.app.chats import begin
+from tests.conftest import Start
+
+
+async def append(app: App, session_id: int, *payloads: e.AnyPayload) -> int:
+    async with change(app, session_id) as it:
+        it.append(*payloads)
+    return it.state.seq
+
+
+async def printed(app: App, session_id: int, call_id: str, offset: int, data: bytes) -> None:
+    async with app.database.transaction() as connection:
+        await connection.execute(insert(outputs).values(call_id=call_id, offset=offset, data=data))
+        await ring(connection, f"session:{session_id}")
+
+
+def check(name: str) -> e.CheckRecorded:
+    return e.CheckRecorded(name=name, passed=True)
+
+
+def moments(app: App, start: Start, session_id: int, after: int) -> AsyncGenerator[tails.Moment]:
+    return cast("AsyncGenerator[tails.Moment]", watch.session(app, start.owner, session_id, after=after))
+
+
+async def told(app: App, start: Start, session_id: int, after: int, last: str) -> tuple[list[int], bytes]:
+    """The numbers of the events and the output of a watcher, up to the check of the name `last`."""
+    seqs, output = list[int](), b""
+    async with aclosing(moments(app, start, session_id, after)) as source:
+        async for moment in source:
+            for signal in moment.signals:
+                match signal:
+                    case signals.EventSignal():
+                        seqs.append(signal.event.seq)
+                        if isinstance(signal.event.payload, e.CheckRecorded) and signal.event.payload.name == last:
+                            return seqs, output
+                    case signals.OutputSignal():
+                        assert signal.offset == len(output)
+                        output += signal.data
+                    case _:
+                        pass
+    raise AssertionError("it ended early")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_watchers_who_come_at_any_time_are_told_the_same(app: App, start: Start, seed: int) -> None:
+    chance = random.Random(seed)
+    session_id = await begin(app, start.owner)
+    watchers = list[tuple[int, asyncio.Task[tuple[list[int], bytes]]]]()
+    written, seq = b"", await append(app, session_id, check("first"))
+
+    def come(after: int) -> None:
+        watchers.append((after, asyncio.create_task(told(app, start, session_id, after, "last"))))
+
+    come(0)
+    await append(
+        app,
+        session_id,
+        e.ToolCallRequested(call_id="c_1", component="chat", tool="run_command", args={}, side="executor", asks=False),
+        e.ToolCallsOffered(call_ids=("c_1",)),
+        e.ToolCallStarted(call_id="c_1", executor="local"),
+    )
+    for number in range(40):
+        if chance.random() < 0.3:
+            come(0)
+        if chance.random() < 0.2:
+            come(seq + 3)  # behind the call's start: it is sent what was printed from the beginning
+        if chance.random() < 0.5:
+            data = bytes(f"line {number}\n", "ascii") * chance.randint(1, 3)
+            await printed(app, session_id, "c_1", len(written), data)
+            written += data
+        await append(app, session_id, check(str(number)), *([check("more")] if number % 7 == 0 else []))
+        if chance.random() < 0.3:
+            await asyncio.sleep(0.01)
+    await append(app, session_id, e.ToolCallFinished(call_id="c_1", tool="run_command", outcome=e.Outcome.OK, text=""))
+    end = await append(app, session_id, check("last"))
+    async with asyncio.timeout(60):
+        for after, watcher in watchers:
+            seqs, output = await watcher
+            assert seqs == list(range(after + 1, end + 1))
+            assert output == written
+    assert not app.tails._tails  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_one_look_serves_all_watchers(app: App, start: Start) -> None:
+    session_id = await begin(app, start.owner)
+    seq = await append(app, session_id, check("first"))
+    sources = [moments(app, start, session_id, 0) for _ in range(30)]
+    for source in sources:
+        assert [one.event.seq for one in _events(await anext(source))] == list(range(1, seq + 1))
+    waiting = [asyncio.ensure_future(anext(source)) for source in sources]
+    await asyncio.sleep(0.1)
+    asked = list[str]()
+    sqlalchemy_event.listen(
+        app.database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(str(call[2]))
+    )
+    await append(app, session_id, check("for all"))
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*waiting)
+    assert len(set(map(id, found))) == 1
+    written = list[int]()
+
+    def tell(of: Sequence[signals.Signal]) -> bytes:
+        written.append(len(of))
+        return b"told"
+
+    assert {one.told(tell) for one in found} == {b"told"}
+    assert written == [1]
+    assert len([one for one in asked if "event_batches.data" in one and one.startswith("SELECT")]) == 1
+    for source in sources:
+        await source.aclose()
+
+
+def _events(moment: tails.Moment) -> list[signals.EventSignal]:
+    return [one for one in moment.signals if isinstance(one, signals.EventSignal)]
+
+
+async def test_a_watcher_that_stalls_is_dropped_and_goes_on_where_it_was(app: App, start: Start) -> None:
+    session_id = await begin(app, start.owner)
+    await append(app, session_id, check("first"))
+    slow, quick = moments(app, start, session_id, 0), moments(app, start, session_id, 0)
+    seen = _events(await anext(slow))[-1].event.seq
+    seen = max(seen, _events(await anext(quick))[-1].event.seq)
+    ahead = asyncio.ensure_future(anext(slow))
+    await append(app, session_id, check("both"))
+    async with asyncio.timeout(20):
+        last = end = _events(await ahead)[-1].event.seq
+        for number in range(8):
+            end = await append(app, session_id, check(f"{number} " + "x" * 60_000))
+            while _events(await anext(quick))[-1].event.seq < end:
+                pass
+        with pytest.raises(tails.WatcherBehindError):
+            await anext(slow)
+        seqs, _ = await asyncio.wait_for(_resumed(app, start, session_id, last), 20)
+    assert seqs == list(range(last + 1, end + 2))
+    await quick.aclose()
+
+
+async def _resumed(app: App, start: Start, session_id: int, after: int) -> tuple[list[int], bytes]:
+    watching = asyncio.create_task(told(app, start, session_id, after, "last"))
+    await append(app, session_id, check("last"))
+    return await watching
