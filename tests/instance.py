@@ -30,8 +30,8 @@ class Instance:
 
     @property
     def environment(self) -> dict[str, str]:
-        models = ("_API_KEY", "_BASE_URL", "_BEDROCK")
-        kept = {name: value for name, value in os.environ.items() if not name.endswith(models)}
+        models = ("_API_KEY", "_BASE_URL")
+        kept = {n: v for n, v in os.environ.items() if not n.endswith(models) and not n.startswith("AWS_")}
         return {**kept, "QUARTERDECK_HOME": str(self.home), "QUARTERDECK_PORT": "0", **self.settings}
 
     @property

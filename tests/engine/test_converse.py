@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from quarterdeck import server, settings
 from quarterdeck.core.events import AnswerCall, Level, Outcome
 from quarterdeck.core.history import Answered, Message, Result, Results, Said
 from quarterdeck.engine.models import access
@@ -420,6 +421,26 @@ def test_who_has_credentials_can_ask_but_is_no_default() -> None:
     assert access.default_model(found) is None
     assert {SECRET, TOKEN} <= set(found.secrets())
     assert SECRET not in repr(found)
+
+
+def test_the_servers_settings_name_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert endpoint(NOVA, server.model_keys(settings.load())).key_words == "the AWS profile work"
+    for name, value in (("ACCESS_KEY_ID", "AKIAGIVEN"), ("SECRET_ACCESS_KEY", SECRET), ("SESSION_TOKEN", TOKEN)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    found = endpoint(NOVA, server.model_keys(settings.load()))
+    assert found.key_words.startswith("the keys in AWS_ACCESS_KEY_ID")
+    assert found.identity
+    assert found.identity.secrets() == [SECRET, TOKEN]
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", BEARER)
+    found = endpoint(NOVA, server.model_keys(settings.load()))
+    assert (found.secret, found.identity) == (BEARER, None)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "BEARER_TOKEN_BEDROCK", "PROFILE"):
+        monkeypatch.delenv(f"AWS_{name}")
+    assert "bedrock" not in access.known(server.model_keys(settings.load()))
+    monkeypatch.setenv("QUARTERDECK_BEDROCK_MACHINE_ROLE", "true")
+    assert endpoint(NOVA, server.model_keys(settings.load())).key_words == "this machine's AWS role"
 
 
 async def test_a_profile_signs_and_its_mended_file_is_read_after_a_refusal(tmp_path: Path) -> None:
