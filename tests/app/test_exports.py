@@ -80,7 +80,7 @@ async def test_what_is_imported_is_exported_the_same(app: App, owner: Actor, nam
         theirs, ours = lines(given)[1:-1], again[1:-1]
         own = [line["payload"]["kind"] for line in ours if line.get("seq", 0) > len(corpus(name))]
         assert own[-1] == "session.imported"
-        assert set(own) <= {"status.changed", "session.retention_changed", "session.imported"}
+        assert set(own) <= {"status.changed", "retention.changed", "session.imported"}
         kept = [line for line in ours if line.get("seq", 0) <= len(corpus(name))]
         assert [without_place(line) for line in kept] == [without_place(line) for line in theirs]
         assert again[0]["session"]["number"] == session.id

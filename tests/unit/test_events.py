@@ -9,13 +9,13 @@ from tests.unit.world import CREATED, event
 
 RECORDS = {
     "session.renamed", "session.held", "session.released", "workspace.torn_down", "usage.recorded", "check.recorded",
-    "link.added", "merge_request.ended", "budget.neared",
+    "link.added", "merge_request.ended", "budget.neared", "retention.changed", "session.imported",
 }  # fmt: skip
 RESULTS = {
     "session.created", "status.changed", "message.added", "model.answered", "approval.requested", "approval.granted",
     "approval.denied", "snapshot.taken", "artifact.created", "workspace.torn_down", "check.recorded",
     "merge_request.ended", "question.answered", "model.interrupted", "history.copied",
-    "budget.changed", "budget.neared",
+    "budget.changed", "budget.neared", "session.imported",
 }  # fmt: skip
 
 
@@ -46,3 +46,12 @@ def test_an_event_knows_its_kind_and_class_and_takes_nothing_unknown() -> None:
     for more in ({"extra": 1}, {"payload": {**CREATED.model_dump(), "extra": 1}}, {"payload": {"kind": "no.such"}}):
         with pytest.raises(ValidationError):
             e.Event.model_validate({**first.model_dump(), **more})
+
+
+def test_a_view_shows_what_is_as_dense_or_less() -> None:
+    views = list(e.Level)
+    assert [[level.within(view) for view in views] for level in views] == [
+        [True, True, True],
+        [False, True, True],
+        [False, False, True],
+    ]

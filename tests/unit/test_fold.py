@@ -140,6 +140,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.ContextCompacted(component="a", text="x", through=1, answers=1, system="s", size=1),
     e.ModelInterrupted(component="a", text="x", by="ada"),
     e.HistoryCopied(session=1, seq=2, status=Status.RUNNING),
+    e.SessionImported(number=7, initiator="bob", exported_at=NOON, by="ada"),
     e.BudgetChanged(budget=Budget(cost=Decimal("2.5"), tokens=10), by="ada"),
     e.McpToolsPinned(
         server="s",

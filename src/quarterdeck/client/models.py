@@ -989,7 +989,7 @@ class QuestionAnswered(Model):
 class RetentionChanged(Model):
     """The project keeps its sessions for another number of days; the only event that is no activity."""
 
-    kind: Literal["session.retention_changed"] = "session.retention_changed"
+    kind: Literal["retention.changed"] = "retention.changed"
     days: int
     by: str
 

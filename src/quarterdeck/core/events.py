@@ -8,7 +8,7 @@ better.
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from quarterdeck.core import limits
 from quarterdeck.core.agent_events import (
@@ -24,9 +24,19 @@ from quarterdeck.core.budget import Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.fork_events import ForkedFrom, HistoryCopied
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpToolsPinned
-from quarterdeck.core.payload import EventClass, Level, Payload, Record
+from quarterdeck.core.payload import EventClass, Level, Payload
+from quarterdeck.core.record_events import (
+    CheckRecorded,
+    LinkAdded,
+    MergeRequestEnded,
+    RetentionChanged,
+    SessionHeld,
+    SessionReleased,
+    SessionRenamed,
+    UsageRecorded,
+    WorkspaceTornDown,
+)
 from quarterdeck.core.status import Status, Transition
-from quarterdeck.core.usage import Usage
 
 
 class SessionCreated(Payload):
@@ -363,89 +373,6 @@ class ArtifactCreated(Payload):
     name: str
     url: str = ""
     ref: dict[str, JsonValue] = Field(default={})
-
-
-class SessionRenamed(Record):
-    """The title changed."""
-
-    kind: Literal["session.renamed"] = "session.renamed"
-    title: str
-    by: str
-
-
-class SessionHeld(Record):
-    """Somebody keeps the session from being deleted by age."""
-
-    kind: Literal["session.held"] = "session.held"
-    by: str
-    reason: str = ""
-
-
-class SessionReleased(Record):
-    """The hold is gone; the retention clock counts again."""
-
-    kind: Literal["session.released"] = "session.released"
-    by: str
-
-
-class RetentionChanged(Record):
-    """The project keeps its sessions for another number of days; the only event that is no activity."""
-
-    kind: Literal["session.retention_changed"] = "session.retention_changed"
-    default_level: ClassVar[Level] = Level.FULL
-    days: int
-    by: str
-
-
-class WorkspaceTornDown(Record):
-    """The proof of a stop: how many processes were killed, how many are left, how long it took and how."""
-
-    kind: Literal["workspace.torn_down"] = "workspace.torn_down"
-    default_level: ClassVar[Level] = Level.RESULT
-    executor: str
-    killed: int
-    left: int
-    duration_ms: FiniteFloat
-    method: str
-
-
-class UsageRecorded(Record):
-    """What one model call used, also one whose answer was thrown away."""
-
-    kind: Literal["usage.recorded"] = "usage.recorded"
-    default_level: ClassVar[Level] = Level.FULL
-    component: str
-    model: str
-    usage: Usage
-
-
-class CheckRecorded(Record):
-    """Something verified the session's work, or found it wrong."""
-
-    kind: Literal["check.recorded"] = "check.recorded"
-    default_level: ClassVar[Level] = Level.RESULT
-    name: str
-    passed: bool
-    url: str = ""
-
-
-class LinkAdded(Record):
-    """The session belongs together with something else."""
-
-    kind: Literal["link.added"] = "link.added"
-    relation: Literal["source", "created", "parent", "child", "forked_from", "fork"]
-    target: Literal["issue", "merge_request", "pipeline", "session"]
-    name: str
-    url: str = ""
-
-
-class MergeRequestEnded(Record):
-    """The session's merge request was merged or closed by somebody."""
-
-    kind: Literal["merge_request.ended"] = "merge_request.ended"
-    default_level: ClassVar[Level] = Level.RESULT
-    name: str
-    status: Literal["merged", "closed"]
 
 
 AnyPayload = Annotated[

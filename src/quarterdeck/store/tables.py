@@ -696,7 +696,7 @@ outbox = Table(
 session_steps = Table(
     "session_steps",
     metadata,
-    Column("session_id", BigInteger, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("session_id", BigInteger, nullable=False),
     Column("step", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),  # of its snapshot.taken
     Column("call_id", Text, nullable=False),

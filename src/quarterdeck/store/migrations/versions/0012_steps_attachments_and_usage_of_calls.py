@@ -25,9 +25,6 @@ def upgrade() -> None:
         sa.Column("bundle_blob", sa.BigInteger(), nullable=False),
         sa.Column("step_diff_blob", sa.BigInteger(), nullable=False),
         sa.Column("whole_diff_blob", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["sessions.id"], name=op.f("fk_session_steps_session_id"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("session_id", "step", name=op.f("pk_session_steps")),
     )
     op.create_table(
