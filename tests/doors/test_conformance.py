@@ -44,6 +44,12 @@ STARTS: dict[str, dict[str, str]] = {
 }
 
 
+@cast("Any", schemathesis).serializer("application/x-ndjson")
+def ndjson(_context: object, value: object) -> bytes:
+    """Whatever was drawn for a file's lines, as they are sent."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 @pytest.fixture
 def schema(running: Running) -> Iterator[Any]:
     asking: Any = schemathesis
@@ -89,7 +95,7 @@ def fruitful(case: Any) -> None:
         case.body = STARTS[case.operation.label]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(90)
 def test_each_operation(schema: Any) -> None:
     answered: Counter[int] = Counter()
 
@@ -101,10 +107,10 @@ def test_each_operation(schema: Any) -> None:
     assert {200, 201, 400, 404} <= set(answered), answered
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(90)
 def test_one_operation_after_another(schema: Any) -> None:
     answered: Counter[str] = Counter()
-    machine: Any = schema.as_state_machine()
+    machine: Any = schema.include(path_regex="/(sessions|chats)").as_state_machine()
 
     class Program(machine):
         def before_call(self, case: Any) -> None:

@@ -139,7 +139,7 @@ def test_each_kind_of_event_is_copied_or_left_out() -> None:
         "message.added", "component.entered", "component.left", "model.answered", "model.interrupted",
         "tool_call.requested", "tool_call.started", "tool_call.finished", "approval.requested", "approval.granted",
         "approval.denied", "question.answered", "delegation.started", "delegation.ended", "notice.added",
-        "context.compacted", "plan.changed", "snapshot.taken", "history.copied",
+        "context.compacted", "plan.changed", "snapshot.taken", "history.copied", "session.imported",
     }  # fmt: skip
     for record in RECORDS:
         assert Copy(FORK).take(event(5, record), BLOBS) is None

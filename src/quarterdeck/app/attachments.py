@@ -1,5 +1,6 @@
 """Files and images that people give to sessions: uploaded first, then named by a start or a message, gone with both."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -175,10 +176,10 @@ async def sweep(app: App) -> int:
         old = select(rows.c.blob_id).where(
             rows.c.session_id.is_(None), rows.c.created_at < func.now() - timedelta(days=1)
         )
-        gone = await connection.execute(
-            delete(blob_rows).where(blob_rows.c.id.in_(old.limit(20))).returning(blob_rows.c.id)
-        )
-        return len(gone.all())
+        # Locked first: one that is being given to a session at this moment is passed over.
+        free = (await connection.execute(old.limit(20).with_for_update(skip_locked=True))).scalars().all()
+        await connection.execute(delete(blob_rows).where(blob_rows.c.id.in_(free)))
+        return len(free)
 
 
 async def _keep(
@@ -193,7 +194,8 @@ async def _keep(
 ) -> int:
     """A text is kept without its secrets and as UTF-8 without a mark; of an image every byte is."""
     if kind == TEXT:
-        text = app.redactor.text(clean(data.decode("utf-8-sig")))
+        # In a thread: a large one takes seconds, in which nobody else would be served.
+        text = await asyncio.to_thread(lambda: app.redactor.text(clean(data.decode("utf-8-sig"))))
         data, characters = text.encode(), min(len(text), limits.ATTACHED_CHARACTERS)
     else:
         characters = limits.IMAGE_CHARACTERS

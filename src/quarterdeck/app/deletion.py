@@ -11,7 +11,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import leftovers
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
@@ -21,7 +20,7 @@ from quarterdeck.app.session_access import may
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError
 from quarterdeck.core.status import Transition
-from quarterdeck.store.doorbell import CHANNEL
+from quarterdeck.store.doorbell import CHANNEL, LAST
 from quarterdeck.store.tables import (
     artifacts,
     blobs,
@@ -61,7 +60,6 @@ async def delete_session(app: App, actor: Actor, session_id: int) -> None:
     for one in (session_id, *children):
         await cancel_of_session(app, one)
     await drop_documents(app, [one for one in (it.session.flow_hash, it.session.script_hash) if one])
-    await leftovers.clear(app)
 
 
 async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: str) -> None:
@@ -71,6 +69,9 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
     """
     ids = literal(list(session_ids), ARRAY(BigInteger))
     subjects = literal([f"session:{one}" for one in session_ids], ARRAY(Text))
+    # Whoever writes output has its offer locked; what is in the air is there before the statement looks.
+    theirs = select(offers.c.call_id).where(offers.c.subject == any_(subjects)).order_by(offers.c.call_id)
+    await connection.execute(theirs.with_for_update())
     calls = delete(offers).where(offers.c.subject == any_(subjects)).returning(offers.c.call_id).cte("calls")
     gone = (
         delete(sessions)
@@ -91,7 +92,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
         )
         .cte("made_tombstones"),
     ]
-    rung = select(func.pg_notify(CHANNEL, "session:" + gone.c.id.cast(Text) + " 0")).select_from(gone)
+    rung = select(func.pg_notify(CHANNEL, "session:" + gone.c.id.cast(Text) + f" {LAST}")).select_from(gone)
     await connection.execute(rung.add_cte(calls, gone, *parts))
 
 

@@ -234,6 +234,8 @@ async def _created(
             "facts": around.facts,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
             "parent_id": None,
+            # What a file says is allowed, nobody here has allowed.
+            **({"pre_approved": (), "pre_approved_patterns": {}} if source.state.imported else {}),
             "budget": source.state.budget,
             "forked_from": ForkedFrom(session=source.id, seq=seq),
         }

@@ -182,6 +182,8 @@ class _Import:
                 "retention_days": self._target.retention_days if self._target else limits.RETENTION_DAYS,
                 "parent_id": None,
                 "forked_from": None,
+                # A branch of that name here is another's: it must not go with this session.
+                "branch": "",
                 "branch_commit": "",
             }
         )

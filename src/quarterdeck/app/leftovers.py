@@ -55,8 +55,9 @@ async def clear(app: App, *, now: datetime | None = None, objects_kept: timedelt
                 await app.forge.prune(project_id, objects_kept)
             again = now + objects_kept + AGAIN if gone else None
             await _done(app, project_id, [*heads, *([""] if objects else [])], prune_at=again)
-        except QuarterdeckError as error:
-            _log.warning("branches of deleted sessions are left", project=project_id, reason=error.message)
+        except Exception as error:
+            reason = error.message if isinstance(error, QuarterdeckError) else repr(error)
+            _log.warning("branches of deleted sessions are left", project=project_id, reason=reason)
             await _later(app, project_id, now + AGAIN)
     return len(rows)
 

@@ -57,8 +57,8 @@ class _Told:
     looked: dict[int, int] = field(default_factory=dict[int, int])
 
     def wants(self, session_id: int, seq: int) -> bool:
-        """Whether there may be something new; a bell without `seq` always says so."""
-        return seq == 0 or seq > self.looked.get(session_id, 0)
+        """Whether the row may be another; a bell without `seq` is of what is printed or said beside the row."""
+        return seq > self.looked.get(session_id, 0)
 
     def tell(self, row: SessionRow) -> None:
         self.known.pop(row.id, None)

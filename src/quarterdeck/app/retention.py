@@ -18,7 +18,7 @@ from quarterdeck.app import deletion, leftovers
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import NotFoundError
+from quarterdeck.core.errors import NotFoundError, UnavailableError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
 from quarterdeck.store import outbox
@@ -79,7 +79,7 @@ async def due(app: App) -> bool:
 
 async def sweep(app: App, *, at: datetime | None = None) -> Swept:
     """Deletes whatever is past its time at `at`, now if it is absent; cut off in the middle, the next one goes on."""
-    at = at or datetime.now(UTC)
+    at = at or await _now(app)
     stopped = await _waiting(app, at)
     deleted = await _over(app, at)
     await deletion.drop_documents(app)
@@ -96,6 +96,12 @@ async def sweep(app: App, *, at: datetime | None = None) -> Swept:
         await connection.execute(row.on_conflict_do_update(index_elements=[sweeps.c.id], set_=done))
     _log.info("sweep", stopped=stopped, deleted=stopped + deleted)
     return Swept(stopped, stopped + deleted)
+
+
+async def _now(app: App) -> datetime:
+    """By the database's clock, and not before ours: what is deleted too early can't be brought back."""
+    async with app.database.transaction() as connection:
+        return min(datetime.now(UTC), (await connection.execute(select(func.now()))).scalar_one())
 
 
 async def _over(app: App, at: datetime) -> int:
@@ -121,7 +127,15 @@ async def _waiting(app: App, at: datetime) -> int:
     async with app.database.transaction() as connection:
         query = select(sessions.c.id).where(expired(at), ~ended(), ~sessions.c.turn_open)
         found = (await connection.execute(query.order_by(sessions.c.id.desc()))).scalars().all()
-    return sum([await _stop(app, batch, at) for batch in (found[n : n + STOPS] for n in range(0, len(found), STOPS))])
+    stopped = 0
+    for batch in (found[n : n + STOPS] for n in range(0, len(found), STOPS)):
+        try:
+            stopped += await _stop(app, batch, at)
+        except UnavailableError:
+            raise
+        except Exception:  # one session that can't be stopped holds nobody else back
+            _log.exception("sessions could not be stopped by age", sessions=list(batch))
+    return stopped
 
 
 async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:

@@ -156,7 +156,7 @@ async def printing(connection: AsyncConnection, session_id: int) -> dict[str, in
 def _follow(cursor: Cursor, payload: e.AnyPayload) -> None:
     match payload:
         case e.ToolCallStarted(call_id=call_id, executor=executor) if executor != "server":
-            cursor.running[call_id] = 0
+            cursor.running.setdefault(call_id, 0)
         case e.ToolCallFinished(call_id=call_id):
             cursor.running.pop(call_id, None)
         case e.ModelAnswered() | e.ModelInterrupted():

@@ -14,6 +14,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.attachment import NAME_CHARACTERS, Attachment
 from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.text import clean, clean_value, deeper, finite
 from quarterdeck.tools.tool import Privilege
 
 
@@ -38,10 +39,13 @@ class Context(BaseModel):
     def envelope(self) -> dict[str, JsonValue] | None:
         """The fields of an input of the flow; None when it is a text."""
         try:
-            value: JsonValue = json.loads(self.content)
+            value: JsonValue = json.loads(self.content, parse_constant=finite, parse_float=finite)
         except (ValueError, RecursionError):
             return None
-        return value if isinstance(value, dict) else None
+        # What nests deeper than a body may is a text too: what stores and reads inputs goes down by calls.
+        if not isinstance(value, dict) or deeper(value, limits.INPUT_LEVELS):
+            return None
+        return {clean(name): clean_value(field) for name, field in value.items()}
 
 
 class StartOptions(BaseModel):

@@ -46,8 +46,10 @@ async def session(app: App, actor: Actor, session_id: int, *, after: int) -> Asy
 async def _moments(tail: Tail, number: int, cursor: Cursor) -> AsyncIterator[Moment]:
     """The tail's moments from `number` on, the first ones without what is behind the cursor already."""
     # The tail may have read for these two before this watcher did; what it reads later begins behind both.
-    overlapping = tail.number + 1
+    overlapping, joined = tail.number + 1, cursor.seq
     while (moment := await tail.take(number)) is not None:
+        if moment.through <= joined:  # a tail that was further behind has more to come that is known here
+            overlapping = max(overlapping, number + 2)
         if number <= overlapping:
             unseen = cursor.unseen(moment.signals, moment.through)
             if unseen is not moment.signals:

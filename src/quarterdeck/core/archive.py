@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Typ
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import Event, Level
-from quarterdeck.core.text import clean_value, deeper
+from quarterdeck.core.text import clean_value, deeper, finite
 
 FORMAT = "quarterdeck-session"
 VERSION = 1
@@ -141,12 +140,6 @@ def _decoded(data: str) -> bytes:
         raise InvalidInputError("its data is no base64") from None
 
 
-def _finite(number: str) -> float:
-    if math.isfinite(value := float(number)):
-        return value
-    raise ValueError(number)
-
-
 class Writer:
     """Makes the bytes of a file, line after line."""
 
@@ -217,7 +210,7 @@ class Reader:
 
     def _parsed(self, data: bytes) -> Line:
         try:
-            value: JsonValue = json.loads(data, parse_constant=_finite, parse_float=_finite)
+            value: JsonValue = json.loads(data, parse_constant=finite, parse_float=finite)
         except (ValueError, RecursionError):
             raise self.fault("it is no JSON") from None
         if not isinstance(value, dict) or deeper(value, LEVELS):

@@ -82,6 +82,8 @@ def _check(state: SessionState, event: e.Event) -> None:
             fits = (p.from_status, p.to_status) == (state.status, after(state.status, p.transition))
         case e.ToolCallRequested() as p:
             fits = p.call_id not in state.calls
+        case e.SnapshotTaken() as p:
+            fits = p.step > state.step
         case e.ToolCallsOffered() as p:
             fits = state.ready.keys() >= set(p.call_ids)
         case e.ApprovalRequested() as p:
@@ -238,7 +240,8 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
 def _fork(state: SessionState, at: datetime) -> None:
     """A question is put again by whoever put it; what a person allowed for another session is not allowed here."""
     for call in state.calls.values():
-        call.status = CallStatus.REQUESTED if call.status is CallStatus.ASKED else call.status
+        if call.status in (CallStatus.ASKED, CallStatus.APPROVED):
+            call.status = CallStatus.REQUESTED
     state.approvals = {}
     state.session_approvals, state.session_patterns = (), {}
     state.started_at = at if state.status is Status.RUNNING else None

@@ -153,7 +153,7 @@ def opening(
         raise InvalidInputError(f"The flow {flow.id} has no agent that could read a message.")
     asked = dict(state.approvals)
     yield HistoryCopied(session=source.session, seq=source.seq, status=state.status)
-    yield from _open_calls(state, source, cancelled=message is not None)
+    yield from _open_calls(state, source, cancelled=message is not None or state.imported is not None)
     if state.status in AWAITING or state.status is Status.PAUSED:
         yield _moved(state, Transition.RESUME)
     if message is None:
@@ -207,7 +207,7 @@ def _open_calls(state: SessionState, source: ForkedFrom, *, cancelled: bool) -> 
         if call.status in (CallStatus.OFFERED, CallStatus.RUNNING):
             outcome, text = e.Outcome.INTERRUPTED, under_way
         elif cancelled and call.status is not CallStatus.FINISHED:
-            outcome, text = e.Outcome.CANCELLED, "The person went on with a message instead."
+            outcome, text = e.Outcome.CANCELLED, "This session goes on without this call."
         else:
             continue
         yield e.ToolCallFinished(call_id=call_id, tool=call.tool, outcome=outcome, text=text)

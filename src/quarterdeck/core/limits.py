@@ -36,6 +36,8 @@ ATTACHED_SHARE = 2
 IMAGE_CHARACTERS = 6_000
 """What an image counts in a conversation: about 1,500 tokens."""
 CONTEXTS = 50
+INPUT_LEVELS = 64
+"""How far lists and objects of an input may lie in one another."""
 CONTEXT_CHARACTERS = 262_144
 """Of one `additional_context`."""
 CALLS_PER_ANSWER = 64

@@ -1,5 +1,7 @@
 """The boundary of text: what may be stored, and how long text is cut."""
 
+import math
+
 from pydantic import JsonValue
 
 
@@ -31,6 +33,13 @@ def deeper(value: JsonValue, levels: int) -> bool:
         case _:
             return False
     return levels == 0 or any(deeper(one, levels - 1) for one in inside)
+
+
+def finite(number: str) -> float:
+    """A number of JSON that PostgreSQL's JSON has, too. Raises ValueError for NaN and for what is beyond a float."""
+    if math.isfinite(value := float(number)):
+        return value
+    raise ValueError(number)
 
 
 def decode(data: bytes) -> str:

@@ -52,6 +52,17 @@ class WorkerLostError(QuarterdeckError):
     code = "worker_lost"
 
 
+NETS: tuple[Callable[[App], Awaitable[object]], ...] = (
+    leases.expire,
+    turns.revive,
+    server_calls.revive,
+    notifications.revive,
+    attachments.sweep,
+    pipelines.cancel_of_stopped,
+    retention.due,
+)
+
+
 class Worker:
     """One worker process's parts."""
 
@@ -120,21 +131,19 @@ class Worker:
 
     async def _nets(self) -> None:
         """Time is nobody's event: leases that ran out are ended, and turns that nobody has are given out again."""
+        # What waits for git holds up nobody else.
+        await asyncio.gather(self._look(*NETS), self._look(leftovers.clear))
+
+    async def _look(self, *nets: Callable[[App], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(NETS_SECONDS)
-            try:
-                await leases.expire(self._app)
-                await turns.revive(self._app)
-                await server_calls.revive(self._app)
-                await notifications.revive(self._app)
-                await attachments.sweep(self._app)
-                await pipelines.cancel_of_stopped(self._app)
-                await retention.due(self._app)
-                await leftovers.clear(self._app)
-            except UnavailableError as error:
-                _log.warning("a net could not look", reason=error.message)
-            except Exception:
-                _log.exception("a net failed; it looks again")
+            for net in nets:
+                try:
+                    await net(self._app)
+                except UnavailableError as error:
+                    _log.warning("a net could not look", reason=error.message)
+                except Exception:
+                    _log.exception("a net failed; it looks again")
 
 
 class _Again(BaseRetryStrategy):

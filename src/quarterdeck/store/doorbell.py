@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 CHANNEL = "quarterdeck"
 PATIENCE_SECONDS = 15.0
+LAST = 2**63 - 1
+"""The cursor of a deletion: behind all others, so that no other bell hides it."""
 
 _log = structlog.get_logger(__name__)
 

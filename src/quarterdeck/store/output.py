@@ -3,6 +3,7 @@
 from sqlalchemy import Text, column, func, insert, literal, select, update, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core.errors import NotFoundError
 from quarterdeck.store import search
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import offers, outputs
@@ -16,7 +17,9 @@ async def write(connection: AsyncConnection, subject: str, call_id: str, offset:
     """
     known = (
         await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id).with_for_update())
-    ).scalar_one()
+    ).scalar_one_or_none()
+    if known is None:
+        raise NotFoundError(f"There is no call {call_id} any more.")
     if offset > known:
         return None
     fresh = data[known - offset :]

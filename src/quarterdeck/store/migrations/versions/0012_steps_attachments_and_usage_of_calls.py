@@ -60,13 +60,16 @@ def _read_steps(steps: sa.Table) -> None:
     connection, unpack = op.get_bind(), zstandard.ZstdDecompressor()
     batches = sa.table("event_batches", sa.column("session_id"), sa.column("results"), sa.column("data"))
     living = sa.table("sessions", sa.column("id"))
-    found = connection.execute(
+    found = connection.execution_options(stream_results=True, yield_per=500).execute(
         sa.select(batches.c.session_id, batches.c.data)
         .join(living, living.c.id == batches.c.session_id)
         .where(batches.c.results > 0)
     )
-    for session_id, data in found.all():
+    rows: list[dict[str, object]] = []  # written behind the loop: the cursor has the connection
+    for session_id, data in found:
         for line in unpack.decompress(data).splitlines():
             if TAKEN in line and (event := json.loads(line))["payload"]["kind"] == "snapshot.taken":
                 taken = {name: value for name, value in event["payload"].items() if name != "kind"}
-                connection.execute(steps.insert().values(session_id=session_id, seq=event["seq"], **taken))
+                rows.append({"session_id": session_id, "seq": event["seq"], **taken})
+    for first in range(0, len(rows), 1_000):
+        connection.execute(steps.insert(), rows[first : first + 1_000])
