@@ -64,7 +64,7 @@ def without_place(line: dict[str, Any]) -> dict[str, Any]:
     payload = line.get("payload", {})
     if payload.get("kind") == "session.created":
         there = {"project_id", "initiator_id", "initiator", "origin", "retention_days", "parent_id", "forked_from"}
-        there |= {"branch_commit"}
+        there |= {"branch", "branch_commit"}
         return {**line, "payload": {name: value for name, value in payload.items() if name not in there}}
     return line
 

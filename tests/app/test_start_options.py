@@ -257,3 +257,27 @@ async def test_a_chat_that_has_not_begun_is_interrupted_too(app: App, start: Sta
     first, interrupted, last = question.conversation.messages
     assert (first, last) == (Said("Never mind"), Said("Or do"))
     assert isinstance(interrupted, Answered)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a":' * 210 + "1" + "}" * 210, '{"a": NaN}', '{"a": 1e999}'], ids=["deep", "nan", "beyond"]
+)
+async def test_what_is_no_input_is_a_text_and_the_session_can_be_read_and_deleted(
+    app: App, start: Start, content: str
+) -> None:
+    session_id = await begin(app, start.owner, additional_context=[{"category": "file", "content": content}])
+    assert (await sessions.show(app, start.owner, session_id)).id == session_id
+    (kept,) = await attachments.of_session(app, start.owner, session_id)
+    assert kept.category == "file"
+    await deletion.delete_session(app, start.owner, session_id)
+
+
+async def test_a_file_that_is_being_given_to_a_session_is_not_swept(app: App, start: Start) -> None:
+    given = await upload(app, start.owner)
+    async with app.database.transaction() as connection:
+        await connection.execute(update(rows).values(created_at=text("now() - interval '25 hours'")))
+    async with app.database.transaction() as connection:
+        await attachments.claim(connection, start.owner, 1, [given], room=1_000)
+        assert await attachments.sweep(app) == 0
+    async with app.database.transaction() as connection:
+        assert (await connection.execute(select(rows.c.session_id))).scalar_one() == 1

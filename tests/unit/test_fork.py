@@ -263,8 +263,8 @@ def test_what_was_allowed_for_the_session_asks_again_in_a_fork() -> None:
     _, state = forked(ONE, source, len(source))
     assert (state.session_approvals, state.session_patterns, state.approvals) == ((), {}, {})
     first, second = (Copy(FORK).call_id(one) for one in ("c1", "c2"))
-    assert (state.calls[first].status, state.calls[second].status) == (CallStatus.APPROVED, CallStatus.REQUESTED)
-    assert step.next_step(ONE, state) == OfferCalls((first,))
+    assert (state.calls[first].status, state.calls[second].status) == (CallStatus.REQUESTED, CallStatus.REQUESTED)
+    assert step.next_step(ONE, state) == step.AskPerson((first, second))
     log, state = forked(ONE, source, len(source), "neither")
     assert {call.outcome for call in state.calls.values()} == {e.Outcome.CANCELLED}
     assert conversation("a", log).messages[-1] == Said("neither")

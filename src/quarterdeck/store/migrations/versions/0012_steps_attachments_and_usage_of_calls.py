@@ -60,10 +60,11 @@ def _read_steps(steps: sa.Table) -> None:
     connection, unpack = op.get_bind(), zstandard.ZstdDecompressor()
     batches = sa.table("event_batches", sa.column("session_id"), sa.column("results"), sa.column("data"))
     living = sa.table("sessions", sa.column("id"))
-    found = connection.execution_options(stream_results=True, yield_per=500).execute(
+    found = connection.execute(
         sa.select(batches.c.session_id, batches.c.data)
         .join(living, living.c.id == batches.c.session_id)
-        .where(batches.c.results > 0)
+        .where(batches.c.results > 0),
+        execution_options={"stream_results": True, "yield_per": 500},
     )
     rows: list[dict[str, object]] = []  # written behind the loop: the cursor has the connection
     for session_id, data in found:
