@@ -52,7 +52,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from quarterdeck.client import models
-from quarterdeck.client.request import UNSET, Unset, part
+from quarterdeck.client.request import LONG_TIMEOUT, UNSET, Unset, part
 """
 
 
@@ -156,7 +156,7 @@ def _call(path: str, verb: str, operation: Schema, schemas: dict[str, Schema]) -
     arguments = [f'"{verb.upper()}"', _path(path)]
     method, answer, coroutine = _answer(operation, arguments)
     arguments += [f"{place}={{{', '.join(values)}}}" for place, values in sent.items()]
-    arguments += [f'content=content, content_type="{next(iter(body))}"'] if "content: Content" in positional else []
+    arguments += [f'content=content, content_type="{next(iter(body))}", timeout=LONG_TIMEOUT'] if "content: Content" in positional else []
     said = {"description": f"{operation['summary']}. {operation.get('description', '')}"}
     heading = ", ".join([*positional, *(["*", *sorted(named, key=lambda one: one.endswith("UNSET"))] if named else [])])
     return _Call(

@@ -222,9 +222,12 @@ async def test_what_cannot_be_kept_is_refused_and_a_child_has_the_rest(app: App,
     child = await child_sessions.start(app, owner, parent, "c_1", wish)
     assert (child.budget, child.parent_id) == (Budget(tokens=40), parent)
     assert [(one.relation, one.name) for one in child.links] == [("parent", f"#{parent}")]
-    await model_usage.record(app, parent, "work", "m", Usage(requests=1, input_tokens=60))
     with pytest.raises(InvalidInputError, match="budget is spent"):
         await child_sessions.start(app, owner, parent, "c_2", wish)
+    await model_usage.record(app, child.id, "work", "m", Usage(requests=1, input_tokens=25))
+    await steering.cancel(app, owner, child.id)
+    second = await child_sessions.start(app, owner, parent, "c_2", wish)
+    assert second.budget == Budget(tokens=15), "what the first did not use is left"
 
 
 async def test_a_chat_is_started_with_the_same_options(app: App, start: Start) -> None:

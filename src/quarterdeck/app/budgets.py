@@ -1,6 +1,7 @@
 """Budgets of sessions: checked where they are given, told of when they are near, changed by whose session it is."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from quarterdeck.core.budget import NEAR, Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import human
+from quarterdeck.core.usage import Usage
 from quarterdeck.store import log
 
 
@@ -59,15 +61,23 @@ def warn(it: Change) -> None:
         it.append(BudgetNeared(budget=state.budget, usage=state.usage))
 
 
-def for_child(parent: SessionState) -> Budget | None:
-    """What a session that this one starts may use: what is left here.
+def for_child(parent: SessionState, children: Iterable[SessionState]) -> Budget | None:
+    """What one more session that this one starts may use: what is left here, and was not given to its `children`.
+
+    Of a child that has ended that is what it used, of another all that it may.
 
     Raises:
         InvalidInputError: nothing is.
     """
     if parent.budget is None:
         return None
-    left = parent.budget.left(parent.usage)
+    taken = parent.usage
+    for child in children:
+        may_use = None if child.final else child.budget
+        taken += child.usage
+        if may_use is not None and (left := may_use.left(child.usage)) is not None:
+            taken += Usage(requests=0, input_tokens=left.tokens or 0, cost=left.cost or Decimal(0))
+    left = parent.budget.left(taken)
     if left is None:
         raise InvalidInputError("The session's budget is spent, so it can start no other.")
     return left

@@ -40,7 +40,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
         ConflictError: the session has ended in the meantime.
     """
     async with app.database.transaction() as connection:
-        row = await connection.execute(select(sessions.c.state).where(sessions.c.id == parent_id))
+        row = await connection.execute(select(sessions.c.state).where(sessions.c.id == parent_id).with_for_update())
         standing = SessionState.model_validate(row.scalar_one())
         parent = standing.created
         if parent.project_id is None:
@@ -51,7 +51,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             above, depth = (await connection.execute(query)).scalar_one_or_none(), depth + 1
         if depth > DEEPEST:
             raise InvalidInputError(f"This session was itself started by others, {DEEPEST} deep; it can start no more.")
-        known = (await connection.execute(select(sessions.c.id).where(sessions.c.parent_id == parent_id))).all()
+        known = (await connection.execute(select(sessions.c.state).where(sessions.c.parent_id == parent_id))).all()
         if len(known) >= MOST:
             raise InvalidInputError(f"This session has started {MOST} sessions, which is as many as it may.")
         request = StartSession(
@@ -65,7 +65,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             # What the parent may not do at all, its children may not either.
             privileges=None if parent.privileges is None else tuple(map(Privilege, parent.privileges)),
             may_ask=parent.may_ask,
-            budget=budgets.for_child(standing),
+            budget=budgets.for_child(standing, (SessionState.model_validate(row.state) for row in known)),
         )
         child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
         return await views.load(app, connection, child)

@@ -4,6 +4,7 @@ No transaction is open while a page is written to whoever asked for it, however 
 after the export began is not in it.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
@@ -156,7 +157,7 @@ class Export:
             return
         stream = Stream(self._anonymous)
         async for piece in pieces:
-            if anonymous := stream.feed(piece):
+            if anonymous := await asyncio.to_thread(stream.feed, piece):  # what is hostile takes its time
                 yield anonymous
         if rest := stream.close():
             yield rest

@@ -33,7 +33,8 @@ from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 
 BATCH_EVENTS = 200
-PATIENCE_LINES = 20
+PATIENCE_BYTES = 64 * 1024
+"""After so many bytes others are served; a longer line is read in a thread."""
 PRIVATE = ("chat", "ide")
 """These stay what they are: their initiator's alone, and that is who imports them."""
 NAME_CHARACTERS = 255
@@ -102,12 +103,14 @@ class _Import:
 
     async def read(self, file: IO[bytes]) -> None:
         """Reads the whole file. Raises InvalidInputError."""
-        reader = archive.Reader()
+        reader, unserved = archive.Reader(), 0
         while data := file.readline(archive.LINE_BYTES + 1):
-            line = reader.line(data)
+            line = reader.line(data) if len(data) < PATIENCE_BYTES else await asyncio.to_thread(reader.line, data)
             self._unweighed += len(data)
-            if reader.number % PATIENCE_LINES == 0:
-                await asyncio.sleep(0)  # others are served meanwhile
+            unserved += len(data)
+            if unserved > PATIENCE_BYTES:
+                unserved = 0
+                await asyncio.sleep(0)
             try:
                 await self._take(line)
             except _UNFIT as error:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from quarterdeck.client import models
 from quarterdeck.client.async_connection import AsyncCalls, AsyncTransport, Content, Events
-from quarterdeck.client.request import UNSET, Unset, part
+from quarterdeck.client.request import LONG_TIMEOUT, UNSET, Unset, part
 
 
 class AsyncGroups:
@@ -497,6 +497,7 @@ class AsyncExports(AsyncCalls):
             query={"project": project},
             content=content,
             content_type="application/x-ndjson",
+            timeout=LONG_TIMEOUT,
         )
 
 

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from quarterdeck.client import models
 from quarterdeck.client.connection import Calls, Content, Events, Transport
-from quarterdeck.client.request import UNSET, Unset, part
+from quarterdeck.client.request import LONG_TIMEOUT, UNSET, Unset, part
 
 
 class Groups:
@@ -491,6 +491,7 @@ class Exports(Calls):
             query={"project": project},
             content=content,
             content_type="application/x-ndjson",
+            timeout=LONG_TIMEOUT,
         )
 
 

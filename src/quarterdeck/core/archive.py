@@ -20,7 +20,7 @@ from quarterdeck.core.text import clean_value, deeper, finite
 
 FORMAT = "quarterdeck-session"
 VERSION = 1
-LINE_BYTES = 16 * 1024 * 1024
+LINE_BYTES = 8 * 1024 * 1024
 LEVELS = 90
 """How far lists and objects of a line may lie in one another."""
 BLOB_FIELDS = ("bundle_blob", "step_diff_blob", "whole_diff_blob")

@@ -114,8 +114,13 @@ class Database:
 
 def translated(error: DBAPIError) -> QuarterdeckError:
     """The driver's error as one sentence, without the statement and without the password."""
-    if getattr(error.orig, "sqlstate", None) == "53100":
-        return DatabaseFullError()
+    match getattr(error.orig, "sqlstate", None):
+        case "53100":
+            return DatabaseFullError()
+        case "40P01":
+            return DatabaseUnavailableError("Two changes of the same things met, and this one gave way. Try again.")
+        case _:
+            pass
     return DatabaseUnavailableError(f"PostgreSQL can't be reached now: {_reason(error)}")
 
 
