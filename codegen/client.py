@@ -156,7 +156,8 @@ def _call(path: str, verb: str, operation: Schema, schemas: dict[str, Schema]) -
     arguments = [f'"{verb.upper()}"', _path(path)]
     method, answer, coroutine = _answer(operation, arguments)
     arguments += [f"{place}={{{', '.join(values)}}}" for place, values in sent.items()]
-    arguments += [f'content=content, content_type="{next(iter(body))}", timeout=LONG_TIMEOUT'] if "content: Content" in positional else []
+    if "content: Content" in positional:
+        arguments += ["content=content", f'content_type="{next(iter(body))}"', "timeout=LONG_TIMEOUT"]
     said = {"description": f"{operation['summary']}. {operation.get('description', '')}"}
     heading = ", ".join([*positional, *(["*", *sorted(named, key=lambda one: one.endswith("UNSET"))] if named else [])])
     return _Call(
