@@ -160,7 +160,7 @@ def test_messages_and_numbers_out_of_bounds(instance: Instance) -> None:
         for number in ("abc", "%00", "1.5", "999999"):
             refusal(client.get(f"/sessions/{number}"), 404)
         cursor = "WyIyMDI2LTExLTIzIiwgMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjNd"  # a time, and a number beyond all
-        for query in ("limit=0", "limit=x", "limit=101", "before=zzz", f"before={cursor}", "status=no", "project=%00"):
+        for query in ("limit=0", "limit=x", "limit=101", "cursor=zzz", f"cursor={cursor}", "status=no", "project=%00"):
             refusal(client.get(f"/sessions?{query}"), 400)
         for place in ("events?after=-1", f"events?after={2**64}", "events?level=loud", "diff?step=0"):
             refusal(client.get(f"{one}/{place}"), 400)

@@ -12,7 +12,7 @@ from tests.scenarios.work import payloads
 def test_the_demo_repairs_the_sample(instance: Instance) -> None:
     told = instance.qd("demo").stdout
     assert "No language model" in told
-    newest = instance.get("/sessions")["items"][0]
+    newest = instance.session(instance.get("/sessions")["items"][0]["id"])
     assert newest["scripted"]
     assert newest["status"] == "idle", "its merge request is open"
     assert newest["checks_passed"] == 1

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import leftovers
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
@@ -60,6 +61,7 @@ async def delete_session(app: App, actor: Actor, session_id: int) -> None:
     for one in (session_id, *children):
         await cancel_of_session(app, one)
     await drop_documents(app, [one for one in (it.session.flow_hash, it.session.script_hash) if one])
+    await leftovers.clear(app, prune=False)
 
 
 async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: str) -> None:

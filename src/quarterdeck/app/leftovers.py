@@ -35,14 +35,20 @@ async def note(app: App, project_id: int, branch: str, head: str) -> None:
         await connection.execute(row.on_conflict_do_nothing())
 
 
-async def clear(app: App, *, now: datetime | None = None, objects_kept: timedelta = OBJECTS_KEPT) -> int:
-    """Does what is due, and answers how much; what fails is tried again later. May be called by several at a time."""
+async def clear(
+    app: App, *, now: datetime | None = None, objects_kept: timedelta = OBJECTS_KEPT, prune: bool = True
+) -> int:
+    """Does what is due, and answers how much; what fails is tried again later. May be called by several at a time.
+
+    Without `prune` git's own tidying, which can take minutes, is left to the next.
+    """
     now = now or datetime.now(UTC)
     async with app.database.transaction() as connection:
         await connection.execute(
             delete(partials).where(~select(sessions.c.id).where(sessions.c.id == partials.c.session_id).exists())
         )
         due = select(leftovers.c.project_id, leftovers.c.branch, leftovers.c.head).where(leftovers.c.due_at <= now)
+        due = due if prune else due.where(leftovers.c.branch != "")
         rows = (await connection.execute(due.order_by(leftovers.c.due_at).limit(AT_ONCE))).all()
     by_project: dict[int, dict[str, str]] = defaultdict(dict)
     for row in rows:
