@@ -60,7 +60,7 @@ class Instance:
 
     def _ready(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
-            raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log()}")
+            raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log_end()}")
         try:
             health = self.get("/health")
         except (OSError, ValueError, httpx.HTTPError, AssertionError):
@@ -84,8 +84,12 @@ class Instance:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def log(self) -> str:
-        """What the server said, for a failing test's message."""
-        return (self.home / "serve.log").read_text(encoding="utf-8", errors="replace")[-20_000:]
+        """All that the server has said since its first start."""
+        return (self.home / "serve.log").read_text(encoding="utf-8", errors="replace")
+
+    def log_end(self) -> str:
+        """The last of what the server said, for a failing test's message."""
+        return self.log()[-20_000:]
 
     def client(self) -> httpx.Client:
         return httpx.Client(
@@ -125,7 +129,7 @@ class Instance:
         if code is not None and done.returncode != code:
             raise AssertionError(
                 f"qd {' '.join(arguments)} ended with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}\n"
-                f"--- server ---\n{self.log()}"
+                f"--- server ---\n{self.log_end()}"
             )
         return done
 
@@ -154,7 +158,7 @@ class Instance:
             self.wait(there, seconds, f"session {session_id} is {' or '.join(statuses)}")
         except AssertionError as error:
             told = "\n".join(json.dumps(event)[:400] for event in self.events(session_id)[-15:])
-            raise AssertionError(f"{error}\n{told}\n{self.log()}") from error
+            raise AssertionError(f"{error}\n{told}\n{self.log_end()}") from error
         return self.session(session_id)
 
     def wait(self, check: Callable[[], bool], seconds: float, what: str) -> None:
@@ -162,7 +166,7 @@ class Instance:
         end = time.monotonic() + seconds
         while not check():
             if time.monotonic() > end:
-                raise AssertionError(f"waited {seconds:.0f} s until {what}\n{self.log()}")
+                raise AssertionError(f"waited {seconds:.0f} s until {what}\n{self.log_end()}")
             time.sleep(0.1)
 
 

@@ -23,7 +23,7 @@ LEFT_SECONDS = 20
 def prove(instance: Instance, session_id: int, seen: list[Any]) -> None:
     """Everything about one session that has come to rest; `seen` is what its watcher was sent."""
     view = instance.session(session_id)
-    assert view["status"] == "idle", f"{view['status']}: {view['reason']}\n{_told(seen)}\n{instance.log()}"
+    assert view["status"] == "idle", f"{view['status']}: {view['reason']}\n{_told(seen)}\n{instance.log_end()}"
     assert view["merge_request"], "it has a merge request"
     events = instance.events(session_id)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
@@ -40,7 +40,7 @@ def prove(instance: Instance, session_id: int, seen: list[Any]) -> None:
         if not left:
             return
         time.sleep(0.2)
-    raise AssertionError(f"left over after {LEFT_SECONDS} s: {left}\n{instance.log()}")
+    raise AssertionError(f"left over after {LEFT_SECONDS} s: {left}\n{instance.log_end()}")
 
 
 def _told(events: list[Any]) -> str:

@@ -31,7 +31,7 @@ def watch(instance: Instance, session_id: int) -> Iterator[tuple[Any, float]]:
         except (httpx.HTTPError, OSError, ValueError):
             time.sleep(0.05)
         if time.monotonic() - last > STUCK_SECONDS:
-            raise AssertionError(f"session {session_id} is stuck behind event {seen}\n{instance.log()}")
+            raise AssertionError(f"session {session_id} is stuck behind event {seen}\n{instance.log_end()}")
 
 
 def _at_rest(status: str, kind: str) -> bool:

@@ -36,7 +36,7 @@ def fresh() -> Iterator[Instance]:
 
 def printed_link(instance: Instance) -> str:
     found = re.findall(r"Sign in .*?(http\S+/sign-in\?token=\S+)", instance.log())
-    assert len(found) == 1, instance.log()
+    assert len(found) == 1, instance.log_end()
     return found[0]
 
 
@@ -78,7 +78,7 @@ def test_the_printed_link_signs_a_browser_in_once(fresh: Instance) -> None:
         assert api.status_code == 401, "a cookie opens pages, never the API"
     with httpx.Client() as another:
         again = another.get(link)
-        assert again.status_code == 401, fresh.log()
+        assert again.status_code == 401, fresh.log_end()
         assert "qd sign-in-link" in again.text
         assert another.get(fresh.url).status_code == 401
 
