@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from quarterdeck.app.append_queue import AppendQueue
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.app.tails import Tails
@@ -35,3 +36,5 @@ class App:
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
+    append_queue: AppendQueue = field(default_factory=AppendQueue)
+    """What sources of external sessions sent to this process, and is not stored yet."""

@@ -8,7 +8,7 @@ word that is everywhere costs no more than one that is rare.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -42,19 +42,18 @@ def scope(origin: str, project_id: int | None, initiator_id: int) -> list[str]:
     return [*shared, *project, f"/u{initiator_id}"]
 
 
-async def keep(
-    connection: AsyncConnection, session_id: int, created: e.SessionCreated, events: Sequence[e.Event]
-) -> None:
-    """Puts what is searched of events into the index, in the transaction that stores them."""
-    about = scope(created.origin, created.project_id, created.initiator_id)
-    await keep_events(connection, session_id, about, events)
+def scope_of(created: e.SessionCreated) -> list[str]:
+    """The same by a session's first event."""
+    return scope(created.origin, created.project_id, created.initiator_id)
 
 
-async def keep_events(
-    connection: AsyncConnection, session_id: int, about: list[str], events: Sequence[e.Event]
-) -> None:
-    """The same for a session whose scope is known."""
-    rows = [
+Row = dict[str, Any]
+"""What is put into the index: a piece of some events, or of an output."""
+
+
+def rows(session_id: int, about: list[str], events: Sequence[e.Event]) -> list[Row]:
+    """What is searched of events of a session whose scope is `about`."""
+    return [
         {
             "session_id": session_id,
             "seq": piece.seq,
@@ -67,8 +66,12 @@ async def keep_events(
         }
         for piece in pieces(events)
     ]
-    if rows:
-        await connection.execute(_KEEP, rows)
+
+
+async def keep(connection: AsyncConnection, found: Sequence[Row]) -> None:
+    """Puts rows into the index, those of events in the transaction that stores them."""
+    if found:
+        await connection.execute(_KEEP, found)
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ sessions = Table(
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
+    Column("source_seq", BigInteger),  # the last event of its source; null when its work is done here
     Column("held", Boolean, nullable=False, server_default=text("false")),
     Column("scripted", Boolean, nullable=False, server_default=text("false")),
     _text("reason"),
