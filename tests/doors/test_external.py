@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert, update
 
+from quarterdeck.app import people
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import limits
+from quarterdeck.core.access import Role
 from quarterdeck.core.fold import fold
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import log, outbox
-from tests.conftest import Start
+from quarterdeck.store.tables import members, users
 from tests.doors.conftest import Api
 from tests.doors.test_problem import problem
 
@@ -48,7 +51,11 @@ async def begin(api: Api, **more: Any) -> int:
 
 
 async def send(api: Api, session_id: int, events: list[dict[str, Any]]) -> Any:
-    return await api.post(f"/sessions/{session_id}/events", {"events": events})
+    return await post(api, session_id, json.dumps({"events": events}))
+
+
+async def post(api: Api, session_id: int, body: str | bytes) -> Any:
+    return await api.client.post(f"/api/v1/sessions/{session_id}/events", content=body, headers=api.headers)
 
 
 async def sent(api: Api, session_id: int, events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -85,8 +92,8 @@ async def test_a_whole_session_from_elsewhere(api: Api, app: App) -> None:
 
     listed = (await api.get("/sessions", origin="external", project="sample")).json()["items"]
     assert [(one["id"], one["status"]) for one in listed] == [(number, "finished")]
-    found = (await api.get("/search", q="xylophone")).json()["items"]
-    assert [(one["session"]["id"], one["seq"]) for one in found] == [(number, 7)]
+    found = (await api.get("/search/sessions", q="xylophone")).json()["items"]
+    assert [(one["session_id"], one["seq"], one["part"]) for one in found] == [(number, 7, "result")]
     usage = (await api.get(f"/sessions/{number}/usage")).json()
     assert "0.25" in json.dumps(usage)
     async with app.database.transaction() as connection:
@@ -141,7 +148,7 @@ async def test_what_does_not_fit_is_named_and_nothing_is_stored(
     before = await payloads(api, number)
     batch = numbered([WORK[1], event, WORK[1]], 5)
     body = json.dumps({"events": batch}).replace("1e+308", "1e999")
-    answer = await api.client.post(f"/api/v1/sessions/{number}/events", content=body, headers=api.headers)
+    answer = await post(api, number, body)
     assert answer.status_code == 422, answer.text
     said = problem(answer)
     assert (said["code"], said["index"]) == ("wrong_event", 1)
@@ -166,10 +173,57 @@ async def test_after_the_end_only_records(api: Api, app: App) -> None:
     await agrees(app, number)
 
 
-async def test_only_who_records_it_and_only_sessions_from_elsewhere(api: Api, app: App, start: Start) -> None:
-    from tests.app.people import person  # noqa: PLC0415
+async def someone(app: App, api: Api, name: str, role: Role | None) -> Api:
+    async with app.database.transaction() as connection:
+        made = insert(users).values(username=name, name=name).returning(users.c.id)
+        user_id = (await connection.execute(made)).scalar_one()
+        if role is not None:
+            await connection.execute(insert(members).values(project_id=1, user_id=user_id, role=role))
+        return Api(api.client, await people.issue(connection, "personal", user_id=user_id))
 
-    del person, app, start, api
+
+async def test_only_who_records_it_and_only_sessions_from_elsewhere(api: Api, app: App) -> None:
+    developer, guest = await someone(app, api, "dev", Role.DEVELOPER), await someone(app, api, "guest", Role.GUEST)
+    number, own = await begin(api), await begin(developer, project=None)
+    for other, at, status in ((developer, number, 403), (guest, number, 404), (guest, own, 404), (api, own, 403)):
+        refused = await send(other, at, numbered(WORK[:1]))
+        assert (refused.status_code, problem(refused)["status"]) == (status, status)
+    assert (await guest.post("/sessions/external", NEW)).status_code == 403
+    assert (await sent(developer, own, numbered(WORK)))["status"] == "finished"
+    assert (await guest.get(f"/sessions/{own}")).status_code == 404
+    assert (await api.get(f"/sessions/{own}")).status_code == 200  # an administrator, whose list has it too
+    assert own in [one["id"] for one in (await api.get("/sessions")).json()["items"]]
+
+    theirs = await begin(developer)
+    await sent(developer, theirs, numbered(WORK[:2]))
+    async with app.database.transaction() as connection:
+        await connection.execute(update(members).values(role=Role.REPORTER))
+    assert (await send(developer, theirs, numbered(WORK[2:3], 3))).status_code == 403
+
+    here = (
+        await api.post("/sessions", {"project": "sample", "model": "scripted", "inputs": {"pipeline": {"id": 1}}})
+    ).json()
+    refused = await send(api, here["id"], numbered(WORK[:1]))
+    assert (refused.status_code, "done here" in problem(refused)["detail"]) == (409, True)
+
+
+async def test_a_fork_goes_on_here_and_carries_out_nothing_that_was_left_open(api: Api, app: App) -> None:
+    number = await begin(api)
+    await sent(api, number, numbered(WORK[:4]))
+    script = "components: {agent: [{say: unused}]}"
+    forked = await api.post(f"/sessions/{number}/fork", {"message": "Go on.", "model": "scripted", "script": script})
+    assert forked.status_code == 201, forked.text
+    state = await agrees(app, forked.json()["id"])
+    assert (state.created.origin, state.wants_turn, state.ready) == ("api", True, {})
+    kinds = [one["kind"] for one in await payloads(api, forked.json()["id"])]
+    assert [one for one in kinds if one in ("tool_call.finished", "message.added")][-2:] == [
+        "tool_call.finished",
+        "message.added",
+    ]
+    refused = await api.post(f"/sessions/{number}/fork", {"message": "Go on."})
+    assert (refused.status_code, "model" in problem(refused)["detail"]) == (400, True)
+    alone = await api.post(f"/sessions/{number}/fork", {"model": "scripted", "script": script})
+    assert (await agrees(app, alone.json()["id"])).ready == {}
 
 
 async def test_secrets_and_hostile_texts(api: Api, app: App) -> None:
@@ -200,7 +254,7 @@ async def test_secrets_and_hostile_texts(api: Api, app: App) -> None:
 )  # fmt: skip
 async def test_no_batch(api: Api, body: bytes) -> None:
     number = await begin(api)
-    answer = await api.client.post(f"/api/v1/sessions/{number}/events", content=body, headers=api.headers)
+    answer = await post(api, number, body)
     assert answer.status_code == 400, answer.text
     problem(answer)
 
@@ -212,7 +266,9 @@ async def test_bounds(api: Api) -> None:
     assert (await sent(api, number, many[:-1]))["taken"] == limits.SOURCE_EVENTS
     large = {"kind": "message.added", "text": "x" * limits.SOURCE_TEXT_CHARACTERS}
     assert (await send(api, number, numbered([large] * 5, 1001))).status_code == 413
-    calls = [{"kind": "tool_call.requested", "call_id": str(n), "tool": "t"} for n in range(limits.CALLS_PER_ANSWER + 1)]
+    calls = [
+        {"kind": "tool_call.requested", "call_id": str(n), "tool": "t"} for n in range(limits.CALLS_PER_ANSWER + 1)
+    ]
     refused = await send(api, number, numbered(calls, 1001))
     assert problem(refused)["index"] == limits.CALLS_PER_ANSWER
 
