@@ -26,8 +26,8 @@ SECRET = "ghp_" + "aB3xY0" * 6
 WORK: list[dict[str, Any]] = [
     {"kind": "status.changed", "transition": "start"},
     {"kind": "message.added", "text": "Remove old branches.", "by": "grace"},
-    {"kind": "model.answered", "text": "I look.", "calls": [{"call_id": "1", "tool": "bash", "args": {"cmd": "git branch"}}]},
-    {"kind": "tool_call.requested", "call_id": "1", "tool": "bash", "args": {"cmd": "git branch"}},
+    {"kind": "model.answered", "text": "I look.", "calls": [{"call_id": "1", "tool": "bash", "args": {"cmd": "ls"}}]},
+    {"kind": "tool_call.requested", "call_id": "1", "tool": "bash", "args": {"cmd": "ls"}},
     {"kind": "tool_call.finished", "call_id": "1", "text": "main\nold-xylophone", "exit_code": 0, "duration_ms": 12},
     {"kind": "plan.changed", "items": [{"text": "delete it", "status": "in_progress"}]},
     {"kind": "usage.recorded", "model": "some:model", "input_tokens": 10, "output_tokens": 3, "cost": "0.25"},
@@ -241,17 +241,27 @@ async def test_secrets_and_hostile_texts(api: Api, app: App) -> None:
     await agrees(app, number)
 
 
+SAID = b'{"seq": 1, "kind": "message.added", "text": "x"}'
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"{", b'{"events": []}', b'{"events": [{"seq": 1, "kind": "turn.started", "turn_no": 1, "job": 1}]}',
-        b'{"events": [{"seq": 0, "kind": "message.added", "text": "x"}]}', b'\xff\xfe', b'{"events": "\\u00"}',
-        b'{"events": [{"seq": 1, "kind": "message.added", "text": "x"}, {"seq": 3, "kind": "message.added", "text": "x"}]}',
+        b"",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"events": []}',
+        b'{"events": "\\u00"}',
+        b'{"events": [{"seq": 1, "kind": "turn.started", "turn_no": 1, "job": 1}]}',
+        b'{"events": [%b]}' % SAID.replace(b"1", b"0"),
+        b'{"events": [%b, %b]}' % (SAID, SAID.replace(b"1", b"3")),
         b'{"events": [{"seq": 1, "kind": "artifact.created", "artifact": "file", "name": "x", "url": "javascript:x"}]}',
-        b'{"events": [{"seq": 1, "kind": "link.added", "relation": "source", "target": "issue", "name": "x", "url": "//x"}]}',
-        b'{"events": [' + b"[" * 5000 + b"]" * 5000 + b"]}", b'{"x": "\\u0041", "events": ' + b"[" * 100_000 + b"]}",
+        b'{"events": [{"seq": 1, "kind": "artifact.created", "artifact": "file", "name": "x", "url": "//elsewhere"}]}',
+        b'{"events": [' + b"[" * 5000 + b"]" * 5000 + b"]}",
+        b'{"x": "\\u0041", "events": ' + b"[" * 100_000 + b"]}",
     ],
-)  # fmt: skip
+)
 async def test_no_batch(api: Api, body: bytes) -> None:
     number = await begin(api)
     answer = await post(api, number, body)

@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
-from quarterdeck.app.append_queue import Appended, Outcome, Request
+from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.application import App
 from quarterdeck.app.change import redacted, settle, suspect
 from quarterdeck.app.session_access import may
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
-from quarterdeck.core.access import Ability
+from quarterdeck.core.access import Ability, Role, allows
 from quarterdeck.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -43,20 +43,19 @@ async def append(app: App, actor: Actor, session_id: int, batch: SourceBatch) ->
         SessionEndedError: it has ended, and takes no more work.
         WrongEventError: an event doesn't fit.
     """
-    return await app.append_queue.ask(Request(actor, session_id, batch), partial(_store, app))
+    return await app.appends.ask(Append(actor, session_id, batch), partial(_store, app))
 
 
-async def _store(app: App, group: Sequence[Request]) -> Sequence[Outcome]:
+async def _store(app: App, group: Sequence[Append]) -> Sequence[Appended | Exception]:
     async with app.database.transaction() as connection:
         held = await log.lock_all(connection, sorted({request.session_id for request in group}))
         before = {session_id: session.state.model_copy() for session_id, session in held.items()}
-        steers: set[tuple[int, int]] = set()
-        outcomes: list[Outcome] = []
+        outcomes: list[Appended | Exception] = []
         for request in group:
             session = held.get(request.session_id)
             kept = len(session.fresh) if session else 0
             try:
-                session = await _checked(connection, request, session, steers)
+                session = await _checked(connection, request, session)
                 outcomes.append(_take(app, session, request.batch))
             except QuarterdeckError as error:
                 if session is not None and len(session.fresh) > kept:
@@ -69,10 +68,8 @@ async def _store(app: App, group: Sequence[Request]) -> Sequence[Outcome]:
     return outcomes
 
 
-async def _checked(
-    connection: AsyncConnection, request: Request, session: log.Locked | None, steers: set[tuple[int, int]]
-) -> log.Locked:
-    """Only the initiator, as long as a role in the project allows sessions; `steers` are those known by now."""
+async def _checked(connection: AsyncConnection, request: Append, session: log.Locked | None) -> log.Locked:
+    """Only the initiator, as long as a role in the project allows sessions."""
     actor, number = request.actor, request.session_id
     if session is None:
         raise NotFoundError(f"There is no session #{number} that you may see.")
@@ -80,9 +77,9 @@ async def _checked(
     if created.initiator_id != actor.user_id:
         await may(connection, actor, number, Ability.READ_SESSION)
         raise ForbiddenError(f"Only the initiator of session #{number} records it; you may watch it.")
-    if created.project_id is not None and (actor.user_id, created.project_id) not in steers:
+    role = Role(session.initiator_role) if session.initiator_role else None
+    if created.project_id is not None and not (actor.admin or allows(role, Ability.START_SESSION)):
         await project_for(connection, actor, created.project_id, Ability.START_SESSION)
-        steers.add((actor.user_id, created.project_id))
     if not session.state.elsewhere:
         raise ConflictError(f"The work of session #{number} is done here; only external sessions take events.")
     return session

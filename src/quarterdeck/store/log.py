@@ -46,6 +46,8 @@ class Locked:
     """The last event that another session's log brought: no news, so nobody outside is told of it."""
     source_seq: int | None = None
     """The last event of its source that was stored; None when its work is done here."""
+    initiator_role: int | None = None
+    """In the session's project, where its work is done elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,12 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
 async def lock_all(connection: AsyncConnection, session_ids: Sequence[int]) -> dict[int, Locked]:
     """Takes the rows of those of these sessions that are there, in the order of their numbers."""
     found: dict[int, Locked] = {}
-    for row in await connection.execute(_LOCK, {"ids": list(session_ids)}):
+    for row in await connection.exec_driver_sql(_LOCK, {"ids": list(session_ids)}):
         state = SessionState.model_validate_json(row.state)
-        found[row.id] = Locked(row.id, row.project_id, row.flow_hash, row.script_hash, state, source_seq=row.source_seq)
+        found[row.id] = Locked(
+            row.id, row.project_id, row.flow_hash, row.script_hash, state, source_seq=row.source_seq,
+            initiator_role=row.role,
+        )  # fmt: skip
     return found
 
 
@@ -205,9 +210,8 @@ async def flush(connection: AsyncConnection, *held: Locked) -> None:
             await _project(connection, session.id, events)
             news = [event for event in events if event.seq > session.copied]
             await outbox.note(connection, session.id, session.project_id, news)
-    await search.keep(connection, words)
     if fresh:
-        await connection.execute(_STORE, _stored(fresh))
+        await connection.exec_driver_sql(_STORE if words else _STORE_UNSEARCHED, _stored(fresh) | search.columns(words))
 
 
 def _stored(fresh: Sequence[tuple[Locked, Sequence[e.Event]]]) -> dict[str, list[Any]]:
@@ -225,7 +229,7 @@ def _stored(fresh: Sequence[tuple[Locked, Sequence[e.Event]]]) -> dict[str, list
 def _unnested(table: Table, names: Sequence[str], prefix: str) -> str:
     """Arrays of values as rows: one text for any number of sessions, which the driver prepares once."""
     types = (table.c[name].type.compile(dialect=postgresql.dialect()) for name in names)
-    return ", ".join(f"cast(:{prefix}_{name} as {of}[])" for name, of in zip(names, types, strict=True))
+    return ", ".join(f"cast(%({prefix}_{name})b as {of}[])" for name, of in zip(names, types, strict=True))
 
 
 _BATCH_COLUMNS = ("session_id", "first_seq", "n", "results", "concise", "data")
@@ -234,20 +238,23 @@ _MOVED_COLUMNS = (
     "started_at", "ended_at", "last_activity", "expires_on", "retention_days", "held", "scripted", "reason",
     "status_order", "source_seq",
 )  # fmt: skip
-_LOCK = text(
-    "select id, project_id, flow_hash, script_hash, cast(state as text) as state, source_seq from sessions"
-    " where id = any(:ids) order by id for update"
+_LOCK = (
+    "select sessions.id, sessions.project_id, flow_hash, script_hash, cast(state as text) as state, source_seq, role"
+    " from sessions left join members"
+    " on members.project_id = sessions.project_id and members.user_id = initiator_id and source_seq is not null"
+    " where sessions.id = any(%(ids)s) order by sessions.id for update of sessions"
 )
 # The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip.
-_STORE = text(  # names of our own tables alone
+_STORE_UNSEARCHED = (  # of our own tables' names alone
     f"with batch as (insert into event_batches ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608
     f" select * from unnest({_unnested(event_batches, _BATCH_COLUMNS, 'b')})),"
     f" moved as (update sessions set {', '.join(f'{name} = new.{name}' for name in _MOVED_COLUMNS[1:])}"
     f" from unnest({_unnested(sessions, _MOVED_COLUMNS, 's')}) as new({', '.join(_MOVED_COLUMNS)})"
     " where sessions.id = new.id returning sessions.id, sessions.seq),"
-    " partial as (delete from partials where session_id = any(cast(:ended as bigint[])))"
+    " partial as (delete from partials where session_id = any(cast(%(ended)b as bigint[])))"
     f" select pg_notify('{CHANNEL}', 'session:' || id || ' ' || seq) from moved"
 )
+_STORE = _STORE_UNSEARCHED.replace("with ", f"with words as ({search.KEEP}), ", 1)
 
 
 async def read(

@@ -25,14 +25,20 @@ NEAR, FAR = 10, 15
 """Blocks of 2^10 and 2^15 pieces: looked through one after the other, before all of it."""
 Reach = Literal["near", "far", "all"]
 
+_TYPES = {
+    "session_id": "bigint", "seq": "bigint", "last_seq": "bigint", "call_id": "text", "start": "bigint",
+    "stop": "bigint", "line": "bigint", "words": "text",
+}  # fmt: skip
 # The ids are drawn first, because the row's words name their blocks.
-_KEEP = text(
-    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"
-    " select id, :session_id, :seq, :last_seq, cast(:call_id as text), :start, :stop, :line,"
-    " array_to_tsvector(string_to_array(:words, ' ') || ('/n' || (id >> cast(:near as int)))"
-    " || ('/f' || (id >> cast(:far as int))))"
-    " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id) as drawn"
-).bindparams(near=NEAR, far=FAR)
+KEEP = (
+    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"  # noqa: S608
+    " select id, session_id, seq, last_seq, call_id, start, stop, line,"
+    f" array_to_tsvector(string_to_array(words, ' ') || ('/n' || (id >> {NEAR})) || ('/f' || (id >> {FAR})))"
+    " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id, piece.* from unnest("
+    f"{', '.join(f'cast(%(w_{name})b as {of}[])' for name, of in _TYPES.items())}"
+    f") as piece({', '.join(_TYPES)})) as drawn"
+)
+"""Takes the arrays of `columns`, as psycopg does; it may stand within a larger statement."""
 
 
 def scope(origin: str, project_id: int | None, initiator_id: int) -> list[str]:
@@ -71,7 +77,12 @@ def rows(session_id: int, about: list[str], events: Sequence[e.Event]) -> list[R
 async def keep(connection: AsyncConnection, found: Sequence[Row]) -> None:
     """Puts rows into the index, those of events in the transaction that stores them."""
     if found:
-        await connection.execute(_KEEP, found)
+        await connection.exec_driver_sql(KEEP, columns(found))
+
+
+def columns(found: Sequence[Row]) -> dict[str, list[Any]]:
+    """The parameters of `KEEP`: of each column all values."""
+    return {f"w_{name}": [row[name] for row in found] for name in _TYPES}
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,7 @@ async def keep_output(
         }
         for one in pieces
     ]
-    await connection.execute(_KEEP, rows)
+    await keep(connection, rows)
 
 
 # An event that asked for a call before states knew its number is taken to be the newest.

@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 
 from quarterdeck.app import appends, external
 from quarterdeck.app.actor import Actor
-from quarterdeck.app.append_queue import Appended
+from quarterdeck.app.appended import Appended
 from quarterdeck.app.external import StartExternal
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import limits
