@@ -97,7 +97,7 @@ async def test_a_whole_session_from_elsewhere(api: Api, app: App) -> None:
     usage = (await api.get(f"/sessions/{number}/usage")).json()
     assert "0.25" in json.dumps(usage)
     async with app.database.transaction() as connection:
-        taken = []
+        taken = list[str]()
         while entries := await outbox.take(connection, 10):
             taken += [entry.status.value for entry in entries if entry.session_id == number]
     assert taken == ["created", "running", "finished"]
@@ -229,7 +229,7 @@ async def test_a_fork_goes_on_here_and_carries_out_nothing_that_was_left_open(ap
 async def test_secrets_and_hostile_texts(api: Api, app: App) -> None:
     number = await begin(api, goal=f"With {SECRET}", title="t" * 255)
     texts = ["\u0000 and \ud800", f"token {SECRET}", "</script>{{ x }} \u202e" + "ü" * 1000, f"a\nsk-{'x1' * 20}"]
-    events = [{"kind": "message.added", "text": text, "by": f"x{SECRET}"} for text in texts]
+    events: list[dict[str, Any]] = [{"kind": "message.added", "text": text, "by": f"x{SECRET}"} for text in texts]
     events.append({"kind": "tool_call.requested", "call_id": "1", "tool": "t", "args": {SECRET: [{"k": SECRET}]}})
     await sent(api, number, numbered(events))
     whole = (await api.get(f"/sessions/{number}/events")).text
@@ -305,12 +305,14 @@ async def test_a_key_begins_one(api: Api) -> None:
 
 async def test_many_at_once_each_have_their_own_outcome(api: Api, app: App) -> None:
     numbers = [await begin(api) for _ in range(4)]
-    right = [sent(api, number, numbered(WORK[: n + 2])) for n, number in enumerate(numbers)]
-    twice = [sent(api, numbers[0], numbered(WORK[:2])) for _ in range(5)]
+    right = [send(api, number, numbered(WORK[: n + 2])) for n, number in enumerate(numbers)]
+    twice = [send(api, numbers[0], numbered(WORK[:2])) for _ in range(5)]
     wrong = [send(api, numbers[1], numbered(WORK[4:5], 4)), send(api, 999, numbered(WORK[:1]))]
     answers = await asyncio.gather(*right, *twice, *wrong)
-    assert [one["next"] for one in answers[:4]] == [3, 4, 5, 6]
-    assert [one.status_code for one in answers[-2:]] == [409 if answers[-2].status_code == 409 else 422, 404]
+    assert [one.json()["next"] for one in answers[:4]] == [3, 4, 5, 6]
+    assert sum(one.json()["taken"] for one in (answers[0], *answers[4:9])) == 2
+    assert answers[-2].status_code in (409, 422)  # before the three in front of it or behind them
+    assert answers[-1].status_code == 404
     for number in numbers:
         await agrees(app, number)
     assert len(await payloads(api, numbers[0])) == 4

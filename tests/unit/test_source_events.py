@@ -8,9 +8,9 @@ import pytest
 
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
-from quarterdeck.core.errors import IllegalTransitionError, InvalidInputError, SourceGapError, WrongEventError
+from quarterdeck.core.errors import IllegalTransitionError, InvalidInputError
 from quarterdeck.core.fold import apply, begin
-from quarterdeck.core.source_events import COMPONENT, SourceEvent, read
+from quarterdeck.core.source_events import COMPONENT, SourceEvent, SourceGapError, WrongEventError, read
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Status
 from tests.unit.test_fold import EXAMPLES

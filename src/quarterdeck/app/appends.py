@@ -21,14 +21,11 @@ from quarterdeck.core.access import Ability, Role, allows
 from quarterdeck.core.errors import (
     ConflictError,
     ForbiddenError,
-    NotFoundError,
     QuarterdeckError,
     SessionEndedError,
-    SourceGapError,
-    WrongEventError,
 )
 from quarterdeck.core.fold import apply
-from quarterdeck.core.source_events import AnySourceEvent, SourceBatch
+from quarterdeck.core.source_events import AnySourceEvent, SourceBatch, SourceGapError, WrongEventError
 from quarterdeck.core.status import human
 from quarterdeck.store import log
 
@@ -48,7 +45,7 @@ async def append(app: App, actor: Actor, session_id: int, batch: SourceBatch) ->
 
 async def _store(app: App, group: Sequence[Append]) -> Sequence[Appended | Exception]:
     async with app.database.transaction() as connection:
-        held = await log.lock_all(connection, sorted({request.session_id for request in group}))
+        held = await log.lock_all(connection, [request.session_id for request in group], external=True)
         before = {session_id: session.state.model_copy() for session_id, session in held.items()}
         outcomes: list[Appended | Exception] = []
         for request in group:
@@ -72,7 +69,8 @@ async def _checked(connection: AsyncConnection, request: Append, session: log.Lo
     """Only the initiator, as long as a role in the project allows sessions."""
     actor, number = request.actor, request.session_id
     if session is None:
-        raise NotFoundError(f"There is no session #{number} that you may see.")
+        await may(connection, actor, number, Ability.READ_SESSION)
+        raise ConflictError(f"The work of session #{number} is done here; only external sessions take events.")
     created = session.state.created
     if created.initiator_id != actor.user_id:
         await may(connection, actor, number, Ability.READ_SESSION)
@@ -80,8 +78,6 @@ async def _checked(connection: AsyncConnection, request: Append, session: log.Lo
     role = Role(session.initiator_role) if session.initiator_role else None
     if created.project_id is not None and not (actor.admin or allows(role, Ability.START_SESSION)):
         await project_for(connection, actor, created.project_id, Ability.START_SESSION)
-    if not session.state.elsewhere:
-        raise ConflictError(f"The work of session #{number} is done here; only external sessions take events.")
     return session
 
 

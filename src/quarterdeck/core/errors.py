@@ -71,29 +71,6 @@ class FencedError(ConflictError):
     code = "fenced"
 
 
-class SourceGapError(ConflictError):
-    """Events are missing before these; nothing of the batch was stored."""
-
-    code = "source_gap"
-
-    def __init__(self, session_id: int, first: int, expected: int) -> None:
-        super().__init__(
-            f"The next event of session #{session_id} is number {expected}, but the batch begins with {first}. "
-            f"Nothing of it was stored; send from {expected} on."
-        )
-        self.expected = expected
-
-
-class WrongEventError(InvalidInputError):
-    """An event doesn't fit the session; nothing of its batch was stored."""
-
-    code = "wrong_event"
-
-    def __init__(self, index: int, why: str) -> None:
-        super().__init__(f"events.{index} doesn't fit the session: {why} Nothing of the batch was stored.")
-        self.index = index
-
-
 class SessionEndedError(ConflictError):
     """The session has ended; nothing more is done in it."""
 

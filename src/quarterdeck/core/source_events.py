@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Typ
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.archive import local_id, told
-from quarterdeck.core.errors import IllegalTransitionError, InvalidInputError
+from quarterdeck.core.errors import ConflictError, IllegalTransitionError, InvalidInputError
 from quarterdeck.core.payload import Level
 from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.core.status import Transition, after, human
@@ -30,6 +30,29 @@ Text = Annotated[str, Field(max_length=limits.SOURCE_TEXT_CHARACTERS)]
 Url = Annotated[str, Field(max_length=2_048, pattern=r"^(https?://.*|/([^/\\].*)?)?$")]
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Values = dict[str, JsonValue]
+
+
+class SourceGapError(ConflictError):
+    """Events are missing before these; nothing of the batch was stored."""
+
+    code = "source_gap"
+
+    def __init__(self, session_id: int, first: int, expected: int) -> None:
+        super().__init__(
+            f"The next event of session #{session_id} is number {expected}, but the batch begins with {first}. "
+            f"Nothing of it was stored; send from {expected} on."
+        )
+        self.expected = expected
+
+
+class WrongEventError(InvalidInputError):
+    """An event doesn't fit the session; nothing of its batch was stored."""
+
+    code = "wrong_event"
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(f"events.{index} doesn't fit the session: {why} Nothing of the batch was stored.")
+        self.index = index
 
 
 class _Part(BaseModel):

@@ -12,13 +12,14 @@ from litestar.exceptions import HTTPException, ValidationException
 from pydantic import BaseModel, ConfigDict
 
 from quarterdeck.core import errors as e
+from quarterdeck.core.source_events import SourceGapError, WrongEventError
 
 MEDIA_TYPE = "application/problem+json"
 
 STATUSES: dict[type[e.QuarterdeckError], HTTPStatus] = {
     e.InvalidInputError: HTTPStatus.BAD_REQUEST,
     e.IllegalTransitionError: HTTPStatus.CONFLICT,
-    e.WrongEventError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    WrongEventError: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     e.ForbiddenError: HTTPStatus.FORBIDDEN,
@@ -85,9 +86,9 @@ def status_of(error: e.QuarterdeckError) -> HTTPStatus:
 def problem_of(error: Exception) -> Problem:
     """Any error as a problem; of one that nobody expected only an id leaves the server."""
     match error:
-        case e.SourceGapError():
+        case SourceGapError():
             return _of_ours(error).model_copy(update={"expected": error.expected})
-        case e.WrongEventError():
+        case WrongEventError():
             return _of_ours(error).model_copy(update={"index": error.index})
         case e.QuarterdeckError():
             return _of_ours(error)

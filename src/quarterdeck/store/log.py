@@ -75,10 +75,12 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
     return session
 
 
-async def lock_all(connection: AsyncConnection, session_ids: Sequence[int]) -> dict[int, Locked]:
-    """Takes the rows of those of these sessions that are there, in the order of their numbers."""
+async def lock_all(
+    connection: AsyncConnection, session_ids: Sequence[int], *, external: bool = False
+) -> dict[int, Locked]:
+    """Takes the rows of those of these sessions that are there, in the order of their numbers; or of external ones."""
     found: dict[int, Locked] = {}
-    for row in await connection.exec_driver_sql(_LOCK, {"ids": list(session_ids)}):
+    for row in await connection.exec_driver_sql(_LOCK, {"ids": list(session_ids), "external": external}):
         state = SessionState.model_validate_json(row.state)
         found[row.id] = Locked(
             row.id, row.project_id, row.flow_hash, row.script_hash, state, source_seq=row.source_seq,
@@ -242,7 +244,8 @@ _LOCK = (
     "select sessions.id, sessions.project_id, flow_hash, script_hash, cast(state as text) as state, source_seq, role"
     " from sessions left join members"
     " on members.project_id = sessions.project_id and members.user_id = initiator_id and source_seq is not null"
-    " where sessions.id = any(%(ids)s) order by sessions.id for update of sessions"
+    " where sessions.id = any(%(ids)s) and (source_seq is not null or not %(external)s)"
+    " order by sessions.id for update of sessions"
 )
 # The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip.
 _STORE_UNSEARCHED = (  # of our own tables' names alone
