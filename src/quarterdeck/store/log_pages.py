@@ -140,24 +140,26 @@ def _lines(
     whole = log.unpacked(row.data)
     if wanted.kinds and not any(b'"%b"' % kind.encode() in whole for kind in wanted.kinds):
         return
+    said = _saying(whole, wanted.text) if wanted.text else range(row.n)
+    if not said:
+        return
     lines = whole.split(b"\n")
-    said = _saying(whole, lines, wanted.text) if wanted.text else range(row.n)
     places = range(max(0, low + 1 - row.first_seq), min(row.n, high - row.first_seq))
     for place in reversed(places) if newest_first else places:
         if place in said and _fits(lines[place], wanted):
             yield row.first_seq + place, lines[place]
 
 
-def _saying(whole: bytes, lines: list[bytes], words: str) -> set[int]:
+def _saying(whole: bytes, words: str) -> set[int]:
     """The places of the lines that have the words, which are folded, in a value of the payload."""
     written = json.dumps(words, ensure_ascii=False)[1:-1]
-    if whole.isascii():  # as nearly all are, and folded several times faster
-        if not written.isascii() or (folded := whole.lower()).find(written.encode()) < 0:
-            return set()
-        likely = [place for place, line in enumerate(folded.split(b"\n")) if written.encode() in line]
+    if whole.isascii():  # as nearly all are; it is folded several times faster
+        folded, needle = whole.lower(), written.encode()
+        likely = [n for n, line in enumerate(folded.split(b"\n")) if needle in line] if needle in folded else []
     else:
-        likely = [place for place, line in enumerate(lines) if written in line.decode().casefold()]
-    return {place for place in likely if _says(json.loads(lines[place])["payload"], words)}
+        likely = [n for n, line in enumerate(whole.decode().split("\n")) if written in line.casefold()]
+    lines = whole.split(b"\n") if likely else []
+    return {n for n in likely if _says(json.loads(lines[n])["payload"], words)}
 
 
 def _fits(line: bytes, wanted: Wanted) -> bool:
