@@ -1,8 +1,11 @@
 """The connection to PostgreSQL: one pool per process, transactions, and plain sentences when it can't be reached."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
 
+import psycopg
+from sqlalchemy import Executable, Row
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -127,6 +130,19 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+
+
+async def planned(connection: AsyncConnection, query: Executable) -> Sequence[Row[Any]]:
+    """The rows of a query, planned for its values: what is rare and what is common want other indexes.
+
+    The driver prepares what comes often, and PostgreSQL then takes one plan for all values.
+    """
+    driver = cast(psycopg.AsyncConnection[Any], (await connection.get_raw_connection()).driver_connection)
+    usual, driver.prepare_threshold = driver.prepare_threshold, None
+    try:
+        return (await connection.execute(query)).all()
+    finally:
+        driver.prepare_threshold = usual
 
 
 def translated(error: DBAPIError) -> QuarterdeckError:
