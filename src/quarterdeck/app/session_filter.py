@@ -109,6 +109,18 @@ async def branches(
     return [[*scope, sessions.c.status == status, *common] for scope in scopes for status in statuses]
 
 
+def of_flow_and_status(wanted: SessionFilter) -> Select[int] | None:
+    """The numbers of all sessions of the filter's flow and status, whoever may see them; None: they don't matter."""
+    conditions = [] if wanted.flow is None else [_flow(wanted.flow)]
+    try:
+        statuses = _statuses(wanted)
+    except _Nothing:
+        statuses = []
+    if len(statuses) < len(Status):
+        conditions.append(sessions.c.status.in_(statuses))
+    return select(sessions.c.id).where(*conditions) if conditions else None
+
+
 async def _scopes(connection: AsyncConnection, actor: Actor, wanted: SessionFilter) -> list[list[Condition]]:
     """What the actor may see, without overlaps; within the project if one is named."""
     own: Condition = sessions.c.initiator_id == actor.user_id
