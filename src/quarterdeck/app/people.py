@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor, Door
@@ -37,6 +37,17 @@ class WorkspaceToken:
 
     project_id: int
     subject: str
+
+
+# Made once: to put a statement together takes longer than to run it, and this one is part of every request.
+_PEOPLE = (
+    select(tokens.c.hash, tokens.c.kind, users.c.id, users.c.username, users.c.name, users.c.email, users.c.admin)
+    .join(tokens, tokens.c.user_id == users.c.id)
+    .where(
+        tokens.c.hash.in_(bindparam("hashes", expanding=True)),
+        tokens.c.expires_at.is_(None) | (tokens.c.expires_at > bindparam("now")),
+    )
+)
 
 
 def digest(secret: str) -> bytes:
@@ -82,12 +93,9 @@ async def authenticate(app: App, secret: str, door: Door = "api") -> Actor:
 async def _known(app: App, asking: Sequence[tuple[str, Door]]) -> Sequence[Actor | Exception]:
     """Looks up the tokens of all who ask at the same time."""
     wanted = [(digest(secret), "browser" if door == "web" else "personal") for secret, door in asking]
-    async with app.database.look() as connection:
-        rows = await connection.execute(
-            select(tokens.c.hash, tokens.c.kind, users)
-            .join(tokens, tokens.c.user_id == users.c.id)
-            .where(tokens.c.hash.in_({hash_ for hash_, _ in wanted}), _valid())
-        )
+    async with app.database.reading() as connection:
+        asked = {"hashes": sorted({hash_ for hash_, _ in wanted}), "now": datetime.now(UTC)}
+        rows = await connection.execute(_PEOPLE, asked)
         found = {(bytes(row.hash), row.kind): row for row in rows}
     unknown = "The token is not known here or has expired. Sign in again, or pass a valid token."
     return [

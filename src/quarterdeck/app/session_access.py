@@ -1,6 +1,6 @@
 """The ability check for everything about a session."""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import demand, project_for
@@ -11,6 +11,10 @@ from quarterdeck.core.events import SessionCreated
 from quarterdeck.core.state import EXTERNAL
 from quarterdeck.store.tables import sessions, users
 
+_WHOSE = select(sessions.c.project_id, sessions.c.initiator_id, sessions.c.origin).where(
+    sessions.c.id == bindparam("id")
+)
+
 
 async def may(connection: AsyncConnection, actor: Actor, session_id: int, ability: Ability) -> None:
     """The one check for everything about a session.
@@ -19,11 +23,7 @@ async def may(connection: AsyncConnection, actor: Actor, session_id: int, abilit
         NotFoundError: there is none that the actor may know of.
         ForbiddenError: the actor may see it, but not this.
     """
-    row = (
-        await connection.execute(
-            select(sessions.c.project_id, sessions.c.initiator_id, sessions.c.origin).where(sessions.c.id == session_id)
-        )
-    ).one_or_none()
+    row = (await connection.execute(_WHOSE, {"id": session_id})).one_or_none()
     unknown = NotFoundError(f"There is no session #{session_id} that you may see.")
     if row is None:
         raise unknown

@@ -591,6 +591,9 @@ class AsyncSearch(AsyncCalls):
         q: str,
         project: str | Unset | None = UNSET,
         mine: bool | Unset = UNSET,
+        flow: str | Unset | None = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
         before: str | Unset | None = UNSET,
         limit: int | Unset = UNSET,
     ) -> models.HitPage:
@@ -602,7 +605,16 @@ class AsyncSearch(AsyncCalls):
             "GET",
             "/search/sessions",
             models.HitPage,
-            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+            query={
+                "q": q,
+                "project": project,
+                "mine": mine,
+                "flow": flow,
+                "status": status,
+                "status_group": status_group,
+                "before": before,
+                "limit": limit,
+            },
         )
 
     async def find_within(

@@ -583,6 +583,9 @@ class Search(Calls):
         q: str,
         project: str | Unset | None = UNSET,
         mine: bool | Unset = UNSET,
+        flow: str | Unset | None = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
         before: str | Unset | None = UNSET,
         limit: int | Unset = UNSET,
     ) -> models.HitPage:
@@ -594,7 +597,16 @@ class Search(Calls):
             "GET",
             "/search/sessions",
             models.HitPage,
-            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+            query={
+                "q": q,
+                "project": project,
+                "mine": mine,
+                "flow": flow,
+                "status": status,
+                "status_group": status_group,
+                "before": before,
+                "limit": limit,
+            },
         )
 
     def find_within(

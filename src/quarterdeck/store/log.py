@@ -295,7 +295,12 @@ def unpack(session_id: int, data: bytes) -> list[e.Event]:
 
 def lines(data: bytes) -> list[bytes]:
     """The events of one batch row as they were written, each the JSON of an event without its session."""
-    return _unpack.decompress(data).splitlines()
+    return unpacked(data).split(b"\n")
+
+
+def unpacked(data: bytes) -> bytes:
+    """The lines of one batch row as one text."""
+    return _unpack.decompress(data)
 
 
 def _within(session_id: int, first_seq: int, data: bytes, begin: int, end: int) -> list[e.Event]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -156,24 +156,42 @@ async def newest_id(connection: AsyncConnection) -> int:
     return (await connection.execute(read)).one()[0]
 
 
-_FOUND = (
-    "select id, session_id, seq, last_seq, call_id, start, stop, line from search_pieces"
-    " where words @@ cast(:query as tsquery)"
+_of = search_pieces.c
+_FOUND = select(_of.id, _of.session_id, _of.seq, _of.last_seq, _of.call_id, _of.start, _of.stop, _of.line).where(
+    text("words @@ cast(:query as tsquery)")
 )
 # `id + 0` keeps the planner from walking all ids and looking into each row's words instead of asking the index.
-_NEWEST = text(f"{_FOUND} and id + 0 <= :upto order by id + 0 desc limit :limit")
-_WITHIN = text(f"{_FOUND} and session_id = :session_id and (seq, id) >= (:seq, :id) order by seq, id limit :limit")
+_NUMBER = literal_column("search_pieces.id + 0", BigInteger())
+_NEWEST = (
+    _FOUND.where(bindparam("upto") >= _NUMBER).order_by(_NUMBER.desc()).limit(bindparam("limit", type_=BigInteger))
+)
+_WITHIN = (
+    _FOUND.where(text("session_id = :session_id and (seq, id) >= (:seq, :id)"))
+    .order_by(_of.seq, _of.id)
+    .limit(bindparam("limit", type_=BigInteger))
+)
 
 
 async def newest(
-    connection: AsyncConnection, query: Query, scope: str, *, upto: int, reach: Reach, limit: int
+    connection: AsyncConnection,
+    query: Query,
+    scope: str,
+    *,
+    of: Select[int] | None = None,
+    upto: int,
+    reach: Reach,
+    limit: int,
 ) -> list[Found]:
-    """The newest pieces up to number `upto` that have the query's words, of what `scope` allows."""
+    """The newest pieces up to number `upto` that have the query's words, of what `scope` allows.
+
+    `of` are the numbers of the sessions alone that are looked in.
+    """
     asked = f"{tsquery(query)} & ({scope})"
     if reach != "all":
         letter, bits = ("n", NEAR) if reach == "near" else ("f", FAR)
         asked += f" & ('/{letter}{upto >> bits}' | '/{letter}{(upto >> bits) - 1}')"
-    found = await connection.execute(_NEWEST, {"query": asked, "upto": upto, "limit": limit})
+    newest = _NEWEST if of is None else _NEWEST.where(search_pieces.c.session_id.in_(of))
+    found = await connection.execute(newest, {"query": asked, "upto": upto, "limit": limit})
     return [Found(*row) for row in found]
 
 
