@@ -56,7 +56,7 @@ async def delete_session(app: App, actor: Actor, session_id: int) -> None:
                 raise ConflictError(f"Session #{session_id} is held. Release it before you delete it.")
             if not it.state.final:
                 it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
-        children = await stop_children(app, connection, session_id, actor)
+            children = await stop_children(app, it, actor)
         await erase(connection, [session_id], by=actor.username)
     for one in (session_id, *children):
         await cancel_of_session(app, one)

@@ -17,8 +17,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from quarterdeck.app import deletion, leftovers
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
+from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import NotFoundError, UnavailableError
+from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
 from quarterdeck.store import outbox
@@ -143,7 +144,7 @@ async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
     free = select(sessions.c.id).where(sessions.c.id.in_(session_ids)).order_by(sessions.c.id)
     stopped: list[int] = []
     async with app.database.transaction() as connection:
-        # Locked from parent to child, as everywhere, and then stopped from child to parent.
+        # Locked in the order of all, and then stopped from child to parent.
         locked = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
         for session_id in reversed(locked):
             async with changing(app, connection, session_id) as it:
@@ -181,13 +182,10 @@ async def apply(app: App, project_id: int) -> int:
                 .where(sessions.c.retention_days != row.retention_days)
             )
             batch = (await connection.execute(others.order_by(sessions.c.id).limit(CHANGES))).scalars().all()
-            for session_id in batch:
-                try:
-                    async with changing(app, connection, session_id) as it:
-                        if it.state.retention_days != row.retention_days:
-                            it.append(e.RetentionChanged(days=row.retention_days, by=row.retention_changed_by))
-                except NotFoundError:
-                    continue
+            for session_id in await lock_sessions(connection, batch):
+                async with changing(app, connection, session_id) as it:
+                    if it.state.retention_days != row.retention_days:
+                        it.append(e.RetentionChanged(days=row.retention_days, by=row.retention_changed_by))
         if not batch:
             return count
         count, after = count + len(batch), batch[-1]
