@@ -99,7 +99,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
 
 
 def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
-    """Notes the branches of the sessions that had hands to push with, or began with one; with its last known commit."""
+    """Notes the branches that the sessions pushed, or began with, by the last commit that is known to be theirs."""
     head = (
         select(artifacts.c.name)
         .where(artifacts.c.session_id == sessions.c.id, artifacts.c.kind == "commit")
@@ -109,12 +109,9 @@ def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
     )
     branch = sessions.c.state[("created", "branch")].as_string()
     began = func.coalesce(sessions.c.state[("created", "branch_commit")].as_string(), "")  # a fork's is there at once
-    pushed = select(sessions.c.project_id, branch, func.coalesce(head, began), func.now()).where(
-        sessions.c.id == any_(ids),
-        sessions.c.project_id.is_not(None),
-        branch != "",
-        (sessions.c.state["lease_epoch"].as_integer() > 0) | (began != ""),
-    )
+    theirs = select(sessions.c.project_id, branch.label("branch"), func.coalesce(head, began).label("head"))
+    known = theirs.where(sessions.c.id == any_(ids), sessions.c.project_id.is_not(None), branch != "").subquery()
+    pushed = select(known, func.now()).where(known.c.head != "")
     noted = upsert(leftover_rows).from_select(["project_id", "branch", "head", "due_at"], pushed)
     return noted.on_conflict_do_nothing().cte("noted_branches")
 

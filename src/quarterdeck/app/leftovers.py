@@ -79,7 +79,7 @@ async def _branches(app: App, project_id: int, heads: dict[str, str]) -> bool:
     going = {
         branch: standing[branch]
         for branch, head in heads.items()
-        if branch in standing and branch not in kept and head in ("", standing[branch])
+        if branch in standing and branch not in kept and head == standing[branch]
     }
     if going:
         await app.forge.delete_branches(project_id, going)

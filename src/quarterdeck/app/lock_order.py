@@ -24,17 +24,17 @@ async def lock_sessions(connection: AsyncConnection, session_ids: Iterable[int])
 
 async def lock_below(connection: AsyncConnection, session_id: int) -> list[int]:
     """Locks the sessions that a session, which is locked, started, and those that these started; answers them."""
-    while found := list((await connection.execute(_below(session_id))).scalars()):
+    while found := list((await connection.execute(below(session_id))).scalars()):
         async with connection.begin_nested() as attempt:
             locked = await lock_sessions(connection, found)
             # Whoever was starting one held the lock of its parent: after it is ours, no further one can come.
-            if set((await connection.execute(_below(session_id))).scalars()) <= set(found):
+            if set((await connection.execute(below(session_id))).scalars()) <= set(found):
                 return locked
             await attempt.rollback()  # one that came meanwhile has its place among these
     return []
 
 
-def _below(session_id: int) -> Select[int]:
-    below = select(sessions.c.id).where(sessions.c.parent_id == session_id).cte("below", recursive=True)
-    below = below.union(select(sessions.c.id).where(sessions.c.parent_id == below.c.id))
-    return select(below.c.id)
+def below(session_id: int) -> Select[int]:
+    """The numbers of the sessions that a session started, of those that these started, and so on."""
+    tree = select(sessions.c.id).where(sessions.c.parent_id == session_id).cte("below", recursive=True)
+    return select(tree.union(select(sessions.c.id).where(sessions.c.parent_id == tree.c.id)).c.id)

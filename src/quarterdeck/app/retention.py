@@ -53,10 +53,11 @@ class Swept:
 def expired(at: datetime, days: int | None = None) -> ColumnElement[bool]:
     """The sessions that are past their time at `at`; as if they were kept for `days`, if that is given."""
     kept = sessions.c.retention_days if days is None else days
-    over = sessions.c.last_activity + func.make_interval(0, 0, 0, kept) <= at
+    # In hours: a day of the connection's time zone may have more or less than 24.
+    over = sessions.c.last_activity + func.make_interval(0, 0, 0, 0, kept * 24) <= at
     held = sessions.c.expires_on.is_(None)
     # The index finds them by their day; the rest is exact.
-    return over & (sessions.c.expires_on <= at.date() if days is None else ~held)
+    return over & (sessions.c.expires_on <= at.astimezone(UTC).date() if days is None else ~held)
 
 
 def ended() -> ColumnElement[bool]:
@@ -65,7 +66,10 @@ def ended() -> ColumnElement[bool]:
 
 
 async def due(app: App) -> bool:
-    """Enqueues the next sweep if it is time, for whichever worker asks first; by the database's clock."""
+    """Enqueues the next sweep if it is time, for whichever worker asks first; by the database's clock.
+
+    While one is at work, or waits for a worker, there is no other: it is looked for again when the next would be due.
+    """
     row = upsert(sweeps).values(id=1, due_at=func.now() + EVERY)
     mine = row.on_conflict_do_update(
         index_elements=[sweeps.c.id], set_={"due_at": func.now() + EVERY}, where=sweeps.c.due_at <= func.now()
@@ -73,6 +77,8 @@ async def due(app: App) -> bool:
     early = select(sweeps.c.id).where(sweeps.c.due_at > func.now())
     async with app.database.transaction() as connection:
         if (await connection.execute(early)).one_or_none() or not (await connection.execute(mine)).one_or_none():
+            return False
+        if await app.dispatch.sweeping(connection):
             return False
         await app.dispatch.sweep(connection)
         return True
