@@ -27,6 +27,8 @@ from quarterdeck.settings import Settings
 
 PACKAGE = Path(server.__file__).parent / "client"
 GROUPS = sorted((one.name for one in pkgutil.iter_modules(api.__path__)), key=len, reverse=True)
+LONG = ("forks_fork",)
+"""Operations that take long though nothing is uploaded."""
 _HEAD = '''"""{title} Written by `python3 dev.py client`: change the API instead.
 
 Why this module is long: it has an entry for each part of the API.
@@ -157,7 +159,9 @@ def _call(path: str, verb: str, operation: Schema, schemas: dict[str, Schema]) -
     method, answer, coroutine = _answer(operation, arguments)
     arguments += [f"{place}={{{', '.join(values)}}}" for place, values in sent.items()]
     if "content: Content" in positional:
-        arguments += ["content=content", f'content_type="{next(iter(body))}"', "timeout=LONG_TIMEOUT"]
+        arguments += ["content=content", f'content_type="{next(iter(body))}"']
+    if "content: Content" in positional or operation["operationId"] in LONG:
+        arguments.append("timeout=LONG_TIMEOUT")
     said = {"description": f"{operation['summary']}. {operation.get('description', '')}"}
     heading = ", ".join([*positional, *(["*", *sorted(named, key=lambda one: one.endswith("UNSET"))] if named else [])])
     return _Call(

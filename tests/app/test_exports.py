@@ -31,8 +31,10 @@ from quarterdeck.app.replays import Pace
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.signals import EventSignal, OutputSignal
+from quarterdeck.core import archive
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.fold import fold
+from quarterdeck.core.redaction import Stream
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import blobs as store_blobs
 from quarterdeck.store import log
@@ -46,12 +48,14 @@ FUZZED = 40
 SECRET = "ghp_" + "a1B2" * 9
 
 
-async def brought(app: App, actor: Actor, data: bytes, project: str | None = "sample") -> SessionView:
+async def brought(
+    app: App, actor: Actor, data: bytes, project: str | None = "sample", key: str | None = None
+) -> SessionView:
     async def body() -> AsyncIterator[bytes]:
         for start in range(0, len(data), 10_000):
             yield data[start : start + 10_000]
 
-    return await imports.bring(app, actor, body(), project=project)
+    return await imports.bring(app, actor, body(), project=project, idempotency_key=key)
 
 
 async def exported(app: App, actor: Actor, session_id: int, *, redacted: bool = False, files: bool = True) -> bytes:
@@ -361,6 +365,49 @@ async def test_a_log_that_comes_to_too_large_a_state_is_refused(app: App, owner:
     body = b"".join([*data.splitlines(keepends=True)[:-1], *(json.dumps(one).encode() + b"\n" for one in more)])
     with pytest.raises(InvalidInputError, match="larger state"):
         await brought(app, owner, rewritten(body + b"{}\n", lambda _: None))
+
+
+async def test_the_same_key_makes_one_session_whatever_comes_first(app: App, owner: Actor) -> None:
+    given = file_of(corpus("0.2-plan"))
+    made = await asyncio.gather(*(brought(app, owner, given, key="k") for _ in range(3)))
+    assert len({one.id for one in made}) == 1
+    again = await brought(app, owner, b"what was cut off on its way", key="k")
+    assert again.id == made[0].id
+    assert (await chats.begin(app, owner)) != (await brought(app, owner, given, key="other")).id
+    async with app.database.transaction() as connection:
+        assert (await connection.execute(select(func.count()).where(rows.c.origin == "import"))).scalar_one() == 2
+
+
+async def test_others_are_served_while_long_lines_come_in(
+    app: App, owner: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a long line is read, looked through for secrets or put into the log on the loop."""
+    inside: list[str] = []
+
+    def off(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*given: Any) -> Any:
+            if len(repr(given)) > imports.PATIENCE_BYTES:
+                inside.append(name)
+                with pytest.raises(RuntimeError, match="no running event loop"):
+                    asyncio.get_running_loop()
+            return work(*given)
+
+        return told
+
+    parsed, weighed = archive.Reader.line, imports.redacted
+    monkeypatch.setattr(archive.Reader, "line", off("line", parsed))
+    monkeypatch.setattr(imports, "redacted", off("redacted", weighed))
+    monkeypatch.setattr(Stream, "feed", off("feed", Stream.feed))
+    text = "x" * 2 * imports.PATIENCE_BYTES
+
+    def lengthen(line: dict[str, Any]) -> None:
+        if line.get("payload", {}).get("kind") == "model.answered":
+            line["payload"]["text"] = text
+
+    long = rewritten(file_of(corpus("0.1-fix_pipeline"), output=text.encode(), diff=text), lengthen)
+    session = await brought(app, owner, long)
+    assert {"line", "redacted", "feed"} <= set(inside)
+    assert text in repr(await chats.events(app, session.id))
 
 
 async def test_who_may_import_where(app: App, owner: Actor) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select
 
 from quarterdeck import server
 from quarterdeck.app import (
+    attachments,
     executors,
     forks,
     issues,
@@ -35,6 +36,7 @@ from quarterdeck.core import limits
 from quarterdeck.core import protocol as p
 from quarterdeck.core.access import Role
 from quarterdeck.core.answer import RequestedCall
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -377,6 +379,70 @@ async def test_another_model_or_script_goes_on_with_the_same_conversation(app: A
     replayed = await fork(app, start.owner, source, model=f"replay:{source}")
     assert (await stored(app, replayed)).created.model == f"replay:{source}"
     assert (await stored(app, await fork(app, start.owner, replayed))).created.scripted
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
+
+
+async def test_it_has_the_files_of_its_start_and_of_the_messages_up_to_its_event(app: App, start: Start) -> None:
+    files = [(await attachments.upload(app, start.owner, f"{n}.txt", f"text {n}".encode())).id for n in range(4)]
+    source = await begin(app, start.owner, "Hello", attachments=files[:1])
+    await say(app, source, "Hello.")
+    ends: list[int] = []
+    for file in files[1:3]:
+        await steering.reply(app, start.owner, source, "Look", (file,))
+        await say(app, source, "I did.")
+        ends.append((await stored(app, source)).seq)
+    for seq, names in ((2, ["0.txt"]), (ends[0], ["0.txt", "1.txt"]), (None, ["0.txt", "1.txt", "2.txt"])):
+        number = await fork(app, start.owner, source, seq=seq, message="Go on")
+        assert [one.name for one in await attachments.of_session(app, start.owner, number)] == names
+    await steering.reply(app, start.owner, source, "And this", (files[3],))
+    await delete_session(app, start.owner, source)
+    _, question = await asked(app, number)
+    told = [one.text for one in question.conversation.messages if isinstance(one, Said)]
+    assert ["text 2" in one for one in told] == [False, False, True, False], "its own copies"
+
+
+async def test_the_files_of_a_fork_count_as_what_is_copied(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quarterdeck.core.limits.FORK_BYTES", 100)
+    first, second = [(await attachments.upload(app, start.owner, "x", b"x" * 60)).id for _ in range(2)]
+    source = await begin(app, start.owner, "Hello", attachments=[first])
+    await say(app, source, "Hello.")
+    early = (await stored(app, source)).seq
+    await steering.reply(app, start.owner, source, "Look", (second,))
+    await fork(app, start.owner, source, seq=early)
+    with pytest.raises(TooLargeError):
+        await forks.fork(app, start.owner, source, ForkSession())
+
+
+async def test_another_model_has_to_take_the_images_and_keep_the_budget(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = (await attachments.upload(app, start.owner, "shot.png", PNG)).id
+    source = await begin(app, start.owner, "Hello", budget={"cost": "1"})
+    await say(app, source, "Hello.")
+    early = (await stored(app, source)).seq
+    await steering.reply(app, start.owner, source, "Look", (image,))
+    script = "components: {chat: [{say: one}, {say: two}]}"
+
+    def takes_images(_self: object, name: str) -> bool:
+        return name != "scripted:script"
+
+    monkeypatch.setattr(type(app.models), "takes_images", takes_images)
+    with pytest.raises(InvalidInputError, match=r"takes no images, so shot\.png"):
+        await forks.fork(app, start.owner, source, ForkSession(script=script))
+    assert await fork(app, start.owner, source, script=script, seq=early)
+
+    async def priced(_self: object, name: str, _stored: object) -> bool:
+        return name != "scripted:script"
+
+    monkeypatch.setattr(type(app.models), "priced", priced)
+    with pytest.raises(InvalidInputError, match="price of scripted:script is not known"):
+        await forks.fork(app, start.owner, source, ForkSession(script=script, seq=early))
+    number = await fork(app, start.owner, source, script=script, seq=early, budget={"tokens": 500})
+    assert (await stored(app, number)).budget == Budget(tokens=500)
 
 
 async def test_a_real_model_goes_on_where_it_may_still_be_asked(

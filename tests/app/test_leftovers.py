@@ -89,6 +89,17 @@ async def test_a_branch_goes_unless_it_is_the_projects_by_now(app: App, start: S
         assert (await connection.execute(select(rows))).all() == []
 
 
+async def test_a_branch_of_which_no_commit_is_known_stays(app: App, start: Start) -> None:
+    request = StartSession(project="sample", flow_yaml=FLOW, goal="g", model="scripted", script=SCRIPT)
+    view = await sessions.start(app, start.owner, request)
+    async with change(app, view.id) as it:  # it had hands and pushed nothing
+        it.append(e.ExecutorAttached(executor="r", executor_kind="runner", lease_epoch=1))
+    commit(app, view.branch, "somebody else's")
+    await leftovers.note(app, 1, "main", "")
+    await deletion.delete_session(app, start.owner, view.id)
+    assert {view.branch, "main"} <= (await app.forge.branches(1)).keys()
+
+
 async def test_a_fork_takes_the_branch_that_it_began_with_and_no_other(app: App, start: Start) -> None:
     source, branch, made = await pushed(app, start)
     fork = await forks.fork(app, start.owner, source, ForkSession())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import DateTime, insert, literal, select, update
 
 from quarterdeck.app import (
     deletion,
@@ -240,8 +240,36 @@ async def test_one_sweep_an_hour_whoever_asks(app: App, start: Start) -> None:
     async with app.database.transaction() as connection:
         jobs = await connection.exec_driver_sql("select count(*) from procrastinate_jobs where task_name = 'sweep'")
         assert jobs.scalar_one() == 1
-        await connection.exec_driver_sql("update sweeps set due_at = now()")
+    over = "update sweeps set due_at = now()"
+    for status in ("todo", "doing"):  # the hour is over, and the last one is not
+        async with app.database.transaction() as connection:
+            await connection.exec_driver_sql(over)
+            await connection.exec_driver_sql("update procrastinate_jobs set status = %s", (status,))
+        assert not any(await asyncio.gather(*(retention.due(app) for _ in range(4))))
+        assert (await retention_views.preview(app, start.owner)).next_sweep > datetime.now(UTC), (
+            "it is looked for later"
+        )
+    async with app.database.transaction() as connection:
+        await connection.exec_driver_sql(over)
+        await connection.exec_driver_sql("delete from procrastinate_jobs")
     assert sorted(await asyncio.gather(*(retention.due(app) for _ in range(4)))) == [False, False, False, True]
+
+
+async def test_a_day_has_24_hours_wherever_the_database_stands(app: App, start: Start) -> None:
+    session_id = await ended(app, start)
+    began = datetime(2026, 10, 20, 23, 30, tzinfo=UTC)  # before summer time ends, late in the evening
+    until = began + timedelta(days=30)
+    async with app.database.transaction() as connection:
+        values = {"last_activity": began, "expires_on": until.date(), "retention_days": 30}
+        await connection.execute(update(rows).where(rows.c.id == session_id).values(values))
+    for zone in ("UTC", "America/New_York", "Pacific/Kiritimati"):
+        async with app.database.transaction() as connection:
+            await connection.exec_driver_sql(f"set local timezone = '{zone}'")
+            at = (await connection.execute(select(literal(until, DateTime(timezone=True))))).scalar_one()
+            for moment, over in ((at, [session_id]), (at - timedelta(seconds=1), [])):
+                for days in (None, 30):
+                    found = await connection.execute(select(rows.c.id).where(retention.expired(moment, days)))
+                    assert found.scalars().all() == over, (zone, moment, days)
 
 
 async def test_flows_and_scripts_go_with_their_last_session(app: App, start: Start) -> None:

@@ -1,5 +1,6 @@
 """What a start brings: files, images and texts that the model is given, a budget that is kept, and alike for chats."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -151,6 +152,16 @@ async def test_files_that_nobody_names_are_few_and_gone_after_a_day_and_others_w
             assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0, table.name
 
 
+async def test_many_at_once_are_no_more_than_one_after_the_other(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quarterdeck.core.limits.ATTACHMENTS_WAITING", 2)
+    several = (upload(app, start.owner, f"{n}") for n in range(6))
+    done = await asyncio.gather(*several, return_exceptions=True)
+    assert sum(isinstance(one, int) for one in done) == 2
+    assert sum(isinstance(one, TooManyRequestsError) for one in done) == 4
+
+
 async def test_files_do_not_answer_a_question(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
     await say(app, session_id, "", RequestedCall("p1", "clarification_question", {"question": "Which?"}))
@@ -228,6 +239,11 @@ async def test_what_cannot_be_kept_is_refused_and_a_child_has_the_rest(app: App,
     await steering.cancel(app, owner, child.id)
     second = await child_sessions.start(app, owner, parent, "c_2", wish)
     assert second.budget == Budget(tokens=15), "what the first did not use is left"
+    below = await child_sessions.start(app, owner, second.id, "c_3", wish)
+    await model_usage.record(app, below.id, "work", "m", Usage(requests=1, input_tokens=9))
+    await steering.cancel(app, owner, second.id)
+    third = await child_sessions.start(app, owner, parent, "c_4", wish)
+    assert third.budget == Budget(tokens=6), "nor what those that it started did not use"
 
 
 async def test_a_chat_is_started_with_the_same_options(app: App, start: Start) -> None:

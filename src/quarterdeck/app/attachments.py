@@ -21,6 +21,7 @@ from quarterdeck.core.text import clean, line
 from quarterdeck.store import blobs
 from quarterdeck.store.tables import attachments as rows
 from quarterdeck.store.tables import blobs as blob_rows
+from quarterdeck.store.tables import users
 
 
 class AttachmentView(BaseModel):
@@ -50,6 +51,9 @@ async def upload(app: App, actor: Actor, name: str, data: bytes) -> AttachmentVi
     if len(data) > most:
         raise TooLargeError(f"{'An image' if kind in IMAGES else 'A file'} may have {most:,} bytes.")
     async with app.database.transaction() as connection:
+        # One file of a person after the other: each is counted before the next is weighed.
+        mine = select(users.c.id).where(users.c.id == actor.user_id)
+        await connection.execute(mine.with_for_update(key_share=True))
         waiting = await connection.execute(
             select(func.count(), func.coalesce(func.sum(rows.c.size), 0)).where(
                 rows.c.user_id == actor.user_id, rows.c.session_id.is_(None)
@@ -88,9 +92,12 @@ async def claim(
     return taken
 
 
-async def copy(connection: AsyncConnection, source_id: int, session_id: int) -> dict[int, int]:
-    """Gives the files of one session to another too, as copies that outlive it, and answers their numbers there."""
-    mine = select(rows).where(rows.c.session_id == source_id).order_by(rows.c.id)
+async def copy(
+    connection: AsyncConnection, source_id: int, session_id: int, files: Iterable[Attachment]
+) -> dict[int, int]:
+    """Gives files of one session to another too, as copies that outlive it, and answers their numbers there."""
+    named = {one.id for one in files}
+    mine = select(rows).where(rows.c.session_id == source_id, rows.c.id.in_(named)).order_by(rows.c.id)
     found = (await connection.execute(mine)).mappings().all()
     bytes_of = await blobs.copy(connection, [row["blob_id"] for row in found], f"session:{session_id}")
     copies: dict[int, int] = {}
@@ -149,6 +156,12 @@ def _with_files(message: Message, files: dict[int, bytes]) -> Message:
         if one.image:
             images.append(Image(one.name, one.media_type, data))
     return Said("\n\n".join(parts), images=tuple(images))
+
+
+async def given(connection: AsyncConnection, session_id: int) -> tuple[Attachment, ...]:
+    """The files that a session has, for whoever has asked already whether they may be looked at."""
+    found = await connection.execute(select(rows).where(rows.c.session_id == session_id).order_by(rows.c.id))
+    return tuple(map(_of, found))
 
 
 async def of_session(app: App, actor: Actor, session_id: int) -> tuple[AttachmentView, ...]:

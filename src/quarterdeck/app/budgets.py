@@ -3,21 +3,24 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
+from quarterdeck.app.lock_order import below
 from quarterdeck.app.model_keys import stored_keys
 from quarterdeck.app.session_access import steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core.budget import NEAR, Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.core.state import SessionState
-from quarterdeck.core.status import human
+from quarterdeck.core.status import FINAL, Status, human
 from quarterdeck.core.usage import Usage
 from quarterdeck.store import log
+from quarterdeck.store.tables import sessions
 
 
 async def check(app: App, connection: AsyncConnection, budget: Budget | None, models: Iterable[str]) -> None:
@@ -61,10 +64,10 @@ def warn(it: Change) -> None:
         it.append(BudgetNeared(budget=state.budget, usage=state.usage))
 
 
-def for_child(parent: SessionState, children: Iterable[SessionState]) -> Budget | None:
-    """What one more session that this one starts may use: what is left here, and was not given to its `children`.
+async def for_child(connection: AsyncConnection, parent_id: int, parent: SessionState) -> Budget | None:
+    """What one more session that this one starts may use: what is left here, and was not given to those below it.
 
-    Of a child that has ended that is what it used, of another all that it may.
+    Of one that has ended that is what it used, of another all that it may.
 
     Raises:
         InvalidInputError: nothing is.
@@ -72,10 +75,12 @@ def for_child(parent: SessionState, children: Iterable[SessionState]) -> Budget 
     if parent.budget is None:
         return None
     taken = parent.usage
-    for child in children:
-        may_use = None if child.final else child.budget
-        taken += child.usage
-        if may_use is not None and (left := may_use.left(child.usage)) is not None:
+    columns = sessions.c.status, sessions.c.state["usage"], sessions.c.state["budget"]
+    for status, used, given in await connection.execute(select(*columns).where(sessions.c.id.in_(below(parent_id)))):
+        usage = Usage.model_validate(used)
+        taken += usage
+        may_use = None if given is None or Status(status) in FINAL else Budget.model_validate(given)
+        if may_use is not None and (left := may_use.left(usage)) is not None:
             taken += Usage(requests=0, input_tokens=left.tokens or 0, cost=left.cost or Decimal(0))
     left = parent.budget.left(taken)
     if left is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from quarterdeck.app import budgets
 from quarterdeck.app import session_views as views
@@ -51,8 +51,8 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             above, depth = (await connection.execute(query)).scalar_one_or_none(), depth + 1
         if depth > DEEPEST:
             raise InvalidInputError(f"This session was itself started by others, {DEEPEST} deep; it can start no more.")
-        known = (await connection.execute(select(sessions.c.state).where(sessions.c.parent_id == parent_id))).all()
-        if len(known) >= MOST:
+        count = select(func.count()).where(sessions.c.parent_id == parent_id)
+        if (await connection.execute(count)).scalar_one() >= MOST:
             raise InvalidInputError(f"This session has started {MOST} sessions, which is as many as it may.")
         request = StartSession(
             project=parent.project_id,
@@ -65,7 +65,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             # What the parent may not do at all, its children may not either.
             privileges=None if parent.privileges is None else tuple(map(Privilege, parent.privileges)),
             may_ask=parent.may_ask,
-            budget=budgets.for_child(standing, (SessionState.model_validate(row.state) for row in known)),
+            budget=await budgets.for_child(connection, parent_id, standing),
         )
         child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
         return await views.load(app, connection, child)

@@ -1,30 +1,19 @@
 """The sessions that a session started: what ends it ends them."""
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing
-from quarterdeck.core.errors import NotFoundError
-from quarterdeck.core.status import FINAL, Transition
-from quarterdeck.store.tables import sessions
+from quarterdeck.app.change import Change, changing
+from quarterdeck.app.lock_order import lock_below
+from quarterdeck.core.status import Transition
 
 
-async def stop_children(app: App, connection: AsyncConnection, session_id: int, actor: Actor) -> list[int]:
-    """Stops all sessions below one that was stopped in this transaction, and answers their numbers.
-
-    Locks go from parent to child only, so that two who do this never wait for each other.
-    """
+async def stop_children(app: App, it: Change, actor: Actor) -> list[int]:
+    """Stops all sessions below one that is being stopped, before its own end is told of, and answers their numbers."""
     stopped: list[int] = []
-    living = select(sessions.c.id).where(sessions.c.parent_id == session_id, sessions.c.status.not_in(FINAL))
-    for child in (await connection.execute(living.order_by(sessions.c.id))).scalars().all():
-        try:
-            async with changing(app, connection, child) as it:
-                if not it.state.final:
-                    reason = f"session #{session_id}, which started it, was stopped"
-                    it.move(Transition.STOP, reason=reason, by=actor.username)
-        except NotFoundError:
-            continue
-        stopped += [child, *await stop_children(app, connection, child, actor)]
+    for child in await lock_below(it.connection, it.session.id):
+        async with changing(app, it.connection, child) as below:
+            if not below.state.final:
+                reason = f"session #{it.session.id}, which started it, was stopped"
+                below.move(Transition.STOP, reason=reason, by=actor.username)
+                stopped.append(child)
     return stopped

@@ -56,7 +56,7 @@ async def delete_session(app: App, actor: Actor, session_id: int) -> None:
                 raise ConflictError(f"Session #{session_id} is held. Release it before you delete it.")
             if not it.state.final:
                 it.move(Transition.STOP, reason=f"deleted by {actor.username}", by=actor.username)
-        children = await stop_children(app, connection, session_id, actor)
+            children = await stop_children(app, it, actor)
         await erase(connection, [session_id], by=actor.username)
     for one in (session_id, *children):
         await cancel_of_session(app, one)
@@ -99,7 +99,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
 
 
 def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
-    """Notes the branches of the sessions that had hands to push with, or began with one; with its last known commit."""
+    """Notes the branches that the sessions pushed, or began with, by the last commit that is known to be theirs."""
     head = (
         select(artifacts.c.name)
         .where(artifacts.c.session_id == sessions.c.id, artifacts.c.kind == "commit")
@@ -109,12 +109,9 @@ def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:
     )
     branch = sessions.c.state[("created", "branch")].as_string()
     began = func.coalesce(sessions.c.state[("created", "branch_commit")].as_string(), "")  # a fork's is there at once
-    pushed = select(sessions.c.project_id, branch, func.coalesce(head, began), func.now()).where(
-        sessions.c.id == any_(ids),
-        sessions.c.project_id.is_not(None),
-        branch != "",
-        (sessions.c.state["lease_epoch"].as_integer() > 0) | (began != ""),
-    )
+    theirs = select(sessions.c.project_id, branch.label("branch"), func.coalesce(head, began).label("head"))
+    known = theirs.where(sessions.c.id == any_(ids), sessions.c.project_id.is_not(None), branch != "").subquery()
+    pushed = select(known, func.now()).where(known.c.head != "")
     noted = upsert(leftover_rows).from_select(["project_id", "branch", "head", "due_at"], pushed)
     return noted.on_conflict_do_nothing().cte("noted_branches")
 

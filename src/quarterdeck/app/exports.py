@@ -6,7 +6,7 @@ after the export began is not in it.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -76,12 +76,12 @@ class Export:
 
     async def events(self) -> AsyncGenerator[Event]:
         """The log from its first event to `seq`."""
-        async for event in self._events():
-            if self._anonymous is None:
+        async for page in self._pages():
+            shown = page
+            if self._anonymous is not None:  # in a thread: with much to replace others wait for long
+                shown = await asyncio.to_thread(_without_people, self._anonymous, page)
+            for event in shown:
                 yield event
-            else:
-                payload = self._anonymous.payload(event.payload.model_dump(mode="json"))
-                yield Event.model_validate({**event.model_dump(exclude={"payload"}), "payload": payload})
 
     async def documents(self) -> AsyncGenerator[archive.DocumentLine]:
         """What the session has pinned, in pieces."""
@@ -131,17 +131,8 @@ class Export:
         if self.redacted:
             created = self.state.created
             self._anonymous = await pseudonyms(self._app, created, self.project)
-            async for event in self._events():
-                self._learn(self._anonymous, event)
-
-    def _learn(self, anonymous: Anonymizer, event: Event) -> None:
-        payload: dict[str, JsonValue] = event.payload.model_dump(mode="json")
-        for name in ("by", "initiator"):
-            if isinstance(person := payload.get(name), str):
-                anonymous.person(person)
-        if isinstance(executor := payload.get("executor"), str) and executor != "server":
-            anonymous.runner(executor)
-        anonymous.learn(payload)
+            async for page in self._pages():
+                await asyncio.to_thread(_learn, self._anonymous, page)
 
     def _ships(self, text: str) -> bool:
         """Whether a document is one that everybody has."""
@@ -162,14 +153,13 @@ class Export:
         if rest := stream.close():
             yield rest
 
-    async def _events(self) -> AsyncGenerator[Event]:
+    async def _pages(self) -> AsyncGenerator[list[Event]]:
         after = 0
         while after < self.seq:
             async with self._app.database.transaction() as connection:
                 await may(connection, self._actor, self.session_id, Ability.READ_SESSION)
                 found = await log.read(connection, self.session_id, after=after, before=self.seq + 1, limit=PAGE_EVENTS)
-            for event in found:
-                yield event
+            yield found
             after = found[-1].seq
 
     async def _size(self, call_id: str) -> int:
@@ -201,6 +191,25 @@ class Export:
             n += 1
             size += len(piece)
             yield piece
+
+
+def _learn(anonymous: Anonymizer, page: Sequence[Event]) -> None:
+    for event in page:
+        payload: dict[str, JsonValue] = event.payload.model_dump(mode="json")
+        for name in ("by", "initiator"):
+            if isinstance(person := payload.get(name), str):
+                anonymous.person(person)
+        if isinstance(executor := payload.get("executor"), str) and executor != "server":
+            anonymous.runner(executor)
+        anonymous.learn(payload)
+
+
+def _without_people(anonymous: Anonymizer, page: Sequence[Event]) -> list[Event]:
+    payloads = (anonymous.payload(event.payload.model_dump(mode="json")) for event in page)
+    return [
+        Event.model_validate({**event.model_dump(exclude={"payload"}), "payload": payload})
+        for event, payload in zip(page, payloads, strict=True)
+    ]
 
 
 async def begin(app: App, actor: Actor, session_id: int, *, redacted: bool) -> Export:

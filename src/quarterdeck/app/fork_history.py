@@ -3,11 +3,11 @@
 Copies, so that a fork outlives its source and the deletion of either knows nothing of the other.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import attachments
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.errors import ConflictError, TooLargeError
@@ -19,17 +19,18 @@ BATCH_EVENTS = 250
 
 
 async def copy_history(
-    connection: AsyncConnection, source_id: int, session: log.Locked, seq: int, files: Mapping[int, int]
+    connection: AsyncConnection, source_id: int, session: log.Locked, seq: int, files: dict[int, int]
 ) -> int:
     """Copies the history up to event `seq` and what was committed with it, and answers the last event of it.
 
-    `files` names the fork's copies of attached files.
+    `files` names the fork's copies of attached files: those of the start are in it, those of each message are added.
 
     Raises:
         ConflictError: a snapshot of it is gone.
         TooLargeError: its bytes are more than `FORK_BYTES`.
     """
-    copy, through, size = Copy(session.id, files), 1, 0
+    copy, through = Copy(session.id, files), 1
+    size = sum(one.size for one in session.state.created.attachments if one.id)
     while True:
         events = await log.read(connection, source_id, after=through, limit=BATCH_EVENTS)
         taken, printed = 0, dict[str, str]()
@@ -38,6 +39,9 @@ async def copy_history(
         for event in events:
             if event.seq > seq and not copy.belongs(event, session.state):
                 break
+            if isinstance(event.payload, e.MessageAdded) and (given := event.payload.attachments):
+                files |= await attachments.copy(connection, source_id, session.id, given)
+                size += sum(one.size for one in given if one.id in files)
             own = copy.take(event, copied.ids)
             taken, through = taken + 1, event.seq
             if own is not None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import attachments, repository_context, session_subjects, skills
+from quarterdeck.app import attachments, budgets, repository_context, session_subjects, skills
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -19,9 +19,11 @@ from quarterdeck.app.fork_history import copy_history
 from quarterdeck.app.model_choice import Choice, Wish, again, choose
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import SessionView
+from quarterdeck.app.start_options import check_sight
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
+from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, SessionGoneError, TooLargeError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fork import opening, renumbered
@@ -49,6 +51,7 @@ class ForkSession(BaseModel):
         default=None,
         description="The answers of a `scripted:` model, as YAML: those that the session has had already stand first.",
     )
+    budget: Budget | None = Field(default=None, description="What it may use; as much as the other may if absent.")
     origin: Literal["api", "cli", "web"] = "api"
 
 
@@ -72,7 +75,8 @@ async def fork(
     The same `idempotency_key` of the same person answers the session that it made before.
 
     Raises:
-        InvalidInputError: nothing would come of it, or the model or script can't be used; says which and why.
+        InvalidInputError: nothing would come of it, or the model or script can't be used, also for the files that
+            the other was given or within the budget; says which and why.
         ConflictError: the snapshot or the commit that its workspace begins with is gone.
         TooLargeError: more would be copied than `limits` has.
     """
@@ -104,13 +108,19 @@ async def _fork(
     message = await _message(app, project, source, actor, request)
     choice = await _choice(app, connection, actor, project, source, request)
     created, number = await _created(app, connection, actor, project, source, request, seq, choice)
-    files = await attachments.copy(connection, source.id, number)
+    await budgets.check(app, connection, created.budget, choice.models)
+    files = await attachments.copy(connection, source.id, number, created.attachments)
     created = created.model_copy(update={"attachments": renumbered(created.attachments, files)})
     session = await make(
         app, connection, created, flow_text=source.flow_text, choice=choice, idempotency_key=idempotency_key,
         session_id=number,
     )  # fmt: skip
     through = await copy_history(connection, source.id, session, seq, files)
+    if files:
+        given = await attachments.given(connection, session.id)
+        check_sight(app, choice.models, given)
+        at_start = {one.id for one in created.attachments}
+        attachments.check_room((one for one in given if one.id in at_start), choice.room)
     # A copied question that waits no more was never answered; where it is still open it is put again.
     unanswered = approvals.c.session_id == session.id, approvals.c.decision.is_(None)
     await connection.execute(delete(approvals).where(*unanswered))
@@ -240,7 +250,7 @@ async def _created(
             "parent_id": None,
             # What a file says is allowed, nobody here has allowed.
             **({"pre_approved": (), "pre_approved_patterns": {}} if source.state.imported else {}),
-            "budget": source.state.budget,
+            "budget": request.budget or source.state.budget,
             "forked_from": ForkedFrom(session=source.id, seq=seq),
         }
     )

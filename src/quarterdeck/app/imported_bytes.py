@@ -1,5 +1,6 @@
 """The outputs, diffs and snapshots of a session that is imported, checked and redacted on their way in."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ class ImportedOutputs:
         current.read += len(data)
         if current.read > OUTPUT_BYTES:
             raise InvalidInputError(f"the output of {line.call_id} has more than {OUTPUT_BYTES:,} bytes")
-        await self._write(current, current.stream.feed(data))
+        await self._write(current, await _fed(current.stream, data))
 
     async def close(self) -> None:
         """No more comes."""
@@ -81,6 +82,11 @@ class ImportedOutputs:
         if data:
             await outputs.write(self._connection, self._subject, to.call_id, to.written, data)
             to.written += len(data)
+
+
+async def _fed(stream: Stream, data: bytes) -> bytes:
+    """In a thread: what is large, or hostile, takes its time."""
+    return await asyncio.to_thread(stream.feed, data)
 
 
 @dataclass
@@ -135,7 +141,7 @@ class ImportedBlobs:
         blob.digest.update(data)
         if blob.diff and blob.stream is None:
             blob.stream = self._redactor.stream()
-        await self._write(blob, blob.stream.feed(data) if blob.stream else data)
+        await self._write(blob, await _fed(blob.stream, data) if blob.stream else data)
         if line.size is not None:
             await self._end(blob, line)
 

@@ -6,9 +6,9 @@ is wrong names its line; nothing is kept then. The log says at its end that it w
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import IO, assert_never, cast
+from typing import IO, TypeVar, assert_never, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.beginning import keep_document
+from quarterdeck.app.beginning import by_key, keep_document
 from quarterdeck.app.change import redacted
 from quarterdeck.app.imported_bytes import ImportedBlobs, ImportedOutputs
 from quarterdeck.app.session_views import SessionView
@@ -32,9 +32,14 @@ from quarterdeck.core.text import line as one_line
 from quarterdeck.store import log
 from quarterdeck.store.doorbell import ring
 
+A = TypeVar("A")
+R = TypeVar("R")
+
 BATCH_EVENTS = 200
+BATCH_BYTES = 1024 * 1024
+"""What is stored at once, however few events they are."""
 PATIENCE_BYTES = 64 * 1024
-"""After so many bytes others are served; a longer line is read in a thread."""
+"""After so many bytes others are served; with a longer line all is done in a thread that needs no database."""
 PRIVATE = ("chat", "ide")
 """These stay what they are: their initiator's alone, and that is who imports them."""
 NAME_CHARACTERS = 255
@@ -47,8 +52,12 @@ _UNFIT = (QuarterdeckError, ValueError, LookupError, TypeError, ArithmeticError,
 """What the fold of an impossible log comes to."""
 
 
-async def bring(app: App, actor: Actor, body: AsyncIterator[bytes], *, project: str | None) -> SessionView:
+async def bring(
+    app: App, actor: Actor, body: AsyncIterator[bytes], *, project: str | None, idempotency_key: str | None = None
+) -> SessionView:
     """Makes a session of an exported file, in `project`; a chat needs none.
+
+    The same `idempotency_key` of the same person answers the session that it made before, whatever the file is.
 
     Raises:
         InvalidInputError: the file can't be imported; says why, and at which line.
@@ -61,8 +70,12 @@ async def bring(app: App, actor: Actor, body: AsyncIterator[bytes], *, project: 
         file.seek(0)
         async with app.database.transaction() as connection:
             target = await _target(connection, actor, project)
+            if idempotency_key is not None:
+                before = await by_key(connection, actor, idempotency_key)
+                if before is not None:
+                    return await views.load(app, connection, before)
             session_id = await log.reserve(connection)
-            await _Import(app, connection, actor, target, session_id).read(file)
+            await _Import(app, connection, actor, target, session_id, idempotency_key).read(file)
             return await views.load(app, connection, session_id)
 
 
@@ -83,18 +96,26 @@ class _Import:
     """One file on its way in, within one transaction."""
 
     def __init__(
-        self, app: App, connection: AsyncConnection, actor: Actor, target: Project | None, session_id: int
+        self,
+        app: App,
+        connection: AsyncConnection,
+        actor: Actor,
+        target: Project | None,
+        session_id: int,
+        idempotency_key: str | None,
     ) -> None:
         self._app = app
         self._connection = connection
         self._actor = actor
         self._target = target
         self._session_id = session_id
+        self._idempotency_key = idempotency_key
         self._now = datetime.now(UTC)
         self._header: archive.Header | None = None
         self._documents: dict[str, str] = {}
         self._state: SessionState | None = None
         self._waiting: list[e.Event] = []
+        self._waiting_bytes = 0
         self._approvals: set[str] = set()
         self._unweighed = 0
         """Bytes of events since the state was last weighed."""
@@ -105,20 +126,20 @@ class _Import:
         """Reads the whole file. Raises InvalidInputError."""
         reader, unserved = archive.Reader(), 0
         while data := file.readline(archive.LINE_BYTES + 1):
-            line = reader.line(data) if len(data) < PATIENCE_BYTES else await asyncio.to_thread(reader.line, data)
+            line = await _calmly(len(data), reader.line, data)
             self._unweighed += len(data)
             unserved += len(data)
             if unserved > PATIENCE_BYTES:
                 unserved = 0
                 await asyncio.sleep(0)
             try:
-                await self._take(line)
+                await self._take(line, len(data))
             except _UNFIT as error:
                 what = error.message if isinstance(error, QuarterdeckError) else str(error) or type(error).__name__
                 raise reader.fault(one_line(what, FAULT_CHARACTERS).removesuffix(".")) from error
         reader.close()
 
-    async def _take(self, line: archive.Line) -> None:
+    async def _take(self, line: archive.Line, size: int) -> None:
         match line:
             case archive.Header():
                 self._header = line
@@ -126,8 +147,9 @@ class _Import:
                 self._take_document(line)
             case archive.EventLine():
                 await self._blobs.named(line)
-                self._take_event(archive.brought(line, self._session_id, self._blobs.id))
-                if len(self._waiting) >= BATCH_EVENTS:
+                await _calmly(size, self._take_event, line)
+                self._waiting_bytes += size
+                if len(self._waiting) >= BATCH_EVENTS or self._waiting_bytes >= BATCH_BYTES:
                     await self._flush()
             case archive.OutputLine():
                 await self._flush()
@@ -148,7 +170,8 @@ class _Import:
             raise InvalidInputError(f"the {line.document} is too long")
         self._documents[line.document] = text
 
-    def _take_event(self, event: e.Event) -> None:
+    def _take_event(self, line: archive.EventLine) -> None:
+        event = archive.brought(line, self._session_id, self._blobs.id)
         payload = cast("e.AnyPayload", redacted(self._app.redactor, event.payload))
         if isinstance(payload, e.SessionCreated) and event.seq == 1:
             payload = self._created(payload)
@@ -198,7 +221,7 @@ class _Import:
 
     async def _flush(self) -> None:
         if self._waiting and self._state is not None:
-            events, self._waiting = self._waiting, []
+            events, self._waiting, self._waiting_bytes = self._waiting, [], 0
             await log.keep_events(self._connection, self._session_id, self._state.created, events)
 
     async def _end(self, footer: archive.Footer) -> None:
@@ -206,10 +229,10 @@ class _Import:
         state, header = self._state, self._header
         if state is None or header is None or header.events != footer.events:
             raise InvalidInputError("the events that the header speaks of are not there")
-        flow = self._app.redactor.text(self._documents.get("flow", ""))
+        flow = await asyncio.to_thread(self._app.redactor.text, self._documents.get("flow", ""))
         if not flow:
             raise InvalidInputError("the flow of the session is missing")
-        self._app.flows.pinned(flow)
+        await asyncio.to_thread(self._app.flows.pinned, flow)
         if not state.final:
             reason = f"It was {human(state.status)} when it was exported; an imported session doesn't go on."
             self._add(
@@ -224,7 +247,7 @@ class _Import:
         if state.kept_days is not None:
             self._add(state, e.RetentionChanged(days=state.created.retention_days, by=self._actor.username))
         self._add(state, self._mark(header))
-        self._weigh(state)
+        await asyncio.to_thread(self._weigh, state)
         await self._flush()
         await self._keep(state, flow)
 
@@ -249,15 +272,21 @@ class _Import:
 
     async def _keep(self, state: SessionState, flow: str) -> None:
         kind = next((kind for kind in ("script", "replay") if kind in self._documents), None)
-        script = self._app.redactor.text(self._documents[kind]) if kind else None
+        script = await asyncio.to_thread(self._app.redactor.text, self._documents[kind]) if kind else None
         await log.keep_row(
             self._connection,
             self._session_id,
             state,
             flow_hash=await keep_document(self._connection, "flow", flow),
             script_hash=await keep_document(self._connection, kind, script) if kind and script is not None else None,
+            idempotency_key=self._idempotency_key,
         )
         await ring(self._connection, f"session:{self._session_id}", state.seq)
+
+
+async def _calmly(size: int, work: Callable[[A], R], given: A) -> R:
+    """Does what takes long with much in a thread: meanwhile others are served."""
+    return await asyncio.to_thread(work, given) if size > PATIENCE_BYTES else work(given)
 
 
 def _check(payload: e.AnyPayload) -> None:

@@ -6,6 +6,7 @@ git keeps of a deleted branch goes an hour later, because a push that is under w
 """
 
 from collections import defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipelines
 from quarterdeck.app.application import App
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import NotFoundError, QuarterdeckError
 from quarterdeck.core.status import FINAL
 from quarterdeck.store.tables import leftovers, merge_requests, partials, projects, sessions
 from quarterdeck.store.tables import pipelines as pipeline_rows
@@ -78,7 +79,7 @@ async def _branches(app: App, project_id: int, heads: dict[str, str]) -> bool:
     going = {
         branch: standing[branch]
         for branch, head in heads.items()
-        if branch in standing and branch not in kept and head in ("", standing[branch])
+        if branch in standing and branch not in kept and head == standing[branch]
     }
     if going:
         await app.forge.delete_branches(project_id, going)
@@ -105,8 +106,11 @@ async def _kept(connection: AsyncConnection, project_id: int, heads: dict[str, s
 async def _pipelines(app: App, project_id: int, branch: str) -> None:
     mine = select(pipeline_rows.c.id).where(pipeline_rows.c.project_id == project_id, pipeline_rows.c.ref == branch)
     async with app.database.transaction() as connection:
-        for pipeline_id in (await connection.execute(mine.order_by(pipeline_rows.c.id))).scalars().all():
-            await pipelines.erase(connection, app, pipeline_id, "its session was deleted")
+        found = (await connection.execute(mine.order_by(pipeline_rows.c.id))).scalars().all()
+    for pipeline_id in found:
+        with suppress(NotFoundError):  # another who clears was first
+            async with app.database.transaction() as connection:
+                await pipelines.erase(connection, app, pipeline_id, "its session was deleted")
 
 
 async def _done(app: App, project_id: int, branches: list[str], *, prune_at: datetime | None) -> None:

@@ -36,6 +36,16 @@ class Choice:
     context_tokens: int = limits.CONTEXT_TOKENS
     """What the one that reads least of them reads at once."""
 
+    @property
+    def models(self) -> set[str]:
+        """All that may be asked."""
+        return {self.model, *self.component_models.values()}
+
+    @property
+    def room(self) -> int:
+        """How many characters files may come to that are given at once."""
+        return self.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.ATTACHED_SHARE
+
 
 @dataclass(frozen=True)
 class Wish:

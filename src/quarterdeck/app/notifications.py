@@ -54,7 +54,7 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
         if wish.target == "session" and wish.target_id is not None:
             await may(connection, actor, wish.target_id, Ability.READ_SESSION)
         # Before the look whether it has ended: an end in between finds the row, or is seen.
-        await _lock(connection, wish)
+        await _lock(connection, session_id, wish)
         if (await connection.execute(select(rows.c.id).where(rows.c.call_id == call_id))).one_or_none():
             return
         count = select(func.count()).where(rows.c.session_id == session_id)
@@ -81,10 +81,14 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
         await present(connection, session_id)
 
 
-async def _lock(connection: AsyncConnection, wish: Wish) -> None:
-    table = {"session": sessions, "pipeline": pipeline_rows}.get(wish.target)
-    if table is not None:
-        await connection.execute(select(table.c.id).where(table.c.id == wish.target_id).with_for_update(read=True))
+async def _lock(connection: AsyncConnection, session_id: int, wish: Wish) -> None:
+    """The target, and with a session the one that wants to hear of it: nobody ends or deletes either meanwhile."""
+    if wish.target == "pipeline":
+        mine = select(pipeline_rows.c.id).where(pipeline_rows.c.id == wish.target_id)
+        await connection.execute(mine.with_for_update(read=True))
+    elif wish.target == "session":
+        both = select(sessions.c.id).where(sessions.c.id.in_((session_id, wish.target_id))).order_by(sessions.c.id)
+        await connection.execute(both.with_for_update(read=True))
 
 
 async def _ended(connection: AsyncConnection, target: str, target_id: int | None) -> str:

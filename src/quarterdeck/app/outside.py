@@ -40,6 +40,10 @@ class Dispatch(Protocol):
         """A look for sessions whose time is over."""
         ...
 
+    async def sweeping(self, connection: AsyncConnection) -> bool:
+        """Whether a sweep is enqueued or at work."""
+        ...
+
     async def retention(self, connection: AsyncConnection, project_id: int) -> None:
         """The project keeps its sessions for another time: all of them are to have it."""
         ...

@@ -1,7 +1,6 @@
 """The life of a pipeline's jobs: offered to runners, reported by them, tried again, until the pipeline has ended.
 
-Every change locks the pipeline's row first. What a pipeline's end brings to sessions locks theirs after it; nobody
-who holds a session's row takes the lock of a pipeline that others can see.
+Every change locks the pipeline's row first, and what its end brings to sessions locks theirs after it (`lock_order`).
 """
 
 from contextlib import suppress
@@ -15,6 +14,7 @@ from quarterdeck.app import pipeline_views as views
 from quarterdeck.app.acts import new_call_id
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
+from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
 from quarterdeck.app.wanted import happened
@@ -98,26 +98,25 @@ async def _enter(connection: AsyncConnection, definition: CiPipeline, job: JobVi
 
 async def _tell_waiting(connection: AsyncConnection, app: App, pipeline_id: int) -> None:
     """Ends the tool calls of sessions that waited for this pipeline."""
-    rows = await connection.execute(
-        delete(pipeline_waits)
-        .where(pipeline_waits.c.pipeline_id == pipeline_id)
-        .returning(pipeline_waits.c.session_id, pipeline_waits.c.call_id)
-    )
-    waiting = rows.all()
+    mine = pipeline_waits.c.pipeline_id == pipeline_id  # no further one comes while the pipeline is locked
+    waits = select(pipeline_waits.c.session_id, pipeline_waits.c.call_id).where(mine)
+    waiting = (await connection.execute(waits.order_by(pipeline_waits.c.session_id, pipeline_waits.c.call_id))).all()
+    made_by = select(pipelines.c.session_id).where(pipelines.c.id == pipeline_id)
+    checked: int | None = (await connection.execute(made_by)).scalar_one()
+    await lock_sessions(connection, {*(row.session_id for row in waiting), *([checked] if checked else [])})
+    await connection.execute(delete(pipeline_waits).where(mine))
     await happened(connection, app.dispatch, "pipeline", pipeline_id)
     result, text = await views.told(connection, pipeline_id)
-    await _record_check(connection, app, pipeline_id, passed=result is Outcome.OK)
+    if checked is not None:
+        await _record_check(connection, app, checked, pipeline_id, passed=result is Outcome.OK)
     for row in waiting:
         await finish_waiting(app, connection, row.session_id, row.call_id, result, text)
 
 
-async def _record_check(connection: AsyncConnection, app: App, pipeline_id: int, *, passed: bool) -> None:
+async def _record_check(
+    connection: AsyncConnection, app: App, session_id: int, pipeline_id: int, *, passed: bool
+) -> None:
     """Notes in the session whose work the pipeline checked how it came out."""
-    session_id = (
-        await connection.execute(select(pipelines.c.session_id).where(pipelines.c.id == pipeline_id))
-    ).scalar_one()
-    if session_id is None:
-        return
     with suppress(NotFoundError):
         async with changing(app, connection, session_id) as it:
             url = f"{app.public_url}/pipelines/{pipeline_id}"

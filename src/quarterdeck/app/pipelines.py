@@ -1,5 +1,6 @@
 """Pipelines: started, shown, tried again, cancelled. The life of their jobs is in `pipeline_jobs`."""
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
@@ -199,7 +200,7 @@ async def cancel_all(connection: AsyncConnection, app: App, project_id: int) -> 
     """Stops every pipeline of a project that is to be deleted."""
     ended = [status.value for status in PIPELINE_ENDED]
     query = select(pipelines.c.id).where(pipelines.c.project_id == project_id, pipelines.c.status.not_in(ended))
-    for pipeline_id in (await connection.execute(query)).scalars().all():
+    for pipeline_id in (await connection.execute(query.order_by(pipelines.c.id))).scalars().all():
         await _cancel(connection, app, pipeline_id, "the project was deleted")
 
 
@@ -255,14 +256,13 @@ async def head(app: App, actor: Actor, project: int | str, branch: str) -> str:
 
 async def cancel_of_session(app: App, session_id: int) -> None:
     """Cancels the pipelines that a stopped session's work started and that still run."""
+    mine = pipelines.c.session_id == session_id, pipelines.c.status.in_(("created", "running"))
     async with app.database.transaction() as connection:
-        rows = await connection.execute(
-            select(pipelines.c.id).where(
-                pipelines.c.session_id == session_id, pipelines.c.status.in_(("created", "running"))
-            )
-        )
-        for pipeline_id in rows.scalars().all():
-            await _cancel(connection, app, pipeline_id, f"session #{session_id} was stopped")
+        found = (await connection.execute(select(pipelines.c.id).where(*mine).order_by(pipelines.c.id))).scalars().all()
+    for pipeline_id in found:
+        with suppress(NotFoundError):  # deleted meanwhile
+            async with app.database.transaction() as connection:
+                await _cancel(connection, app, pipeline_id, f"session #{session_id} was stopped")
 
 
 async def cancel_of_stopped(app: App) -> None:

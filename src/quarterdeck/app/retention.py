@@ -17,8 +17,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from quarterdeck.app import deletion, leftovers
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
+from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.core import events as e
-from quarterdeck.core.errors import NotFoundError, UnavailableError
+from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
 from quarterdeck.store import outbox
@@ -52,10 +53,11 @@ class Swept:
 def expired(at: datetime, days: int | None = None) -> ColumnElement[bool]:
     """The sessions that are past their time at `at`; as if they were kept for `days`, if that is given."""
     kept = sessions.c.retention_days if days is None else days
-    over = sessions.c.last_activity + func.make_interval(0, 0, 0, kept) <= at
+    # In hours: a day of the connection's time zone may have more or less than 24.
+    over = sessions.c.last_activity + func.make_interval(0, 0, 0, 0, kept * 24) <= at
     held = sessions.c.expires_on.is_(None)
     # The index finds them by their day; the rest is exact.
-    return over & (sessions.c.expires_on <= at.date() if days is None else ~held)
+    return over & (sessions.c.expires_on <= at.astimezone(UTC).date() if days is None else ~held)
 
 
 def ended() -> ColumnElement[bool]:
@@ -64,7 +66,10 @@ def ended() -> ColumnElement[bool]:
 
 
 async def due(app: App) -> bool:
-    """Enqueues the next sweep if it is time, for whichever worker asks first; by the database's clock."""
+    """Enqueues the next sweep if it is time, for whichever worker asks first; by the database's clock.
+
+    While one is at work, or waits for a worker, there is no other: it is looked for again when the next would be due.
+    """
     row = upsert(sweeps).values(id=1, due_at=func.now() + EVERY)
     mine = row.on_conflict_do_update(
         index_elements=[sweeps.c.id], set_={"due_at": func.now() + EVERY}, where=sweeps.c.due_at <= func.now()
@@ -72,6 +77,8 @@ async def due(app: App) -> bool:
     early = select(sweeps.c.id).where(sweeps.c.due_at > func.now())
     async with app.database.transaction() as connection:
         if (await connection.execute(early)).one_or_none() or not (await connection.execute(mine)).one_or_none():
+            return False
+        if await app.dispatch.sweeping(connection):
             return False
         await app.dispatch.sweep(connection)
         return True
@@ -143,7 +150,7 @@ async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
     free = select(sessions.c.id).where(sessions.c.id.in_(session_ids)).order_by(sessions.c.id)
     stopped: list[int] = []
     async with app.database.transaction() as connection:
-        # Locked from parent to child, as everywhere, and then stopped from child to parent.
+        # Locked in the order of all, and then stopped from child to parent.
         locked = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
         for session_id in reversed(locked):
             async with changing(app, connection, session_id) as it:
@@ -181,13 +188,10 @@ async def apply(app: App, project_id: int) -> int:
                 .where(sessions.c.retention_days != row.retention_days)
             )
             batch = (await connection.execute(others.order_by(sessions.c.id).limit(CHANGES))).scalars().all()
-            for session_id in batch:
-                try:
-                    async with changing(app, connection, session_id) as it:
-                        if it.state.retention_days != row.retention_days:
-                            it.append(e.RetentionChanged(days=row.retention_days, by=row.retention_changed_by))
-                except NotFoundError:
-                    continue
+            for session_id in await lock_sessions(connection, batch):
+                async with changing(app, connection, session_id) as it:
+                    if it.state.retention_days != row.retention_days:
+                        it.append(e.RetentionChanged(days=row.retention_days, by=row.retention_changed_by))
         if not batch:
             return count
         count, after = count + len(batch), batch[-1]

@@ -112,17 +112,15 @@ async def take(
         InvalidInputError: the budget can't be kept, or a model can't be given the files.
         NotFoundError: there is no such file.
     """
-    models = {choice.model, *choice.component_models.values()}
-    await budgets.check(app, connection, options.budget, models)
-    room = choice.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.ATTACHED_SHARE
-    given = list(await attachments.claim(connection, actor, session_id, options.attachments, room=room))
+    await budgets.check(app, connection, options.budget, choice.models)
+    given = list(await attachments.claim(connection, actor, session_id, options.attachments, room=choice.room))
     for one in options.additional_context:
         if one.envelope is None:
             given.append(
                 await attachments.note(app, connection, actor, session_id, one.category, one.name, one.content)
             )
-    attachments.check_room(given, room)
-    check_sight(app, models, given)
+    attachments.check_room(given, choice.room)
+    check_sight(app, choice.models, given)
     return tuple(given)
 
 

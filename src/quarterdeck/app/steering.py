@@ -183,7 +183,7 @@ async def deny(
         answers.refuse(it, flow, Person(actor.username, actor.door), approval_id, reason)
         _resume_if_answered(it, actor)
         await log.flush(it.connection, it.session)
-        stopped = [session_id, *await stop_children(app, it.connection, session_id, actor)] if it.state.final else []
+        stopped = [session_id, *await stop_children(app, it, actor)] if it.state.final else []
         view = await views.load(app, it.connection, session_id)
     for one in stopped:
         await pipelines.cancel_of_session(app, one)
@@ -238,7 +238,7 @@ async def cancel(app: App, actor: Actor, session_id: int, reason: str = "") -> S
                 reason=cut(clean(reason), limits.REASON_CHARACTERS) or f"cancelled by {actor.username}",
                 by=actor.username,
             )
-        children = await stop_children(app, connection, session_id, actor)
+            children = await stop_children(app, it, actor)
         stopped = await views.load(app, connection, session_id)
     for one in (session_id, *children):
         await pipelines.cancel_of_session(app, one)

@@ -362,6 +362,7 @@ class AsyncForks(AsyncCalls):
         title: str | Unset | None = UNSET,
         model: str | Unset | None = UNSET,
         script: str | Unset | None = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
         origin: Literal["api", "cli", "web"] | Unset = UNSET,
     ) -> models.SessionView:
         """Fork a session.
@@ -373,7 +374,16 @@ class AsyncForks(AsyncCalls):
             f"/sessions/{part(session_id)}/fork",
             models.SessionView,
             header={"Idempotency-Key": idempotency_key},
-            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+            body={
+                "seq": seq,
+                "message": message,
+                "title": title,
+                "model": model,
+                "script": script,
+                "budget": budget,
+                "origin": origin,
+            },
+            timeout=LONG_TIMEOUT,
         )
 
 
@@ -541,16 +551,20 @@ class AsyncExports(AsyncCalls):
             query={"format": format, "redacted": redacted, "files": files, "level": level},
         )
 
-    async def import_(self, content: Content, *, project: str | Unset | None = UNSET) -> models.SessionView:
+    async def import_(
+        self, content: Content, *, project: str | Unset | None = UNSET, idempotency_key: str | Unset | None = UNSET
+    ) -> models.SessionView:
         """Import a session.
 
-        The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs.
+        The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs. With the same
+        `Idempotency-Key` again it answers the session that it made.
         """
         return await self._send(
             "POST",
             "/sessions/import",
             models.SessionView,
             query={"project": project},
+            header={"Idempotency-Key": idempotency_key},
             content=content,
             content_type="application/x-ndjson",
             timeout=LONG_TIMEOUT,

@@ -358,6 +358,7 @@ class Forks(Calls):
         title: str | Unset | None = UNSET,
         model: str | Unset | None = UNSET,
         script: str | Unset | None = UNSET,
+        budget: models.Budget | Unset | None = UNSET,
         origin: Literal["api", "cli", "web"] | Unset = UNSET,
     ) -> models.SessionView:
         """Fork a session.
@@ -369,7 +370,16 @@ class Forks(Calls):
             f"/sessions/{part(session_id)}/fork",
             models.SessionView,
             header={"Idempotency-Key": idempotency_key},
-            body={"seq": seq, "message": message, "title": title, "model": model, "script": script, "origin": origin},
+            body={
+                "seq": seq,
+                "message": message,
+                "title": title,
+                "model": model,
+                "script": script,
+                "budget": budget,
+                "origin": origin,
+            },
+            timeout=LONG_TIMEOUT,
         )
 
 
@@ -533,16 +543,20 @@ class Exports(Calls):
             query={"format": format, "redacted": redacted, "files": files, "level": level},
         )
 
-    def import_(self, content: Content, *, project: str | Unset | None = UNSET) -> models.SessionView:
+    def import_(
+        self, content: Content, *, project: str | Unset | None = UNSET, idempotency_key: str | Unset | None = UNSET
+    ) -> models.SessionView:
         """Import a session.
 
-        The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs.
+        The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs. With the same
+        `Idempotency-Key` again it answers the session that it made.
         """
         return self._send(
             "POST",
             "/sessions/import",
             models.SessionView,
             query={"project": project},
+            header={"Idempotency-Key": idempotency_key},
             content=content,
             content_type="application/x-ndjson",
             timeout=LONG_TIMEOUT,

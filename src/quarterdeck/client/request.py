@@ -18,7 +18,7 @@ T = TypeVar("T")
 API = "/api/v1"
 TIMEOUT: Final = httpx.Timeout(30, connect=5)
 LONG_TIMEOUT: Final = httpx.Timeout(600, connect=5)
-"""What is uploaded is read and checked whole before it is answered."""
+"""What is uploaded is read and checked whole before it is answered, and a fork's history is copied."""
 STREAM_TIMEOUT: Final = httpx.Timeout(45, connect=5)
 """The server sends something every 15 seconds; after three of them it is gone."""
 

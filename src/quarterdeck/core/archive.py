@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ from quarterdeck.core.text import clean_value, deeper, finite
 FORMAT = "quarterdeck-session"
 VERSION = 1
 LINE_BYTES = 8 * 1024 * 1024
+LINE_VALUES = 250_000
+"""Values in lists and fields of objects of one line: with more it would hold the server up, short as it is."""
 LEVELS = 90
 """How far lists and objects of a line may lie in one another."""
 BLOB_FIELDS = ("bundle_blob", "step_diff_blob", "whole_diff_blob")
@@ -126,6 +129,7 @@ Content = DocumentLine | EventLine | OutputLine | BlobLine
 Line = Header | Content | Footer
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="line")])
 _ORDER = ("header", "document", "event", "output", "blob", "footer")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def encoded(data: bytes) -> str:
@@ -209,6 +213,8 @@ class Reader:
         return InvalidInputError(f"Line {self.number} can't be imported: {what}.")
 
     def _parsed(self, data: bytes) -> Line:
+        if _too_many(data):
+            raise self.fault(f"it has more than {LINE_VALUES:,} values")
         try:
             value: JsonValue = json.loads(data, parse_constant=finite, parse_float=finite)
         except (ValueError, RecursionError):
@@ -228,6 +234,24 @@ class Reader:
         if counts != (footer.events, footer.outputs, footer.blobs) or footer.sha256 != self._digest.hexdigest():
             raise self.fault("the footer doesn't fit the file; it was changed or lines are missing")
         self.ended = True
+
+
+def _too_many(data: bytes) -> bool:
+    """Whether a text of JSON has more values than a line may have, without reading it; also where it is no JSON."""
+    if _marks(data, 0, len(data)) <= LINE_VALUES:
+        return False
+    found = place = 0
+    for number, text in enumerate(_STRING.finditer(data)):  # what stands in a text marks no value
+        found += _marks(data, place, text.start())
+        place = text.end()
+        if max(found, number // 2) > LINE_VALUES:
+            return True
+    return found + _marks(data, place, len(data)) > LINE_VALUES
+
+
+def _marks(data: bytes, start: int, end: int) -> int:
+    """Each value or field but the first stands behind one of these."""
+    return sum(data.count(mark, start, end) for mark in (b",", b"[", b"{"))
 
 
 def told(error: ValidationError) -> str:

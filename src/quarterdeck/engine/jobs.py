@@ -58,6 +58,14 @@ class JobDispatch:
         """A look for sessions whose time is over."""
         await self._defer(connection, SWEEP, {}, None)
 
+    async def sweeping(self, connection: AsyncConnection) -> bool:
+        """Whether a sweep is enqueued or at work."""
+        rows = await connection.exec_driver_sql(
+            "select exists (select from procrastinate_jobs where task_name = %s and status in ('todo', 'doing'))",
+            (SWEEP,),
+        )
+        return rows.scalar_one()
+
     async def retention(self, connection: AsyncConnection, project_id: int) -> None:
         """The project keeps its sessions for another time: all of them are to have it."""
         await self._defer(connection, RETENTION, {"project_id": project_id}, None)

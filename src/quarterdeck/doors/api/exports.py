@@ -15,7 +15,7 @@ from quarterdeck.app.exports import Export
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import limits
 from quarterdeck.core.events import Level
-from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
+from quarterdeck.doors.api.parameters import Caller, IdempotencyKey, SessionId, TheApp
 from quarterdeck.doors.export import markdown, page
 
 Format = Literal["ndjson", "markdown", "html"]
@@ -75,9 +75,13 @@ async def import_(
     project: Annotated[
         str | None, QueryParameter(max_length=255, description="Number or path; a chat needs none.")
     ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> SessionView:
-    """The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs."""
-    return await imports.bring(app, actor, request.stream(), project=project)
+    """The body is an export as NDJSON; a new session of yours has its log, and nothing of it runs.
+
+    With the same `Idempotency-Key` again it answers the session that it made.
+    """
+    return await imports.bring(app, actor, request.stream(), project=project, idempotency_key=idempotency_key)
 
 
 def _pieces(begun: Export, format_: Format, *, files: bool, level: Level) -> AsyncIterator[bytes]:

@@ -31,6 +31,8 @@ async def fork(
         Path | None, typer.Option("--script", help="The answers of the scripted model, those so far first; a file.")
     ] = None,
     title: Annotated[str | None, typer.Option("--title")] = None,
+    cost: given.Cost = None,
+    tokens: given.Tokens = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again makes no other.")] = None,
     watch_it: Annotated[bool, typer.Option("--watch", "-w", help="Show its log.")] = False,
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
@@ -42,7 +44,10 @@ async def fork(
     from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
-    body: dict[str, Any] = {"seq": from_, "message": message, "model": model, "title": title, "origin": "cli"}
+    body: dict[str, Any] = {
+        "seq": from_, "message": message, "model": model, "title": title, "origin": "cli",
+        "budget": given.budget(cost, tokens),
+    }  # fmt: skip
     if script is not None:
         body["script"] = given.text(script)
     async with cli.client() as client:
