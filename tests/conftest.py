@@ -26,6 +26,20 @@ hypothesis_settings.load_profile("quarterdeck")
 
 PERSON = "qdp_a-person-of-the-tests"
 RUNNER = "qdr_a-runner-of-the-tests"
+UNSYNCED = ("fsync", "synchronous_commit", "full_page_writes")
+"""No database of this server outlives its test; those that have to outlive a crash are in `store`, scenarios, chaos."""
+LONG = ("chaos", "scenarios", "docs", "bench")
+"""The folders of the tests that take longest and wait most."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first: at the end of a run on several processes none is left alone with it."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +50,10 @@ def postgres() -> Iterator[str]:
     embedded = EmbeddedPostgres(home)
     url = embedded.start()
     try:
+        with psycopg.connect(url.replace("quarterdeck@", "postgres@"), autocommit=True) as connection:
+            for setting in UNSYNCED:
+                connection.execute(f"alter system set {setting} = off")  # pyright: ignore[reportArgumentType, reportCallIssue]
+            connection.execute("select pg_reload_conf()")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("create database template")
         schema.upgrade(named(url, "template"))
@@ -55,7 +73,7 @@ def database_url(postgres: str) -> Iterator[str]:
     """A database of this test alone, with all tables and nothing in them."""
     name = f"test_{os.urandom(6).hex()}"
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"create database {name} template template")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        connection.execute(f"create database {name} template template strategy file_copy")  # pyright: ignore[reportArgumentType, reportCallIssue]
     yield named(postgres, name)
     with psycopg.connect(postgres, autocommit=True) as connection:
         for left in range(20, 0, -1):

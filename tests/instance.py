@@ -16,7 +16,10 @@ from typing import Any
 
 import httpx
 
+from quarterdeck.client.request import trust
+
 START_SECONDS = 90.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.25
 
 
 @dataclass
@@ -92,9 +95,8 @@ class Instance:
         return self.log()[-20_000:]
 
     def client(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {self.token}"}, timeout=60
-        )
+        url, headers = self.url, {"Authorization": f"Bearer {self.token}"}
+        return httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=60, verify=trust(url))
 
     def get(self, path: str, **params: Any) -> Any:
         with self.client() as client:
@@ -162,12 +164,16 @@ class Instance:
         return self.session(session_id)
 
     def wait(self, check: Callable[[], bool], seconds: float, what: str) -> None:
-        """Waits until `check` is true, and fails with what was waited for."""
-        end = time.monotonic() + seconds
+        """Waits until `check` is true, and fails with what was waited for.
+
+        What comes soon is seen soon; what takes long is asked for seldom, for asking takes from it too.
+        """
+        end, pause = time.monotonic() + seconds, FIRST_PAUSE_SECONDS
         while not check():
             if time.monotonic() > end:
                 raise AssertionError(f"waited {seconds:.0f} s until {what}\n{self.log_end()}")
-            time.sleep(0.1)
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
 
 
 def processes_below(pid: int) -> dict[int, str]:

@@ -190,6 +190,8 @@ async def worker(settings: Settings, database_url: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     brain = Brain(app, lambda name, script: access.model(name, script, keys))
+    gc.freeze()
+    gc.enable()
     try:
         await Worker(app, brain, Desk(app), concurrency=settings.concurrency).run(stop)
     finally:
@@ -235,8 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
         die_with(given.parent)
     log_to_stderr()
     settings = load()
+    gc.disable()  # loading makes nothing that could be collected; looking for it costs a sixth of the time
     if given.role == "web":
-        gc.disable()  # loading makes nothing that could be collected; looking for it costs a sixth of the time
         for name in WEB_MODULES:  # while PostgreSQL starts
             importlib.import_module(name)
     try:

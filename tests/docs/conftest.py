@@ -1,8 +1,11 @@
-"""What the tests of the documentation share: all Markdown files of the repository."""
+"""What the tests of the documentation share: all Markdown files of the repository, and a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.instance import Instance
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,3 +20,13 @@ def page(request: pytest.FixtureRequest) -> Path:
     """Each Markdown file in turn."""
     path: Path = request.param
     return path
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    """A running server, for what doesn't have to be the first thing that is done on it."""
+    running = Instance()
+    try:
+        yield running.start()
+    finally:
+        running.remove()

@@ -8,19 +8,14 @@ from tests.docs.conftest import ROOT
 from tests.instance import Instance
 
 
-def test_the_program_runs() -> None:
+def test_the_program_runs(instance: Instance) -> None:
     page = (ROOT / "docs" / "reference" / "client.md").read_text(encoding="utf-8")
     program = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
-    instance = Instance()
-    try:
-        instance.start()
-        place = {"http://127.0.0.1:7433": instance.url, "~/.local/share/quarterdeck": str(instance.home)}
-        for written, here in place.items():
-            assert written in program
-            program = program.replace(written, here)
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
-    finally:
-        instance.remove()
+    place = {"http://127.0.0.1:7433": instance.url, "~/.local/share/quarterdeck": str(instance.home)}
+    for written, here in place.items():
+        assert written in program
+        program = program.replace(written, here)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0] == "1 session.created"

@@ -1,10 +1,14 @@
-"""Every command that a page tells people to type is typed here, in its order, against a server of its own."""
+"""Every command that a page tells people to type is typed here, in its order, on a server of its own if it numbers.
+
+"Session 1" is the first one of a fresh server; pages that name no number share one.
+"""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +29,9 @@ NOT_RUN = {
     r"\.venv/bin/qd demo --repo ~/my/repository$": "it needs a key and a repository of the reader's",
 }
 """What is not typed here, and why; its words are still compared with what the command knows."""
+
+NUMBERED = re.compile(r"\.venv/bin/qd \w+ \w+ \d+\b")
+"""What is about a session or merge request by its number."""
 
 AWAITED = re.compile(r"\.venv/bin/qd session (?:approve|deny) (\d+)")
 """A reader answers when they are asked; so does the test."""
@@ -52,19 +59,26 @@ def commands(page: Path) -> list[Line]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_says_can_be_typed(page: Path) -> None:
+def test_what_a_page_says_can_be_typed(page: Path, server: Instance) -> None:
     lines = commands(page)
     assert lines, f"{page.name} has no commands; it belongs elsewhere"
     for line in lines:
         if line.reason:
             _compare(line)
+    told = {line.text: _type(line, server) for line in lines if not line.reason}
+    if page.stem == "first-session":
+        _has_told_the_truth(told, server)
+
+
+@pytest.fixture
+def server(page: Path, request: pytest.FixtureRequest) -> Iterator[Instance]:
+    """The server to type a page's commands on."""
+    if not any(NUMBERED.search(line.text) for line in commands(page)):
+        yield request.getfixturevalue("instance")
+        return
     instance = Instance()
     try:
-        if any("/qd " in line.text for line in lines if not line.reason):
-            instance.start()
-        told = {line.text: _type(line, instance) for line in lines if not line.reason}
-        if page.stem == "first-session":
-            _has_told_the_truth(told, instance)
+        yield instance.start()
     finally:
         instance.remove()
 

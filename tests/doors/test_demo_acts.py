@@ -2,18 +2,26 @@
 
 from datetime import UTC, datetime
 
-from quarterdeck.doors.cli.answers import Job, Pipeline
+from quarterdeck.client.models import JobView, PipelineStatus, PipelineView
+from quarterdeck.core.pipeline import JobStatus
 from quarterdeck.doors.cli.demo_acts import unproved
 
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
-def pipeline(status: str, **jobs: str) -> Pipeline:
-    made = tuple(
-        Job(id=number, name=name, stage="test", status=word.removesuffix("?"), allow_failure=word.endswith("?"))
+
+def pipeline(status: PipelineStatus, **jobs: str) -> PipelineView:
+    made = [
+        JobView(
+            id=number, pipeline_id=1, name=name, stage="test", status=JobStatus(word.removesuffix("?")).value,
+            allow_failure=word.endswith("?"), attempt=1, exit_code=None, reason="", call_id=None, artifacts_blob=None,
+            created_at=AT, started_at=None, ended_at=None,
+        )
         for number, (name, word) in enumerate(jobs.items())
-    )
-    return Pipeline(
-        id=1, ref="main", sha="a" * 40, status=status, jobs=made, created_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
+    ]  # fmt: skip
+    return PipelineView(
+        id=1, project_id=1, project_path="sample", ref="main", sha="a" * 40, source="push", status=status, error="",
+        session_id=None, created_at=AT, started_at=None, ended_at=None, url="", jobs=made,
+    )  # fmt: skip
 
 
 def test_every_job_that_failed_has_to_succeed() -> None:

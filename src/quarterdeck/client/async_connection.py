@@ -21,7 +21,10 @@ class AsyncTransport:
 
     def __init__(self, url: str, token: str | None) -> None:
         self.http = httpx.AsyncClient(
-            base_url=f"{url.rstrip('/')}{API}", headers=request.headers(token), timeout=TIMEOUT
+            base_url=f"{url.rstrip('/')}{API}",
+            headers=request.headers(token),
+            timeout=TIMEOUT,
+            verify=request.trust(url),
         )
 
     async def send(self, method: str, path: str, *, timeout: httpx.Timeout = TIMEOUT, **parts: Any) -> httpx.Response:

@@ -21,7 +21,12 @@ class Transport:
     """One server and one person's token."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.http = httpx.Client(base_url=f"{url.rstrip('/')}{API}", headers=request.headers(token), timeout=TIMEOUT)
+        self.http = httpx.Client(
+            base_url=f"{url.rstrip('/')}{API}",
+            headers=request.headers(token),
+            timeout=TIMEOUT,
+            verify=request.trust(url),
+        )
 
     def send(self, method: str, path: str, *, timeout: httpx.Timeout = TIMEOUT, **parts: Any) -> httpx.Response:
         """The response; `parts` are those of `request.parts`. Raises RefusedError, UnreachableError."""

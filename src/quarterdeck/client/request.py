@@ -1,10 +1,12 @@
 """What both forms of the client share: a request's parts, and an answer's meaning."""
 
+import ssl
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
+from urllib.request import getproxies
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -73,6 +75,11 @@ def _text(value: Any) -> str | list[str]:
             return [str(one) for one in cast("list[object]", value)]
         case _:
             return str(value)
+
+
+def trust(url: str) -> ssl.SSLContext | bool:
+    """Whom to trust there: for plain HTTP nobody, because to load all authorities takes longer than a request does."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.startswith("http://") and not getproxies() else True
 
 
 def headers(token: str | None) -> dict[str, str]:

@@ -101,7 +101,7 @@ def application(app: App) -> Litestar:
     """All routes; `close_streams` has to be called before it is stopped, as `Server` does."""
     closing = Closing()
     people_only = Router(
-        "/",
+        document.PATH,
         route_handlers=[module.ROUTES for module in API],
         middleware=[PersonMiddleware],
         dependencies={
@@ -112,7 +112,8 @@ def application(app: App) -> Litestar:
     return Application(
         route_handlers=[
             health.alive,
-            Router(document.PATH, route_handlers=[people_only, executor.ROUTES]),
+            people_only,
+            Router(document.PATH, route_handlers=[executor.ROUTES]),
             smart_http.ROUTES,
             *pages.ROUTES,
         ],

@@ -11,7 +11,7 @@ from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
-    from quarterdeck.doors.cli.answers import Session
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli.client import Client
 
 Project = Annotated[str | None, typer.Option("--project", "-p", help="The project that it is about.")]
@@ -45,8 +45,8 @@ async def chat(
     level: Annotated[str, typer.Option("--level", help="result, concise or full.")] = "concise",
 ) -> None:
     """Talk with an agent; Ctrl-C interrupts its answer, and leaves when there is none."""
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli import session_list_pages, session_pages, talk
-    from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
     density = session_pages.level_of(level)
@@ -71,7 +71,7 @@ async def chat(
             body |= {"pre_approved_patterns": {"run_command": allow}} if allow else {}
             body |= {"budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files)}
             body |= {"attachments": await given.attached(client, attach)}
-            there, after = parse(Session, await client.post("/chats", body)), 0
+            there, after = parse(SessionView, await client.post("/chats", body)), 0
         if seated:
             await talk.at_terminal(cli, client, there, density)
         else:
@@ -80,12 +80,12 @@ async def chat(
 
 async def _go_on(
     client: "Client", number: int, message: str | None, attach: list[Path] | None, *, seated: bool
-) -> "tuple[Session, int]":
+) -> "tuple[SessionView, int]":
     """The chat, and the event behind which its next answer comes."""
-    from quarterdeck.doors.cli.answers import Session
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli.client import parse
 
-    there = parse(Session, await client.get(f"/sessions/{number}"))
+    there = parse(SessionView, await client.get(f"/sessions/{number}"))
     text = message if message is not None or seated else sys.stdin.read().strip()
     if not text:
         if not seated:
@@ -94,7 +94,7 @@ async def _go_on(
             raise Failure("Files come with a message: give one, or type /attach FILE in the chat.", Exit.USAGE)
         return there, there.seq
     body = {"text": text, "attachments": await given.attached(client, attach)}
-    answered = parse(Session, await client.post(f"/sessions/{number}/messages", body))
+    answered = parse(SessionView, await client.post(f"/sessions/{number}/messages", body))
     return answered, there.seq
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quarterdeck.client.models import FlowEntry, MergeRequestView, PipelineView, ProjectView, SessionView
 from quarterdeck.doors.cli import given, merge_request, pipeline_pages, project, screen, session_pages
 from quarterdeck.doors.cli.absence import patiently
-from quarterdeck.doors.cli.answers import Flow, MergeRequest, Pipeline, Project, Session
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -44,7 +44,7 @@ async def play(cli: Cli, client: Client, asked: Play) -> None:
     watcher = await session_pages.follow(cli, client, started, asked.level)
     if watcher.status.value not in ("idle", "finished"):
         raise Failure(f"Session #{started.id} is {watcher.status.value}; nothing was proved.")
-    ended = parse(Session, await patiently(partial(client.get, f"/sessions/{started.id}")))
+    ended = parse(SessionView, await patiently(partial(client.get, f"/sessions/{started.id}")))
     await _show_diff(cli, client, ended)
     await _prove(cli, client, where, ended, red)
 
@@ -53,17 +53,17 @@ def _act(cli: Cli, text: str) -> None:
     cli.say(f"\n── {text}")
 
 
-async def _project(cli: Cli, client: Client, asked: Play) -> Project:
+async def _project(cli: Cli, client: Client, asked: Play) -> ProjectView:
     if asked.repo is None:
-        return parse(Project, await client.get(f"/projects/{quote(asked.project or SAMPLE)}"))
-    taken = {one.path for one in parse(list[Project], await client.get("/projects"))}
+        return parse(ProjectView, await client.get(f"/projects/{quote(asked.project or SAMPLE)}"))
+    taken = {one.path for one in parse(list[ProjectView], await client.get("/projects"))}
     name = PurePosixPath(asked.repo.rstrip("/").removesuffix(".git")).name or "repository"
     plain_name = (
         "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "demo"
     )
     path = next(one for one in _names(plain_name) if one not in taken)
     _act(cli, f"Project {path} from {asked.repo}")
-    return parse(Project, await client.post("/projects", project.body(path, asked.repo)))
+    return parse(ProjectView, await client.post("/projects", project.body(path, asked.repo)))
 
 
 def _names(name: str) -> list[str]:
@@ -75,7 +75,7 @@ async def _model(cli: Cli, client: Client, asked: Play) -> str:
     health: Any = await client.get("/health")
     model = asked.model or ("scripted" if asked.script else health["default_model"])
     if model is None and asked.repo is None and asked.project in (None, SAMPLE):
-        flows = {one.id: one for one in parse(list[Flow], await client.get("/flows"))}
+        flows = {one.id: one for one in parse(list[FlowEntry], await client.get("/flows"))}
         if any(one.scripted for one in flows.values()):
             model = "scripted"
     if model is None:
@@ -91,10 +91,10 @@ async def _model(cli: Cli, client: Client, asked: Play) -> str:
     return model
 
 
-async def _red_pipeline(cli: Cli, client: Client, where: Project) -> Pipeline:
+async def _red_pipeline(cli: Cli, client: Client, where: ProjectView) -> PipelineView:
     _act(cli, f"The pipeline of {where.path} on {where.default_branch}")
     answer = await client.post(f"/projects/{where.id}/pipelines", {"ref": where.default_branch})
-    red = parse(Pipeline, await pipeline_pages.wait(cli, client, answer))
+    red = parse(PipelineView, await pipeline_pages.wait(cli, client, answer))
     if red.status == "success":
         raise Failure(f"Pipeline #{red.id} of {where.path} passes: there is nothing to repair.")
     if red.status != "failed":
@@ -115,7 +115,9 @@ async def _show_log(cli: Cli, client: Client, job_id: int, name: str) -> None:
         cli.say(f"    {row}")
 
 
-async def _session(cli: Cli, client: Client, asked: Play, where: Project, model: str, red: Pipeline) -> Session:
+async def _session(
+    cli: Cli, client: Client, asked: Play, where: ProjectView, model: str, red: PipelineView
+) -> SessionView:
     body: dict[str, Any] = {
         "project": where.path, "flow": asked.flow, "goal": asked.goal, "model": model, "ref": where.default_branch,
         "pipeline_id": red.id, "origin": "cli",
@@ -124,12 +126,12 @@ async def _session(cli: Cli, client: Client, asked: Play, where: Project, model:
         body |= {"flow": "custom", "flow_yaml": given.text(Path(asked.flow))}
     if asked.script is not None:
         body["script"] = given.text(asked.script)
-    started = parse(Session, await client.post("/sessions", body))
+    started = parse(SessionView, await client.post("/sessions", body))
     _act(cli, f"Session #{started.id} repairs pipeline #{red.id}")
     return started
 
 
-async def _show_diff(cli: Cli, client: Client, ended: Session) -> None:
+async def _show_diff(cli: Cli, client: Client, ended: SessionView) -> None:
     _act(cli, "What it changed")
     data = await client.read(f"/sessions/{ended.id}/diff")
     if cli.json:
@@ -138,12 +140,12 @@ async def _show_diff(cli: Cli, client: Client, ended: Session) -> None:
         screen.console().print(screen.diff(data), end="")
 
 
-async def _prove(cli: Cli, client: Client, where: Project, ended: Session, red: Pipeline) -> None:
+async def _prove(cli: Cli, client: Client, where: ProjectView, ended: SessionView, red: PipelineView) -> None:
     number = (ended.merge_request or "").lstrip("!")
     if not number.isdigit():
         raise Failure(f"Session #{ended.id} ended without a merge request; nothing was proved.")
     answer = await client.get(f"/projects/{where.id}/merge_requests/{number}")
-    opened = parse(MergeRequest, answer)
+    opened = parse(MergeRequestView, answer)
     _act(cli, "The merge request")
     merge_request.show_answer(cli, answer)
     green = await _head_pipeline(cli, client, where, opened)
@@ -152,7 +154,7 @@ async def _prove(cli: Cli, client: Client, where: Project, ended: Session, red: 
         cli.print(green)
     else:
         pipeline_pages.print_pipeline(green)
-    one = parse(Pipeline, green)
+    one = parse(PipelineView, green)
     if one.status != "success":
         raise Failure(f"Pipeline #{one.id} of the new branch {one.status}: the repair is not proved.")
     if left := unproved(red, one):
@@ -161,7 +163,7 @@ async def _prove(cli: Cli, client: Client, where: Project, ended: Session, red: 
     cli.say(f"Merge it: qd mr merge --project {where.path} {opened.iid}")
 
 
-def unproved(red: Pipeline, green: Pipeline) -> list[str]:
+def unproved(red: PipelineView, green: PipelineView) -> list[str]:
     """The jobs that made the red pipeline fail and did not succeed in the green one, with what became of them."""
     now = {job.name: job.status for job in sorted(green.jobs, key=lambda job: job.id)}
     names = dict.fromkeys(job.name for job in red.jobs if job.status == "failed" and not job.allow_failure)
@@ -172,7 +174,7 @@ def unproved(red: Pipeline, green: Pipeline) -> list[str]:
     ]
 
 
-async def _head_pipeline(cli: Cli, client: Client, where: Project, opened: MergeRequest) -> Any:
+async def _head_pipeline(cli: Cli, client: Client, where: ProjectView, opened: MergeRequestView) -> Any:
     """The ended pipeline of exactly the commit that the merge request brings."""
     branches: Any = await patiently(partial(client.get, f"/projects/{where.id}/branches"))
     head = next((one["commit"] for one in branches if one["name"] == opened.source_branch), None)
@@ -184,7 +186,7 @@ async def _head_pipeline(cli: Cli, client: Client, where: Project, opened: Merge
                 answer = await patiently(
                     partial(client.get, f"/projects/{where.id}/pipelines", ref=opened.source_branch)
                 )
-                found = [one for one in parse(list[Pipeline], answer) if one.sha == head]
+                found = [one for one in parse(list[PipelineView], answer) if one.sha == head]
                 if found:
                     break
                 await asyncio.sleep(pipeline_pages.POLL_SECONDS)

@@ -32,11 +32,11 @@ async def list_(
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import FlowEntry
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Flow
     from quarterdeck.doors.cli.client import parse
 
-    rows = [(flow.id, "yes" if flow.scripted else "", flow.description) for flow in parse(list[Flow], answer)]
+    rows = [(flow.id, "yes" if flow.scripted else "", flow.description) for flow in parse(list[FlowEntry], answer)]
     screen.console().print(screen.table(("flow", "scripted", "description"), rows))
 
 

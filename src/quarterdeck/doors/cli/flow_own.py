@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from quarterdeck.client.models import FlowText, FlowView, ProjectFlows
 from quarterdeck.doors.cli import given, screen
-from quarterdeck.doors.cli.answers import FlowText, ProjectFlow, ProjectFlows
 from quarterdeck.doors.cli.client import parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.plain import line, plain, quote
@@ -43,7 +43,7 @@ async def list_all(cli: Cli, project: str) -> None:
         cli.say(f"{found.left_out} more files of the repository are not read; a project may have 100.")
 
 
-def _print_faults(console: Console, flow: ProjectFlow) -> None:
+def _print_faults(console: Console, flow: FlowView) -> None:
     for fault in flow.faults:
         where = line(flow.path or flow.start_as, 1_000)
         console.print(Text.assemble(f"{where}:", ("fault ", "red"), line(fault, 2_000)))
@@ -58,7 +58,7 @@ async def add(cli: Cli, file: Path, project: str, name: str | None) -> None:
     if cli.json:
         cli.print(answer)
         return
-    flow = parse(ProjectFlow, answer)
+    flow = parse(FlowView, answer)
     cli.say(f"{project} has the flow {flow.name}/{flow.version}. Start it: --flow {flow.start_as}")
 
 

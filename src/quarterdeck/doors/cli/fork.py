@@ -40,8 +40,8 @@ async def fork(
     """Make a new session that goes on from an event of another; that one stays as it is."""
     import httpx
 
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli import session_pages
-    from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
     body: dict[str, Any] = {
@@ -53,7 +53,7 @@ async def fork(
     async with cli.client() as client:
         headers, patience = {"Idempotency-Key": key} if key else None, httpx.Timeout(LONG_SECONDS, connect=5)
         answer = await client.post(f"/sessions/{session}/fork", body, headers=headers, timeout=patience)
-        made = parse(Session, answer)
+        made = parse(SessionView, answer)
         if watch_it:
             await session_pages.follow(cli, client, made, level)
         elif cli.json:

@@ -35,13 +35,13 @@ async def list_(
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import IssueView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Issue
     from quarterdeck.doors.cli.client import parse
 
     rows = [
         (f"#{one.iid}", screen.status(one.status), one.title, ", ".join(one.labels), ", ".join(one.assignees))
-        for one in parse(list[Issue], answer)
+        for one in parse(list[IssueView], answer)
     ]
     screen.console().print(screen.table(("number", "status", "title", "labels", "assignees"), rows))
 
@@ -99,12 +99,12 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import IssueView
     from quarterdeck.doors.cli import comments, screen
-    from quarterdeck.doors.cli.answers import Issue
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import plain
 
-    one = parse(Issue, answer)
+    one = parse(IssueView, answer)
     closed = f"{one.closed_by} {one.closed_reason}".strip() if one.closed_by else ""
     out = screen.console()
     out.print(

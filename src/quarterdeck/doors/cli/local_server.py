@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import httpx
 
+from quarterdeck.client.request import trust
 from quarterdeck.doors.cli.client import Client, find
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -97,7 +98,7 @@ async def _wait_for_hands(client: Client) -> None:
 
 async def _answers(url: str) -> bool:
     try:
-        async with httpx.AsyncClient(timeout=5) as http:
+        async with httpx.AsyncClient(timeout=5, verify=trust(url)) as http:
             return (await http.get(f"{url}/healthz")).is_success
     except httpx.TransportError:
         return False

@@ -65,11 +65,11 @@ async def list_(cli: Cli, project: Project = None) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import McpServersView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import McpServers
     from quarterdeck.doors.cli.client import parse
 
-    found = parse(McpServers, answer)
+    found = parse(McpServersView, answer)
     if found.blocked:
         cli.say("MCP servers are blocked in this project.")
     if not found.servers:
@@ -116,8 +116,8 @@ async def ask(cli: Cli, name: Name, project: Project = None) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import McpTest
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import McpTest
     from quarterdeck.doors.cli.client import parse
 
     found = parse(McpTest, answer)
@@ -173,11 +173,11 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import McpServerView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import McpServer
     from quarterdeck.doors.cli.client import parse
 
-    one = parse(McpServer, answer)
+    one = parse(McpServerView, answer)
     screen.console().print(
         screen.fields(
             [

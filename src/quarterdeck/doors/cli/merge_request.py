@@ -29,13 +29,13 @@ async def list_(
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import MergeRequestView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import MergeRequest
     from quarterdeck.doors.cli.client import parse
 
     rows = [
         (f"!{one.iid}", screen.status(one.status), one.title, f"{one.source_branch} into {one.target_branch}")
-        for one in parse(list[MergeRequest], answer)
+        for one in parse(list[MergeRequestView], answer)
     ]
     screen.console().print(screen.table(("number", "status", "title", "branches"), rows))
 
@@ -113,12 +113,12 @@ def show_answer(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import MergeRequestView
     from quarterdeck.doors.cli import comments, screen
-    from quarterdeck.doors.cli.answers import MergeRequest
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import plain
 
-    one = parse(MergeRequest, answer)
+    one = parse(MergeRequestView, answer)
     out = screen.console()
     out.print(
         screen.fields(

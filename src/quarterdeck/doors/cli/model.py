@@ -9,7 +9,7 @@ from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 
 if TYPE_CHECKING:
-    from quarterdeck.doors.cli.answers import ModelRule
+    from quarterdeck.client.models import RulesView
 
 group = typer.Typer(help="Models: which can be asked, and which is asked where.", no_args_is_help=True)
 group.add_typer(model_key.group, name="key")
@@ -26,11 +26,11 @@ async def list_(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import ModelsView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Models
     from quarterdeck.doors.cli.client import parse
 
-    models = parse(Models, answer)
+    models = parse(ModelsView, answer)
     out = screen.console()
     out.print(screen.table(("provider", "key from"), [(one.provider, one.source or "-") for one in models.providers]))
     rows = [row for rule in models.rules for row in _rows(rule)]
@@ -39,7 +39,7 @@ async def list_(cli: Cli) -> None:
     out.print(screen.table(("where", "rule", "models"), rows))
 
 
-def _rows(rule: "ModelRule") -> list[tuple[str, str, str]]:
+def _rows(rule: "RulesView") -> list[tuple[str, str, str]]:
     scope = " in ".join(filter(None, (rule.flow and f"flow {rule.flow}", rule.project)))
     where = scope or "instance"
     found = [(where, "default", rule.default)] if rule.default else []
@@ -106,11 +106,11 @@ async def _change(cli: Cli, project: str | None, flow: str, change: dict[str, ob
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import RulesView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import ModelRule
     from quarterdeck.doors.cli.client import parse
 
-    rows = _rows(parse(ModelRule, answer))
+    rows = _rows(parse(RulesView, answer))
     if rows:
         screen.console().print(screen.table(("where", "rule", "models"), rows))
     else:

@@ -31,10 +31,10 @@ async def set_(
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.doors.cli.answers import ModelKey
+    from quarterdeck.client.models import KeyView
     from quarterdeck.doors.cli.client import parse
 
-    key = parse(ModelKey, answer)
+    key = parse(KeyView, answer)
     tried = f"{key.tested_with} answered with it" if key.tested_with else "it was not tried"
     cli.say(f"The key for {key.provider} is stored; {tried}.{f' {key.problem}' if key.problem else ''}")
 
@@ -47,11 +47,11 @@ async def list_(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import KeyView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import ModelKey
     from quarterdeck.doors.cli.client import parse
 
-    keys = parse(list[ModelKey], answer)
+    keys = parse(list[KeyView], answer)
     if not keys:
         cli.say("No key is set. Store one: qd model key set PROVIDER")
         return

@@ -18,10 +18,10 @@ async def whoami(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.doors.cli.answers import Person
+    from quarterdeck.client.models import PersonView
     from quarterdeck.doors.cli.client import parse
 
-    person = parse(Person, answer)
+    person = parse(PersonView, answer)
     cli.say(f"{person.username} ({person.name}{', administrator' if person.admin else ''})")
 
 
@@ -32,7 +32,7 @@ async def sign_in_link(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.doors.cli.answers import Link
+    from quarterdeck.client.models import SignInLink
     from quarterdeck.doors.cli.client import parse
 
-    print(parse(Link, answer).url)
+    print(parse(SignInLink, answer).url)

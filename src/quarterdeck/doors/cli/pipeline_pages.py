@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic import JsonValue
 from rich.text import Text
 
+from quarterdeck.client.models import JobView, LintView, PipelineView
+from quarterdeck.core.pipeline import PIPELINE_ENDED
 from quarterdeck.doors.cli import screen
 from quarterdeck.doors.cli.absence import patiently
-from quarterdeck.doors.cli.answers import Job, Lint, Pipeline
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -23,7 +24,7 @@ LOG_PAGE_BYTES = 1024 * 1024
 
 def print_list(answer: JsonValue, project: str) -> None:
     """Pipelines, newest first."""
-    pipelines = parse(list[Pipeline], answer)
+    pipelines = parse(list[PipelineView], answer)
     if not pipelines:
         print(f"No pipelines yet. Start one: qd pipeline start --project {project}")
         return
@@ -36,7 +37,7 @@ def print_list(answer: JsonValue, project: str) -> None:
 
 def print_pipeline(answer: JsonValue) -> None:
     """A pipeline and its jobs."""
-    one = parse(Pipeline, answer)
+    one = parse(PipelineView, answer)
     out = screen.console()
     head = Text.assemble((f"pipeline #{one.id} ", "bold"), f"{one.ref} at {one.sha[:12]}  ", screen.status(one.status))
     out.print(head)
@@ -51,12 +52,12 @@ async def wait(cli: Cli, client: Client, answer: JsonValue) -> JsonValue:
     """Looks until the pipeline has ended; says when a job changes."""
     seen: dict[int, str] = {}
     while True:
-        one = parse(Pipeline, answer)
+        one = parse(PipelineView, answer)
         for job in one.jobs:
             if seen.get(job.id) != job.status and job.status not in ("created", "pending"):
                 cli.say(f"  {screen.status(job.status).plain}  {line(job.name)}{_why(job)}")
             seen[job.id] = job.status
-        if one.ended:
+        if one.status in PIPELINE_ENDED:
             return answer
         await asyncio.sleep(POLL_SECONDS)
         answer = await patiently(partial(client.get, f"/pipelines/{one.id}"))
@@ -64,7 +65,7 @@ async def wait(cli: Cli, client: Client, answer: JsonValue) -> JsonValue:
 
 def verdict(answer: JsonValue) -> None:
     """Ends the command with the pipeline's end."""
-    one = parse(Pipeline, answer)
+    one = parse(PipelineView, answer)
     if one.status != "success":
         raise Failure(f"Pipeline #{one.id} {one.status}.", Exit.FAILED)
 
@@ -74,7 +75,7 @@ async def print_log(cli: Cli, client: Client, job_id: int, *, follow: bool) -> N
     offset, lines = 0, Lines()
     while True:
         job = partial(client.get, f"/jobs/{job_id}")
-        ended = not follow or parse(Job, await patiently(job)).ended_at is not None
+        ended = not follow or parse(JobView, await patiently(job)).ended_at is not None
         while data := await client.read(f"/jobs/{job_id}/log", offset=offset, limit=LOG_PAGE_BYTES):
             offset += len(data)
             _write(cli, lines.feed(data))
@@ -86,7 +87,7 @@ async def print_log(cli: Cli, client: Client, job_id: int, *, follow: bool) -> N
 
 def print_lint(cli: Cli, answer: JsonValue, file: Path) -> None:
     """The faults of a pipeline file, or its jobs; ends the command with 1 when there are faults."""
-    one = parse(Lint, answer)
+    one = parse(LintView, answer)
     if cli.json:
         cli.print(answer)
     else:
@@ -108,13 +109,13 @@ def _write(cli: Cli, rows: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _took(job: Job) -> str:
+def _took(job: JobView) -> str:
     if job.started_at is None:
         return ""
     return screen.clock(((job.ended_at or datetime.now(UTC)) - job.started_at).total_seconds())
 
 
-def _why(job: Job) -> str:
+def _why(job: JobView) -> str:
     code = f" exit code {job.exit_code}" if job.exit_code else ""
     may = " (allowed to fail)" if job.allow_failure and job.status == "failed" else ""
     reason = f" {line(job.reason, 200)}" if job.reason else ""

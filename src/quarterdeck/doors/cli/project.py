@@ -47,11 +47,11 @@ async def list_(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import ProjectView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Project
     from quarterdeck.doors.cli.client import parse
 
-    projects = parse(list[Project], answer)
+    projects = parse(list[ProjectView], answer)
     if not projects:
         cli.say("No projects yet. Add one: qd project add NAME --from PATH_OR_URL")
         return
@@ -89,11 +89,11 @@ async def edit(
 
 def _ask(answer: "JsonValue") -> None:
     """Raises Failure when the next sweep would delete what the person wants to keep."""
-    from quarterdeck.doors.cli.answers import Preview
+    from quarterdeck.client.models import RetentionView
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.retention_pages import counted
 
-    seen = parse(Preview, answer)
+    seen = parse(RetentionView, answer)
     if seen.sessions and not typer.confirm(f"The next sweep deletes {counted(seen)}. Go on?", err=True):
         raise Failure("Nothing was changed.", Exit.FAILED)
 
@@ -106,11 +106,11 @@ async def members(cli: Cli, project: Ref) -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import MemberView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Member
     from quarterdeck.doors.cli.client import parse
 
-    rows = [(one.username, one.name, one.role) for one in parse(list[Member], answer)]
+    rows = [(one.username, one.name, one.role) for one in parse(list[MemberView], answer)]
     screen.console().print(screen.table(("member", "name", "role"), rows))
 
 
@@ -118,11 +118,11 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
         return
+    from quarterdeck.client.models import ProjectView
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Project
     from quarterdeck.doors.cli.client import parse
 
-    one = parse(Project, answer)
+    one = parse(ProjectView, answer)
     screen.console().print(
         screen.fields(
             [

@@ -2,15 +2,15 @@
 
 from pydantic import JsonValue
 
+from quarterdeck.client.models import RetentionView
 from quarterdeck.doors.cli import screen
-from quarterdeck.doors.cli.answers import Preview
 from quarterdeck.doors.cli.client import parse
 from quarterdeck.doors.cli.plain import line
 
 
 def print_preview(answer: JsonValue) -> None:
     """What goes, when, and the first of it."""
-    seen = parse(Preview, answer)
+    seen = parse(RetentionView, answer)
     kept = f"{seen.retention_days} days after their last activity" if seen.retention_days else "by project"
     last = f"{seen.last_sweep:%Y-%m-%d %H:%M} UTC, {seen.last_deleted:,} deleted" if seen.last_sweep else ""
     screen.console().print(
@@ -29,7 +29,7 @@ def print_preview(answer: JsonValue) -> None:
         screen.console().print(screen.table(("session", "status", "title", "active"), rows))
 
 
-def counted(seen: Preview) -> str:
+def counted(seen: RetentionView) -> str:
     """How much goes, in words."""
     waiting = f", of which {seen.waiting:,} wait and are stopped first" if seen.waiting else ""
     return f"{seen.sessions:,} {'session' if seen.sessions == 1 else 'sessions'} with {seen.events:,} events{waiting}"

@@ -19,11 +19,11 @@ async def show(cli: Cli) -> None:
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.doors.cli.answers import Rules
+    from quarterdeck.client.models import RulesText
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import plain
 
-    rules = parse(Rules, answer)
+    rules = parse(RulesText, answer)
     cli.say(plain(rules.text) if rules.text else "You have no rules. Set some: qd rules set FILE")
 
 

@@ -258,10 +258,10 @@ async def _follow(
 
 
 def _parsed(answer: "JsonValue") -> Any:
-    from quarterdeck.doors.cli.answers import Session
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli.client import parse
 
-    return parse(Session, answer)
+    return parse(SessionView, answer)
 
 
 def _print(cli: Cli, answer: "JsonValue") -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import JsonValue
 from rich.text import Text
 
+from quarterdeck.client.models import BulkPreview, BulkResult, SessionCounts, SessionRow
 from quarterdeck.doors.cli import screen
 from quarterdeck.doors.cli.absence import Absence
-from quarterdeck.doors.cli.answers import BulkPreview, BulkResult, SessionCounts, SessionRow
 from quarterdeck.doors.cli.client import Client, parse, refusal
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Failure
@@ -40,7 +40,7 @@ def print_counts(answer: JsonValue) -> None:
         screen.console().print(Text(f"In all: {', '.join(parts)}{needs}", style="dim"))
 
 
-def print_preview(cli: Cli, action: str, answer: JsonValue, *, alone: bool) -> tuple[int, ...]:
+def print_preview(cli: Cli, action: str, answer: JsonValue, *, alone: bool) -> list[int]:
     """What would be done, and to which sessions; answers their numbers. `alone` is all that the command does."""
     found = parse(BulkPreview, answer)
     if cli.json:

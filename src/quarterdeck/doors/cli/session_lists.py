@@ -72,7 +72,7 @@ async def bulk(
         await _act(cli, client, {**order, "reason": reason}, ids)
 
 
-async def _act(cli: Cli, client: "Client", order: Query, ids: tuple[int, ...]) -> None:
+async def _act(cli: Cli, client: "Client", order: Query, ids: list[int]) -> None:
     """As many at a time as one request takes; what is refused is told, and the rest goes on."""
     from quarterdeck.doors.cli import session_list_pages as pages
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from pydantic import JsonValue
 from rich.text import Text
 
+from quarterdeck.client.models import SessionRow, SessionView
 from quarterdeck.core.events import Event, Level, WorkspaceTornDown
 from quarterdeck.doors.cli import screen
-from quarterdeck.doors.cli.answers import Session, SessionRow
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -27,7 +27,7 @@ def level_of(name: str) -> Level:
         raise Failure(f"--level is one of {', '.join(Level)}; not {name!r}.", Exit.USAGE) from None
 
 
-def print_session(session: Session) -> None:
+def print_session(session: SessionView) -> None:
     """One session: where it stands, what it waits for, what it made."""
     waiting, brought = session.waiting_for, session.imported
     until = f" until {waiting.until:%H:%M:%S} UTC" if waiting and waiting.until else ""
@@ -79,7 +79,7 @@ def print_event(event: JsonValue, started: datetime) -> None:
 
 
 async def follow(
-    cli: Cli, client: Client, session: Session, level: str, *, after: int = 0, stay: bool = False
+    cli: Cli, client: Client, session: SessionView, level: str, *, after: int = 0, stay: bool = False
 ) -> Watcher:
     """Watches to the end; Ctrl-C leaves the session running and says so."""
     density = level_of(level)
@@ -96,7 +96,7 @@ async def follow(
     return watcher
 
 
-async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
+async def print_teardown(cli: Cli, client: Client, session: SessionView) -> None:
     """Waits for the proof that nothing runs any more. Raises Failure when something is left."""
     proof: WorkspaceTornDown | None = None
     async for signal in signals(client, session.id):
@@ -113,12 +113,12 @@ async def print_teardown(cli: Cli, client: Client, session: Session) -> None:
         raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
 
 
-def deleted_on(session: Session | SessionRow) -> str:
+def deleted_on(session: SessionView | SessionRow) -> str:
     """The date on which it goes, or that it is held."""
     return "never (held)" if session.held else str(session.expires_on or "")
 
 
-def state(session: Session | SessionRow) -> Text:
+def state(session: SessionView | SessionRow) -> Text:
     """The status, and whether no real model speaks."""
     shown = screen.status(session.status)
     if not session.scripted:
@@ -126,7 +126,7 @@ def state(session: Session | SessionRow) -> Text:
     return shown.append("  replay" if session.model.startswith("replay:") else "  scripted", style="magenta")
 
 
-def _budget(session: Session) -> str:
+def _budget(session: SessionView) -> str:
     if session.budget is None:
         return ""
     cost = f"${session.budget.cost}" if session.budget.cost is not None else ""
@@ -134,7 +134,7 @@ def _budget(session: Session) -> str:
     return " and ".join(part for part in (cost, tokens) if part)
 
 
-def _checks(session: Session) -> str:
+def _checks(session: SessionView) -> str:
     if not session.checks_passed + session.checks_failed:
         return ""
     return f"{session.checks_passed} passed, {session.checks_failed} failed"

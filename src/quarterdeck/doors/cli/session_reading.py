@@ -36,8 +36,8 @@ async def events(
     last: Annotated[int | None, typer.Option("--last", min=1, max=PAGE, help="Only the last so many.")] = None,
 ) -> None:
     """Print the log up to now; with --json one event on each line."""
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli import session_pages
-    from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
 
     async with cli.client() as client:
@@ -45,7 +45,7 @@ async def events(
         if seq is not None:
             cli.print(await client.get(f"{path}/events/{seq}"))
             return
-        started = parse(Session, await client.get(path)).created_at
+        started = parse(SessionView, await client.get(path)).created_at
         query: dict[str, Any] = {"level": level, "text": text or None, "kind": kind, "limit": last or PAGE}
         bounds = {"after": after, "before": before}
         order = "asc" if last is None else "desc"

@@ -28,8 +28,8 @@ async def replay(
 ) -> None:
     """Show a session's log again at the times of its events; Ctrl-C ends it."""
     query = urlencode({"speed": _speed(speed), "max_gap": _seconds(max_gap)})
+    from quarterdeck.client.models import SessionView
     from quarterdeck.doors.cli import session_pages
-    from quarterdeck.doors.cli.answers import Session
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import line
     from quarterdeck.doors.cli.signals import signals
@@ -37,7 +37,7 @@ async def replay(
 
     density = session_pages.level_of(level)
     async with cli.client() as client:
-        view = parse(Session, await client.get(f"/sessions/{session}"))
+        view = parse(SessionView, await client.get(f"/sessions/{session}"))
         if not cli.json:
             cli.say(f"Session #{view.id}: {line(view.title)}, replayed")
         watcher = Watcher(view, density, as_json=cli.json)

@@ -57,8 +57,8 @@ async def search(
 def _print(items: list[Any], cursor: str | None) -> None:
     from rich.text import Text
 
+    from quarterdeck.client.models import Hit
     from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.answers import Hit
     from quarterdeck.doors.cli.client import parse
     from quarterdeck.doors.cli.plain import line
 
@@ -76,7 +76,7 @@ def _print(items: list[Any], cursor: str | None) -> None:
         print(f"More: the same with --next {cursor}")
 
 
-def _marked(text: str, marks: "tuple[tuple[int, int], ...]") -> "Text":
+def _marked(text: str, marks: "list[tuple[int, int]]") -> "Text":
     from rich.text import Text
 
     from quarterdeck.doors.cli.plain import line

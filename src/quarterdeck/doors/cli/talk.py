@@ -12,9 +12,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from quarterdeck.client.models import SessionView
 from quarterdeck.core.events import Level
 from quarterdeck.core.status import AWAITING, FINAL, Status
-from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.client import Client
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -57,7 +57,7 @@ class _Printer(Watcher):
 class Talk:
     """A chat with a person at the terminal."""
 
-    def __init__(self, client: Client, session: Session, level: Level) -> None:
+    def __init__(self, client: Client, session: SessionView, level: Level) -> None:
         self._client = client
         self._path = f"/sessions/{session.id}"
         self._number = session.id
@@ -170,7 +170,7 @@ class Talk:
             self._printer.print(Row("!", line(str(failure)), "red"))
 
 
-async def at_terminal(cli: Cli, client: Client, session: Session, level: Level) -> None:
+async def at_terminal(cli: Cli, client: Client, session: SessionView, level: Level) -> None:
     """Talks until the person leaves; says how to come back."""
     cli.say(f"Chat #{session.id}  {session.url}\nCtrl-C interrupts an answer, and leaves when there is none.")
     watcher = await Talk(client, session, level).hold()
@@ -178,7 +178,7 @@ async def at_terminal(cli: Cli, client: Client, session: Session, level: Level) 
     cli.say(f"Go on with this chat: qd chat --session {session.id}")
 
 
-async def one_answer(cli: Cli, client: Client, session: Session, after: int) -> None:
+async def one_answer(cli: Cli, client: Client, session: SessionView, after: int) -> None:
     """Waits for the answer to one message and prints it.
 
     Raises:

@@ -13,10 +13,10 @@ from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 from rich.text import Text
 
+from quarterdeck.client.models import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
 from quarterdeck.core.status import FINAL, Status
-from quarterdeck.doors.cli.answers import Session
 from quarterdeck.doors.cli.asking import Asker
 from quarterdeck.doors.cli.client import Client
 from quarterdeck.doors.cli.failure import Exit, Failure
@@ -59,7 +59,7 @@ class _Call:
 class Watcher:
     """Prints the signals of one session; knows where it stands."""
 
-    def __init__(self, session: Session, level: Level, *, as_json: bool) -> None:
+    def __init__(self, session: SessionView, level: Level, *, as_json: bool) -> None:
         self.session = session
         self.seq = 0
         self.status = Status.CREATED
@@ -233,7 +233,7 @@ class Watcher:
 
 
 async def watch(
-    client: Client, session: Session, level: Level, *, as_json: bool, after: int = 0, stay: bool = False
+    client: Client, session: SessionView, level: Level, *, as_json: bool, after: int = 0, stay: bool = False
 ) -> Watcher:
     """Prints a session's log until it ends or rests; `stay` goes on when it rests (idle).
 
