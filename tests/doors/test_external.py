@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
-from quarterdeck.app import people
+from quarterdeck.app import people, retention
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import limits
@@ -295,6 +296,19 @@ async def test_it_is_not_steered_from_here(api: Api) -> None:
     renamed = await api.client.patch(f"/api/v1{one}", json={"title": "Other"}, headers=api.headers)
     assert renamed.json()["title"] == "Other"
     assert (await api.post(f"{one}/hold", {})).json()["held"]
+
+
+async def test_one_whose_source_is_gone_is_deleted_by_age(api: Api, app: App) -> None:
+    number, held = await begin(api), await begin(api)
+    for one in (number, held):
+        await sent(api, one, numbered(WORK[:4]))
+    await api.post(f"/sessions/{held}/hold", {})
+    await retention.sweep(app, at=datetime.now(UTC) + timedelta(days=limits.RETENTION_DAYS - 1))
+    assert (await api.get(f"/sessions/{number}")).status_code == 200
+    await retention.sweep(app, at=datetime.now(UTC) + timedelta(days=limits.RETENTION_DAYS + 1))
+    assert (await api.get(f"/sessions/{number}")).status_code == 404
+    assert (await send(api, number, numbered(WORK[4:5], 5))).status_code == 404
+    assert (await sent(api, held, numbered(WORK[4:5], 5)))["status"] == "running"
 
 
 async def test_a_key_begins_one(api: Api) -> None:

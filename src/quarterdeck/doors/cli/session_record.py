@@ -70,7 +70,8 @@ async def append(
     if cli.json:
         cli.print({**answer, "taken": taken})
     else:
-        cli.say(f"{taken} events are new; session #{session} is {answer['status']}, its next is {answer['next']}.")
+        events = "1 new event" if taken == 1 else f"{taken} new events"
+        cli.say(f"{events}; session #{session} is {answer['status']}, its next is number {answer['next']}.")
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
