@@ -25,6 +25,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.app.executors import Hands
+from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_search import Hit
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import events as e
@@ -34,6 +35,7 @@ from quarterdeck.core.answer import Reply, RequestedCall
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, NotFoundError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.search_texts import PIECE_BYTES
+from quarterdeck.core.status import Status, StatusGroup
 from quarterdeck.core.usage import Usage
 from quarterdeck.store import schema
 from quarterdeck.store.tables import members, users
@@ -203,6 +205,29 @@ async def test_results_are_of_sessions_that_one_may_see(app: App, start: Start) 
                     session_search.find_within(app, boss, private, "capybara")):  # fmt: skip
         with pytest.raises(NotFoundError):
             await attempt
+
+
+async def test_flow_and_status_say_which_as_they_do_in_lists(app: App, start: Start) -> None:
+    for number in [await begin(app, start.owner, "capybara") for _ in range(3)][:2]:
+        await steering.cancel(app, start.owner, number)
+    await chats.begin(app, start.owner, "capybara")
+    rows = (await session_lists.find(app, start.owner)).items
+    flows = {row.flow for row in rows}
+    wishes: list[dict[str, Any]] = [
+        {},
+        *({"flow": name} for one in flows for name in (one, one.partition("/")[0])),
+        {"flow": "no_such"},
+        *({"status": one} for one in {*(row.status for row in rows), Status.FAILED}),
+        *({"status_group": one} for one in StatusGroup),
+        *({"status_group": StatusGroup.CANCELED, "flow": one} for one in flows),
+        {"status": Status.STOPPED, "status_group": StatusGroup.ACTIVE},
+    ]
+    counted: list[int] = []
+    for wish in wishes:
+        listed = {row.id for row in (await session_lists.find(app, start.owner, SessionFilter(**wish))).items}
+        assert {hit.session_id for hit in await found(app, start.owner, "capybara", limit=1, **wish)} == listed, wish
+        counted.append(len(listed))
+    assert {0, 1, 2, 3, 4} <= set(counted), "each is of another part of them"
 
 
 WORDS = ("amber", "Basalt", "coral.rs", "dune_x", "E501", "flint!", "données", "数据")

@@ -22,6 +22,8 @@ async def test_search_by_the_api(api: Api) -> None:
     inside = (await api.get(f"/sessions/{first['id']}/search", q="ladder -paint")).json()
     assert [one["session_id"] for one in inside["items"]] == [first["id"]]
     assert (await api.get("/search/sessions", q="ladder", mine=True)).json()["items"]
+    assert (await api.get("/search/sessions", q="ladder", flow=first["flow"])).json()["items"]
+    assert not (await api.get("/search/sessions", q="ladder", status_group="failed")).json()["items"]
     assert not (await api.get("/search/sessions", q="stairs")).json()["items"]
     for path in ("/search/sessions", f"/sessions/{first['id']}/search"):
         assert problem(await api.get(path, q='"ladder'))["code"] == "invalid_input"
@@ -47,6 +49,8 @@ def test_search_by_commands(qd: Qd) -> None:
     assert "#1 " in qd("session", "search", "ladder", "--next", cursor).stdout
     assert "Nothing was found." in qd("session", "search", "--session", "1", "paint").stdout
     assert qd("session", "search", "--session", "1", "--mine", "paint").returncode == 2
+    assert qd("session", "search", "--flow", "fix_pipeline", "ladder").stdout.startswith("#")
+    assert "Nothing was found." in qd("session", "search", "--status", "failed", "--group", "failed", "ladder").stdout
     assert "not closed" in qd("session", "search", '"ladder').stderr
     answer = json.loads(qd("--json", "session", "search", "--mine", "--", "-paint ladder").stdout)
     assert [hit["session_id"] for hit in answer["items"]] == [1]

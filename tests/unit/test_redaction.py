@@ -236,3 +236,18 @@ def test_what_is_learnt_later_is_known_from_then_on() -> None:
     redactor.learn(["second-secret", "first-secret"])
     redactor.learn([])
     assert redactor.text("first-secret second-secret") == "[redacted] [redacted]"
+
+
+@pytest.mark.parametrize("planted", [*PLANTED.values(), *(around.format(of) for around, of in SURROUNDED.items())])
+@pytest.mark.parametrize("around", ["{}", "{} and more", "a line\n{}\n", "({})", "said: {}!"])
+def test_a_look_at_many_texts_finds_whatever_one_of_them_would_be_changed_for(planted: str, around: str) -> None:
+    text = around.format(planted)
+    redactor = Redactor()
+    assert redactor.text(text) == text or redactor.suspects(["harmless", text, "harmless"])
+
+
+@given(st.lists(pieces, max_size=6).map("".join), st.booleans())
+def test_what_is_not_suspected_would_stay_as_it_is(text: str, upper: bool) -> None:
+    redactor = Redactor(["a-secret-of-the-server"])
+    text = text.upper() if upper else text
+    assert redactor.suspects([text]) or redactor.text(text) == text

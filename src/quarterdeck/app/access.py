@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
@@ -24,6 +24,13 @@ class Project:
     role: Role | None
 
 
+_WITH_ROLE = select(projects, members.c.role).outerjoin(
+    members, (members.c.project_id == projects.c.id) & (members.c.user_id == bindparam("user"))
+)
+_BY_ID = _WITH_ROLE.where(projects.c.id == bindparam("key"))
+_BY_PATH = _WITH_ROLE.where(projects.c.path == bindparam("key"))
+
+
 async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str, ability: Ability) -> Project:
     """The project with that id or path, if `actor` has `ability` in it; an administrator has all.
 
@@ -31,21 +38,9 @@ async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str,
         NotFoundError: there is none that the actor may know of.
         ForbiddenError: the role is too low; the message names the role that would do.
     """
-    key = (
-        projects.c.id == int(ref)
-        if isinstance(ref, int) or (ref.isascii() and ref.isdigit())
-        else projects.c.path == ref
-    )
-    row = (
-        await connection.execute(
-            select(projects, members.c.role)
-            .outerjoin(
-                members,
-                (members.c.project_id == projects.c.id) & (members.c.user_id == actor.user_id),
-            )
-            .where(key)
-        )
-    ).one_or_none()
+    by_id = isinstance(ref, int) or (ref.isascii() and ref.isdigit())
+    query, key = (_BY_ID, int(ref)) if by_id else (_BY_PATH, ref)
+    row = (await connection.execute(query, {"user": actor.user_id, "key": key})).one_or_none()
     role = Role.OWNER if row is not None and actor.admin else Role(row.role) if row is not None and row.role else None
     if row is None or not allows(role, Ability.READ_PROJECT):
         raise NotFoundError(f"There is no project {ref!r} that you may see.")

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
+from quarterdeck.app.actor import Actor, Door
+from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.app.tails import Tails
+from quarterdeck.app.together import Together
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -35,3 +39,7 @@ class App:
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
+    appends: Together[Append, Appended] = field(default_factory=lambda: Together(2_000, attrgetter("size")))
+    """What sources of external sessions sent to this process, and is not stored yet."""
+    asking: Together[tuple[str, Door], Actor] = field(default_factory=Together[tuple[str, Door], Actor])
+    """Those whose tokens are being looked up."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.change import redacted, settle
+from quarterdeck.app.change import redacted, settle, without_secrets
 from quarterdeck.app.model_choice import Choice
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import ConflictError
@@ -35,7 +35,7 @@ async def begin(
     app: App,
     connection: AsyncConnection,
     created: e.SessionCreated,
-    *links: e.LinkAdded,
+    *opening: e.LinkAdded | e.ComponentEntered,
     flow_text: str,
     choice: Choice,
     idempotency_key: str | None,
@@ -52,7 +52,7 @@ async def begin(
         app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
         session_id=session_id,
     )  # fmt: skip
-    log.append(session, *links)
+    log.append(session, *without_secrets(app.redactor, opening))
     await log.flush(connection, session)
     await settle(app, connection, session, before=None, wanted=False)
     return session.id

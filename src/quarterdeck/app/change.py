@@ -1,8 +1,8 @@
 """The one way to change a session: its row locked, events appended, the next turn enqueued, in one transaction."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import BaseModel, JsonValue
@@ -36,7 +36,7 @@ class Change:
 
     def append(self, *drafts: log.Draft | AnyPayload) -> None:
         """Puts events behind the log, without the secrets that are in them."""
-        log.append(self.session, *(redacted(self.redactor, draft) for draft in drafts))
+        log.append(self.session, *without_secrets(self.redactor, drafts))
 
     def move(self, transition: Transition, *, reason: str = "", by: str = "") -> None:
         """Appends the status change; nothing when the session is there already.
@@ -52,32 +52,54 @@ class Change:
         )
 
 
+def without_secrets(redactor: Redactor, drafts: Sequence[log.Draft | AnyPayload]) -> Sequence[log.Draft | AnyPayload]:
+    """The same without secrets: one look at all of them together, and only where that finds something one at each."""
+    return [redacted(redactor, draft) for draft in drafts] if suspect(redactor, map(_payload, drafts)) else drafts
+
+
 def redacted(redactor: Redactor, draft: log.Draft | AnyPayload) -> log.Draft | AnyPayload:
     """The same without secrets; the one gate that everything passes on its way into a log."""
-    payload = draft.payload if isinstance(draft, log.Draft) else draft
-    plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
-    if not redactor.suspects(_texts(plain)):
+    payload = _payload(draft)
+    if not suspect(redactor, (payload,)):
         return draft
+    plain: JsonValue = payload.model_dump(mode="json", exclude={"opaque"})
     clean = _redacted(redactor, payload, plain)
     if clean == plain or not isinstance(clean, dict):
         return draft
     kept = {"opaque": payload.opaque} if isinstance(payload, ModelAnswered) else {}
     payload = type(payload).model_validate({**clean, **kept})
-    return log.Draft(payload, draft.level) if isinstance(draft, log.Draft) else payload
+    return replace(draft, payload=payload) if isinstance(draft, log.Draft) else payload
 
 
-def _texts(value: JsonValue) -> Iterator[str]:
+def suspect(redactor: Redactor, models: Iterable[BaseModel]) -> bool:
+    """Whether any of these payloads may have to change; what only a model's provider reads is left as it is."""
+    found: list[str] = []
+    for model in models:
+        for name, value in vars(model).items():
+            if name != "opaque":
+                _gather(value, found)
+    return redactor.suspects(found)
+
+
+def _payload(draft: log.Draft | AnyPayload) -> AnyPayload:
+    return draft.payload if isinstance(draft, log.Draft) else draft
+
+
+def _gather(value: object, found: list[str]) -> None:
     """Every text within `value` that the redactor looks at."""
     match value:
         case str():
-            yield value
-        case list():
-            for item in value:
-                yield from _texts(item)
+            found.append(value)
+        case list() | tuple():
+            for item in cast("Sequence[object]", value):
+                _gather(item, found)
         case dict():
-            for name, item in value.items():
-                yield name
-                yield from _texts(item)
+            for name, item in cast("dict[str, object]", value).items():
+                found.append(name)
+                _gather(item, found)
+        case BaseModel():
+            for item in vars(value).values():
+                _gather(item, found)
         case _:
             pass
 

@@ -125,7 +125,8 @@ async def _fork(
     unanswered = approvals.c.session_id == session.id, approvals.c.decision.is_(None)
     await connection.execute(delete(approvals).where(*unanswered))
     place = ForkedFrom(session=source.id, seq=through)
-    for payload in opening(source.flow, session.state, place, message, door=actor.door):
+    elsewhere = source.state.elsewhere
+    for payload in opening(source.flow, session.state, place, message, door=actor.door, elsewhere=elsewhere):
         level = None
         if isinstance(payload, e.ToolCallFinished):
             level = session.state.calls[payload.call_id].end_level(payload.outcome)
@@ -193,8 +194,11 @@ async def _choice(
     source: _Source,
     request: ForkSession,
 ) -> Choice:
-    """The same model, unless another is asked for."""
+    """The same model, unless another is asked for; work from elsewhere goes on with what a new session would have."""
     created = source.state.created
+    if source.state.elsewhere:
+        wish = Wish(request.model, request.script, None, created.flow)
+        return await choose(app, connection, actor, project.id if project else None, source.flow, wish)
     if request.model is None and request.script is None:
         if source.script is None:
             return await again(app, connection, created, source.flow)

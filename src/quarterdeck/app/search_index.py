@@ -165,7 +165,7 @@ async def _log_stretch(connection: AsyncConnection, due: Due) -> Outcome:
     if about is None:
         return await _held_back(connection, due)
     events = await log.read(connection, due.session_id, after=due.place, before=due.seq + 1, limit=STRETCH_EVENTS)
-    await search.keep_events(connection, due.session_id, about, events)
+    await search.keep(connection, search.rows(due.session_id, about, events))
     asked = {one.payload.call_id: one.seq for one in events if isinstance(one.payload, e.ToolCallRequested)}
     for one in events:
         if isinstance(one.payload, e.ToolCallFinished) and one.payload.output_bytes:

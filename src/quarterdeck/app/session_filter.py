@@ -5,13 +5,29 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Date, false, literal_column, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    Select,
+    and_,
+    any_,
+    case,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.status import AWAITING, GROUPS, Status, StatusGroup
+from quarterdeck.store.database import planned
 from quarterdeck.store.session_columns import ORDER
 from quarterdeck.store.tables import EXPIRES_ORDER, members, session_texts, sessions, users
 
@@ -20,6 +36,8 @@ PRIVATE = ("chat", "ide")
 BRANCHES = 24
 """Into how many lists a list is split at most, each with an index that has its order."""
 TEXT_CHARACTERS = 200
+FEW = 5_000
+"""Sessions with the words of a text that are taken by their numbers; with more, an order's walk meets one soon."""
 
 Condition = ColumnElement[bool]
 
@@ -72,9 +90,13 @@ async def branches(
     try:
         common = await _conditions(connection, actor, wanted)
         statuses = _statuses(wanted)
+        few = await _few(connection, wanted.text)
     except _Nothing:
         return []
     scopes = await _scopes(connection, actor, wanted)
+    if few is not None:  # they are sorted whatever they are sorted by, and looked up once
+        return [[few, or_(*(and_(*scope) for scope in scopes)), sessions.c.status.in_(statuses), *common]]
+    common += _text(wanted.text)
     if len(statuses) == len(Status):
         return [[*scope, *common] for scope in scopes]
     if by_status:
@@ -85,6 +107,18 @@ async def branches(
     if len(scopes) * len(statuses) > BRANCHES:
         return [[*scope, sessions.c.status.in_(statuses), *common] for scope in scopes]
     return [[*scope, sessions.c.status == status, *common] for scope in scopes for status in statuses]
+
+
+def of_flow_and_status(wanted: SessionFilter) -> Select[int] | None:
+    """The numbers of all sessions of the filter's flow and status, whoever may see them; None: they don't matter."""
+    conditions = [] if wanted.flow is None else [_flow(wanted.flow)]
+    try:
+        statuses = _statuses(wanted)
+    except _Nothing:
+        statuses = []
+    if len(statuses) < len(Status):
+        conditions.append(sessions.c.status.in_(statuses))
+    return select(sessions.c.id).where(*conditions) if conditions else None
 
 
 async def _scopes(connection: AsyncConnection, actor: Actor, wanted: SessionFilter) -> list[list[Condition]]:
@@ -156,7 +190,7 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
     found += _between(columns.last_activity, wanted.updated_after or wanted.created_after, wanted.updated_before)
     if wanted.expiring is not None:
         found.append(literal_column(EXPIRES_ORDER, Date()) <= today() + timedelta(days=wanted.expiring))
-    return found + _text(wanted.text)
+    return found
 
 
 def today() -> date:
@@ -173,17 +207,48 @@ def _between(column: ColumnElement[datetime], after: datetime | None, before: da
     return found
 
 
+async def _few(connection: AsyncConnection, text: str | None) -> Condition | None:
+    """Which sessions have the words of a text, if those are not many. Raises _Nothing."""
+    words = _words(text)
+    if not words:
+        return None
+    some = _holding(words).limit(FEW + 1).subquery()
+    all_of_them = func.coalesce(func.array_agg(some.c.session_id), literal([], ARRAY(BigInteger)))
+    told = await planned(connection, select(case((func.count() <= FEW, all_of_them))))
+    ids: list[int] | None = told[0][0]
+    if ids is None:
+        return None
+    if (number := _number(words)) is not None:
+        ids.append(number)
+    if not ids:
+        raise _Nothing
+    return sessions.c.id == any_(literal(ids, ARRAY(BigInteger)))
+
+
 def _text(text: str | None) -> list[Condition]:
-    words = (text or "").split()
+    words = _words(text)
     if not words:
         return []
-    holds = select(session_texts.c.session_id).where(
-        *(session_texts.c.text.ilike(f"%{_escaped(word)}%") for word in words)
-    )
-    number = re.fullmatch(r"#?([0-9]{1,18})", words[0], re.ASCII) if len(words) == 1 else None
+    holds, number = _holding(words), _number(words)
     if number is None:
         return [sessions.c.id.in_(holds)]
-    return [sessions.c.id.in_(holds.union_all(select(sessions.c.id).where(sessions.c.id == int(number[1]))))]
+    return [sessions.c.id.in_(holds.union_all(select(sessions.c.id).where(sessions.c.id == number)))]
+
+
+def _words(text: str | None) -> list[str]:
+    return (text or "").split()
+
+
+def _number(words: list[str]) -> int | None:
+    """The session that is meant."""
+    number = re.fullmatch(r"#?([0-9]{1,18})", words[0], re.ASCII) if len(words) == 1 else None
+    return int(number[1]) if number is not None else None
+
+
+def _holding(words: list[str]) -> Select[int]:
+    return select(session_texts.c.session_id).where(
+        *(session_texts.c.text.ilike(f"%{_escaped(word)}%") for word in words)
+    )
 
 
 def _flow(name: str) -> Condition:

@@ -18,9 +18,11 @@ from sqlalchemy import (
     Row,
     Select,
     any_,
+    bindparam,
     literal,
     literal_column,
     select,
+    text,
     tuple_,
     union_all,
 )
@@ -36,6 +38,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.state import Waiting
 from quarterdeck.core.status import AWAITING, GROUPS, Status, StatusGroup
+from quarterdeck.store.database import planned
 from quarterdeck.store.tables import COST_ORDER, EXPIRES_ORDER, projects, sessions, users
 
 Sort = Literal["updated", "created", "expires", "cost", "status"]
@@ -148,19 +151,19 @@ async def find(
         raise InvalidInputError("The cursor is of a list in another order; leave the order out, or the cursor.")
     backwards = place.backwards if place is not None else last
     limit = min(max(limit, 1), 100)
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         found = await session_filter.branches(connection, actor, wanted or SessionFilter(), by_status=sort == "status")
-        rows = await _rows(connection, found, sort, descending is not backwards, place, limit + 1)
-    more = len(rows) > limit
-    rows = rows[:limit]
+        places = await _places(connection, found, sort, descending is not backwards, place, limit + 1)
+        rows = await _shown(connection, [one.id for one in places[:limit]])
+    more, places = len(places) > limit, places[:limit]
     if backwards:
-        rows.reverse()
+        places, rows = places[::-1], rows[::-1]
     before, behind = (more, place is not None) if backwards else (place is not None, more)
-    ends = (rows[0], rows[-1]) if rows else None
+    ends = (places[0], places[-1]) if places else None
     return SessionPage(
         items=tuple(view(app, actor, row) for row in rows),
-        next=str(_at(ends[1], sort, descending, backwards=False)) if ends and behind else None,
-        previous=str(_at(ends[0], sort, descending, backwards=True)) if ends and before else None,
+        next=str(Cursor(sort, descending, False, *_value(ends[1]))) if ends and behind else None,
+        previous=str(Cursor(sort, descending, True, *_value(ends[0]))) if ends and before else None,
     )
 
 
@@ -182,23 +185,21 @@ def _down(sort: Sort, order: Order | None) -> bool:
     return ((order or key.usual) == "desc") is not key.turned
 
 
-async def _rows(
+async def _places(
     connection: AsyncConnection,
     branches: list[list[Condition]],
     sort: Sort,
     descending: bool,
     place: Cursor | None,
     limit: int,
-) -> list[Row[Any]]:
-    key = _KEYS[sort]
-    ordered = [_ordered(key, one, descending, place, limit) for one in branches]
+) -> Sequence[Row[Any]]:
+    """Which sessions come, in their order, each with what it is sorted by."""
+    ordered = [_ordered(_KEYS[sort], one, descending, place, limit) for one in branches]
     if not ordered:
         return []
-    chosen = (union_all(*ordered) if len(ordered) > 1 else ordered[0]).subquery()
-    way = [chosen.c.key.desc(), chosen.c.id.desc()] if descending else [chosen.c.key, chosen.c.id]
-    few = select(chosen.c.id, chosen.c.key).order_by(*way).limit(limit).subquery()
-    way = [few.c.key.desc(), few.c.id.desc()] if descending else [few.c.key, few.c.id]
-    return list((await connection.execute(_SHOWN.join(few, few.c.id == sessions.c.id).order_by(*way))).all())
+    if len(ordered) == 1:
+        return await planned(connection, ordered[0])
+    return await planned(connection, union_all(*ordered).order_by(_DOWN if descending else _UP).limit(limit))
 
 
 def _ordered(
@@ -211,9 +212,10 @@ def _ordered(
         here = tuple_(column, sessions.c.id)
         query = query.where(here < mark if descending else here > mark)
     way = [column.desc(), sessions.c.id.desc()] if descending else [column, sessions.c.id]
-    return query.order_by(*way).limit(limit).subquery().select()
+    return query.order_by(*way).limit(limit)
 
 
+_UP, _DOWN = text("key, id"), text("key desc, id desc")
 _SHOWN = (
     select(
         *(column for column in sessions.c if column.name not in ("state", "flow_hash", "script_hash")),
@@ -223,6 +225,15 @@ _SHOWN = (
     .outerjoin(projects, projects.c.id == sessions.c.project_id)
     .join(users, users.c.id == sessions.c.initiator_id)
 )
+_CHOSEN = _SHOWN.where(sessions.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+
+
+async def _shown(connection: AsyncConnection, ids: list[int]) -> list[Row[Any]]:
+    """The rows of sessions in the order of their numbers here; one that was deleted meanwhile is not there."""
+    if not ids:
+        return []
+    rows = {row.id: row for row in await connection.execute(_CHOSEN, {"ids": ids})}
+    return [rows[one] for one in ids if one in rows]
 
 
 def view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
@@ -262,18 +273,8 @@ def view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
     )
 
 
-def _at(row: Row[Any], sort: Sort, descending: bool, *, backwards: bool) -> Cursor:
-    values = {
-        "updated": row.last_activity,
-        "created": row.created_at,
-        "expires": row.expires_on or _NEVER,
-        "cost": -1 if row.cost is None else row.cost,
-        "status": row.status_order,
-    }
-    return Cursor(sort, descending, backwards, str(values[sort]), row.id)
-
-
-_NEVER = date(9999, 12, 31)
+def _value(place: Row[Any]) -> tuple[str, int]:
+    return str(place.key), place.id
 
 
 def _parsed(text: str) -> Cursor:

@@ -34,7 +34,7 @@ async def page(
     limit: int = 100,
 ) -> Page:
     """The events between `after` and `before` that are wanted, oldest or newest first."""
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         return await log_pages.page(
             connection,
@@ -49,7 +49,7 @@ async def page(
 
 async def event(app: App, actor: Actor, session_id: int, seq: int) -> Event:
     """The event with this number. Raises NotFoundError."""
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         found = await log_pages.one(connection, session_id, seq)
     if found is None:
@@ -61,14 +61,14 @@ async def output(
     app: App, actor: Actor, session_id: int, call_id: str, *, offset: int = 0, limit: int = 1 << 20
 ) -> bytes:
     """A range of what a call of the session printed."""
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         await _printed(connection, actor, session_id, call_id)
         return await outputs.read(connection, call_id, offset, min(max(limit, 1), 1 << 22))
 
 
 async def output_size(app: App, actor: Actor, session_id: int, call_id: str) -> int:
     """How many bytes a call of the session has printed so far."""
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         return await _printed(connection, actor, session_id, call_id)
 
 

@@ -8,17 +8,19 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import session_views
+from quarterdeck.app import session_filter, session_views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_access import may
+from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core import limits
 from quarterdeck.core import search as core
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.search import Query
 from quarterdeck.core.search_texts import Part, Text, spoken, texts
+from quarterdeck.core.status import Status, StatusGroup
 from quarterdeck.core.text import decode
 from quarterdeck.store import search, search_reading
 from quarterdeck.store.search import Found, Reach
@@ -81,15 +83,21 @@ async def find(
     *,
     project: int | str | None = None,
     mine: bool = False,
+    flow: str | None = None,
+    status: Status | None = None,
+    status_group: StatusGroup | None = None,
     before: str | None = None,
     limit: int = limits.PAGE_ROWS,
 ) -> HitPage:
     """The newest texts that fit, of all sessions that the actor may see; `before` is an earlier page's `next`.
 
+    Flow and status say which as they do in lists.
+
     Raises:
         InvalidInputError: the query or the cursor can't be used; says why.
     """
     query = core.query(text)
+    of = session_filter.of_flow_and_status(SessionFilter(flow=flow, status=status, status_group=status_group))
     async with app.database.transaction() as connection:
         inside = None if project is None else await project_for(connection, actor, project, Ability.READ_SESSION)
         scope = search.visible(
@@ -107,7 +115,7 @@ async def find(
             beyond = search.floor(upto, reach)
             while True:
                 batch = gathering.batch
-                found = await search.newest(connection, query, scope, upto=upto, reach=reach, limit=batch)
+                found = await search.newest(connection, query, scope, of=of, upto=upto, reach=reach, limit=batch)
                 if (place := await gathering.take(found)) is not None:
                     return gathering.page(f"{place[0].id}.{place[1]}")
                 if len(found) < batch:

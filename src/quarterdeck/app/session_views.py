@@ -199,8 +199,8 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
 
 
 def _merge_request(state: SessionState) -> str | None:
-    """Its name in the session's project; that of an imported session is elsewhere."""
-    if state.imported and state.created.forked_from is None:
+    """Its name in the session's project; that of an imported or external session is elsewhere."""
+    if (state.imported or state.elsewhere) and state.created.forked_from is None:
         return None
     return next((a.name for a in reversed(state.artifacts) if a.artifact == "merge_request"), None)
 

@@ -250,7 +250,7 @@ async def rename(app: App, actor: Actor, session_id: int, title: str) -> Session
     title = line(clean(title), limits.TITLE_CHARACTERS)
     if not title:
         raise InvalidInputError("The title is empty.")
-    async with _steering(app, actor, session_id) as it:
+    async with _steering(app, actor, session_id, renames=True) as it:
         it.append(e.SessionRenamed(title=title, by=actor.username))
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)
@@ -288,8 +288,8 @@ async def merge_request_ended(
 
 
 @asynccontextmanager
-async def _steering(app: App, actor: Actor, session_id: int) -> AsyncGenerator[Change]:
+async def _steering(app: App, actor: Actor, session_id: int, *, renames: bool = False) -> AsyncGenerator[Change]:
     async with app.database.transaction() as connection:
-        await steer_check(connection, actor, session_id)
+        await steer_check(connection, actor, session_id, renames=renames)
         async with changing(app, connection, session_id) as it:
             yield it

@@ -22,6 +22,7 @@ class AsyncGroups:
         self.sessions = AsyncSessions(transport)
         self.forks = AsyncForks(transport)
         self.log = AsyncLog(transport)
+        self.external = AsyncExternal(transport)
         self.exports = AsyncExports(transport)
         self.replays = AsyncReplays(transport)
         self.search = AsyncSearch(transport)
@@ -473,6 +474,61 @@ class AsyncLog(AsyncCalls):
         return await self._send("GET", f"/sessions/{part(session_id)}/changes", models.Changes, query={"after": after})
 
 
+class AsyncExternal(AsyncCalls):
+    """Calls about external."""
+
+    async def append(
+        self,
+        session_id: int,
+        *,
+        events: list[
+            models.SourceMessage
+            | models.SourceAnswer
+            | models.SourceToolCall
+            | models.SourceResult
+            | models.SourceStatus
+            | models.SourcePlan
+            | models.SourceArtifact
+            | models.SourceUsage
+            | models.SourceCheck
+            | models.SourceLink
+        ],
+    ) -> models.Appended:
+        """Append to a session from elsewhere.
+
+        Stores events that their source numbers from 1: all of a batch or none, each once however often it is sent.
+        The answer comes when they are committed. A batch that begins behind the next number is a 409 whose
+        `expected` is that number, an event that doesn't fit is a 422 whose `index` is its place, and a session that
+        was stopped or has ended answers 409, `session_ended`.
+        """
+        return await self._send(
+            "POST", f"/sessions/{part(session_id)}/events", models.Appended, body={"events": events}
+        )
+
+    async def start(
+        self,
+        *,
+        title: str,
+        agent: str,
+        idempotency_key: str | Unset | None = UNSET,
+        project: int | str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        model: str | Unset = UNSET,
+        ref: str | Unset | None = UNSET,
+    ) -> models.SessionView:
+        """Record a session from elsewhere.
+
+        Makes a session that nobody here works on; its events come by `POST /sessions/{id}/events`.
+        """
+        return await self._send(
+            "POST",
+            "/sessions/external",
+            models.SessionView,
+            header={"Idempotency-Key": idempotency_key},
+            body={"title": title, "agent": agent, "project": project, "goal": goal, "model": model, "ref": ref},
+        )
+
+
 class AsyncExports(AsyncCalls):
     """Calls about exports."""
 
@@ -549,6 +605,9 @@ class AsyncSearch(AsyncCalls):
         q: str,
         project: str | Unset | None = UNSET,
         mine: bool | Unset = UNSET,
+        flow: str | Unset | None = UNSET,
+        status: models.Status | Unset | None = UNSET,
+        status_group: models.StatusGroup | Unset | None = UNSET,
         before: str | Unset | None = UNSET,
         limit: int | Unset = UNSET,
     ) -> models.HitPage:
@@ -560,7 +619,16 @@ class AsyncSearch(AsyncCalls):
             "GET",
             "/search/sessions",
             models.HitPage,
-            query={"q": q, "project": project, "mine": mine, "before": before, "limit": limit},
+            query={
+                "q": q,
+                "project": project,
+                "mine": mine,
+                "flow": flow,
+                "status": status,
+                "status_group": status_group,
+                "before": before,
+                "limit": limit,
+            },
         )
 
     async def find_within(

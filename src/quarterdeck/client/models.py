@@ -108,6 +108,15 @@ class AnswerCall(Model):
     args: dict[str, JsonValue]
 
 
+class Appended(Model):
+    """What became of a batch: its events are stored."""
+
+    taken: int
+    next: int
+    seq: int
+    status: Status
+
+
 class ApprovalDenied(Model):
     """A person said no; the reason goes to the model."""
 
@@ -1285,6 +1294,169 @@ class SnapshotTaken(Model):
     bundle_blob: int
     step_diff_blob: int
     whole_diff_blob: int
+
+
+class SourceAnswer(Model):
+    """The model's whole answer; each of its calls follows as `tool_call.requested`."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["model.answered"]
+    text: str = ""
+    thinking: str = ""
+    calls: list[SourceCall] = Field(default_factory=lambda: [])
+    model: str = ""
+    duration_ms: int = 0
+
+
+class SourceArtifact(Model):
+    """Something that the work made."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["artifact.created"]
+    artifact: Literal["branch", "commit", "merge_request", "patch", "file", "comment"]
+    name: str
+    url: str = ""
+
+
+class SourceCall(Model):
+    """A tool call of an answer."""
+
+    call_id: str
+    tool: str
+    args: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class SourceCheck(Model):
+    """Something verified the work, or found it wrong."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["check.recorded"]
+    name: str
+    passed: bool
+    url: str = ""
+
+
+class SourceLink(Model):
+    """What the work came from, or what it made."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["link.added"]
+    relation: Literal["source", "created"]
+    target: Literal["issue", "merge_request", "pipeline", "session"]
+    name: str
+    url: str = ""
+
+
+class SourceMessage(Model):
+    """Somebody said something to the agent."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["message.added"]
+    text: str
+    by: str = "person"
+
+
+class SourcePlan(Model):
+    """The whole plan as it is now."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["plan.changed"]
+    items: list[PlanItem]
+
+
+class SourceResult(Model):
+    """A tool call ended."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["tool_call.finished"]
+    call_id: str
+    outcome: Outcome = "ok"
+    text: str = ""
+    exit_code: int | None = None
+    duration_ms: int = 0
+
+
+class SourceStatus(Model):
+    """The session's status changes by an event of its machine."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["status.changed"]
+    transition: Transition
+    reason: str = ""
+
+
+class SourceToolCall(Model):
+    """The agent uses a tool."""
+
+    call_id: str
+    tool: str
+    args: dict[str, JsonValue] = Field(default_factory=lambda: {})
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["tool_call.requested"]
+
+
+class SourceUsage(Model):
+    """What a model call used; a cost that is not given is not known."""
+
+    seq: int
+    """The source's own number: from 1, one after the other."""
+    at: datetime | None = None
+    """When it was; never before what is in the log already."""
+    level: Level | None = None
+    """The least dense view that shows it, if not the kind's own."""
+    kind: Literal["usage.recorded"]
+    model: str
+    requests: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost: float | str | None = None
 
 
 class StatusChanged(Model):

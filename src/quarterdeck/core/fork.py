@@ -139,12 +139,18 @@ class Copy:
 
 
 def opening(
-    flow: Flow, state: SessionState, source: ForkedFrom, message: e.MessageAdded | None, *, door: str = ""
+    flow: Flow,
+    state: SessionState,
+    source: ForkedFrom,
+    message: e.MessageAdded | None,
+    *,
+    door: str = "",
+    elsewhere: bool = False,
 ) -> Iterator[e.AnyPayload]:
     """What follows the copied history, so that the fork goes on from there by itself, or with the message.
 
     A message to a flow that asks about a plan or for input is the answer, as it is in any session. Each event must have
-    been applied to `state` before the next is asked for.
+    been applied to `state` before the next is asked for. Calls that were to be made `elsewhere` are not made here.
 
     Raises:
         InvalidInputError: nothing would come of it; says what is missing.
@@ -153,7 +159,8 @@ def opening(
         raise InvalidInputError(f"The flow {flow.id} has no agent that could read a message.")
     asked = dict(state.approvals)
     yield HistoryCopied(session=source.session, seq=source.seq, status=state.status)
-    yield from _open_calls(state, source, cancelled=message is not None or state.imported is not None)
+    foreign = elsewhere or state.imported is not None
+    yield from _open_calls(state, source, cancelled=message is not None or foreign)
     if state.status in AWAITING or state.status is Status.PAUSED:
         yield _moved(state, Transition.RESUME)
     if message is None:

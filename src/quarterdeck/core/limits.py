@@ -22,6 +22,12 @@ IMPORT_BYTES = 512 * 1024 * 1024
 """The largest file of a session that is imported."""
 IMPORT_STATE_CHARACTERS = 4 * 1024 * 1024
 """What the folded state of an imported log may come to; a session of ours stays far below."""
+SOURCE_EVENTS, SOURCE_BYTES = 1_000, 1024 * 1024
+"""What the source of an external session sends at once."""
+SOURCE_TEXT_CHARACTERS = 262_144
+"""Of one text of its events."""
+SOURCE_STATE_CHARACTERS = 1024 * 1024
+"""What the folded state of an external session may come to."""
 ATTACHMENT_BYTES = 20 * 1024 * 1024
 IMAGE_BYTES = 5 * 1024 * 1024
 """Of an image; more is taken by few providers."""

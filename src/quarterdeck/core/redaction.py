@@ -21,11 +21,15 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 class _Shape(NamedTuple):
-    """A kind of secret: what stands before it and is kept, how it begins, and with which bytes it goes on."""
+    """A kind of secret: what stands before it and is kept, how it begins, and with which bytes it goes on.
+
+    Wherever one is, one of its `signs` is, once all letters are small: to look for these is twenty times as fast.
+    """
 
     keep: bytes
     opening: bytes
     more: bytes
+    signs: tuple[bytes, ...]
 
 
 _HEADER = rb"(?i:(?:proxy-)?authorization|(?:private|job|deploy)-token|x-api-key|x-gitlab-token)"
@@ -33,27 +37,59 @@ _AWS_SECRET = rb"(?i:aws_?secret_?(?:access_?)?key|secretaccesskey)"
 _ASSIGNED = rb"""\\?["']?[ \t]{0,8}[:=][ \t]{0,8}\\?["']?"""
 _WORD_START = rb"(?<![\w-])"
 _SHAPES = (
-    _Shape(b"", rb"gh[pousr]_[A-Za-z0-9]{20}", rb"\w*"),
-    _Shape(b"", rb"github_pat_\w{20}", rb"\w*"),
-    _Shape(b"", rb"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas|imt|ffct)-[\w-]{16}", rb"[\w.-]*"),
-    _Shape(_WORD_START, rb"sk-[\w-]{20}", rb"[\w-]*"),
-    _Shape(_WORD_START, rb"qd[a-z]_[\w-]{20}", rb"[\w-]*"),
-    _Shape(rb"(?<![A-Za-z0-9])", rb"A(?:KIA|SIA)[A-Z0-9]{16}", rb"[A-Z0-9]*"),
-    _Shape(_AWS_SECRET + _ASSIGNED, rb"[A-Za-z0-9/+=]{16}", rb"[A-Za-z0-9/+=]*"),
-    _Shape(b"", rb"xox[abeoprs]-[\w-]{10}", rb"[\w-]*"),
-    _Shape(b"", rb"AIza[\w-]{30}", rb"[\w-]*"),
-    _Shape(_WORD_START, rb"(?:npm|hf)_[A-Za-z0-9]{20}", rb"[A-Za-z0-9]*"),
-    _Shape(b"", rb"eyJ(?:hbGciOi|0eXAiOi|raWQiOi)[\w-]{10}", rb"[\w.-]*"),  # a JSON web token
-    _Shape(_HEADER + _ASSIGNED + rb"(?i:(?:bearer|basic|token)[ \t]{1,8})?", rb"[\w.~+/=-]{6}", rb"[\w.~+/=-]*"),
-    _Shape(rb"\b(?i:bearer)[ \t]{1,8}", rb"[\w.~+/=-]{16}", rb"[\w.~+/=-]*"),
+    _Shape(b"", rb"gh[pousr]_[A-Za-z0-9]{20}", rb"\w*", (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_")),
+    _Shape(b"", rb"github_pat_\w{20}", rb"\w*", (b"github_pat_",)),
+    _Shape(
+        b"",
+        rb"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas|imt|ffct)-[\w-]{16}",
+        rb"[\w.-]*",
+        (
+            b"glpat-",
+            b"gldt-",
+            b"glrt-",
+            b"glcbt-",
+            b"glptt-",
+            b"glft-",
+            b"glsoat-",
+            b"glagent-",
+            b"gloas-",
+            b"glimt-",
+            b"glffct-",
+        ),
+    ),
+    _Shape(_WORD_START, rb"sk-[\w-]{20}", rb"[\w-]*", (b"sk-",)),
+    _Shape(_WORD_START, rb"qd[a-z]_[\w-]{20}", rb"[\w-]*", (b"qd",)),
+    _Shape(rb"(?<![A-Za-z0-9])", rb"A(?:KIA|SIA)[A-Z0-9]{16}", rb"[A-Z0-9]*", (b"akia", b"asia")),
+    _Shape(
+        _AWS_SECRET + _ASSIGNED,
+        rb"[A-Za-z0-9/+=]{16}",
+        rb"[A-Za-z0-9/+=]*",
+        (b"secretkey", b"secret_key", b"secretaccess", b"secret_access"),
+    ),
+    _Shape(b"", rb"xox[abeoprs]-[\w-]{10}", rb"[\w-]*", (b"xox",)),
+    _Shape(b"", rb"AIza[\w-]{30}", rb"[\w-]*", (b"aiza",)),
+    _Shape(_WORD_START, rb"(?:npm|hf)_[A-Za-z0-9]{20}", rb"[A-Za-z0-9]*", (b"npm_", b"hf_")),
+    # A JSON web token.
+    _Shape(b"", rb"eyJ(?:hbGciOi|0eXAiOi|raWQiOi)[\w-]{10}", rb"[\w.-]*", (b"eyj",)),
+    _Shape(
+        _HEADER + _ASSIGNED + rb"(?i:(?:bearer|basic|token)[ \t]{1,8})?",
+        rb"[\w.~+/=-]{6}",
+        rb"[\w.~+/=-]*",
+        (b"authorization", b"-token", b"x-api-key"),
+    ),
+    _Shape(rb"\b(?i:bearer)[ \t]{1,8}", rb"[\w.~+/=-]{16}", rb"[\w.~+/=-]*", (b"bearer",)),
     # The password in a URL, unless it is the name of a variable.
-    _Shape(rb"""://[^\s/?#@:"'<>]{0,128}:(?!\$\{?\w{1,64}\}?@)""", rb"""[^\s/?#"'<>]{1,256}(?=@)""", b""),
+    _Shape(rb"""://[^\s/?#@:"'<>]{0,128}:(?!\$\{?\w{1,64}\}?@)""", rb"""[^\s/?#"'<>]{1,256}(?=@)""", b"", (b"://",)),
 )
 _KEY = rb"(?P<key>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
 _OPENING = re.compile(
     rb"(?i:(?=[-:abdeghjnpqsx]))(?:"  # with what any of them begins: twice as fast in logs
     + b"|".join(b"(?P<s%d>(?P<k%d>%b)%b)" % (n, n, shape.keep, shape.opening) for n, shape in enumerate(_SHAPES))
     + b"|%b)" % _KEY
+)
+_SIGNED = (
+    *((sign, re.compile(shape.keep + shape.opening)) for shape in _SHAPES for sign in shape.signs),
+    (b"private key", re.compile(_KEY)),
 )
 _MORE = tuple(re.compile(shape.more) for shape in _SHAPES)
 _KEY_END = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -91,7 +127,7 @@ class Redactor:
             joined = "\n".join(texts).encode()
         except UnicodeEncodeError:  # a lone surrogate
             return True
-        return (self._any is not None and self._any.search(joined) is not None) or _OPENING.search(joined) is not None
+        return (self._any is not None and self._any.search(joined) is not None) or _shaped(joined)
 
     def text(self, text: str) -> str:
         """`text` with `[redacted]` in the place of secrets; a lone surrogate becomes U+FFFD."""
@@ -272,6 +308,12 @@ class _Shaped:
             _KEY_RUN.search(self._held, self._place, end) is not None
             or _KEY_LINE.match(self._held, self._place, end) is not None
         )
+
+
+def _shaped(data: bytes) -> bool:
+    """Whether something in it looks like a secret; a shape is looked for where there is a sign of it."""
+    small = data.lower()
+    return any(sign in small and pattern.search(data) is not None for sign, pattern in _SIGNED)
 
 
 def _forms(secret: str) -> Iterator[bytes]:

@@ -14,6 +14,9 @@ from quarterdeck.core.mcp import McpPin
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
 from quarterdeck.core.usage import Usage
 
+EXTERNAL = "external"
+"""The origin of a session whose work is done elsewhere."""
+
 
 class CallStatus(StrEnum):
     """Where a tool call of the present batch stands."""
@@ -230,6 +233,11 @@ class SessionState(BaseModel):
         return self.expires_at.date() if self.expires_at else None
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether its work is done outside: it has no turns, and its source says what happens."""
+        return self.created.origin == EXTERNAL
+
+    @property
     def works(self) -> bool:
         """Whether somebody works on it now: a turn, or whoever carries out a call. The sweep never touches it then."""
         return self.turn_open or any(call.status is CallStatus.RUNNING for call in self.calls.values())
@@ -256,11 +264,13 @@ class SessionState(BaseModel):
     @property
     def wants_turn(self) -> bool:
         """Whether the brain has something to do and nobody is doing it."""
+        if self.elsewhere:
+            return False
         return self.status in (Status.CREATED, Status.RUNNING) and not self.turn_open and not self.in_flight
 
     @property
     def waiting(self) -> Waiting | None:
-        """What it waits for; None when a turn works on it or it has ended."""
+        """What it waits for; None when a turn or somebody elsewhere works on it, or it has ended."""
         if self.status in AWAITING:
             question = next(iter(self.approvals.values()), None)
             return Waiting(
@@ -269,7 +279,7 @@ class SessionState(BaseModel):
             )
         if self.status in (Status.PAUSED, Status.IDLE):
             return Waiting(on="person", detail=self.reason or human(self.status))
-        if self.status not in (Status.CREATED, Status.RUNNING) or self.turn_open:
+        if self.status not in (Status.CREATED, Status.RUNNING) or self.turn_open or self.elsewhere:
             return None
         if self.retry is not None:
             return Waiting(on="model", detail=self.retry.error, until=self.retry.retry_at)

@@ -12,12 +12,14 @@ from litestar.exceptions import HTTPException, ValidationException
 from pydantic import BaseModel, ConfigDict
 
 from quarterdeck.core import errors as e
+from quarterdeck.core.source_events import SourceGapError, WrongEventError
 
 MEDIA_TYPE = "application/problem+json"
 
 STATUSES: dict[type[e.QuarterdeckError], HTTPStatus] = {
     e.InvalidInputError: HTTPStatus.BAD_REQUEST,
     e.IllegalTransitionError: HTTPStatus.CONFLICT,
+    WrongEventError: HTTPStatus.UNPROCESSABLE_ENTITY,
     e.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     e.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     e.ForbiddenError: HTTPStatus.FORBIDDEN,
@@ -70,6 +72,10 @@ class Problem(BaseModel):
     """All fields that don't fit, at once."""
     id: str | None = None
     """Of an internal error: its name in the server's log."""
+    expected: int | None = None
+    """Of a gap: the number of the event that comes next."""
+    index: int | None = None
+    """Of a batch: the place, from 0, of the event that doesn't fit."""
 
 
 def status_of(error: e.QuarterdeckError) -> HTTPStatus:
@@ -80,8 +86,12 @@ def status_of(error: e.QuarterdeckError) -> HTTPStatus:
 def problem_of(error: Exception) -> Problem:
     """Any error as a problem; of one that nobody expected only an id leaves the server."""
     match error:
+        case SourceGapError():
+            return _of_ours(error).model_copy(update={"expected": error.expected})
+        case WrongEventError():
+            return _of_ours(error).model_copy(update={"index": error.index})
         case e.QuarterdeckError():
-            return _problem(status_of(error), error.message, error.code)
+            return _of_ours(error)
         case ValidationException():
             faults = _faults(error)
             detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
@@ -112,6 +122,10 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
 
 
 HANDLERS: Final[dict[int | type[Exception], Callable[..., Response[Any]]]] = {Exception: handle, HTTPException: handle}
+
+
+def _of_ours(error: e.QuarterdeckError) -> Problem:
+    return _problem(status_of(error), error.message, error.code)
 
 
 def _problem(status: HTTPStatus, detail: str, code: str | None = None, errors: tuple[Fault, ...] = ()) -> Problem:

@@ -1,8 +1,11 @@
 """The connection to PostgreSQL: one pool per process, transactions, and plain sentences when it can't be reached."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
 
+import psycopg
+from sqlalchemy import Executable, Row
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -75,6 +78,7 @@ class Database:
             pool_timeout=10,
             connect_args={"connect_timeout": 10, "application_name": "quarterdeck"},
         )
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection]:
@@ -84,9 +88,25 @@ class Database:
             DatabaseUnavailableError, DatabaseFullError: in place of the driver's words.
             InvalidInputError: a value is none that PostgreSQL has: a NUL in a text, a number beyond its type.
         """
-        try:
+        with self._plain_errors():
             async with self.engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection whose statements are transactions of their own: reads that need no lock and no cursor.
+
+        They see what they would see in one transaction, whose statements have a snapshot each, too; but BEGIN and
+        COMMIT are two ways to the server and back. Raises what `transaction` raises.
+        """
+        with self._plain_errors():
+            async with self._reading.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def _plain_errors(self) -> Generator[None]:
+        try:
+            yield
         except (OperationalError, InterfaceError) as error:
             raise translated(error) from error
         except PoolTimeoutError as error:
@@ -110,6 +130,19 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+
+
+async def planned(connection: AsyncConnection, query: Executable) -> Sequence[Row[Any]]:
+    """The rows of a query, planned for its values: what is rare and what is common want other indexes.
+
+    The driver prepares what comes often, and PostgreSQL then takes one plan for all values.
+    """
+    driver = cast(psycopg.AsyncConnection[Any], (await connection.get_raw_connection()).driver_connection)
+    usual, driver.prepare_threshold = driver.prepare_threshold, None
+    try:
+        return (await connection.execute(query)).all()
+    finally:
+        driver.prepare_threshold = usual
 
 
 def translated(error: DBAPIError) -> QuarterdeckError:

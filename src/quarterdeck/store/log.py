@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import zstandard
-from sqlalchemy import JSON, ScalarSelect, Select, Text, cast, delete, func, insert, literal, select, text, update
+from sqlalchemy import JSON, ScalarSelect, Table, Text, cast, func, insert, literal, select, text, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
@@ -19,7 +20,6 @@ from quarterdeck.store.tables import (
     approvals,
     artifacts,
     event_batches,
-    partials,
     sessions,
     usage,
 )
@@ -44,14 +44,19 @@ class Locked:
     fresh: list[e.Event] = field(default_factory=list[e.Event])
     copied: int = 0
     """The last event that another session's log brought: no news, so nobody outside is told of it."""
+    source_seq: int | None = None
+    """The last event of its source that was stored; None when its work is done here."""
+    initiator_role: int | None = None
+    """In the session's project, where its work is done elsewhere."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An event before it has its number; `level` None means the kind's own."""
+    """An event before it has its number; `level` None means the kind's own, `at` None now."""
 
     payload: e.AnyPayload
     level: e.Level | None = None
+    at: datetime | None = None
 
 
 async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | None = None) -> Locked:
@@ -61,24 +66,27 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
         NotFoundError: there is no such session.
         FencedError: `turn_no` is given and another turn has the session.
     """
-    row = (
-        await connection.execute(
-            select(
-                sessions.c.project_id,
-                sessions.c.flow_hash,
-                sessions.c.script_hash,
-                cast(sessions.c.state, Text).label("state"),
-            )
-            .where(sessions.c.id == session_id)
-            .with_for_update()
-        )
-    ).one_or_none()
-    if row is None:
+    session = (await lock_all(connection, [session_id])).get(session_id)
+    if session is None:
         raise SessionGoneError(f"There is no session #{session_id}.")
-    state = SessionState.model_validate_json(row.state)
+    state = session.state
     if turn_no is not None and (state.turn_no != turn_no or not state.turn_open):
         raise FencedError(f"Turn {turn_no} of session #{session_id} is over; the session is at turn {state.turn_no}.")
-    return Locked(session_id, row.project_id, row.flow_hash, row.script_hash, state)
+    return session
+
+
+async def lock_all(
+    connection: AsyncConnection, session_ids: Sequence[int], *, external: bool = False
+) -> dict[int, Locked]:
+    """Takes the rows of those of these sessions that are there, in the order of their numbers; or of external ones."""
+    found: dict[int, Locked] = {}
+    for row in await connection.exec_driver_sql(_LOCK, {"ids": list(session_ids), "external": external}):
+        state = SessionState.model_validate_json(row.state)
+        found[row.id] = Locked(
+            row.id, row.project_id, row.flow_hash, row.script_hash, state, source_seq=row.source_seq,
+            initiator_role=row.role,
+        )  # fmt: skip
+    return found
 
 
 async def reserve(connection: AsyncConnection) -> int:
@@ -117,10 +125,12 @@ async def create(
         connection, session_id, state, flow_hash=flow_hash, script_hash=script_hash, idempotency_key=idempotency_key
     )
     await _write(connection, session_id, [first])
-    await search.keep(connection, session_id, created, [first])
+    await search.keep(connection, search.rows(session_id, search.scope_of(created), [first]))
     await outbox.note(connection, session_id, created.project_id, [first])
     await ring(connection, f"session:{session_id}", 1)
-    return Locked(session_id, created.project_id, flow_hash, script_hash, state)
+    return Locked(
+        session_id, created.project_id, flow_hash, script_hash, state, source_seq=0 if state.elsewhere else None
+    )
 
 
 async def keep_row(
@@ -133,7 +143,7 @@ async def keep_row(
     idempotency_key: str | None = None,
 ) -> None:
     """Makes the row of a session that has none."""
-    created = state.created
+    created, columns = state.created, _columns(state)
     identity = {
         "id": session_id,
         "project_id": created.project_id,
@@ -146,8 +156,11 @@ async def keep_row(
         "created_at": state.created_at,
         "idempotency_key": idempotency_key,
         "parent_id": created.parent_id,
+        "source_seq": 0 if state.elsewhere else None,
+        "state": cast(literal(columns["state"], Text), JSON),
+        "waiting_for": state.waiting.model_dump(mode="json") if state.waiting else None,
     }
-    await connection.execute(insert(sessions).values(_columns(state) | identity))
+    await connection.execute(insert(sessions).values(columns | identity))
 
 
 async def keep_events(
@@ -155,7 +168,7 @@ async def keep_events(
 ) -> None:
     """Stores a piece of a log that was written elsewhere; what it used there is not counted here."""
     await _write(connection, session_id, events)
-    await search.keep(connection, session_id, created, events)
+    await search.keep(connection, search.rows(session_id, search.scope_of(created), events))
     await _project(connection, session_id, [one for one in events if not isinstance(one.payload, e.UsageRecorded)])
 
 
@@ -171,7 +184,7 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         event = e.Event(
             session=session.id,
             seq=session.state.seq + 1,
-            at=now,
+            at=now if whole.at is None else min(max(whole.at, session.state.last_activity), now),
             level=whole.level or whole.payload.default_level,
             v=whole.payload.version,
             payload=whole.payload,
@@ -187,32 +200,64 @@ def adopt(session: Locked, event: e.Event) -> None:
     session.copied = event.seq
 
 
-async def flush(connection: AsyncConnection, session: Locked) -> None:
-    """Stores what was appended: one batch row, the session's row, one ring of its bell."""
-    if not session.fresh:
-        return
-    events, session.fresh = session.fresh, []
-    await _project(connection, session.id, events)
-    await search.keep(connection, session.id, session.state.created, events)
-    news = [event for event in events if event.seq > session.copied]
-    await outbox.note(connection, session.id, session.project_id, news)
-    await connection.execute(_moved(session, events))
+async def flush(connection: AsyncConnection, *held: Locked) -> None:
+    """Stores what was appended to these sessions: of each one batch row, its row, one ring of its bell."""
+    fresh: list[tuple[Locked, list[e.Event]]] = []
+    words: list[search.Row] = []
+    for session in held:
+        if session.fresh:
+            events, session.fresh = session.fresh, []
+            fresh.append((session, events))
+            words += search.rows(session.id, search.scope_of(session.state.created), events)
+            await _project(connection, session.id, events)
+            news = [event for event in events if event.seq > session.copied]
+            await outbox.note(connection, session.id, session.project_id, news)
+    if fresh:
+        await connection.exec_driver_sql(_STORE if words else _STORE_UNSEARCHED, _stored(fresh) | search.columns(words))
 
 
-def _moved(session: Locked, events: Sequence[e.Event]) -> Select[Any]:
-    """The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip."""
-    batch = insert(event_batches).values(_batch(session.id, events)).cte("batch")
-    row = (
-        update(sessions)
-        .where(sessions.c.id == session.id)
-        .values(_columns(session.state))
-        .returning(sessions.c.id)
-        .cte("row")
-    )
-    whole = select(func.pg_notify(CHANNEL, f"session:{session.id} {session.state.seq}")).select_from(row).add_cte(batch)
-    if any(isinstance(event.payload, _END_PARTIAL) for event in events):
-        whole = whole.add_cte(delete(partials).where(partials.c.session_id == session.id).cte("partial"))
-    return whole
+def _stored(fresh: Sequence[tuple[Locked, Sequence[e.Event]]]) -> dict[str, list[Any]]:
+    """The parameters of `_STORE`: of each column all values."""
+    batches = [_batch(session.id, events) for session, events in fresh]
+    rows = [{"id": session.id, "source_seq": session.source_seq, **_columns(session.state)} for session, _ in fresh]
+    ended = [session.id for session, events in fresh if any(isinstance(one.payload, _END_PARTIAL) for one in events)]
+    return {
+        **{f"b_{name}": [one[name] for one in batches] for name in _BATCH_COLUMNS},
+        **{f"s_{name}": [one[name] for one in rows] for name in _MOVED_COLUMNS},
+        "ended": ended,
+    }
+
+
+def _unnested(table: Table, names: Sequence[str], prefix: str) -> str:
+    """Arrays of values as rows: one text for any number of sessions, which the driver prepares once."""
+    types = (table.c[name].type.compile(dialect=postgresql.dialect()) for name in names)
+    return ", ".join(f"cast(%({prefix}_{name})b as {of}[])" for name, of in zip(names, types, strict=True))
+
+
+_BATCH_COLUMNS = ("session_id", "first_seq", "n", "results", "concise", "data")
+_MOVED_COLUMNS = (
+    "id", "title", "status", "seq", "turn_no", "turn_open", "waiting_for", "state", "cost", "warnings", "errors",
+    "started_at", "ended_at", "last_activity", "expires_on", "retention_days", "held", "scripted", "reason",
+    "status_order", "source_seq",
+)  # fmt: skip
+_LOCK = (
+    "select sessions.id, sessions.project_id, flow_hash, script_hash, cast(state as text) as state, source_seq, role"
+    " from sessions left join members"
+    " on members.project_id = sessions.project_id and members.user_id = initiator_id and source_seq is not null"
+    " where sessions.id = any(%(ids)s) and (source_seq is not null or not %(external)s)"
+    " order by sessions.id for update of sessions"
+)
+# The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip.
+_STORE_UNSEARCHED = (  # of our own tables' names alone
+    f"with batch as (insert into event_batches ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608
+    f" select * from unnest({_unnested(event_batches, _BATCH_COLUMNS, 'b')})),"
+    f" moved as (update sessions set {', '.join(f'{name} = new.{name}' for name in _MOVED_COLUMNS[1:])}"
+    f" from unnest({_unnested(sessions, _MOVED_COLUMNS, 's')}) as new({', '.join(_MOVED_COLUMNS)})"
+    " where sessions.id = new.id returning sessions.id, sessions.seq),"
+    " partial as (delete from partials where session_id = any(cast(%(ended)b as bigint[])))"
+    f" select pg_notify('{CHANNEL}', 'session:' || id || ' ' || seq) from moved"
+)
+_STORE = _STORE_UNSEARCHED.replace("with ", f"with words as ({search.KEEP}), ", 1)
 
 
 async def read(
@@ -250,7 +295,12 @@ def unpack(session_id: int, data: bytes) -> list[e.Event]:
 
 def lines(data: bytes) -> list[bytes]:
     """The events of one batch row as they were written, each the JSON of an event without its session."""
-    return _unpack.decompress(data).splitlines()
+    return unpacked(data).split(b"\n")
+
+
+def unpacked(data: bytes) -> bytes:
+    """The lines of one batch row as one text."""
+    return _unpack.decompress(data)
 
 
 def _within(session_id: int, first_seq: int, data: bytes, begin: int, end: int) -> list[e.Event]:
@@ -289,7 +339,7 @@ def _batch(session_id: int, events: Sequence[e.Event]) -> dict[str, Any]:
 
 
 def _columns(state: SessionState) -> dict[str, Any]:
-    """The session's row as its state has it; but `last_activity` to the second, so that the row stays HOT meanwhile."""
+    """The session's row as its state has it, JSON as text; `last_activity` to the second, so that the row stays HOT."""
     waiting = state.waiting
     return {
         "title": state.title,
@@ -297,8 +347,8 @@ def _columns(state: SessionState) -> dict[str, Any]:
         "seq": state.seq,
         "turn_no": state.turn_no,
         "turn_open": state.turn_open,
-        "waiting_for": waiting.model_dump(mode="json") if waiting else None,
-        "state": cast(literal(state.model_dump_json(), Text), JSON),
+        "waiting_for": waiting.model_dump_json() if waiting else None,
+        "state": state.model_dump_json(),
         "cost": state.usage.cost,
         "warnings": state.warnings,
         "errors": state.errors,
@@ -313,37 +363,17 @@ def _columns(state: SessionState) -> dict[str, Any]:
 
 async def _project(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:
     """The rows beside the session that lists and sums read."""
+    used: list[dict[str, Any]] = []
+    made: list[dict[str, Any]] = []
     for event in events:
         match event.payload:
             case e.UsageRecorded() as p:
-                await connection.execute(
-                    insert(usage).values(
-                        session_id=session_id,
-                        seq=event.seq,
-                        model=p.model,
-                        input_tokens=p.usage.input_tokens,
-                        output_tokens=p.usage.output_tokens,
-                        cost=p.usage.cost,
-                        at=event.at,
-                        requests=p.usage.requests,
-                        cache_read_tokens=p.usage.cache_read_tokens,
-                        cache_write_tokens=p.usage.cache_write_tokens,
-                        component=p.component,
-                        estimated=p.usage.estimated,
-                    )
-                )
+                used.append(_used(session_id, event, p))
             case e.SnapshotTaken() as p:
                 await steps.keep(connection, session_id, event.seq, p)
             case e.ArtifactCreated() as p:
-                await connection.execute(
-                    insert(artifacts).values(
-                        session_id=session_id,
-                        seq=event.seq,
-                        kind=p.artifact,
-                        name=p.name,
-                        url=p.url,
-                    )
-                )
+                whole = {"session_id": session_id, "seq": event.seq, "kind": p.artifact, "name": p.name, "url": p.url}
+                made.append(whole)
             case e.ApprovalRequested() as p:
                 await connection.execute(
                     insert(approvals).values(
@@ -363,3 +393,18 @@ async def _project(connection: AsyncConnection, session_id: int, events: Sequenc
                 )
             case _:
                 pass
+    if used:
+        await connection.execute(insert(usage), used)
+    if made:
+        await connection.execute(insert(artifacts), made)
+
+
+def _used(session_id: int, event: e.Event, recorded: e.UsageRecorded) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "seq": event.seq,
+        "model": recorded.model,
+        "at": event.at,
+        "component": recorded.component,
+        **recorded.usage.model_dump(),
+    }

@@ -3,22 +3,25 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
-from pydantic import JsonValue
-from sqlalchemy import Row, Select, func, select
+from pydantic import JsonValue, TypeAdapter
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.events import Event, Level
 from quarterdeck.store import log
 from quarterdeck.store.tables import event_batches
 
-LOOKED_AT = 128
-"""Batch rows that one query looks at, of which it brings those that the page needs."""
 SCANNED = 20_000
 """Events that one page looks through for kinds or words; the page ends there, and its `next` goes on."""
+AT_ONCE = 4 * 1024 * 1024
+"""Bytes of rows that one query brings, or the first row."""
+_END = 2**63 - 1
 
 _HEAD = re.compile(rb'\{"seq":\d+,"at":"[^"]*","level":"(\w+)","v":\d+,"payload":\{"kind":"([\w.]+)"')
+_ALL = TypeAdapter(list[Event])
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Wanted:
     level: Level = Level.FULL
     kinds: frozenset[str] = frozenset()
     text: str = ""
+
+    @property
+    def all_that_counts(self) -> bool:
+        """Whether a row's numbers say how many of its events are wanted."""
+        return not self.kinds and not self.text
 
 
 @dataclass(frozen=True)
@@ -49,24 +57,27 @@ async def page(
     limit: int = 100,
 ) -> Page:
     """At most `limit` events between `after` and `before`, both not included."""
-    found: list[Event] = []
-    low, high, scanned = after, before, 0
-    most = SCANNED if wanted.kinds or wanted.text else limit
+    statement = query(wanted.level, newest_first=newest_first)
+    wanted = replace(wanted, text=wanted.text.casefold())
+    found: list[tuple[int, bytes]] = []
+    low, high = min(after, _END - 1), _END if before is None else min(before, _END)
+    scanned, most = 0, limit
     while True:
-        rows = (
-            await connection.execute(query(session_id, wanted, low, high, newest_first=newest_first, limit=most))
-        ).all()
+        asked = {"session": session_id, "low": low, "high": high, "most": most}
+        rows = (await connection.execute(statement, asked)).all()
         for row in rows:
-            for event in _events(session_id, row, wanted, low, high, newest_first):
+            for line in _lines(row, wanted, low, high, newest_first):
                 if len(found) == limit:
-                    return Page(found, found[-1].seq)
-                found.append(event)
+                    return Page(_events(session_id, found), found[-1][0])
+                found.append(line)
             scanned += row.n
             low, high = (low, row.first_seq) if newest_first else (row.first_seq + row.n - 1, high)
             if scanned >= SCANNED:
-                return Page(found, high if newest_first else low)
-        if not rows or (len(rows) == rows[0].there and rows[0].there < LOOKED_AT):
-            return Page(found, None)
+                return Page(_events(session_id, found), high if newest_first else low)
+        if not rows or (len(rows) == rows[0].there and rows[0].there < most + 2):
+            return Page(_events(session_id, found), None)
+        if not wanted.all_that_counts:  # what is rare needs more rows than a page has events
+            most = min(4 * most, SCANNED)
 
 
 async def one(connection: AsyncConnection, session_id: int, seq: int) -> Event | None:
@@ -75,47 +86,80 @@ async def one(connection: AsyncConnection, session_id: int, seq: int) -> Event |
     return found.events[0] if found.events else None
 
 
-def query(
-    session_id: int, wanted: Wanted, low: int, high: int | None, *, newest_first: bool, limit: int
-) -> Select[int, int, bytes, int]:
-    """The nearest rows that may have what is wanted, as many as fill the page if all that counts in them is wanted."""
+@cache
+def query(level: Level, *, newest_first: bool) -> Select[int, int, bytes, int]:
+    """The nearest rows that may have what is wanted, as many as fill a page if all that counts in them is wanted.
+
+    Of a session, between `low` and `high`, with `most` events; made once for each order, which costs more than to run
+    it. `there` says how many rows were looked at, of which those come that are needed.
+    """
     of = event_batches.c
-    hits = {Level.RESULT: of.results, Level.CONCISE: of.results + of.concise, Level.FULL: of.n}[wanted.level]
-    first = select(func.max(of.first_seq)).where(of.session_id == session_id, of.first_seq <= low + 1).scalar_subquery()
-    near = select(of.first_seq, hits.label("hits")).where(
-        of.session_id == session_id, of.first_seq >= func.coalesce(first, 0), hits > 0
-    )
-    if high is not None:
-        near = near.where(of.first_seq < high)
+    session, low, high, most = (bindparam(name, type_=BigInteger) for name in ("session", "low", "high", "most"))
+    counts: dict[Level, ColumnElement[int]] = {
+        Level.RESULT: of.results,
+        Level.CONCISE: of.results + of.concise,
+        Level.FULL: of.n,
+    }
+    hits = counts[level]
+    # Events outside the bounds may be among a row's hits, or not: so many it has at least.
+    outside = func.greatest(low + 1 - of.first_seq, 0) + func.greatest(of.first_seq + of.n - high, 0)
+    sure = func.greatest(hits - outside, 0)
+    first = select(func.max(of.first_seq)).where(of.session_id == session, of.first_seq <= low + 1).scalar_subquery()
     order = of.first_seq.desc() if newest_first else of.first_seq.asc()
-    rows = near.order_by(order).limit(LOOKED_AT).subquery()
+    rows = (
+        select(of.first_seq, sure.label("hits"), func.length(of.data).label("size"))
+        .where(of.session_id == session, of.first_seq >= func.coalesce(first, 0), of.first_seq < high, hits > 0)
+        .order_by(order)
+        .limit(most + 2)
+        .subquery()
+    )
     place = rows.c.first_seq.desc() if newest_first else rows.c.first_seq.asc()
     summed = select(
         rows.c.first_seq,
         (func.sum(rows.c.hits).over(order_by=place) - rows.c.hits).label("before"),
+        (func.sum(rows.c.size).over(order_by=place) - rows.c.size).label("bytes_before"),
         func.count().over().label("there"),
     ).subquery()
     return (
         select(of.first_seq, of.n, of.data, summed.c.there)
-        .join(summed, (of.session_id == session_id) & (of.first_seq == summed.c.first_seq))
-        .where(summed.c.before <= limit)
+        .join(summed, (of.session_id == session) & (of.first_seq == summed.c.first_seq))
+        .where(summed.c.before <= most, summed.c.bytes_before < AT_ONCE)
         .order_by(order)
     )
 
 
-def _events(
-    session_id: int, row: Row[int, int, bytes, int], wanted: Wanted, low: int, high: int | None, newest_first: bool
-) -> Iterator[Event]:
-    """What is wanted of a row, within the bounds; the other events are never read whole."""
-    lines = log.lines(row.data)[max(0, low + 1 - row.first_seq) : None if high is None else high - row.first_seq]
-    words = wanted.text.casefold()
+def _events(session_id: int, found: list[tuple[int, bytes]]) -> list[Event]:
+    """The events of lines, read in one go."""
+    return _ALL.validate_json(b"[%b]" % b",".join(b'{"session":%d,%b' % (session_id, line[1:]) for _, line in found))
+
+
+def _lines(
+    row: Row[int, int, bytes, int], wanted: Wanted, low: int, high: int, newest_first: bool
+) -> Iterator[tuple[int, bytes]]:
+    """What is wanted of a row, within the bounds, by number; the other events are never read whole."""
+    whole = log.unpacked(row.data)
+    if wanted.kinds and not any(b'"%b"' % kind.encode() in whole for kind in wanted.kinds):
+        return
+    said = _saying(whole, wanted.text) if wanted.text else range(row.n)
+    if not said:
+        return
+    lines = whole.split(b"\n")
+    places = range(max(0, low + 1 - row.first_seq), min(row.n, high - row.first_seq))
+    for place in reversed(places) if newest_first else places:
+        if place in said and _fits(lines[place], wanted):
+            yield row.first_seq + place, lines[place]
+
+
+def _saying(whole: bytes, words: str) -> set[int]:
+    """The places of the lines that have the words, which are folded, in a value of the payload."""
     written = json.dumps(words, ensure_ascii=False)[1:-1]
-    for line in reversed(lines) if newest_first else lines:
-        if not _fits(line, wanted) or (words and written not in line.decode().casefold()):
-            continue
-        event = Event.model_validate_json(b'{"session":%d,%b' % (session_id, line[1:]))
-        if not words or _says(event, words):
-            yield event
+    if whole.isascii():  # as nearly all are; it is folded several times faster
+        folded, needle = whole.lower(), written.encode()
+        likely = [n for n, line in enumerate(folded.split(b"\n")) if needle in line] if needle in folded else []
+    else:
+        likely = [n for n, line in enumerate(whole.decode().split("\n")) if written in line.casefold()]
+    lines = whole.split(b"\n") if likely else []
+    return {n for n in likely if _says(json.loads(lines[n])["payload"], words)}
 
 
 def _fits(line: bytes, wanted: Wanted) -> bool:
@@ -134,21 +178,22 @@ def _head(line: bytes) -> tuple[Level, str]:
     return Level(whole["level"]), str(whole["payload"]["kind"])
 
 
-def _says(event: Event, words: str) -> bool:
+def _says(payload: dict[str, JsonValue], words: str) -> bool:
     """Whether a value of the payload has the words; what only a provider reads is none."""
-    return any(words in text.casefold() for text in _texts(event.payload.model_dump(mode="json", exclude={"opaque"})))
+    return any(
+        words in text.casefold() for name, one in payload.items() if name != "opaque" for text in _texts(one, name)
+    )
 
 
-def _texts(value: JsonValue) -> Iterator[str]:
+def _texts(value: JsonValue, name: str = "") -> Iterator[str]:
     match value:
-        case str():
+        case str() if name != "kind":
             yield value
         case list():
             for item in value:
                 yield from _texts(item)
         case dict():
             for key, item in value.items():
-                if key != "kind":
-                    yield from _texts(item)
+                yield from _texts(item, key)
         case _:
             pass

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.store.tables import event_batches, sessions
 
 SEALED_EVENTS = 1_000
-SEALED_BYTES = 64 * 1024
+SEALED_BYTES = 128 * 1024
 """How much one row may hold of each, as the rows that go into it are compressed."""
 
-_pack = zstandard.ZstdCompressor(level=9)
+_pack = zstandard.ZstdCompressor(level=12)  # a quarter less than as written, in 8 us an event; 17 takes 70 for 3 % more
 _unpack = zstandard.ZstdDecompressor()
 
 

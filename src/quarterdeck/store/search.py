@@ -8,9 +8,9 @@ word that is everywhere costs no more than one that is rare.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,14 +25,20 @@ NEAR, FAR = 10, 15
 """Blocks of 2^10 and 2^15 pieces: looked through one after the other, before all of it."""
 Reach = Literal["near", "far", "all"]
 
+_TYPES = {
+    "session_id": "bigint", "seq": "bigint", "last_seq": "bigint", "call_id": "text", "start": "bigint",
+    "stop": "bigint", "line": "bigint", "words": "text",
+}  # fmt: skip
 # The ids are drawn first, because the row's words name their blocks.
-_KEEP = text(
-    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"
-    " select id, :session_id, :seq, :last_seq, cast(:call_id as text), :start, :stop, :line,"
-    " array_to_tsvector(string_to_array(:words, ' ') || ('/n' || (id >> cast(:near as int)))"
-    " || ('/f' || (id >> cast(:far as int))))"
-    " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id) as drawn"
-).bindparams(near=NEAR, far=FAR)
+KEEP = (
+    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"  # noqa: S608
+    " select id, session_id, seq, last_seq, call_id, start, stop, line,"
+    f" array_to_tsvector(string_to_array(words, ' ') || ('/n' || (id >> {NEAR})) || ('/f' || (id >> {FAR})))"
+    " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id, piece.* from unnest("
+    f"{', '.join(f'cast(%(w_{name})b as {of}[])' for name, of in _TYPES.items())}"
+    f") as piece({', '.join(_TYPES)})) as drawn"
+)
+"""Takes the arrays of `columns`, as psycopg does; it may stand within a larger statement."""
 
 
 def scope(origin: str, project_id: int | None, initiator_id: int) -> list[str]:
@@ -42,19 +48,18 @@ def scope(origin: str, project_id: int | None, initiator_id: int) -> list[str]:
     return [*shared, *project, f"/u{initiator_id}"]
 
 
-async def keep(
-    connection: AsyncConnection, session_id: int, created: e.SessionCreated, events: Sequence[e.Event]
-) -> None:
-    """Puts what is searched of events into the index, in the transaction that stores them."""
-    about = scope(created.origin, created.project_id, created.initiator_id)
-    await keep_events(connection, session_id, about, events)
+def scope_of(created: e.SessionCreated) -> list[str]:
+    """The same by a session's first event."""
+    return scope(created.origin, created.project_id, created.initiator_id)
 
 
-async def keep_events(
-    connection: AsyncConnection, session_id: int, about: list[str], events: Sequence[e.Event]
-) -> None:
-    """The same for a session whose scope is known."""
-    rows = [
+Row = dict[str, Any]
+"""What is put into the index: a piece of some events, or of an output."""
+
+
+def rows(session_id: int, about: list[str], events: Sequence[e.Event]) -> list[Row]:
+    """What is searched of events of a session whose scope is `about`."""
+    return [
         {
             "session_id": session_id,
             "seq": piece.seq,
@@ -67,8 +72,17 @@ async def keep_events(
         }
         for piece in pieces(events)
     ]
-    if rows:
-        await connection.execute(_KEEP, rows)
+
+
+async def keep(connection: AsyncConnection, found: Sequence[Row]) -> None:
+    """Puts rows into the index, those of events in the transaction that stores them."""
+    if found:
+        await connection.exec_driver_sql(KEEP, columns(found))
+
+
+def columns(found: Sequence[Row]) -> dict[str, list[Any]]:
+    """The parameters of `KEEP`: of each column all values."""
+    return {f"w_{name}": [row[name] for row in found] for name in _TYPES}
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ async def keep_output(
         }
         for one in pieces
     ]
-    await connection.execute(_KEEP, rows)
+    await keep(connection, rows)
 
 
 # An event that asked for a call before states knew its number is taken to be the newest.
@@ -142,24 +156,42 @@ async def newest_id(connection: AsyncConnection) -> int:
     return (await connection.execute(read)).one()[0]
 
 
-_FOUND = (
-    "select id, session_id, seq, last_seq, call_id, start, stop, line from search_pieces"
-    " where words @@ cast(:query as tsquery)"
+_of = search_pieces.c
+_FOUND = select(_of.id, _of.session_id, _of.seq, _of.last_seq, _of.call_id, _of.start, _of.stop, _of.line).where(
+    text("words @@ cast(:query as tsquery)")
 )
 # `id + 0` keeps the planner from walking all ids and looking into each row's words instead of asking the index.
-_NEWEST = text(f"{_FOUND} and id + 0 <= :upto order by id + 0 desc limit :limit")
-_WITHIN = text(f"{_FOUND} and session_id = :session_id and (seq, id) >= (:seq, :id) order by seq, id limit :limit")
+_NUMBER = literal_column("search_pieces.id + 0", BigInteger())
+_NEWEST = (
+    _FOUND.where(bindparam("upto") >= _NUMBER).order_by(_NUMBER.desc()).limit(bindparam("limit", type_=BigInteger))
+)
+_WITHIN = (
+    _FOUND.where(text("session_id = :session_id and (seq, id) >= (:seq, :id)"))
+    .order_by(_of.seq, _of.id)
+    .limit(bindparam("limit", type_=BigInteger))
+)
 
 
 async def newest(
-    connection: AsyncConnection, query: Query, scope: str, *, upto: int, reach: Reach, limit: int
+    connection: AsyncConnection,
+    query: Query,
+    scope: str,
+    *,
+    of: Select[int] | None = None,
+    upto: int,
+    reach: Reach,
+    limit: int,
 ) -> list[Found]:
-    """The newest pieces up to number `upto` that have the query's words, of what `scope` allows."""
+    """The newest pieces up to number `upto` that have the query's words, of what `scope` allows.
+
+    `of` are the numbers of the sessions alone that are looked in.
+    """
     asked = f"{tsquery(query)} & ({scope})"
     if reach != "all":
         letter, bits = ("n", NEAR) if reach == "near" else ("f", FAR)
         asked += f" & ('/{letter}{upto >> bits}' | '/{letter}{(upto >> bits) - 1}')"
-    found = await connection.execute(_NEWEST, {"query": asked, "upto": upto, "limit": limit})
+    newest = _NEWEST if of is None else _NEWEST.where(search_pieces.c.session_id.in_(of))
+    found = await connection.execute(newest, {"query": asked, "upto": upto, "limit": limit})
     return [Found(*row) for row in found]
 
 

@@ -156,6 +156,7 @@ sessions = Table(
     Column("retention_days", Integer, nullable=False, server_default=text("30")),
     Column("idempotency_key", Text),
     Column("parent_id", BigInteger),  # the session that started it
+    Column("source_seq", BigInteger),  # the last event of its source; null when its work is done here
     Column("held", Boolean, nullable=False, server_default=text("false")),
     Column("scripted", Boolean, nullable=False, server_default=text("false")),
     _text("reason"),
@@ -175,6 +176,14 @@ sessions = Table(
     Index(None, "project_id", "initiator_id", "last_activity", "id"),
     Index("ix_sessions_held", "project_id", "last_activity", "id", postgresql_where=text("held")),
     Index("ix_sessions_awaiting", "initiator_id", "last_activity", "id", postgresql_where=text(AWAITING)),
+    Index(
+        "ix_sessions_private",
+        "initiator_id",
+        "project_id",
+        "last_activity",
+        "id",
+        postgresql_where=text("origin in ('chat', 'ide')"),
+    ),
     Index(None, "project_id", "created_at", "id"),
     Index(None, "project_id", "status_order", "id"),
     Index("ix_sessions_project_id_expires", "project_id", text(EXPIRES_ORDER), "id"),

@@ -70,8 +70,9 @@ def _bodies(application: Litestar) -> tuple[Bodies, dict[str, Any]]:
     for handler in {one for route in routes for one in route.route_handlers}:
         name = _name(handler)
         taken, given = handler.parsed_data_field, handler.parsed_return_field
-        if taken is not None and taken.annotation is not bytes:
-            kinds.append((name, "validation", TypeAdapter(taken.annotation)))
+        body = handler.opt.get("body", taken.annotation if taken is not None else bytes)
+        if body is not bytes:
+            kinds.append((name, "validation", TypeAdapter(body)))
         if handler.include_in_schema is not False and _is_json(given.annotation):
             kinds.append((name, "serialization", TypeAdapter(given.annotation)))
     found, whole = TypeAdapter.json_schemas(kinds, ref_template="#/components/schemas/{model}")

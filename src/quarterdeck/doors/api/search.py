@@ -9,6 +9,7 @@ from quarterdeck.app import session_search
 from quarterdeck.app.session_search import HitPage
 from quarterdeck.core import limits
 from quarterdeck.core.search import QUERY_CHARACTERS
+from quarterdeck.core.status import Status, StatusGroup
 from quarterdeck.doors.api.parameters import Caller, Limit, SessionId, TheApp
 
 Words = Annotated[
@@ -30,11 +31,27 @@ async def find(
     words: Words,
     project: Annotated[str | None, QueryParameter(max_length=255, description="Number or path.")] = None,
     mine: Annotated[bool, QueryParameter(description="Only in those that you started.")] = False,
+    flow: Annotated[
+        str | None, QueryParameter(max_length=200, description="`name/1.0.0`, `name/v1` or `name`.")
+    ] = None,
+    status: Annotated[Status | None, QueryParameter()] = None,
+    status_group: Annotated[StatusGroup | None, QueryParameter()] = None,
     before: Annotated[str | None, Cursor] = None,
     limit: Limit = limits.PAGE_ROWS,
 ) -> HitPage:
     """What was said, asked for, printed or went wrong, in all sessions that you may see, newest first."""
-    return await session_search.find(app, actor, words, project=project, mine=mine, before=before, limit=limit)
+    return await session_search.find(
+        app,
+        actor,
+        words,
+        project=project,
+        mine=mine,
+        flow=flow,
+        status=status,
+        status_group=status_group,
+        before=before,
+        limit=limit,
+    )
 
 
 @get("/sessions/{session_id:int}/search", summary="Search a session")

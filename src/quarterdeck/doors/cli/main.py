@@ -27,6 +27,7 @@ from quarterdeck.doors.cli import (
     session_files,
     session_lists,
     session_reading,
+    session_record,
     session_replay,
     session_search,
 )
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 session_lists.register(session.group)
 session_files.register(session.group)
+session_record.register(session.group)
 session_replay.register(session.group)
 session_reading.register(session.group)
 app.add_typer(session.group, name="session")

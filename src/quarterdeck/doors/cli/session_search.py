@@ -27,15 +27,19 @@ async def search(
     session: Annotated[int | None, typer.Option("--session", min=1, help="Only in this one.")] = None,
     project: Annotated[str | None, typer.Option("--project", "-p")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only in yours.")] = False,
+    flow: Annotated[str | None, typer.Option("--flow", help="As fix_pipeline/v1, or a name alone.")] = None,
+    status: Annotated[str | None, typer.Option("--status")] = None,
+    status_group: Annotated[str | None, typer.Option("--group", help="active, awaiting_input, completed, …")] = None,
     cursor: Annotated[str | None, typer.Option("--next", help="The page behind; see the end of a page.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100)] = 20,
 ) -> None:
     """Search what sessions said, asked for and printed, newest first."""
-    if session is not None and (project is not None or mine):
-        raise Failure("--session names one session; leave --project and --mine away.", Exit.USAGE)
+    given = {"project": project, "mine": mine, "flow": flow, "status": status, "status_group": status_group}
+    if session is not None and any(given.values()):
+        raise Failure("--session names one session; leave away what chooses among them.", Exit.USAGE)
     text = " ".join(words)
     path, place = (f"/sessions/{session}/search", "after") if session else ("/search/sessions", "before")
-    only: dict[str, Any] = {} if session else {"project": project, "mine": mine}
+    only: dict[str, Any] = {} if session else given
     items: list[Any] = []
     async with cli.client() as client:
         for _ in range(PAGES):

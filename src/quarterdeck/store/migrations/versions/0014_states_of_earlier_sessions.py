@@ -10,7 +10,7 @@ import zstandard
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 
 AT_ONCE = 100
 """So many sessions are in memory at a time, with their states; of their logs one row."""
