@@ -22,7 +22,7 @@ from quarterdeck.core.text import clean_value, deeper, finite
 FORMAT = "quarterdeck-session"
 VERSION = 1
 LINE_BYTES = 8 * 1024 * 1024
-LINE_VALUES = 250_000
+LINE_VALUES = 100_000
 """Values in lists and fields of objects of one line: with more it would hold the server up, short as it is."""
 LEVELS = 90
 """How far lists and objects of a line may lie in one another."""
@@ -250,8 +250,9 @@ def _too_many(data: bytes) -> bool:
 
 
 def _marks(data: bytes, start: int, end: int) -> int:
-    """Each value or field but the first stands behind one of these."""
-    return sum(data.count(mark, start, end) for mark in (b",", b"[", b"{"))
+    """Each value in a list and each field stands behind one of these; in an empty one there is none."""
+    marks, none = (b",", b"[", b"{"), (b"[]", b"{}")
+    return sum(data.count(one, start, end) for one in marks) - sum(data.count(one, start, end) for one in none)
 
 
 def told(error: ValidationError) -> str:
