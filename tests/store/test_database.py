@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import Row, literal, select, text
-from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.store.database import Database, planned
 
 
@@ -39,6 +39,11 @@ async def fails(database: Database) -> None:
         raise ZeroDivisionError
 
 
+async def misreads(database: Database) -> None:
+    async with database.reading() as connection:
+        await connection.execute(text("select cast('x' as integer)"))
+
+
 async def test_a_transaction_is_one_also_where_somebody_has_read(database: Database) -> None:
     open_one = text("select now() <> statement_timestamp()")
     for _ in range(2):
@@ -47,8 +52,7 @@ async def test_a_transaction_is_one_also_where_somebody_has_read(database: Datab
             assert not (await connection.execute(open_one)).scalar_one(), "each statement is by itself"
         with pytest.raises(ZeroDivisionError):
             await fails(database)
-        async with database.reading() as connection:
-            with pytest.raises(DataError):
-                await connection.execute(text("select cast('x' as integer)"))
+        with pytest.raises(InvalidInputError):
+            await misreads(database)
     async with database.reading() as connection:
         assert (await connection.execute(text("select to_regclass('half_done')"))).scalar_one() is None
