@@ -31,7 +31,7 @@ async def counts(app: App, actor: Actor, project: int | str | None = None) -> Se
     Raises:
         NotFoundError, ForbiddenError: the project is none whose sessions the actor may see.
     """
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         project_id = None
         if project is not None:
             project_id = (await project_for(connection, actor, project, Ability.READ_SESSION)).id

@@ -138,7 +138,7 @@ async def find_within(
         InvalidInputError: the query or the cursor can't be used; says why.
     """
     query = core.query(text)
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         seq, piece_id, skip = _cursor(after, 3) if after is not None else (0, 0, 0)
         gathering = _Gathering(app, connection, actor, query, limit, skip)
