@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
@@ -13,6 +14,8 @@ from quarterdeck.flows.document import Document, Path, closest, read
 PATTERN_CHARACTERS = 1_000
 CAPTURE_CHARACTERS = 4_096
 DELAY_SECONDS = 3_600
+SCRIPTS = 64
+"""So many are kept read."""
 SIMULATED = "(simulated)"
 """What a call comes to in a simulation when its script doesn't say."""
 
@@ -127,8 +130,9 @@ class Script(_Part):
     components: dict[str, tuple[Step, ...]] = Field(min_length=1)
 
 
+@lru_cache(maxsize=SCRIPTS)
 def read_script(text: str) -> Script:
-    """The script in `text`.
+    """The script in `text`; one that was read lately is not read again, because each answer asks for its own.
 
     Raises:
         InvalidInputError: every fault, one a line, as `line:column path: what. hint`.
