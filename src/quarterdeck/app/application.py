@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
+from quarterdeck.app.recent_events import RecentEvents
 from quarterdeck.app.tails import Tails
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
@@ -35,3 +36,7 @@ class App:
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
+    recent: RecentEvents = field(default_factory=RecentEvents)
+    """The logs that this process's turns have read."""
+    hands: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    """The runner tokens that were shown to this process, by the digests of their secrets."""
