@@ -340,7 +340,7 @@ async def test_whatever_a_file_says_it_is_refused_in_words_or_can_be_read(app: A
             continue
         taken += 1
         assert (await sessions.show(app, owner, session.id)).status in ("stopped", "finished", "failed")
-        events = [one async for found in watch.session(app, owner, session.id, after=0) for one in found.signals]
+        events = [one async for found in await watch.session(app, owner, session.id, after=0) for one in found.signals]
         assert len(events) >= session.seq
         again = await exported(app, owner, session.id)
         assert (await brought(app, owner, again)).status == session.status

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.app.outside import Author
-from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, TooLargeError
+from quarterdeck.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
 from quarterdeck.forges.local import imports, repository
 from quarterdeck.forges.local.repository import LocalForge
 
@@ -91,6 +98,42 @@ async def test_what_a_cloned_repository_has(forge: LocalForge, work: Path) -> No
     diff = await forge.diff(1, "trunk", "feature")
     assert b"+new" in diff
     assert b"hello again" not in diff
+
+
+async def test_what_a_commit_says_is_asked_once_and_where_a_branch_stands_each_time(
+    forge: LocalForge, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, head = forge.folder(1), git(work, "rev-parse", "origin/trunk")
+    for _ in range(2):
+        assert [one.data for one in await forge.files(1, head, ["readme"], limit=99)] == [b"hello again\n"]
+        assert await forge.named(1, head, "readme", limit=9) == ["readme"]
+        assert [one.path for one in await forge.tree(1, head, "", recursive=False, limit=9)] == ["other", "readme"]
+        with pytest.raises(NotFoundError, match="no folder"):
+            await forge.tree(1, head, "skills", recursive=False, limit=9)
+        with monkeypatch.context() as without:  # what was asked once needs no git
+            without.setenv("PATH", "/nonexistent")
+            assert [one.data for one in await forge.files(1, head, ["readme"], limit=99)] == [b"hello again\n"]
+            assert await forge.named(1, head, "readme", limit=9) == ["readme"]
+            with pytest.raises(NotFoundError, match="no folder"):
+                await forge.tree(1, head, "skills", recursive=False, limit=9)
+            assert await forge.commit_of(1, "trunk") == head, "its own file or the packed ones say it"
+            with pytest.raises(UnavailableError):
+                await forge.files(1, "trunk", ["readme"], limit=99)
+        git(folder, "pack-refs", "--all")
+    moved = git(work, "rev-parse", "v1")
+    git(folder, "update-ref", "refs/heads/trunk", moved)
+    assert await forge.commit_of(1, "trunk") == moved, "the file holds, not what is packed"
+    assert [one.data for one in await forge.files(1, "trunk", ["readme"], limit=99)] == [b"hello\n"]
+    git(folder, "update-ref", "-d", "refs/heads/trunk")
+    with pytest.raises(NotFoundError):
+        await forge.commit_of(1, "trunk")
+    for unknown in ("0" * 40, "f" * 40):
+        with pytest.raises(NotFoundError):
+            await forge.files(1, unknown, ["readme"], limit=99)
+    assert await forge.files(1, head, ["other"], limit=1) != await forge.files(1, head, ["other"], limit=99)
+    await forge.delete(1)
+    with pytest.raises(NotFoundError):
+        await forge.files(1, head, ["readme"], limit=99)
 
 
 async def test_empty_and_sample_and_gone(forge: LocalForge) -> None:

@@ -124,7 +124,10 @@ class World:
         if self.given:
             offer = self.chance.choice(list(self.given.values()))
             outcome = self.chance.choice(list(Outcome))
-            said = p.Result(turn_no=offer.turn_no, lease_epoch=offer.lease_epoch, outcome=outcome, text=PLANTED)
+            begun = self.chance.random() < 0.5
+            said = p.Result(
+                turn_no=offer.turn_no, lease_epoch=offer.lease_epoch, begun=begun, outcome=outcome, text=PLANTED
+            )
             self.results.append((offer.call_id, said))
             await executors.result(self.app, self.hands, *self.results[-1])
 

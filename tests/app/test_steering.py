@@ -138,9 +138,9 @@ async def test_a_flow_is_finished_with_its_merge_request_and_a_chat_lives_on(
     assert turn is not None
     question = await turns.advance(app, turn)
     assert question is not None
-    await turns.answered(app, turn, question, Reply("done", "", (), "", "m", Usage(), 1))
     async with change(app, session_id) as it:
         it.append(e.ArtifactCreated(artifact="merge_request", name="!1"))
+    await turns.answered(app, turn, question, Reply("done", "", (), "", "m", Usage(), 1))
     assert await turns.advance(app, turn) is None
     assert (await sessions.show(app, start.owner, session_id)).status is Status.IDLE
     async with app.database.transaction() as connection:

@@ -36,14 +36,14 @@ def check(name: str) -> e.CheckRecorded:
     return e.CheckRecorded(name=name, passed=True)
 
 
-def moments(app: App, start: Start, session_id: int, after: int) -> AsyncGenerator[tails.Moment]:
-    return cast("AsyncGenerator[tails.Moment]", watch.session(app, start.owner, session_id, after=after))
+async def moments(app: App, start: Start, session_id: int, after: int) -> AsyncGenerator[tails.Moment]:
+    return cast("AsyncGenerator[tails.Moment]", await watch.session(app, start.owner, session_id, after=after))
 
 
 async def told(app: App, start: Start, session_id: int, after: int, last: str) -> tuple[list[int], bytes]:
     """The numbers of the events and the output of a watcher, up to the check of the name `last`."""
     seqs, output = list[int](), b""
-    async with aclosing(moments(app, start, session_id, after)) as source:
+    async with aclosing(await moments(app, start, session_id, after)) as source:
         async for moment in source:
             for signal in moment.signals:
                 match signal:
@@ -102,7 +102,7 @@ async def test_watchers_who_come_at_any_time_are_told_the_same(app: App, start: 
 async def test_one_look_serves_all_watchers(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
     seq = await append(app, session_id, check("first"))
-    sources = [moments(app, start, session_id, 0) for _ in range(30)]
+    sources = [await moments(app, start, session_id, 0) for _ in range(30)]
     for source in sources:
         assert [one.event.seq for one in _events(await anext(source))] == list(range(1, seq + 1))
     waiting = [asyncio.ensure_future(anext(source)) for source in sources]
@@ -135,7 +135,7 @@ def _events(moment: tails.Moment) -> list[signals.EventSignal]:
 async def test_a_watcher_that_stalls_is_dropped_and_goes_on_where_it_was(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
     await append(app, session_id, check("first"))
-    slow, quick = moments(app, start, session_id, 0), moments(app, start, session_id, 0)
+    slow, quick = await moments(app, start, session_id, 0), await moments(app, start, session_id, 0)
     seen = _events(await anext(slow))[-1].event.seq
     seen = max(seen, _events(await anext(quick))[-1].event.seq)
     ahead = asyncio.ensure_future(anext(slow))

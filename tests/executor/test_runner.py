@@ -220,13 +220,15 @@ async def test_without_a_server_the_runner_ends_its_own_leases(
         await none_left("8643")
         await server.start()
         other = await server.offer("read_file", {"file_path": "new.txt"})
-        await server.until(lambda: bool(server.started[other]))
+        await server.until(lambda: bool(server.results[other]))
         server.faults["/blobs"] = 0
         result = await server.result(call)
         assert result.outcome is Outcome.INTERRUPTED
         assert "could not reach the server" in result.text
         assert result.snapshot
-        assert (await server.result(other)).outcome is Outcome.OK
+        quick = await server.result(other)
+        assert (quick.outcome, quick.begun, result.begun) == (Outcome.OK, True, True)
+        assert server.started[call], "a call that takes its time is told of when it begins"
 
 
 class Daemon:

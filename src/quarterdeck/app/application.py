@@ -9,6 +9,7 @@ from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
+from quarterdeck.app.recent_events import RecentEvents
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
 from quarterdeck.core.redaction import Redactor
@@ -43,3 +44,7 @@ class App:
     """What sources of external sessions sent to this process, and is not stored yet."""
     asking: Together[tuple[str, Door], Actor] = field(default_factory=Together[tuple[str, Door], Actor])
     """Those whose tokens are being looked up."""
+    recent: RecentEvents = field(default_factory=RecentEvents)
+    """The logs that this process's turns have read."""
+    hands: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    """The runner tokens that were shown to this process, by the digests of their secrets."""

@@ -78,6 +78,8 @@ async def claim(
         NotFoundError: one is not there, is somebody else's, or was given to a session before.
         InvalidInputError: they are too many, or come to too much for the model.
     """
+    if not ids:
+        return ()
     if len(set(ids)) > limits.ATTACHMENTS:
         raise InvalidInputError(f"One message brings at most {limits.ATTACHMENTS} files.")
     waiting = select(rows).where(rows.c.id.in_(ids), rows.c.user_id == actor.user_id, rows.c.session_id.is_(None))

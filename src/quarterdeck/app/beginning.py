@@ -104,7 +104,7 @@ async def keep_document(connection: AsyncConnection, kind: str, text: str) -> st
     """Keeps a text that sessions pin, and answers its hash."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     mine = select(documents.c.hash).where(documents.c.hash == digest).with_for_update(read=True, key_share=True)
-    kept = None
+    kept = (await connection.execute(mine)).scalar_one_or_none()
     while kept is None:  # until nobody can delete it as unused before the session is there
         await connection.execute(upsert(documents).values(hash=digest, kind=kind, text=text).on_conflict_do_nothing())
         kept = (await connection.execute(mine)).scalar_one_or_none()

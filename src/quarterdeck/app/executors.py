@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from pydantic import JsonValue
-from sqlalchemy import func, select, update
+from sqlalchemy import BigInteger, Select, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,7 @@ from quarterdeck.app import job_offers, leftovers, mcp_calls, people, pipeline_j
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
-from quarterdeck.app.leases import Subject, fence, finish_offer, in_time, release, subject_of
+from quarterdeck.app.leases import Subject, fence, fenced, finish_offer, in_time, release, subject_of
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
@@ -43,6 +43,8 @@ from quarterdeck.store.presence import present
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
 
+_NO_TOKEN = "This is no token of a runner."  # noqa: S105 - a sentence
+
 
 class OutputGapError(ConflictError):
     """Bytes before this chunk are missing."""
@@ -62,15 +64,21 @@ class Hands:
 
 
 async def authenticate(app: App, secret: str) -> Hands:
-    """The executor behind a runner token. Raises UnauthenticatedError."""
+    """The executor behind a runner token. Raises UnauthenticatedError.
+
+    A token that was known once is not looked for again: whatever the executor asks for is done only if the token is
+    there in that transaction.
+    """
+    digest = people.digest(secret)
+    if digest in app.hands:
+        return Hands(app.hands[digest])
     async with app.database.transaction() as connection:
         token_id = (
-            await connection.execute(
-                select(tokens.c.id).where(tokens.c.hash == people.digest(secret), tokens.c.kind == "runner")
-            )
+            await connection.execute(select(tokens.c.id).where(tokens.c.hash == digest, tokens.c.kind == "runner"))
         ).scalar_one_or_none()
     if token_id is None:
-        raise UnauthenticatedError("This is no token of a runner.")
+        raise UnauthenticatedError(_NO_TOKEN)
+    app.hands[digest] = token_id
     return Hands(token_id)
 
 
@@ -108,7 +116,9 @@ async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
                 row.on_conflict_do_update(index_elements=[runners.c.name], set_=changed).returning(runners.c.id)
             )
         ).scalar_one()
-        await connection.execute(update(tokens).where(tokens.c.id == hands.token_id).values(runner_id=runner_id))
+        mine = update(tokens).where(tokens.c.id == hands.token_id).values(runner_id=runner_id)
+        if not (await connection.execute(mine)).rowcount:
+            raise UnauthenticatedError(_NO_TOKEN)
         await _renew(connection, runner_id)
         held = (
             await connection.execute(
@@ -165,11 +175,34 @@ async def own(connection: AsyncConnection, hands: Hands, runner_id: int) -> None
         raise NotFoundError(f"There is no runner {runner_id} of this token; say hello first.")
 
 
-async def _subject(connection: AsyncConnection, call_id: str) -> Subject:
-    text = (await connection.execute(select(offers.c.subject).where(offers.c.call_id == call_id))).scalar_one_or_none()
-    if text is None:
+def _holder() -> Select[str, int, str]:
+    holder = leases.join(runners, runners.c.id == leases.c.runner_id).join(
+        tokens, (tokens.c.runner_id == runners.c.id) & (tokens.c.id == bindparam("token", type_=BigInteger))
+    )
+    return (
+        select(offers.c.subject, leases.c.epoch, runners.c.name)
+        .select_from(offers.outerjoin(holder, leases.c.subject == offers.c.subject))
+        .where(offers.c.call_id == bindparam("call", type_=Text))
+    )
+
+
+_HELD = _holder()
+
+
+async def _held(connection: AsyncConnection, hands: Hands, call_id: str, epoch: int) -> tuple[Subject, str]:
+    """The subject of the call and the name of the reporting runner, if it has the subject's lease.
+
+    Raises:
+        NotFoundError: there is no such call.
+        FencedError: the lease is another's, or nobody's.
+    """
+    row = (await connection.execute(_HELD, {"call": call_id, "token": hands.token_id})).one_or_none()
+    if row is None:
         raise NotFoundError(f"There is no call {call_id}.")
-    return subject_of(text)
+    subject = subject_of(row.subject)
+    if row.epoch != epoch:
+        raise fenced(subject, epoch)
+    return subject, row.name
 
 
 async def _running(connection: AsyncConnection, call_id: str) -> None:
@@ -181,8 +214,7 @@ async def _running(connection: AsyncConnection, call_id: str) -> None:
 async def started(app: App, hands: Hands, call_id: str, said: p.Started) -> None:
     """The call began."""
     async with app.database.transaction() as connection:
-        subject = await _subject(connection, call_id)
-        name = await fence(connection, hands.token_id, subject, said.lease_epoch)
+        subject, name = await _held(connection, hands, call_id, said.lease_epoch)
         if subject.kind == "job":
             await pipeline_jobs.job_started(connection, app, subject.id)
             await _running(connection, call_id)
@@ -197,8 +229,7 @@ async def started(app: App, hands: Hands, call_id: str, said: p.Started) -> None
 async def output(app: App, hands: Hands, call_id: str, epoch: int, offset: int, data: bytes) -> p.OutputAnswer:
     """Takes a chunk of output. Raises OutputGapError when bytes before it are missing."""
     async with app.database.transaction() as connection:
-        subject = await _subject(connection, call_id)
-        await fence(connection, hands.token_id, subject, epoch)
+        subject, _ = await _held(connection, hands, call_id, epoch)
         size = await outputs.write(connection, str(subject), call_id, offset, data)
         if size is None:
             known = select(offers.c.output_bytes).where(offers.c.call_id == call_id)
@@ -209,8 +240,7 @@ async def output(app: App, hands: Hands, call_id: str, epoch: int, offset: int, 
 async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
     """Takes a call's end; the same result again comes to the same."""
     async with app.database.transaction() as connection:
-        subject = await _subject(connection, call_id)
-        await fence(connection, hands.token_id, subject, said.lease_epoch)
+        subject, name = await _held(connection, hands, call_id, said.lease_epoch)
         if subject.kind == "job":
             # It ends the offer itself: the pipeline is always locked before the offers of its jobs.
             if await pipeline_jobs.job_finished(connection, app, subject.id, said):
@@ -222,6 +252,8 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
                 await _late(it, subject, call_id, said)
                 return
             await _own_blobs(connection, subject, said)
+            if said.begun and call.status is CallStatus.OFFERED:
+                it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), call.level))
             if call.listing and said.outcome is e.Outcome.OK:
                 said = await _pin(it, call, said)
             it.append(*_result_drafts(it, call_id, said))
@@ -267,6 +299,8 @@ async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Resu
     named = {said.artifacts_blob} if said.artifacts_blob is not None else set[int]()
     if said.snapshot is not None:
         named |= {said.snapshot.bundle_blob, said.snapshot.step_diff_blob, said.snapshot.whole_diff_blob}
+    if not named:
+        return
     mine = await connection.execute(
         select(blob_rows.c.id).where(blob_rows.c.id.in_(named), blob_rows.c.subject == str(subject))
     )
@@ -402,8 +436,7 @@ async def push(
         await _spool(body, file.write)
         file.flush()
         async with app.database.transaction() as connection:
-            subject = await _subject(connection, call_id)
-            await fence(connection, hands.token_id, subject, epoch)
+            subject, _ = await _held(connection, hands, call_id, epoch)
             if subject.kind != "session":
                 raise InvalidInputError("Only a session's call pushes.")
             async with changing(app, connection, subject.id) as it:

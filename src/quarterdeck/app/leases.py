@@ -92,8 +92,13 @@ async def fence(connection: AsyncConnection, token_id: int, subject: Subject, ep
         )
     ).one_or_none()
     if row is None or row.epoch != epoch:
-        raise FencedError(f"The lease {epoch} on {subject} is over; kill what you run of it and forget it.")
+        raise fenced(subject, epoch)
     return row.name
+
+
+def fenced(subject: Subject, epoch: int) -> FencedError:
+    """What one is told whose lease is over."""
+    return FencedError(f"The lease {epoch} on {subject} is over; kill what you run of it and forget it.")
 
 
 async def finish_offer(connection: AsyncConnection, call_id: str) -> bool:

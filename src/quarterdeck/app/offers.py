@@ -3,8 +3,25 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import case, delete, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Row,
+    Select,
+    Text,
+    all_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import calls, job_offers, mcp_calls, people, repositories
@@ -18,9 +35,65 @@ from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.mcp import is_mcp
 from quarterdeck.core.state import CallStatus
-from quarterdeck.store.tables import leases, offers, runners, tokens, users
+from quarterdeck.store.tables import leases, offers, projects, runners, sessions, tokens, users
 
 Order = p.Offer | p.Cancel | p.Wipe
+
+
+AT_ONCE = 200
+"""So many offers are looked at together."""
+
+
+_RUNNER = bindparam("runner", type_=BigInteger)
+_KNOWN = bindparam("known", type_=ARRAY(Text))
+"""Calls as one array, so that the statement stays the same however many they are."""
+
+
+def _endings_of() -> Select[*tuple[Any, ...]]:
+    """The runner's leases that have ended, and each of its calls that is cancelled alone and not known to be."""
+    cancelling = (offers.c.subject == leases.c.subject) & (offers.c.status == "cancelling")
+    return (
+        select(leases, offers.c.call_id)
+        .outerjoin(offers, cancelling & (offers.c.call_id != all_(_KNOWN)))
+        .where(leases.c.runner_id == _RUNNER, leases.c.cancelled | offers.c.call_id.is_not(None))
+    )
+
+
+def _candidates() -> Select[*tuple[Any, ...]]:
+    """The open calls that the runner may be given, each with what it is told of them that no change of them can move.
+
+    The subjects that it is busy with, and how many they may be, stand in each row.
+    """
+    working = offers.alias("working")
+    holding = leases.alias("holding")
+    busy = (
+        select(func.array_agg(working.c.subject))
+        .join(holding, holding.c.subject == working.c.subject)
+        .where(holding.c.runner_id == _RUNNER, working.c.status.in_(("offered", "running")))
+        .scalar_subquery()
+    )
+    return (
+        select(
+            offers.c.call_id, offers.c.subject, offers.c.status, runners.c.name.label("runner"), runners.c.capacity,
+            users.c.name, users.c.username, users.c.email, projects.c.path, busy.label("busy"),
+        )
+        .select_from(offers)
+        .join(runners, runners.c.id == _RUNNER)
+        .outerjoin(leases, leases.c.subject == offers.c.subject)
+        .outerjoin(sessions, sessions.c.id == offers.c.session_id)
+        .outerjoin(users, users.c.id == sessions.c.initiator_id)
+        .outerjoin(projects, projects.c.id == sessions.c.project_id)
+        .where(offers.c.side == "executor", offers.c.status.in_(OPEN), offers.c.call_id != all_(_KNOWN))
+        .where((leases.c.runner_id == _RUNNER) | leases.c.runner_id.is_(None))
+        # A pipeline job goes only to a runner that has all of its tags.
+        .where(runners.c.tags.contains(func.coalesce(offers.c.args["tags"], text("'[]'::jsonb"))))
+        .order_by(offers.c.created_at)
+        .limit(AT_ONCE)
+    )  # fmt: skip
+
+
+# Made once: they are asked with every call of every session.
+_ENDINGS, _CANDIDATES = _endings_of(), _candidates()
 
 
 @dataclass
@@ -36,77 +109,56 @@ class _Line:
 
 async def stream(app: App, hands: Hands, runner_id: int) -> AsyncGenerator[list[Order]]:
     """What the runner has to do: at first all that is open, then what comes; an empty list keeps the line alive."""
-    line = _Line(runner_id)
+    line, mine = _Line(runner_id), f"runner:{runner_id}"
     async with app.database.transaction() as connection:
         await own(connection, hands, runner_id)
-    with app.doorbell.listener(f"runner:{runner_id}", "runners:all") as listener:
+    with app.doorbell.listener(mine, "runners:all") as listener:
+        rung: dict[str, int] | None = None
         while True:
-            found: list[Order] = await _endings(app, line)
-            found += await _offers(app, line)
-            if found:
-                yield found
-            elif not await listener.wait(p.KEEPALIVE_SECONDS):
+            told = False
+            # A bell for all tells of new work only. What has ended goes out before new work is looked for.
+            if (not rung or mine in rung) and (endings := await _endings(app, line)):
+                told = True
+                yield endings
+            while given := await _offers(app, line):
+                told = True
+                yield given
+                if len(given) < AT_ONCE:
+                    break
+            if rung == {} and not told:
                 yield []
+            rung = await listener.wait(p.KEEPALIVE_SECONDS)
 
 
 async def _endings(app: App, line: _Line) -> list[Order]:
     found: list[Order] = []
     async with app.database.transaction() as connection:
-        rows = await connection.execute(select(leases).where(leases.c.runner_id == line.runner_id, leases.c.cancelled))
+        rows = await connection.execute(_ENDINGS, {"runner": line.runner_id, "known": list(line.cancelled)})
         for row in rows.all():
             if row.torn_down:
                 found.append(p.Wipe(subject=row.subject))
                 await connection.execute(delete(leases).where(leases.c.subject == row.subject))
-            elif f"cancel {row.subject}" not in line.sent:
+            elif row.cancelled and f"cancel {row.subject}" not in line.sent:
                 line.sent.add(f"cancel {row.subject}")
                 found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch))
-        calls = await connection.execute(
-            select(offers.c.call_id, offers.c.subject, leases.c.epoch)
-            .join(leases, leases.c.subject == offers.c.subject)
-            .where(offers.c.status == "cancelling", offers.c.call_id.not_in(line.cancelled))
-            .where(leases.c.runner_id == line.runner_id, leases.c.cancelled.is_(False))
-        )
-        for row in calls.all():
-            line.cancelled.add(row.call_id)
-            found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch, call_id=row.call_id))
+            elif not row.cancelled:
+                line.cancelled.add(row.call_id)
+                found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch, call_id=row.call_id))
     return found
 
 
 async def _offers(app: App, line: _Line) -> list[Order]:
     async with app.database.transaction() as connection:
-        candidates = (
-            await connection.execute(
-                select(offers.c.call_id, offers.c.subject, offers.c.status, leases.c.runner_id)
-                .select_from(offers)
-                .join(runners, runners.c.id == line.runner_id)
-                .outerjoin(leases, leases.c.subject == offers.c.subject)
-                .where(offers.c.side == "executor", offers.c.status.in_(OPEN), offers.c.call_id.not_in(line.sent))
-                .where((leases.c.runner_id == line.runner_id) | leases.c.runner_id.is_(None))
-                # A pipeline job goes only to a runner that has all of its tags.
-                .where(runners.c.tags.contains(func.coalesce(offers.c.args["tags"], text("'[]'::jsonb"))))
-                .order_by(offers.c.created_at)
-                .limit(200)
-            )
-        ).all()
-        if not candidates:
-            return []
-        capacity = (
-            await connection.execute(select(runners.c.capacity).where(runners.c.id == line.runner_id))
-        ).scalar_one()
-        busy = set(
-            (
-                await connection.execute(
-                    select(offers.c.subject)
-                    .join(leases, leases.c.subject == offers.c.subject)
-                    .where(leases.c.runner_id == line.runner_id, offers.c.status.in_(("offered", "running")))
-                )
-            ).scalars()
-        )
+        asked = {"runner": line.runner_id, "known": list(line.sent)}
+        candidates = (await connection.execute(_CANDIDATES, asked)).all()
+        if len(line.sent) > 2 * AT_ONCE:
+            await _forget_ended(connection, line)
     found: list[Order] = []
+    busy = set[str](candidates[0].busy or ()) if candidates else set[str]()
     for candidate in candidates:
-        if candidate.subject not in busy and len(busy) >= capacity and candidate.status == "waiting":
+        if candidate.subject not in busy and len(busy) >= candidate.capacity and candidate.status == "waiting":
             continue
-        offer = await _give(app, line, candidate.call_id, subject_of(candidate.subject))
+        offer = await _give(app, line, candidate)
         if offer is not None:
             busy.add(candidate.subject)
             line.sent.add(offer.call_id)
@@ -114,19 +166,31 @@ async def _offers(app: App, line: _Line) -> list[Order]:
     return found
 
 
-async def _give(app: App, line: _Line, call_id: str, subject: Subject) -> p.Offer | None:
+async def _forget_ended(connection: AsyncConnection, line: _Line) -> None:
+    """Calls that have ended are no candidates any more: a line that stays open for weeks keeps the others alone."""
+    told = {one for one in line.sent if one.startswith("cancel ")}
+    rows = await connection.execute(
+        select(offers.c.call_id).where(offers.c.call_id == any_(literal(list(line.sent), ARRAY(Text))))
+        .where(offers.c.status.in_(OPEN))
+    )  # fmt: skip
+    line.sent = told | set(rows.scalars())
+
+
+async def _give(app: App, line: _Line, candidate: Row[Any]) -> p.Offer | None:
     """Leases the subject to the line's runner if nobody has it, and makes the offer; None when it went elsewhere."""
+    subject = subject_of(candidate.subject)
     async with app.database.transaction() as connection:
         if subject.kind == "job":
-            return await _give_job(app, connection, line, call_id, subject)
+            return await _give_job(app, connection, line, candidate.call_id, subject)
         try:
             async with changing(app, connection, subject.id) as it:
-                return await _give_call(app, it, line, call_id, subject)
+                return await _give_call(app, it, line, candidate, subject)
         except NotFoundError:
             return None
 
 
-async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: Subject) -> p.Offer | None:
+async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], subject: Subject) -> p.Offer | None:
+    call_id: str = candidate.call_id
     row = await _open_offer(it.connection, call_id)
     if row is None or it.state.final:
         return None
@@ -136,11 +200,9 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
     held = await lease.take(it.connection, line.runner_id, subject)
     if held is None:
         return None
-    name = (await it.connection.execute(select(runners.c.name).where(runners.c.id == line.runner_id))).scalar_one()
     if held.fresh:
-        it.append(e.ExecutorAttached(executor=name, executor_kind="runner", lease_epoch=held.epoch))
+        it.append(e.ExecutorAttached(executor=candidate.runner, executor_kind="runner", lease_epoch=held.epoch))
     created = it.state.created
-    initiator = (await it.connection.execute(select(users).where(users.c.id == created.initiator_id))).one()
     if created.project_id is None:
         raise InvalidInputError(f"Session #{it.session.id} has no project, so there is no workspace to work in.")
     return p.Offer(
@@ -152,7 +214,7 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
         args=row.args,
         mcp=mcp,
         workspace=p.WorkspaceSpec(
-            clone_path=await repositories.clone_path(it.connection, created.project_id),
+            clone_path=repositories.git_path(candidate.path),
             token=await _workspace_token(it.connection, line, subject, created.project_id),
             ref=created.ref,
             commit=created.commit,
@@ -163,8 +225,8 @@ async def _give_call(app: App, it: Change, line: _Line, call_id: str, subject: S
             step=it.state.step,
             author="Quarterdeck",
             author_email="quarterdeck@localhost",
-            committer=initiator.name or initiator.username,
-            committer_email=initiator.email or f"{initiator.username}@localhost",
+            committer=candidate.name or candidate.username,
+            committer_email=candidate.email or f"{candidate.username}@localhost",
         ),
     )
 

@@ -96,6 +96,11 @@ async def _readable(app: App, actor: Actor, project: int | str) -> Project:
 async def clone_path(connection: AsyncConnection, project_id: int) -> str:
     """Where git finds the project's repository on this server."""
     path = (await connection.execute(select(projects.c.path).where(projects.c.id == project_id))).scalar_one()
+    return git_path(path)
+
+
+def git_path(path: str) -> str:
+    """Where git finds the repository of the project at `path`."""
     return f"/git/{path}.git"
 
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,27 +22,39 @@ from quarterdeck.app.toolbox import toolbox
 from quarterdeck.core import events as e
 from quarterdeck.core import limits, step
 from quarterdeck.core.answer import Reply
-from quarterdeck.core.errors import NotFoundError, UnavailableError
+from quarterdeck.core.errors import FencedError, NotFoundError, SessionGoneError, UnavailableError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.history import Conversation, bounded, conversation
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.status import Transition
 from quarterdeck.core.text import clean, line
-from quarterdeck.store import log
 from quarterdeck.store.doorbell import Listener, ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
 from quarterdeck.tools.tool import Tool
+
+_log = structlog.get_logger(__name__)
 
 REVIVE_SECONDS = 30
 """How long a session that should be worked on may be quiet before the net looks whether its job is still there."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Turn:
     """A claimed turn; whoever holds a later one has fenced it off."""
 
     session_id: int
     turn_no: int
+    led: "_Led | None" = field(default=None, compare=False, repr=False)
+    """Where its last transaction led, for `advance` to go on from; None when that took no steps."""
+
+
+@dataclass(frozen=True)
+class _Led:
+    """Steps that were taken: the session as they left it, and what comes next; None when the turn is over."""
+
+    it: Change
+    flow: Flow
+    next: step.AskModel | step.Compact | frozenset[str] | None
 
 
 @dataclass(frozen=True)
@@ -71,29 +84,56 @@ async def claim(app: App, session_id: int, turn_no: int, *, job: int) -> Turn | 
     The same job coming again finds its own turn open: its worker died, and the turn is taken under the next number,
     which fences off whatever is left of the dead one.
     """
+    if turn_no > 1:  # the first one is told of at once, all others with the steps that they begin with
+        try:
+            return await _claimed(app, session_id, turn_no, job=job, walks=True)
+        except UnavailableError:
+            raise
+        except Exception as error:  # a step that fails drops the session, and only who has its turn can do that
+            _log.info("a turn is claimed without its steps", session=session_id, reason=str(error))
     try:
-        async with change(app, session_id) as it:
-            state = it.state
-            recovery = state.turn_open and state.turn_job == job
-            if state.final or not (recovery or (state.wants_turn and state.turn_no == turn_no - 1)):
-                return None
-            number = state.turn_no + 1
-            it.append(e.TurnStarted(turn_no=number, job=job, recovery=recovery))
-            return Turn(session_id, number)
+        return await _claimed(app, session_id, turn_no, job=job, walks=False)
     except NotFoundError:
         return None
+
+
+async def _claimed(app: App, session_id: int, turn_no: int, *, job: int, walks: bool) -> Turn | None:
+    led = None
+    async with change(app, session_id) as it:
+        state = it.state
+        recovery = state.turn_open and state.turn_job == job
+        if state.final or not (recovery or (state.wants_turn and state.turn_no == turn_no - 1)):
+            return None
+        turn = Turn(session_id, state.turn_no + 1)
+        it.append(e.TurnStarted(turn_no=turn.turn_no, job=job, recovery=recovery))
+        if walks:
+            led = await _walk(app, it, turn, Earlier())
+            if state.wants_turn and not recovery:  # as it did before, so that nobody else sees that it is another
+                await app.dispatch.turn(it.connection, session_id, turn.turn_no + 1, None)
+    turn.led = led
+    return turn
 
 
 async def advance(app: App, turn: Turn) -> Question | None:
     """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
     earlier = Earlier()
     while True:
-        async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-            flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-            next_ = await _steps(app, it, flow, turn, earlier)
-        if not isinstance(next_, frozenset):
-            return None if next_ is None else await _question(app, it, flow, next_)
-        earlier = await conversations.read(app, turn.session_id, it.state, next_)
+        led, turn.led = turn.led, None
+        if led is None:
+            async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+                led = await _walk(app, it, turn, earlier)
+        if led.next is None:
+            if led.it.state.final:
+                app.recent.forget(turn.session_id)
+            return None
+        if not isinstance(led.next, frozenset):
+            return await _question(app, led.it, led.flow, led.next)
+        earlier = await conversations.read(app, turn.session_id, led.it.state, led.next)
+
+
+async def _walk(app: App, it: Change, turn: Turn, earlier: Earlier) -> _Led:
+    flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+    return _Led(it, flow, await _steps(app, it, flow, turn, earlier))
 
 
 async def _steps(
@@ -160,12 +200,8 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
     before = state.compacted.get(path)
     created = state.created
     async with app.database.transaction() as connection:
-        events = await log.read(
-            connection,
-            it.session.id,
-            after=before.through if before else 0,
-            before=state.seq + 1,
-            limit=1_000_000,
+        events = await app.recent.read(
+            connection, it.session.id, after=before.through if before else 0, through=state.seq
         )
         script = None
         if it.session.script_hash is not None:
@@ -193,18 +229,32 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
 async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> None:
     """Commits the model's answer with the intents of its calls.
 
+    The steps behind it are taken in the same transaction; one that fails takes no answer with it, which was paid for.
+
     Raises:
         FencedError: the turn was given to another, or the session has ended; the answer is thrown away.
     """
-    async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-        used = e.UsageRecorded(component=question.component, model=answer.model, usage=answer.usage)
-        if question.cut is not None:
-            it.append(used, compaction.compacted(question.component, question.cut, answer))
-        else:
-            flow = await pinned_flow(app, it.connection, it.session.flow_hash)
-            it.append(*answer_drafts(it, flow, question.component, answer, question.seen))
-            it.append(used)
-        budgets.warn(it)
+    try:
+        async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+            await _take(app, it, question, answer)
+            led = await _walk(app, it, turn, Earlier())
+        turn.led = led
+    except (SessionGoneError, FencedError, UnavailableError):
+        raise
+    except Exception:  # `advance` meets it again
+        async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
+            await _take(app, it, question, answer)
+
+
+async def _take(app: App, it: Change, question: Question, answer: Reply) -> None:
+    used = e.UsageRecorded(component=question.component, model=answer.model, usage=answer.usage)
+    if question.cut is not None:
+        it.append(used, compaction.compacted(question.component, question.cut, answer))
+    else:
+        flow = await pinned_flow(app, it.connection, it.session.flow_hash)
+        it.append(*answer_drafts(it, flow, question.component, answer, question.seen))
+        it.append(used)
+    budgets.warn(it)
 
 
 async def failed_to_answer(app: App, turn: Turn, component: str, error: str, retry_after: float | None) -> None:

@@ -13,18 +13,22 @@ from quarterdeck.core.access import Ability
 async def session(app: App, actor: Actor, session_id: int, *, after: int) -> AsyncIterator[Moment]:
     """What is new since event `after`, then whatever comes; an empty moment keeps alive.
 
-    Ends when the session has ended and its teardown, if it had an executor, is in the log; or when it is deleted. The
-    watcher reads by itself until it has caught up; from there on all watchers of the session share one reader.
+    Ends when the session has ended and its teardown, if it had an executor, is in the log; or when it is deleted.
 
     Raises:
-        NotFoundError: there is no such session for the actor.
-        WatcherBehindError: the session goes on faster than the moments are taken.
+        NotFoundError: there is no such session for the actor; said before anything is asked of what comes.
+        WatcherBehindError: (later) the session goes on faster than the moments are taken.
     """
     cursor = Cursor(after)
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         if after:
             cursor.running = await printing(connection, session_id)
+    return _from(app, session_id, cursor)
+
+
+async def _from(app: App, session_id: int, cursor: Cursor) -> AsyncIterator[Moment]:
+    """The watcher reads by itself until it has caught up; from there on all of the session share one reader."""
     with app.tails.of(app.database, app.doorbell, session_id) as tail:
         number, more = tail.number, True
         while more:

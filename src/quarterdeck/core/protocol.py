@@ -190,6 +190,8 @@ class Result(_Wire):
 
     turn_no: int
     lease_epoch: int
+    begun: bool = False
+    """Whether it began, by the executor's journal; a call that is over at once is told of so, and not by `Started`."""
     outcome: Outcome
     text: str
     exit_code: int | None = None

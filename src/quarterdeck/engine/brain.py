@@ -131,10 +131,11 @@ class Brain:
 
 
 class _Partial:
-    """Shows a growing answer, at most every 50 ms."""
+    """Shows a growing answer, at most every 50 ms; one that is whole by then is not shown in part."""
 
     def __init__(self, app: App, turn: Turn) -> None:
-        self._app, self._turn, self._next = app, turn, 0.0
+        self._app, self._turn = app, turn
+        self._next = asyncio.get_running_loop().time() + PARTIAL_SECONDS
 
     async def show(self, text: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -35,6 +35,8 @@ from quarterdeck.tools.catalogue import CATALOGUE
 
 _log = structlog.get_logger(__name__)
 
+SHORT_SECONDS = 0.03
+"""A call that is over sooner is told of once: its start with its end."""
 _TOKEN_REFUSALS = 5
 _UNKNOWN = (
     "It is not known how much of the call was done: files may be changed only in part. Look at the state of the "
@@ -119,6 +121,7 @@ class Call:
         result = Result(
             turn_no=self.offer.turn_no,
             lease_epoch=self.offer.lease_epoch,
+            begun=self._begun(),
             outcome=Outcome.ERROR,
             text=text,
             output_bytes=self._spool.size,
@@ -126,6 +129,9 @@ class Call:
         )
         await self._end(result)
         return result
+
+    def _begun(self) -> bool:
+        return self._journal.record(self.offer.call_id) is not None
 
     async def _do(self) -> Result:
         began = monotonic()
@@ -136,18 +142,28 @@ class Call:
             return await self._result(
                 jobs.JobDone(Done(Outcome.ERROR, f"{error.message} So it did not start this call."))
             )
-        started = Started(turn_no=self.offer.turn_no, lease_epoch=self.offer.lease_epoch)
         self.begun = True
+        over = asyncio.Event()
         async with TaskGroup() as reports:
-            reports.create_task(_unless_refused(self._client.started(self.offer.call_id, started)))
+            reports.create_task(self._tell_of_start(over))
             reports.create_task(_unless_refused(self._spool.send()))
             try:
                 ended = jobs.JobDone(Done(Outcome.ERROR, fault)) if fault else await self._watched_body()
                 result = await self._result(ended, began)
                 await self._end(result)
             finally:
+                over.set()
                 self._spool.close()
         return result
+
+    async def _tell_of_start(self, over: asyncio.Event) -> None:
+        """Tell the server that the call began, unless its end is about to."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHORT_SECONDS):
+                await over.wait()
+            return
+        started = Started(turn_no=self.offer.turn_no, lease_epoch=self.offer.lease_epoch)
+        await _unless_refused(self._client.started(self.offer.call_id, started))
 
     async def _ready(self) -> str:
         """Have the workspace there, however long the server is away; what went wrong, if it can't be."""
@@ -257,6 +273,7 @@ class Call:
         return Result(
             turn_no=self.offer.turn_no,
             lease_epoch=self.offer.lease_epoch,
+            begun=self._begun(),
             outcome=ended.done.outcome,
             text=cut(text, RESULT_CHARACTERS),
             exit_code=ended.done.exit_code,

@@ -68,7 +68,7 @@ class NamespacedCommand(Command):
         noted: list[procfs.Process] = []
         if self._init >= 0:
             if self.exit_code is None and not _ended(self._init):
-                noted = procfs.descendants(self._init_pid)
+                noted = procfs.offspring(self._init_pid)
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
             await until_dead(self._init)  # which it is only after all others of its namespace

@@ -37,10 +37,9 @@ class Spool:
         """Whether the disk took or kept less than there was; what comes after that is dropped."""
         self._file: FileIO | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 self._count(path.read_bytes())
-            self._file = path.open("ab", buffering=0)
+                self._open()
         except OSError as error:
             self._truncate(error)
 
@@ -57,15 +56,21 @@ class Spool:
             await asyncio.sleep(0)
 
     def _keep(self, data: bytes) -> None:
-        while data and not self.truncated and self._file:
+        while data and not self.truncated and not self._closed:
             try:
-                written = self._file.write(data)
+                written = (self._file or self._open()).write(data)
             except OSError as error:
                 self._truncate(error)
                 break
             self._count(data[:written])
             data = data[written:]
             self._news.set()
+
+    def _open(self) -> FileIO:
+        """Its file, made when there is something to keep: most calls print nothing."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        return self._file
 
     def _truncate(self, error: OSError) -> None:
         self.truncated = True

@@ -1,6 +1,6 @@
 """The flows that ship, as `<name>/<version>.yml` beside this module, and the way to read any other."""
 
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from importlib.resources import files
 
@@ -17,7 +17,7 @@ from quarterdeck.flows.toolsets import Tools
 _FLOW = ".yml"
 _SCRIPT = ".script.yml"
 PINNED_FLOWS = 100
-"""So many are kept read: each step of a session asks for its own."""
+"""So many are kept read: each step of a session asks for its own, and most that are given were given before."""
 
 
 class Library:
@@ -25,6 +25,7 @@ class Library:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._given = lru_cache(PINNED_FLOWS)(partial(read_flow, tools=tools))
         self._read: dict[str, Flow] = {}
         self._pinned: dict[str, Flow] = {}
 
@@ -61,7 +62,7 @@ class Library:
         for name, (shipped, _) in self._texts.items():
             if shipped == text:
                 return self._shipped_flow(name, text)
-        return read_flow(text, self._tools, most=most)
+        return self._given(text, most=most)
 
     def pinned(self, text: str) -> Flow:
         """The flow of a session that was started with it: checked then, by the rules and with the tools of that time.

@@ -11,12 +11,11 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from litestar.response import Stream
 from pydantic import BaseModel, ConfigDict
 
-from quarterdeck.app import session_changes, session_log, sessions, watch
-from quarterdeck.app.actor import Actor
-from quarterdeck.app.application import App
+from quarterdeck.app import session_changes, session_log, watch
 from quarterdeck.app.session_changes import Changes
 from quarterdeck.app.session_log import Wanted
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
+from quarterdeck.app.tails import Moment
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, TheApp
 from quarterdeck.doors.ranges import byte_range
@@ -88,9 +87,8 @@ async def follow(
     was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-ID`. One
     who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
     """
-    await sessions.show(app, actor, session_id)
     start = after if last_event_id is None else last_event_id
-    return stream(_chunks(app, actor, session_id, start), closing)
+    return stream(_chunks(await watch.session(app, actor, session_id, after=start)), closing)
 
 
 @get("/calls/{call_id:str}/output", media_type="application/octet-stream", summary="Read the output of a call")
@@ -155,8 +153,8 @@ def plain(data: bytes, media_type: str = "application/octet-stream") -> Response
     )
 
 
-async def _chunks(app: App, actor: Actor, session_id: int, after: int) -> AsyncIterator[bytes]:
-    async for moment in watch.session(app, actor, session_id, after=after):
+async def _chunks(moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
+    async for moment in moments:
         yield moment.told(_told)
 
 

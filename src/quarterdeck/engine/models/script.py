@@ -14,7 +14,7 @@ from quarterdeck.flows.document import Document, Path, closest, read
 PATTERN_CHARACTERS = 1_000
 CAPTURE_CHARACTERS = 4_096
 DELAY_SECONDS = 3_600
-SCRIPTS = 16
+SCRIPTS = 64
 """So many are kept as they were read."""
 SIMULATED = "(simulated)"
 """What a call comes to in a simulation when its script doesn't say."""

@@ -4,9 +4,11 @@ import asyncio
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from quarterdeck.app.outside import Author, Commit, CommitDetails, FoundFile, Match, PushGate, TreeEntry
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
@@ -14,11 +16,15 @@ from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
 from quarterdeck.forges.local import bundles, ci_file, contents, git, imports, smart_http
+from quarterdeck.forges.local.remembered import Remembered
 
 PRUNE_SECONDS = 900
 FILE_BYTES = 4 * 1024 * 1024
 _UNSAFE = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|//|[/.]$|\.lock$|\.lock/|/\.")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}(\^1)?")
+_WHOLE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+_Answer = TypeVar("_Answer")
 
 
 class LocalForge:
@@ -31,6 +37,7 @@ class LocalForge:
         self._home = home.absolute() / "repositories"
         self._environment = dict(environment or {})
         self._pushes = smart_http.Pushes()
+        self._remembered = Remembered()
 
     def folder(self, project_id: int) -> Path:
         """Where a project's bare repository is."""
@@ -52,16 +59,17 @@ class LocalForge:
 
     async def commit_of(self, project_id: int, ref: str) -> str:
         """The commit of a branch, a tag, or a whole or shortened commit id, looked for in this order."""
-        commit = _COMMIT.fullmatch(ref)
+        folder, commit = self._there(project_id), _COMMIT.fullmatch(ref)
         if ref != "HEAD" and not valid_name(ref) and not commit:
             raise NotFoundError(f"{ref[:REF_CHARACTERS]!r} can't be the name of a branch, tag or commit.")
+        if ref != "HEAD" and (head := await asyncio.to_thread(_stored, folder, f"refs/heads/{ref}")):
+            return head
         names = ["HEAD"] if ref == "HEAD" else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
         if commit:
             names.append(ref)
         for name in names:
             found = await git.run(
-                *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"),
-                directory=self._there(project_id),
+                *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"), directory=folder
             )
             if found.exit_code == 0:
                 return decode(found.output).strip()
@@ -82,13 +90,20 @@ class LocalForge:
 
     async def files(self, project_id: int, commit: str, paths: Sequence[str], *, limit: int) -> list[FoundFile]:
         """Several files at once; see the Protocol."""
-        sha = await self.commit_of(project_id, commit)
-        return await contents.files(self._there(project_id), sha, paths, limit=limit)
+
+        async def read(folder: Path, sha: str) -> list[FoundFile]:
+            return await contents.files(folder, sha, paths, limit=limit)
+
+        asked = ("files", tuple(paths), limit)
+        return await self._of(project_id, commit, asked, read, lambda found: sum(len(one.data or b"") for one in found))
 
     async def named(self, project_id: int, commit: str, name: str, *, limit: int) -> list[str]:
         """Files of a name; see the Protocol."""
-        sha = await self.commit_of(project_id, commit)
-        return await contents.named(self._there(project_id), sha, name, limit=limit)
+
+        async def read(folder: Path, sha: str) -> list[str]:
+            return await contents.named(folder, sha, name, limit=limit)
+
+        return await self._of(project_id, commit, ("named", name, limit), read, lambda found: sum(map(len, found)))
 
     async def branches(self, project_id: int) -> dict[str, str]:
         """Branch names and their commits."""
@@ -111,8 +126,12 @@ class LocalForge:
 
     async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:
         """What lies in a folder; see the Protocol."""
-        sha = await self.commit_of(project_id, ref)
-        return await contents.tree(self._there(project_id), sha, path, recursive=recursive, limit=limit)
+
+        async def read(folder: Path, sha: str) -> list[TreeEntry]:
+            return await contents.tree(folder, sha, path, recursive=recursive, limit=limit)
+
+        asked = ("tree", path, recursive, limit)
+        return await self._of(project_id, ref, asked, read, lambda found: sum(len(one.path) for one in found))
 
     async def search(self, project_id: int, ref: str, text: str, path: str, *, limit: int) -> list[Match]:
         """Lines that hold a text; see the Protocol."""
@@ -213,6 +232,22 @@ class LocalForge:
         }
         return ci_file.pipeline(text, known)
 
+    async def _of(
+        self,
+        project_id: int,
+        ref: str,
+        asked: Hashable,
+        read: Callable[[Path, str], Awaitable[_Answer]],
+        size: Callable[[_Answer], int],
+    ) -> _Answer:
+        """What `read` finds at `ref`; of a commit that is named by its whole id, what it found there before."""
+        folder, key = self._there(project_id), (project_id, ref, asked)
+        # Whether there is such a commit is looked at first: that alone may be another time another.
+        commit = ref if key in self._remembered else await self.commit_of(project_id, ref)
+        if commit != ref:
+            return await read(folder, commit)
+        return await self._remembered.ask(key, lambda: read(folder, commit), size)
+
     def _there(self, project_id: int) -> Path:
         folder = self.folder(project_id)
         if not folder.is_dir():
@@ -223,6 +258,18 @@ class LocalForge:
 def valid_name(name: str) -> bool:
     """Whether git takes it as the name of a branch or tag, and nobody can take it for anything else."""
     return 0 < len(name) <= REF_CHARACTERS and not _UNSAFE.search(name) and name not in ("@", "HEAD")
+
+
+def _stored(folder: Path, ref: str) -> str:
+    """The commit that a branch's own file names, or the file of packed ones; empty where only git can say."""
+    with suppress(OSError):
+        told = (folder / ref).read_text("ascii", "replace").strip()
+        return told if _WHOLE.fullmatch(told) else ""
+    with suppress(OSError):
+        before, found, _ = (folder / "packed-refs").read_bytes().partition(f" {ref}\n".encode())
+        told = before.rpartition(b"\n")[2].decode("ascii", "replace")
+        return told if found and _WHOLE.fullmatch(told) else ""
+    return ""
 
 
 def _lines(output: bytes) -> list[str]:
