@@ -6,19 +6,17 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import BaseModel, JsonValue
-from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import sealing
 from quarterdeck.app.application import App
-from quarterdeck.app.wanted import forget, happened
+from quarterdeck.app.wanted import happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Status, Transition, after
 from quarterdeck.store import log
-from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, tokens
+from quarterdeck.store.doorbell import CHANNEL
 
 
 @dataclass
@@ -152,24 +150,23 @@ async def settle(
         await happened(connection, app.dispatch, "session", session.id)
         await sealing.at_rest(app, connection, session.id, state)
     if state.final and before is not None and not before.final:
-        await forget(connection, session.id)
         await _end(connection, session.id)
 
 
 async def _end(connection: AsyncConnection, session_id: int) -> None:
-    """The session has ended: nobody is offered its calls, its turn is aborted, its executor kills what runs."""
-    subject = f"session:{session_id}"
-    await connection.execute(
-        update(offers)
-        .where(offers.c.subject == subject, offers.c.status.in_(("waiting", "offered", "running", "cancelling")))
-        .values(status="cancelled")
-    )
-    await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == subject))
-    runner = (
-        await connection.execute(
-            update(leases).where(leases.c.subject == subject).values(cancelled=True).returning(leases.c.runner_id)
-        )
-    ).scalar_one_or_none()
-    await ring(connection, f"turn:{session_id}")
-    if runner is not None:
-        await ring(connection, f"runner:{runner}")
+    """The session has ended: nobody is offered its calls, its turn is aborted, its executor kills what runs.
+
+    One round trip, because the kill waits for it.
+    """
+    await connection.exec_driver_sql(_END, {"id": session_id, "subject": f"session:{session_id}", "channel": CHANNEL})
+
+
+_END = (
+    "with calls as (update offers set status = 'cancelled' where subject = %(subject)s"
+    " and status in ('waiting', 'offered', 'running', 'cancelling')),"
+    " keys as (delete from tokens where kind = 'workspace' and subject = %(subject)s),"
+    " wishes as (delete from notifications_wanted where session_id = %(id)s),"
+    " held as (update leases set cancelled = true where subject = %(subject)s returning runner_id)"
+    " select pg_notify(%(channel)s, bell || ' 0') from (select 'turn:' || %(id)s as bell"
+    " union all select 'runner:' || runner_id from held where runner_id is not null) as bells"
+)

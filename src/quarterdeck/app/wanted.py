@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.outside import Dispatch
@@ -21,8 +21,3 @@ async def happened(connection: AsyncConnection, dispatch: Dispatch, target: Targ
     )
     for notification_id in rows.scalars().all():
         await dispatch.notification(connection, notification_id, None)
-
-
-async def forget(connection: AsyncConnection, session_id: int) -> None:
-    """The session that wanted them has ended."""
-    await connection.execute(delete(wanted).where(wanted.c.session_id == session_id))
