@@ -255,6 +255,13 @@ async def test_what_is_refused(world: World) -> None:
         await session_lists.find(world.app, eve, SessionFilter(project="one"))
     with pytest.raises(NotFoundError):
         await session_counts.counts(world.app, eve, "one")
+    # Whether or not a session has the words, or there is such a person: nobody learns that from a refusal.
+    for said in (
+        SessionFilter(project="one", text="no session has this"),
+        SessionFilter(project="one", initiator="no"),
+    ):
+        with pytest.raises(NotFoundError):
+            await session_lists.find(world.app, eve, said)
     page = await session_lists.find(world.app, world.actors["ada"], limit=1)
     with pytest.raises(InvalidInputError, match="another order"):
         await session_lists.find(world.app, eve, sort="cost", cursor=page.next)

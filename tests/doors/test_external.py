@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
-from quarterdeck.app import people, retention
+from quarterdeck.app import people, retention, sealing
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import limits
@@ -18,7 +18,8 @@ from quarterdeck.core.access import Role
 from quarterdeck.core.fold import fold
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import log, outbox
-from quarterdeck.store.tables import members, users
+from quarterdeck.store.sealing import SEALED_TEXT
+from quarterdeck.store.tables import event_batches, members, users
 from tests.doors.conftest import Api
 from tests.doors.test_problem import problem
 
@@ -282,6 +283,53 @@ async def test_bounds(api: Api) -> None:
     ]
     refused = await send(api, number, numbered(calls, 1001))
     assert problem(refused)["index"] == limits.CALLS_PER_ANSWER
+
+
+async def test_large_events_come_in_small_pages_and_rows(api: Api, app: App) -> None:
+    """However well they pack: nobody's memory holds much more than one of them, and a row is not of too many."""
+    number, large = await begin(api), {"kind": "message.added", "text": "x" * limits.SOURCE_TEXT_CHARACTERS}
+    for first in range(2, 50, 3):
+        await sent(api, number, numbered([WORK[0], *[large] * 3] if first == 2 else [large] * 3, first - (first == 2)))
+    await sealing.seal(app, number)
+    async with app.database.transaction() as connection:
+        rows = await connection.execute(select(event_batches).where(event_batches.c.session_id == number))
+        sizes = [len(log.unpacked(row.data)) for row in rows]
+    assert len(sizes) > 2
+    assert max(sizes) <= SEALED_TEXT
+    seen, pages, after = list[int](), 0, 0
+    while after is not None:
+        page = (await api.get(f"/sessions/{number}/events", limit=1000, after=after)).json()
+        seen += [event["seq"] for event in page["items"]]
+        pages, after = pages + 1, page["next"]
+    assert (pages > 1, seen) == (True, list(range(1, len(seen) + 1)))
+    assert len(seen) == 2 + 1 + 48
+
+
+async def test_who_waits_for_a_lock_holds_nobody_up(api: Api, app: App) -> None:
+    busy, other = await begin(api), await begin(api)
+    async with app.database.transaction() as connection:
+        await log.lock(connection, busy)
+        waiting = asyncio.create_task(sent(api, busy, numbered(WORK[:2])))
+        for first in range(1, 4):
+            assert (await sent(api, other, numbered(WORK[first - 1 : first], first)))["taken"] == 1
+        assert not waiting.done()
+    assert (await waiting)["taken"] == 2
+
+
+async def test_what_comes_now_keeps_a_log_though_it_was_long_ago(api: Api) -> None:
+    number = await begin(api)
+    before = (await api.get(f"/sessions/{number}")).json()["last_activity"]
+    answer = await sent(api, number, numbered([{**WORK[0], "at": "2001-01-01T00:00:00Z"}]))
+    (event,) = (await api.get(f"/sessions/{number}/events", after=answer["seq"] - 1)).json()["items"]
+    assert event["at"] >= before
+
+
+async def test_a_repository_may_be_empty(api: Api) -> None:
+    assert (await api.post("/projects", {"path": "empty"})).status_code == 201
+    number = await begin(api, project="empty")
+    assert (await sent(api, number, numbered(WORK)))["status"] == "finished"
+    refused = await api.post("/sessions/external", {**NEW, "project": "empty", "ref": "main"})
+    assert refused.status_code == 404
 
 
 async def test_it_is_not_steered_from_here(api: Api) -> None:

@@ -11,17 +11,21 @@ from quarterdeck.app.change import change
 from quarterdeck.app.sealing import seal
 from quarterdeck.core import events as e
 from quarterdeck.store import log
-from quarterdeck.store.sealing import SEALED_BYTES, SEALED_EVENTS, Batch, groups
+from quarterdeck.store.sealing import SEALED_BYTES, SEALED_EVENTS, SEALED_TEXT, Batch, groups
 from quarterdeck.store.tables import event_batches as rows
 from tests.app.chats import begin, events, stored
 from tests.conftest import Start
 
 
-@given(st.lists(st.tuples(st.integers(1, 1_200), st.integers(1, 80_000)), max_size=40))
-def test_neighbours_are_joined_as_far_as_they_fit(sizes: list[tuple[int, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 1_200), st.integers(1, 80_000), st.integers(1, 2 * SEALED_TEXT // 3)), max_size=40
+    )
+)
+def test_neighbours_are_joined_as_far_as_they_fit(sizes: list[tuple[int, int, int]]) -> None:
     batches, seq = list[Batch](), 1
-    for n, size in sizes:
-        batches.append(Batch(seq, n, size))
+    for n, size, text in sizes:
+        batches.append(Batch(seq, n, size, text))
         seq += n
     joined = groups(batches)
     inside = [one for group in joined for one in group]
@@ -30,11 +34,14 @@ def test_neighbours_are_joined_as_far_as_they_fit(sizes: list[tuple[int, int]]) 
         assert len(group) > 1
         assert sum(one.n for one in group) <= SEALED_EVENTS
         assert sum(one.bytes for one in group) <= SEALED_BYTES
+        assert sum(one.text for one in group) <= SEALED_TEXT
         assert [one.first_seq + one.n for one in group[:-1]] == [one.first_seq for one in group[1:]]
     ends = {one.first_seq: group[-1] for group in joined for one in group}
     for left, right in pairwise(batches):
         if left not in inside and right not in inside:
-            assert left.n + right.n > SEALED_EVENTS or left.bytes + right.bytes > SEALED_BYTES
+            too_many = left.n + right.n > SEALED_EVENTS
+            too_large = left.bytes + right.bytes > SEALED_BYTES or left.text + right.text > SEALED_TEXT
+            assert too_many or too_large
     assert len(ends) == len(inside)
 
 

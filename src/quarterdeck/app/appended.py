@@ -16,11 +16,12 @@ class Append:
     actor: Actor
     session_id: int
     batch: SourceBatch
+    bytes: int
 
     @property
     def size(self) -> int:
-        """How many events it has."""
-        return len(self.batch.events)
+        """How much work it is: by its events, or as if each of them had 256 bytes."""
+        return max(len(self.batch.events), self.bytes // 256)
 
 
 class Appended(BaseModel):

@@ -30,8 +30,8 @@ from quarterdeck.core.status import human
 from quarterdeck.store import log
 
 
-async def append(app: App, actor: Actor, session_id: int, batch: SourceBatch) -> Appended:
-    """Stores the events of the batch that are not stored yet: all of them, or none.
+async def append(app: App, actor: Actor, session_id: int, batch: SourceBatch, size: int) -> Appended:
+    """Stores the events of the batch, which came in `size` bytes, that are not stored yet: all of them, or none.
 
     Raises:
         NotFoundError, ForbiddenError: the actor is not its initiator, or has no role in its project any more.
@@ -40,16 +40,31 @@ async def append(app: App, actor: Actor, session_id: int, batch: SourceBatch) ->
         SessionEndedError: it has ended, and takes no more work.
         WrongEventError: an event doesn't fit.
     """
-    return await app.appends.ask(Append(actor, session_id, batch), partial(_store, app))
+    request = Append(actor, session_id, batch, size)
+    try:
+        return await app.appends.ask(request, partial(_store, app))
+    except _LockedError:
+        outcome = (await _store(app, [request], patient=True))[0]
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-async def _store(app: App, group: Sequence[Append]) -> Sequence[Appended | Exception]:
+class _LockedError(Exception):
+    """Another has the session, such as who seals it or forks it: who waits for that waits apart from the group."""
+
+
+async def _store(app: App, group: Sequence[Append], *, patient: bool = False) -> Sequence[Appended | Exception]:
     async with app.database.transaction() as connection:
-        held = await log.lock_all(connection, [request.session_id for request in group], external=True)
+        numbers = [request.session_id for request in group]
+        held = await log.lock_all(connection, numbers, external=True, patient=patient)
         before = {session_id: session.state.model_copy() for session_id, session in held.items()}
         outcomes: list[Appended | Exception] = []
         for request in group:
             session = held.get(request.session_id)
+            if session is None and not patient:
+                outcomes.append(_LockedError())
+                continue
             kept = len(session.fresh) if session else 0
             try:
                 session = await _checked(connection, request, session)

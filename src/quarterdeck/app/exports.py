@@ -29,7 +29,7 @@ from quarterdeck.store import output as outputs
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import documents, offers, projects, sessions
 
-PAGE_EVENTS = 500
+PAGE_EVENTS, PAGE_BYTES = 500, 4 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
 PIECE_CHARACTERS = 256 * 1024
 
@@ -158,7 +158,14 @@ class Export:
         while after < self.seq:
             async with self._app.database.transaction() as connection:
                 await may(connection, self._actor, self.session_id, Ability.READ_SESSION)
-                found = await log.read(connection, self.session_id, after=after, before=self.seq + 1, limit=PAGE_EVENTS)
+                found = await log.read(
+                    connection,
+                    self.session_id,
+                    after=after,
+                    before=self.seq + 1,
+                    limit=PAGE_EVENTS,
+                    most_bytes=PAGE_BYTES,
+                )
             yield found
             after = found[-1].seq
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from quarterdeck.app import repository_context
 from quarterdeck.app import session_views as views
-from quarterdeck.app.access import project_for
+from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import begin, by_key
@@ -89,7 +89,7 @@ async def start(app: App, actor: Actor, request: StartExternal, idempotency_key:
             before = await by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
-        ref = (request.ref or project.default_branch) if project else ""
+        ref = request.ref or (await _default(app, project) if project else "")
         branch = f"quarterdeck/external-{secrets.token_hex(4)}" if project else ""
         around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch, rules=False)
         flow = app.flows.read(FLOW)
@@ -117,3 +117,8 @@ async def start(app: App, actor: Actor, request: StartExternal, idempotency_key:
             idempotency_key=idempotency_key, session_id=around.session_id,
         )  # fmt: skip
         return await views.load(app, connection, session_id)
+
+
+async def _default(app: App, project: Project) -> str:
+    """The default branch, unless the repository is empty yet; the work may not need it."""
+    return project.default_branch if project.default_branch in await app.forge.branches(project.id) else ""

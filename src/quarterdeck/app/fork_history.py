@@ -14,7 +14,7 @@ from quarterdeck.core.errors import ConflictError, TooLargeError
 from quarterdeck.core.fork import Copy
 from quarterdeck.store import blobs, log, output
 
-BATCH_EVENTS = 250
+BATCH_EVENTS, BATCH_BYTES = 250, 4 * 1024 * 1024
 """How many events are copied at once; a batch is a row of the fork's log."""
 
 
@@ -32,7 +32,7 @@ async def copy_history(
     copy, through = Copy(session.id, files), 1
     size = sum(one.size for one in session.state.created.attachments if one.id)
     while True:
-        events = await log.read(connection, source_id, after=through, limit=BATCH_EVENTS)
+        events = await log.read(connection, source_id, after=through, limit=BATCH_EVENTS, most_bytes=BATCH_BYTES)
         taken, printed = 0, dict[str, str]()
         copied = await _blobs(connection, source_id, session, [one for one in events if one.seq <= seq])
         size += copied.size
@@ -52,7 +52,7 @@ async def copy_history(
         size += await output.copy(connection, printed, session.id) if printed else 0
         if size > limits.FORK_BYTES:
             raise _too_large(source_id)
-        if taken < BATCH_EVENTS:
+        if taken < len(events) or not events:
             return through
 
 

@@ -28,7 +28,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fork import opening, renumbered
 from quarterdeck.core.fork_events import ForkedFrom
-from quarterdeck.core.state import SessionState
+from quarterdeck.core.state import EXTERNAL, SessionState
 from quarterdeck.core.text import clean, line
 from quarterdeck.store import log
 from quarterdeck.store.tables import approvals, artifacts, documents, sessions
@@ -196,7 +196,7 @@ async def _choice(
 ) -> Choice:
     """The same model, unless another is asked for; work from elsewhere goes on with what a new session would have."""
     created = source.state.created
-    if source.state.elsewhere:
+    if source.state.elsewhere or created.model == EXTERNAL:  # the latter came by a file
         wish = Wish(request.model, request.script, None, created.flow)
         return await choose(app, connection, actor, project.id if project else None, source.flow, wish)
     if request.model is None and request.script is None:

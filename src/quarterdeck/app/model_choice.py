@@ -16,13 +16,14 @@ from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.component import Prompted
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.events import SessionCreated
+from quarterdeck.core.events import Event, SessionCreated
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.recording import recording
-from quarterdeck.store import log
+from quarterdeck.store import log_pages
 
 SCRIPTED, REPLAY = "scripted", "replay"
+_ANSWERS, _ANSWERS_AT_ONCE = log_pages.Wanted(kinds=frozenset({"model.answered"})), 1_000
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,18 @@ async def _recorded(connection: AsyncConnection, actor: Actor, wish: Wish) -> Ch
         raise InvalidInputError(f"{wish.model!r} names no session. Use replay:NUMBER, for example replay:12.")
     session_id = int(number)
     await may(connection, actor, session_id, Ability.READ_SESSION)
-    found = recording(session_id, await log.read(connection, session_id, limit=1_000_000))
+    events, size, after = list[Event](), 0, 0
+    while True:
+        page = await log_pages.page(connection, session_id, _ANSWERS, after=after, limit=_ANSWERS_AT_ONCE)
+        events += page.events
+        size += len(recording(session_id, page.events).model_dump_json().encode())
+        if size > limits.RECORDING_BYTES:
+            raise InvalidInputError(f"The answers of session #{session_id} are too long to be given again.")
+        if page.next is None:
+            break
+        after = page.next
+    found = recording(session_id, events)
     if not found.components:
         raise InvalidInputError(f"Session #{session_id} has no answers of a model that could be given again.")
     text = found.model_dump_json()
-    if len(text.encode()) > limits.RECORDING_BYTES:
-        raise InvalidInputError(f"The answers of session #{session_id} are too long to be given again.")
     return Choice(f"{REPLAY}:{session_id}", text, "replay")

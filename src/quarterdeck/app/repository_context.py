@@ -62,7 +62,7 @@ async def collect(
         NotFoundError: there is no such ref.
     """
     session_id = await log.reserve(connection)
-    commit = await app.forge.commit_of(project.id, ref) if project else ""
+    commit = await app.forge.commit_of(project.id, ref) if project and ref else ""
     facts, inputs = _facts(app, session_id), dict[str, JsonValue]({STANDARD: _standard(actor, project, branch)})
     read = commit if rules else ""
     told = await _rules(app, connection, actor, project.id if project else 0, read)

@@ -36,6 +36,8 @@ PRIVATE = ("chat", "ide")
 BRANCHES = 24
 """Into how many lists a list is split at most, each with an index that has its order."""
 TEXT_CHARACTERS = 200
+_INDEXED = re.compile(r"\w{3}")
+"""What a word must have for the index of three letters to find it; without that, every text would be read."""
 FEW = 5_000
 """Sessions with the words of a text that are taken by their numbers; with more, an order's walk meets one soon."""
 
@@ -77,23 +79,24 @@ class _Nothing(Exception):
 
 
 async def branches(
-    connection: AsyncConnection, actor: Actor, wanted: SessionFilter, *, by_status: bool = False
+    connection: AsyncConnection, actor: Actor, wanted: SessionFilter, *, by_status: bool = False, numbered: bool = False
 ) -> list[list[Condition]]:
     """The filter as lists of conditions of which exactly one fits a session that the actor may see and that is found.
 
     Each is as narrow as an index of `sessions` is, so that each is found in its order without sorting; `by_status`
-    when that order is the status's.
+    when that order is the status's, `numbered` when only sessions of certain numbers are looked at.
 
     Raises:
         NotFoundError, ForbiddenError: the project is none whose sessions the actor may see.
     """
+    # First, and whatever the rest finds: an answer must not tell of sessions that the actor may not see.
+    scopes = await _scopes(connection, actor, wanted)
     try:
         common = await _conditions(connection, actor, wanted)
         statuses = _statuses(wanted)
-        few = await _few(connection, wanted.text)
+        few = None if numbered else await _few(connection, wanted.text)
     except _Nothing:
         return []
-    scopes = await _scopes(connection, actor, wanted)
     if few is not None:  # they are sorted whatever they are sorted by, and looked up once
         return [[few, or_(*(and_(*scope) for scope in scopes)), sessions.c.status.in_(statuses), *common]]
     common += _text(wanted.text)
@@ -210,7 +213,7 @@ def _between(column: ColumnElement[datetime], after: datetime | None, before: da
 async def _few(connection: AsyncConnection, text: str | None) -> Condition | None:
     """Which sessions have the words of a text, if those are not many. Raises _Nothing."""
     words = _words(text)
-    if not words:
+    if not any(_INDEXED.search(word) for word in words):
         return None
     some = _holding(words).limit(FEW + 1).subquery()
     all_of_them = func.coalesce(func.array_agg(some.c.session_id), literal([], ARRAY(BigInteger)))

@@ -171,7 +171,7 @@ async def matching(
     connection: AsyncConnection, actor: Actor, wanted: SessionFilter, session_ids: Sequence[int]
 ) -> list[Row[Any]]:
     """The rows among those sessions that fit and that the actor may see, in one query."""
-    found = await session_filter.branches(connection, actor, wanted)
+    found = await session_filter.branches(connection, actor, wanted, numbered=True)
     if not found:
         return []
     among = sessions.c.id == any_(literal(list(session_ids), ARRAY(BigInteger)))

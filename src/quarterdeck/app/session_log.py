@@ -14,12 +14,17 @@ from quarterdeck.store import output as outputs
 from quarterdeck.store.log_pages import Page, Wanted
 from quarterdeck.store.tables import offers
 
+READ_BYTES = 16 * 1024 * 1024
+"""Behind so much a read ends, however few events it has."""
+
 
 async def events(app: App, actor: Actor, session_id: int, *, after: int = 0, limit: int = 1_000) -> list[Event]:
-    """The events behind `after`."""
+    """The events behind `after`; fewer than `limit` where they are large."""
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
-        return await log.read(connection, session_id, after=after, limit=min(max(limit, 1), 10_000))
+        return await log.read(
+            connection, session_id, after=after, limit=min(max(limit, 1), log.PAGE_EVENTS), most_bytes=READ_BYTES
+        )
 
 
 async def page(

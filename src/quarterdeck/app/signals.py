@@ -12,7 +12,8 @@ from quarterdeck.store import log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.tables import leases, partials, sessions
 
-CHUNK_EVENTS = 500
+CHUNK_EVENTS, CHUNK_BYTES = 500, 4 * 1024 * 1024
+"""What one look takes of a log, unless one row of it is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Cursor:
     running: dict[str, int] = field(default_factory=dict[str, int])
     """Calls that print, and how many bytes of each were sent."""
     ended: bool = False
+    behind: bool = False
+    """Whether the last look left some of the log for the next."""
 
     def copy(self) -> "Cursor":
         """Another one at the same place."""
@@ -124,12 +127,14 @@ async def look(connection: AsyncConnection, session_id: int, cursor: Cursor) -> 
     for call_id in tuple(cursor.running):
         found += await _output(connection, call_id, cursor)  # before the event that may end the call
     if row.seq > cursor.seq:
-        for event in await log.read(connection, session_id, after=cursor.seq, limit=CHUNK_EVENTS):
+        fresh = await log.read(connection, session_id, after=cursor.seq, limit=CHUNK_EVENTS, most_bytes=CHUNK_BYTES)
+        for event in fresh:
             if isinstance(event.payload, e.ToolCallFinished) and event.payload.call_id in cursor.running:
                 found += await _output(connection, event.payload.call_id, cursor)
             found.append(EventSignal(event, event.model_dump_json()))
             cursor.seq = event.seq
             _follow(cursor, event.payload)
+    cursor.behind = cursor.seq < row.seq
     if row.turn_open:
         found += await _partial(connection, session_id, cursor)
     cursor.ended = row.ended_at is not None and row.torn_down is not False and cursor.seq >= row.seq

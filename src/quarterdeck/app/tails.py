@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from quarterdeck.app.signals import CHUNK_EVENTS, Cursor, EventSignal, Signal, look
+from quarterdeck.app.signals import Cursor, Signal, look
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -101,7 +101,7 @@ class Tail:
                 while more and not cursor.ended:
                     async with self._database.transaction() as connection:
                         found = await look(connection, self._session_id, cursor)
-                    more = sum(isinstance(signal, EventSignal) for signal in found) >= CHUNK_EVENTS
+                    more = cursor.behind
                     if found or not rung:
                         self._publish(Moment(tuple(found), cursor.seq))
             self._ended = True

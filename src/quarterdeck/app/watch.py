@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_access import may
-from quarterdeck.app.signals import CHUNK_EVENTS, Cursor, look, printing
+from quarterdeck.app.signals import Cursor, look, printing
 from quarterdeck.app.tails import Moment, Tail
 from quarterdeck.core.access import Ability
 
@@ -37,7 +37,7 @@ async def _from(app: App, session_id: int, cursor: Cursor) -> AsyncIterator[Mome
             async with app.database.transaction() as connection:
                 found = await look(connection, session_id, cursor)
             # Of a call whose start was among these events the output is still to be read.
-            more = not cursor.ended and (len(found) >= CHUNK_EVENTS or not cursor.running.keys() <= printed)
+            more = not cursor.ended and (cursor.behind or not cursor.running.keys() <= printed)
             if found:
                 yield Moment(tuple(found), cursor.seq)
         if cursor.ended:

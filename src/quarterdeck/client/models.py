@@ -1302,7 +1302,7 @@ class SourceAnswer(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["model.answered"]
@@ -1319,7 +1319,7 @@ class SourceArtifact(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["artifact.created"]
@@ -1342,7 +1342,7 @@ class SourceCheck(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["check.recorded"]
@@ -1357,7 +1357,7 @@ class SourceLink(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["link.added"]
@@ -1373,7 +1373,7 @@ class SourceMessage(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["message.added"]
@@ -1387,7 +1387,7 @@ class SourcePlan(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["plan.changed"]
@@ -1400,7 +1400,7 @@ class SourceResult(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["tool_call.finished"]
@@ -1417,7 +1417,7 @@ class SourceStatus(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["status.changed"]
@@ -1434,7 +1434,7 @@ class SourceToolCall(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["tool_call.requested"]
@@ -1446,7 +1446,7 @@ class SourceUsage(Model):
     seq: int
     """The source's own number: from 1, one after the other."""
     at: datetime | None = None
-    """When it was; never before what is in the log already."""
+    """When it was: at most a day ago, and never before what is in the log."""
     level: Level | None = None
     """The least dense view that shows it, if not the kind's own."""
     kind: Literal["usage.recorded"]

@@ -65,7 +65,9 @@ class SourceEvent(_Part):
     record: ClassVar[bool] = False
     """Whether it may come after the end."""
     seq: int = Field(ge=1, le=2**53, description="The source's own number: from 1, one after the other.")
-    at: AwareDatetime | None = Field(default=None, description="When it was; never before what is in the log already.")
+    at: AwareDatetime | None = Field(
+        default=None, description="When it was: at most a day ago, and never before what is in the log."
+    )
     level: Level | None = Field(default=None, description="The least dense view that shows it, if not the kind's own.")
 
     def payload(self, state: SessionState, session_id: int) -> e.AnyPayload:

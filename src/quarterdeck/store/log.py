@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import zstandard
@@ -28,6 +28,8 @@ _pack = zstandard.ZstdCompressor(level=3)
 _unpack = zstandard.ZstdDecompressor()
 PAGE_EVENTS = 10_000
 """So many are read at once; more come row by row."""
+PAST = timedelta(days=1)
+"""An event that a source tells of later counts as that old: what comes now is activity now, by which a log is kept."""
 _END_PARTIAL = (e.TurnStarted, e.ModelAnswered, e.ModelInterrupted, e.ContextCompacted, e.TurnEnded, e.StatusChanged)
 """With any of these there is no partial answer any more."""
 
@@ -76,11 +78,15 @@ async def lock(connection: AsyncConnection, session_id: int, *, turn_no: int | N
 
 
 async def lock_all(
-    connection: AsyncConnection, session_ids: Sequence[int], *, external: bool = False
+    connection: AsyncConnection, session_ids: Sequence[int], *, external: bool = False, patient: bool = True
 ) -> dict[int, Locked]:
-    """Takes the rows of those of these sessions that are there, in the order of their numbers; or of external ones."""
+    """Takes the rows of those of these sessions that are there, in the order of their numbers; or of external ones.
+
+    Unless it is `patient`, those that another has are left out.
+    """
     found: dict[int, Locked] = {}
-    for row in await connection.exec_driver_sql(_LOCK, {"ids": list(session_ids), "external": external}):
+    statement = _LOCK if patient else f"{_LOCK} skip locked"
+    for row in await connection.exec_driver_sql(statement, {"ids": list(session_ids), "external": external}):
         state = SessionState.model_validate_json(row.state)
         found[row.id] = Locked(
             row.id, row.project_id, row.flow_hash, row.script_hash, state, source_seq=row.source_seq,
@@ -184,7 +190,7 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
         event = e.Event(
             session=session.id,
             seq=session.state.seq + 1,
-            at=now if whole.at is None else min(max(whole.at, session.state.last_activity), now),
+            at=now if whole.at is None else min(max(whole.at, session.state.last_activity, now - PAST), now),
             level=whole.level or whole.payload.default_level,
             v=whole.payload.version,
             payload=whole.payload,
@@ -267,8 +273,12 @@ async def read(
     after: int = 0,
     before: int | None = None,
     limit: int = PAGE_EVENTS,
+    most_bytes: int | None = None,
 ) -> list[e.Event]:
-    """The events behind `after` and before `before`, oldest first, at most `limit`."""
+    """The events behind `after` and before `before`, oldest first, at most `limit`.
+
+    With `most_bytes` it ends earlier where they are large: behind the row of the log in which they come to so much.
+    """
     end = after + limit + 1 if before is None else min(before, after + limit + 1)
     query = (
         select(event_batches.c.first_seq, event_batches.c.data)
@@ -279,12 +289,17 @@ async def read(
     )
     found: list[e.Event] = []
     if limit <= PAGE_EVENTS:  # a cursor would be three round trips more
+        size = 0
         for first_seq, data in await connection.execute(query):
-            found += _within(session_id, first_seq, data, after + 1, end)
+            text = unpacked(data)
+            found += _within(session_id, first_seq, text, after + 1, end)
+            size += len(text)
+            if most_bytes is not None and size >= most_bytes:
+                break
         return found
     async with connection.stream(query) as result:
         async for first_seq, data in result:
-            found += _within(session_id, first_seq, data, after + 1, end)
+            found += _within(session_id, first_seq, unpacked(data), after + 1, end)
     return found
 
 
@@ -303,9 +318,9 @@ def unpacked(data: bytes) -> bytes:
     return _unpack.decompress(data)
 
 
-def _within(session_id: int, first_seq: int, data: bytes, begin: int, end: int) -> list[e.Event]:
+def _within(session_id: int, first_seq: int, text: bytes, begin: int, end: int) -> list[e.Event]:
     """Those events of a row that are wanted; no other is made."""
-    wanted = lines(data)[max(0, begin - first_seq) : end - first_seq]
+    wanted = text.split(b"\n")[max(0, begin - first_seq) : end - first_seq]
     return [_event(session_id, line) for line in wanted]
 
 

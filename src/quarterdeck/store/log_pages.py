@@ -18,6 +18,8 @@ SCANNED = 20_000
 """Events that one page looks through for kinds or words; the page ends there, and its `next` goes on."""
 AT_ONCE = 4 * 1024 * 1024
 """Bytes of rows that one query brings, or the first row."""
+PAGE_BYTES = 8 * 1024 * 1024
+"""What the events of a page may come to, unless it is one; a larger one ends there, and its `next` goes on."""
 _END = 2**63 - 1
 
 _HEAD = re.compile(rb'\{"seq":\d+,"at":"[^"]*","level":"(\w+)","v":\d+,"payload":\{"kind":"([\w.]+)"')
@@ -56,18 +58,19 @@ async def page(
     newest_first: bool = False,
     limit: int = 100,
 ) -> Page:
-    """At most `limit` events between `after` and `before`, both not included."""
+    """At most `limit` events between `after` and `before`, both not included; fewer where they are large."""
     statement = query(wanted.level, newest_first=newest_first)
     wanted = replace(wanted, text=wanted.text.casefold())
     found: list[tuple[int, bytes]] = []
     low, high = min(after, _END - 1), _END if before is None else min(before, _END)
-    scanned, most = 0, limit
+    scanned, size, most = 0, 0, limit
     while True:
         asked = {"session": session_id, "low": low, "high": high, "most": most}
         rows = (await connection.execute(statement, asked)).all()
         for row in rows:
             for line in _lines(row, wanted, low, high, newest_first):
-                if len(found) == limit:
+                size += len(line[1])
+                if len(found) == limit or (found and size > PAGE_BYTES):
                     return Page(_events(session_id, found), found[-1][0])
                 found.append(line)
             scanned += row.n

@@ -12,6 +12,12 @@ from quarterdeck.store.tables import event_batches, sessions
 SEALED_EVENTS = 1_000
 SEALED_BYTES = 128 * 1024
 """How much one row may hold of each, as the rows that go into it are compressed."""
+SEALED_TEXT = 4 * 1024 * 1024
+"""How many bytes it may come to when it is read: who repeats themselves is packed to next to nothing."""
+
+_MOST = (SEALED_EVENTS, SEALED_BYTES, SEALED_TEXT)
+_HEAD_BYTES = 18
+"""Of a frame of zstd, which says there how long its text is."""
 
 _pack = zstandard.ZstdCompressor(level=12)  # a quarter less than as written, in 8 us an event; 17 takes 70 for 3 % more
 _unpack = zstandard.ZstdDecompressor()
@@ -23,6 +29,8 @@ class Batch(NamedTuple):
     first_seq: int
     n: int
     bytes: int
+    text: int
+    """Its bytes when they are unpacked."""
 
 
 async def seal(connection: AsyncConnection, session_id: int) -> int:
@@ -34,12 +42,18 @@ async def seal(connection: AsyncConnection, session_id: int) -> int:
     if here.one_or_none() is None:
         return 0
     rows = await connection.execute(
-        select(event_batches.c.first_seq, event_batches.c.n, func.length(event_batches.c.data))
+        select(
+            event_batches.c.first_seq,
+            event_batches.c.n,
+            func.length(event_batches.c.data),
+            func.substr(event_batches.c.data, 1, _HEAD_BYTES),
+        )
         .where(event_batches.c.session_id == session_id)
         .order_by(event_batches.c.first_seq)
     )
     away = 0
-    for group in groups([Batch(*row) for row in rows]):
+    found = (Batch(seq, n, size, zstandard.get_frame_parameters(head).content_size) for seq, n, size, head in rows)
+    for group in groups(found):
         await _merge(connection, session_id, group)
         away += len(group) - 1
     return away
@@ -50,8 +64,8 @@ def groups(rows: Iterable[Batch]) -> list[list[Batch]]:
     found: list[list[Batch]] = []
     now: list[Batch] = []
     for row in rows:
-        events, size = sum(one.n for one in now) + row.n, sum(one.bytes for one in now) + row.bytes
-        if now and (events > SEALED_EVENTS or size > SEALED_BYTES):
+        whole = [sum(column) for column in zip(*((one.n, one.bytes, one.text) for one in (*now, row)), strict=True)]
+        if now and any(size > most for size, most in zip(whole, _MOST, strict=True)):
             found.append(now)
             now = []
         now.append(row)

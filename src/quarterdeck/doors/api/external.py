@@ -48,7 +48,8 @@ async def append(app: TheApp, actor: Caller, session_id: SessionId, request: Req
     that number, an event that doesn't fit is a 422 whose `index` is its place, and a session that was stopped or has
     ended answers 409, `session_ended`.
     """
-    return await appends.append(app, actor, session_id, read(await request.body()))
+    body = await request.body()
+    return await appends.append(app, actor, session_id, read(body), len(body))
 
 
 ROUTES = Router("/sessions", route_handlers=[start, append], tags=["external"])

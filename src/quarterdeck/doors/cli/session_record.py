@@ -2,13 +2,16 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from quarterdeck.core.text import clean_value, finite
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.session import Number
@@ -52,18 +55,26 @@ async def append(
 ) -> None:
     """Append events to a session from elsewhere; a line that is there already is not taken again.
 
-    Events without a number have that of their line, so that a file that has grown can be given again.
+    Events without a number have that of their line, empty ones not counted, so that a file that has grown can be given
+    again. What comes by standard input is sent as it comes.
     """
     answer: Any = None
     async with cli.client() as client:
         with ExitStack() as opened:
             try:
-                lines = sys.stdin.buffer if str(file) == "-" else opened.enter_context(file.open("rb"))
+                source = (
+                    cast("BufferedReader", sys.stdin.buffer)
+                    if str(file) == "-"
+                    else opened.enter_context(file.open("rb"))
+                )
             except OSError as error:
                 raise Failure(f"{file} can't be read: {error}", Exit.USAGE) from None
             taken = 0
-            for batch in batches(lines):
-                answer = await client.post(f"/sessions/{session}/events", {"events": batch})
+            for batch in batches(pieces(source.read1)):
+                try:
+                    answer = await client.post(f"/sessions/{session}/events", {"events": batch.events})
+                except Failure as failure:
+                    raise Failure(f"{failure} (events.0 is line {batch.line}.)", failure.exit) from None
                 taken += answer["taken"]
     if answer is None:
         raise Failure(f"{file} has no events.", Exit.USAGE)
@@ -74,24 +85,51 @@ async def append(
         cli.say(f"{events}; session #{session} is {answer['status']}, its next is number {answer['next']}.")
 
 
-def batches(lines: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
-    """The events of a file, in pieces that the server takes. Raises Failure for a line that is no JSON object."""
-    found, size = list[dict[str, Any]](), 0
-    for number, line in enumerate(lines, 1):
-        if found and (len(found) >= BATCH_LINES or size + len(line) > BATCH_BYTES):
-            yield found
-            found, size = [], 0
-        found.append({"seq": number, **_event(number, line)})
-        size += len(line)
-    if found:
-        yield found
+@dataclass
+class Batch:
+    """Events that are sent at once, and on which line the first of them is."""
+
+    line: int
+    events: list[dict[str, Any]]
+
+
+def pieces(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
+    """The whole lines that are there, as soon as they are."""
+    rest = b""
+    while piece := read(BATCH_BYTES):
+        *lines, rest = (rest + piece).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def batches(found: Iterable[list[bytes]]) -> Iterator[Batch]:
+    """The events of lines, as many at once as the server takes. Raises Failure for a line that is no JSON object."""
+    line, seq = 0, 0
+    for lines in found:
+        batch, size = Batch(line + 1, []), 0
+        for text in lines:
+            line += 1
+            if not text.strip():
+                if not batch.events:
+                    batch.line = line + 1
+                continue
+            if batch.events and (len(batch.events) >= BATCH_LINES or size + len(text) > BATCH_BYTES):
+                yield batch
+                batch, size = Batch(line, []), 0
+            seq += 1
+            batch.events.append({"seq": seq, **_event(line, text)})
+            size += len(text)
+        if batch.events:
+            yield batch
 
 
 def _event(number: int, line: bytes) -> dict[str, Any]:
     try:
-        event: object = json.loads(line)
+        event = clean_value(json.loads(line, parse_constant=finite, parse_float=finite))
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise Failure(f"Line {number} is no JSON object.", Exit.USAGE)
-    return {str(name): value for name, value in event.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return dict(event)
