@@ -421,6 +421,21 @@ async def test_who_may_import_where(app: App, owner: Actor) -> None:
         await brought(app, owner, given, project="nowhere")
 
 
+async def test_what_had_no_project_needs_none_and_is_its_importers_alone(app: App, owner: Actor) -> None:
+    def alone(line: dict[str, Any]) -> None:
+        if line.get("seq") == 1:
+            line["payload"] |= {"project_id": None, "origin": "external"}
+
+    session = await brought(app, owner, rewritten(file_of(corpus("0.1-fix_pipeline")), alone), project=None)
+    assert (await sessions.show(app, owner, session.id)).project_path == ""
+    stranger = Actor(owner.user_id + 1000, "eve", "Eve", "", admin=False)
+    with pytest.raises(NotFoundError):
+        await sessions.show(app, stranger, session.id)
+    again = await exported(app, owner, session.id)
+    assert (await brought(app, owner, again, project=None)).status == session.status
+    assert (await brought(app, owner, again)).project_path == "sample"
+
+
 async def test_a_redacted_export_names_nobody_and_no_place(app: App, owner: Actor) -> None:
     """Planted in every part: in what is said, in arguments, in output, in diffs, in the names of runners."""
     planted = ["ada", "lovelace", "ci.acme.zz", "10.1.2.3", "fe80::99", "grace@navy.mil", "build-box-9", "sample"]

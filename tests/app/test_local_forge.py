@@ -1,8 +1,10 @@
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from quarterdeck.core.errors import (
     TooLargeError,
     UnavailableError,
 )
-from quarterdeck.forges.local import imports, repository
+from quarterdeck.forges.local import imports, remembered, repository
+from quarterdeck.forges.local.git import GitError
 from quarterdeck.forges.local.repository import LocalForge
 
 ENVIRONMENT = {
@@ -134,6 +137,44 @@ async def test_what_a_commit_says_is_asked_once_and_where_a_branch_stands_each_t
     await forge.delete(1)
     with pytest.raises(NotFoundError):
         await forge.files(1, head, ["readme"], limit=99)
+
+
+async def test_what_a_deleted_commit_said_is_forgotten(
+    forge: LocalForge, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, kept = git(work, "rev-parse", "origin/feature"), git(work, "rev-parse", "origin/trunk")
+    another = LocalForge(forge.folder(1).parent.parent)  # as another process has it
+    for one in (forge, another):
+        assert await one.named(1, head, "new", limit=9) == ["new"]
+        assert await one.named(1, kept, "readme", limit=9) == ["readme"]
+    await forge.delete_branches(1, {"feature": head})
+    assert await forge.named(1, head, "new", limit=9) == ["new"], "git has it until it tidies up"
+    await forge.prune(1, timedelta())
+    with pytest.raises(NotFoundError):
+        await forge.named(1, head, "new", limit=9)
+    monkeypatch.setattr(remembered, "SECONDS", -1)
+    with pytest.raises(NotFoundError):
+        await another.named(1, head, "new", limit=9)
+    for one in (forge, another):
+        assert await one.named(1, kept, "readme", limit=9) == ["readme"]
+
+
+async def test_half_an_answer_is_none(
+    forge: LocalForge, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = git(work, "rev-parse", "origin/trunk")
+    dying = tmp_path / "bin" / "git"
+    dying.parent.mkdir()
+    dying.write_text(
+        f"#!/bin/sh\n[ $1 = ls-tree ] || exec {shutil.which('git')} \"$@\"\nprintf 'other\\0'; kill -9 $$\n"
+    )
+    dying.chmod(0o700)
+    with monkeypatch.context() as killed:
+        killed.setenv("PATH", f"{dying.parent}:{os.environ['PATH']}")
+        for _ in range(2):
+            with pytest.raises(GitError):
+                await forge.named(1, head, "readme", limit=9)
+    assert await forge.named(1, head, "readme", limit=9) == ["readme"]
 
 
 async def test_empty_and_sample_and_gone(forge: LocalForge) -> None:

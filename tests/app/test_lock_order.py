@@ -151,6 +151,23 @@ async def test_a_session_that_waits_for_its_child_and_its_stop(app: App, start: 
         assert (await connection.execute(select(wanted.c.target_id))).scalars().all() == [child]
 
 
+async def test_two_that_want_to_hear_of_each_others_end(app: App, start: Start) -> None:
+    one, other = [await begin(app, start) for _ in range(2)]
+    for mine, theirs in ((one, other), (other, one)):
+        await notifications.want(app, start.owner, mine, f"c_{mine:026}", notifications.Wish("session", theirs))
+    async with asyncio.timeout(60), app.database.transaction() as connection:
+        await take(connection, wanted, wanted.c.session_id == one)  # as the end of the other has it
+        await steering.cancel(app, start.owner, one)
+        await take(connection, wanted, wanted.c.session_id == other)
+    await steering.cancel(app, start.owner, other)
+    async with app.database.transaction() as connection:
+        left_over = (await connection.execute(select(wanted.c.id))).scalars().all()
+    for wish in left_over:
+        await notifications.send(app, wish)
+    states = [await stored(app, session_id) for session_id in (one, other)]
+    assert [(state.status, state.last_message) for state in states] == [(Status.STOPPED, 0)] * 2
+
+
 async def test_a_heartbeat_waits_for_no_lease(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")

@@ -1,21 +1,28 @@
 """What executors are offered and report, and what of it stands in the log."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from quarterdeck.app import executors, offers, sessions, turns
+from quarterdeck.app import deletion, executors, offers, people, sessions, steering, turns
 from quarterdeck.app.application import App
+from quarterdeck.app.change import Change
+from quarterdeck.app.leases import Subject
 from quarterdeck.app.turns import Turn
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.answer import Reply, RequestedCall
-from quarterdeck.core.errors import UnauthenticatedError
+from quarterdeck.core.errors import FencedError, UnauthenticatedError, UnavailableError
 from quarterdeck.core.status import Status
 from quarterdeck.core.usage import Usage
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.models.model import OnText, Request
+from quarterdeck.engine.worker import NETS
 from quarterdeck.store import log
+from quarterdeck.store.database import DatabaseUnavailableError
 from quarterdeck.store.tables import tokens
 from tests.conftest import Start
 
@@ -179,4 +186,118 @@ async def test_recent_events_are_those_of_the_log(app: App, start: Start, monkey
                 assert found == whole[one][after:through]
         monkeypatch.setattr("quarterdeck.app.recent_events.BYTES", 10)
         assert await app.recent.read(connection, number, after=0, through=last) == whole[number]
-    assert not app.recent._kept, "what is too much is not kept"  # pyright: ignore[reportPrivateUsage]
+        assert app.recent.sessions() == {other}, "what is too much is not kept, and sends nobody else away"
+        monkeypatch.undo()
+        assert await app.recent.read(connection, number, after=0, through=last) == whole[number]
+
+
+async def test_nothing_is_kept_of_sessions_that_another_ended_or_deleted(app: App, start: Start) -> None:
+    one, other, alive = [await asked(app, start, 1) for _ in range(3)]
+    assert turns.forget_ended in NETS
+    assert await turns.forget_ended(app) == 0
+    await steering.cancel(app, start.owner, one)
+    await deletion.delete_session(app, start.owner, other)
+    assert await turns.forget_ended(app) == 2
+    assert app.recent.sessions() == {alive}
+
+
+async def test_an_answer_outlives_a_step_that_gives_way_and_a_commit_that_nobody_heard_of(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = turns.change, [True]
+
+    @asynccontextmanager
+    async def unheard(*given: Any, **named: Any) -> AsyncGenerator[Change]:
+        async with whole(*given, **named) as it:
+            yield it
+        if broken and broken.pop():
+            raise DatabaseUnavailableError
+
+    async def gives_way(*_: Any) -> Any:
+        raise UnavailableError("The job could not be enqueued.")
+
+    for name, fault in (("change", unheard), ("_walk", gives_way)):
+        session_id = await began(app, start)
+        turn = await turns.claim(app, session_id, 1, job=1)
+        assert turn is not None
+        question = await turns.advance(app, turn)
+        assert question is not None
+        with monkeypatch.context() as faulty:
+            faulty.setattr(turns, name, fault)
+            # No such tool: the model is told at once, and the turn goes on.
+            calls = (RequestedCall("p", "nothing", {}),)
+            await turns.answered(app, turn, question, Reply("", "", calls, "", "m", Usage(), 1))
+        again = await turns.advance(app, turn)
+        assert again is not None
+        assert again.answered == 1
+        kinds = [one.kind for one in await payloads(app, session_id)]
+        assert [kinds.count(kind) for kind in ("model.answered", "usage.recorded", "turn.started")] == [1, 1, 1], name
+    assert not broken
+
+
+async def test_a_line_forgets_what_has_ended(app: App, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    hands = await executors.authenticate(app, start.runner_token)
+    line = offers._Line((await executors.hello(app, hands, HELLO)).runner)  # pyright: ignore[reportPrivateUsage]
+    endings, given = offers._endings, offers._offers  # pyright: ignore[reportPrivateUsage]
+    session_id = await asked(app, start, 1)
+    (offer,) = calls(await given(app, line))
+    assert set(line.tokens) == {offer.subject}, "a job's token is not kept"
+    await steering.cancel(app, start.owner, session_id)
+    (told,) = await endings(app, line)
+    assert isinstance(told, p.Cancel)
+    assert (await endings(app, line), line.tokens) == ([], {})
+    torn = p.Teardown(lease_epoch=offer.lease_epoch, killed=0, left=0, duration_ms=1, method="cgroup")
+    await executors.teardown(app, hands, offer.subject, torn)
+    assert [type(one) for one in await endings(app, line)] == [p.Wipe]
+    line.cancelled = {offer.call_id}
+    monkeypatch.setattr(offers, "AT_ONCE", 0)
+    await given(app, line)
+    assert offer.call_id not in line.sent
+    assert (line.ended, line.cancelled) == (set(), set())
+
+
+async def test_a_workspaces_token_is_renewed_in_time_and_after_another_had_it(app: App, start: Start) -> None:
+    project_id = (await sessions.show(app, start.owner, await began(app, start))).project_id
+    assert project_id is not None
+    mine, others = [offers._Line(runner_id) for runner_id in (1, 2)]  # pyright: ignore[reportPrivateUsage]
+
+    async def token(line: Any, *, fresh: bool) -> str:
+        async with app.database.transaction() as connection:
+            return await offers._workspace_token(  # pyright: ignore[reportPrivateUsage]
+                connection, line, Subject("session", 7), project_id, fresh=fresh
+            )
+
+    first = await token(mine, fresh=True)
+    assert await token(mine, fresh=False) == first
+    secret, until = mine.tokens["session:7"]
+    mine.tokens["session:7"] = (secret, until - timedelta(hours=13))
+    second = await token(mine, fresh=False)
+    assert second != first, "it has grown old"
+    for one in (first, second):
+        await people.authenticate_workspace(app, one)
+    await token(others, fresh=True)
+    with pytest.raises(UnauthenticatedError):
+        await people.authenticate_workspace(app, second)
+    await people.authenticate_workspace(app, await token(mine, fresh=True))
+
+
+async def test_bytes_are_not_taken_of_who_has_no_lease(app: App, start: Start) -> None:
+    hands = await executors.authenticate(app, start.runner_token)
+    runner = (await executors.hello(app, hands, HELLO)).runner
+    await asked(app, start, 1)
+    orders = offers.stream(app, hands, runner)
+    (offer,) = calls(await anext(orders))
+    await orders.aclose()
+    late = offer.lease_epoch + 1
+
+    read: list[bool] = []
+
+    async def body() -> AsyncGenerator[bytes]:
+        read.append(True)
+        yield b""
+
+    with pytest.raises(FencedError):
+        await executors.write_blob(app, hands, offer.subject, late, body())
+    with pytest.raises(FencedError):
+        await executors.push(app, hands, offer.call_id, late, "b", "c", body())
+    assert not read

@@ -96,6 +96,9 @@ def test_whatever_is_no_file_is_refused_in_words(data: bytes) -> None:
         (b'{"a":["' + b"," * archive.LINE_VALUES + b'"' + b",1" * archive.LINE_VALUES + b"]}\n", "100,000 values"),
         (b'{"a":"' + b"," * 300_000 + b'"' + b'""' * 600_000 + b"}\n", "100,000 values"),
         (b'{"a":"' + b"," * 300_000 + b'"}\n', "Unable to extract tag"),  # in a text they are none
+        (b'{"a":"' + b',\\"' * 500_000 + b"\n", "no JSON"),  # nothing closes it: read once, not from each quote
+        (b'{"a":' + b"," * 300_000 + b'"' + b'\\"' * 500_000 + b"\n", "100,000 values"),
+        (b'{"a":"' + b',\\"' * 500_000 + b"\\\n", "no JSON"),
         (b'{"a":' + b"[" * 95 + b"]" * 95 + b"}\n", "nests deeper than 90"),
         (b'{"a":1e999}\n', "no JSON"),
         (b'{"format":"quarterdeck-session","version":2}\n', "version 2"),

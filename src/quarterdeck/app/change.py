@@ -165,7 +165,9 @@ _END = (
     "with calls as (update offers set status = 'cancelled' where subject = %(subject)s"
     " and status in ('waiting', 'offered', 'running', 'cancelling')),"
     " keys as (delete from tokens where kind = 'workspace' and subject = %(subject)s),"
-    " wishes as (delete from notifications_wanted where session_id = %(id)s),"
+    # Two that want to hear of each other's end have each the other's wish: one that is held is left, and moves nobody.
+    " mine as (select id from notifications_wanted where session_id = %(id)s for update skip locked),"
+    " wishes as (delete from notifications_wanted using mine where notifications_wanted.id = mine.id),"
     " held as (update leases set cancelled = true where subject = %(subject)s returning runner_id)"
     " select pg_notify(%(channel)s, bell || ' 0') from (select 'turn:' || %(id)s as bell"
     " union all select 'runner:' || runner_id from held where runner_id is not null) as bells"

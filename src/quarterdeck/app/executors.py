@@ -386,6 +386,8 @@ async def teardown(app: App, hands: Hands, subject_text: str, said: p.Teardown) 
 async def write_blob(app: App, hands: Hands, subject_text: str, epoch: int, body: AsyncIterator[bytes]) -> p.BlobAnswer:
     """Keeps bytes for the subject."""
     subject = subject_of(subject_text)
+    async with app.database.reading() as connection:
+        await fence(connection, hands.token_id, subject, epoch)  # before anything is taken
     with tempfile.TemporaryFile(dir=app.home) as file:
         await _spool(body, file.write)
         file.seek(0)
@@ -432,6 +434,8 @@ async def push(
         InvalidInputError: the bundle is broken or is for another branch than the session's.
         ForbiddenError: the session's initiator may not push any more.
     """
+    async with app.database.reading() as connection:
+        await _held(connection, hands, call_id, epoch)  # before anything is taken
     with tempfile.NamedTemporaryFile(dir=app.home, prefix="push-", suffix=".bundle") as file:
         await _spool(body, file.write)
         file.flush()

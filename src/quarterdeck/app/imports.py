@@ -55,7 +55,7 @@ _UNFIT = (QuarterdeckError, ValueError, LookupError, TypeError, ArithmeticError,
 async def bring(
     app: App, actor: Actor, body: AsyncIterator[bytes], *, project: str | None, idempotency_key: str | None = None
 ) -> SessionView:
-    """Makes a session of an exported file, in `project`; a chat needs none.
+    """Makes a session of an exported file, in `project`; a chat needs none, nor what had none.
 
     The same `idempotency_key` of the same person answers the session that it made before, whatever the file is.
 
@@ -197,8 +197,8 @@ class _Import:
     def _created(self, created: e.SessionCreated) -> e.SessionCreated:
         """Its first event, as a session of this server."""
         private = created.origin in PRIVATE
-        if self._target is None and not private:
-            raise InvalidInputError("it is no chat, so say into which project it is imported")
+        if self._target is None and not private and created.project_id is not None:
+            raise InvalidInputError("its session was in a project, so say into which project it is imported")
         return created.model_copy(
             update={
                 "project_id": self._target.id if self._target else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -42,6 +42,7 @@ Order = p.Offer | p.Cancel | p.Wipe
 
 AT_ONCE = 200
 """So many offers are looked at together."""
+TOKEN_LASTS = timedelta(days=1)
 
 
 _RUNNER = bindparam("runner", type_=BigInteger)
@@ -102,9 +103,12 @@ class _Line:
 
     runner_id: int
     sent: set[str] = field(default_factory=set[str])
+    ended: set[str] = field(default_factory=set[str])
+    """Subjects of which it was told that they have ended, until they are torn down."""
     cancelled: set[str] = field(default_factory=set[str])
     """Calls of which it was told that they are cancelled."""
-    tokens: dict[str, str] = field(default_factory=dict[str, str])
+    tokens: dict[str, tuple[str, datetime]] = field(default_factory=dict[str, tuple[str, datetime]])
+    """Of each session the workspace's, and until when it is given."""
 
 
 async def stream(app: App, hands: Hands, runner_id: int) -> AsyncGenerator[list[Order]]:
@@ -134,14 +138,18 @@ async def _endings(app: App, line: _Line) -> list[Order]:
     found: list[Order] = []
     async with app.database.transaction() as connection:
         rows = await connection.execute(_ENDINGS, {"runner": line.runner_id, "known": list(line.cancelled)})
+        known, line.ended = line.ended, set()
         for row in rows.all():
+            if row.cancelled:
+                line.tokens.pop(row.subject, None)
             if row.torn_down:
                 found.append(p.Wipe(subject=row.subject))
                 await connection.execute(delete(leases).where(leases.c.subject == row.subject))
-            elif row.cancelled and f"cancel {row.subject}" not in line.sent:
-                line.sent.add(f"cancel {row.subject}")
-                found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch))
-            elif not row.cancelled:
+            elif row.cancelled:
+                if row.subject not in known and row.subject not in line.ended:
+                    found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch))
+                line.ended.add(row.subject)
+            else:
                 line.cancelled.add(row.call_id)
                 found.append(p.Cancel(subject=row.subject, lease_epoch=row.epoch, call_id=row.call_id))
     return found
@@ -151,7 +159,7 @@ async def _offers(app: App, line: _Line) -> list[Order]:
     async with app.database.transaction() as connection:
         asked = {"runner": line.runner_id, "known": list(line.sent)}
         candidates = (await connection.execute(_CANDIDATES, asked)).all()
-        if len(line.sent) > 2 * AT_ONCE:
+        if len(line.sent) + len(line.cancelled) > 2 * AT_ONCE:
             await _forget_ended(connection, line)
     found: list[Order] = []
     busy = set[str](candidates[0].busy or ()) if candidates else set[str]()
@@ -168,12 +176,13 @@ async def _offers(app: App, line: _Line) -> list[Order]:
 
 async def _forget_ended(connection: AsyncConnection, line: _Line) -> None:
     """Calls that have ended are no candidates any more: a line that stays open for weeks keeps the others alone."""
-    told = {one for one in line.sent if one.startswith("cancel ")}
+    known = literal(list(line.sent | line.cancelled), ARRAY(Text))
     rows = await connection.execute(
-        select(offers.c.call_id).where(offers.c.call_id == any_(literal(list(line.sent), ARRAY(Text))))
-        .where(offers.c.status.in_(OPEN))
-    )  # fmt: skip
-    line.sent = told | set(rows.scalars())
+        select(offers.c.call_id).where(offers.c.call_id == any_(known), offers.c.status.in_((*OPEN, "cancelling")))
+    )
+    still = set(rows.scalars())
+    line.sent &= still
+    line.cancelled &= still
 
 
 async def _give(app: App, line: _Line, candidate: Row[Any]) -> p.Offer | None:
@@ -215,7 +224,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
         mcp=mcp,
         workspace=p.WorkspaceSpec(
             clone_path=repositories.git_path(candidate.path),
-            token=await _workspace_token(it.connection, line, subject, created.project_id),
+            token=await _workspace_token(it.connection, line, subject, created.project_id, fresh=held.fresh),
             ref=created.ref,
             commit=created.commit,
             branch=created.branch,
@@ -263,7 +272,7 @@ async def _give_job(
         job=offer.spec,
         workspace=p.WorkspaceSpec(
             clone_path=await repositories.clone_path(connection, offer.project_id),
-            token=await _workspace_token(connection, line, subject, offer.project_id),
+            token=await _workspace_token(connection, line, subject, offer.project_id, fresh=held.fresh),
             ref=offer.ref,
             commit=offer.sha,
             branch="",
@@ -287,10 +296,17 @@ async def _open_offer(connection: AsyncConnection, call_id: str):
     ).one_or_none()
 
 
-async def _workspace_token(connection: AsyncConnection, line: _Line, subject: Subject, project_id: int) -> str:
-    if str(subject) not in line.tokens:
+async def _workspace_token(
+    connection: AsyncConnection, line: _Line, subject: Subject, project_id: int, *, fresh: bool
+) -> str:
+    """The one that the line has for the subject; another one when it grows old, and for a lease that is `fresh`."""
+    now = datetime.now(UTC)
+    known, until = line.tokens.get(str(subject), ("", now)) if not fresh else ("", now)
+    if now < until:
+        return known
+    if not known:  # another's, who has no lease any more; one that grew old may still be fetched with
         await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
-        line.tokens[str(subject)] = await people.issue(
-            connection, "workspace", project_id=project_id, subject=str(subject), lasts=timedelta(days=1)
-        )
-    return line.tokens[str(subject)]
+    secret = await people.issue(connection, "workspace", project_id=project_id, subject=str(subject), lasts=TOKEN_LASTS)
+    if subject.kind == "session":  # a job is offered once
+        line.tokens[str(subject)] = (secret, now + TOKEN_LASTS / 2)
+    return secret

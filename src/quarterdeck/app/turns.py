@@ -1,4 +1,7 @@
-"""A turn's side of the log: claimed, advanced step by step, each outcome one transaction, fenced by `turn_no`."""
+"""A turn's side of the log: claimed, advanced and answered, fenced by `turn_no`.
+
+The steps that need nobody else are taken in the transaction of what they follow on, the claim or the model's answer.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -26,7 +29,8 @@ from quarterdeck.core.errors import FencedError, NotFoundError, SessionGoneError
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.history import Conversation, bounded, conversation
 from quarterdeck.core.model_rules import ModelRules
-from quarterdeck.core.status import Transition
+from quarterdeck.core.state import SessionState
+from quarterdeck.core.status import FINAL, Transition
 from quarterdeck.core.text import clean, line
 from quarterdeck.store.doorbell import Listener, ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
@@ -115,7 +119,10 @@ async def _claimed(app: App, session_id: int, turn_no: int, *, job: int, walks: 
 
 
 async def advance(app: App, turn: Turn) -> Question | None:
-    """Does all steps that need nobody else, in one transaction; the model's question is next, or the turn is over."""
+    """The model's next question, or None when the turn is over.
+
+    Steps that need nobody else are done before it, in one transaction, where the claim or the answer has not done them.
+    """
     earlier = Earlier()
     while True:
         led, turn.led = turn.led, None
@@ -229,21 +236,32 @@ async def _question(app: App, it: Change, flow: Flow, next_: step.AskModel | ste
 async def answered(app: App, turn: Turn, question: Question, answer: Reply) -> None:
     """Commits the model's answer with the intents of its calls.
 
-    The steps behind it are taken in the same transaction; one that fails takes no answer with it, which was paid for.
+    The steps behind it are taken in the same transaction; one that fails, or gives way to another's change, takes no
+    answer with it, which was paid for.
 
     Raises:
         FencedError: the turn was given to another, or the session has ended; the answer is thrown away.
+        UnavailableError: the database is away, and the answer is lost.
     """
     try:
         async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
             await _take(app, it, question, answer)
             led = await _walk(app, it, turn, Earlier())
         turn.led = led
-    except (SessionGoneError, FencedError, UnavailableError):
+    except (SessionGoneError, FencedError):
         raise
     except Exception:  # `advance` meets it again
         async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-            await _take(app, it, question, answer)
+            if not _has(it.state, question):
+                await _take(app, it, question, answer)
+
+
+def _has(state: SessionState, question: Question) -> bool:
+    """Whether the answer is there: a commit may have come through though the connection broke before that was told."""
+    if question.cut is not None:
+        last = state.compacted.get(question.component)
+        return last is not None and last.through >= question.cut.through
+    return state.answers.get(question.component, 0) > question.answered
 
 
 async def _take(app: App, it: Change, question: Question, answer: Reply) -> None:
@@ -373,6 +391,19 @@ async def revive(app: App) -> int:
                     continue
                 revived += 1
     return revived
+
+
+async def forget_ended(app: App) -> int:
+    """Lets go of what this process keeps of sessions that another has ended or deleted, and answers of how many."""
+    kept = app.recent.sessions()
+    if not kept:
+        return 0
+    alive = select(sessions.c.id).where(sessions.c.id.in_(kept), sessions.c.status.not_in(FINAL))
+    async with app.database.reading() as connection:
+        ended = kept - set((await connection.execute(alive)).scalars())
+    for session_id in ended:
+        app.recent.forget(session_id)
+    return len(ended)
 
 
 async def pinned_flow(app: App, connection: AsyncConnection, flow_hash: str) -> Flow:

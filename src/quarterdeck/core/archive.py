@@ -129,7 +129,8 @@ Content = DocumentLine | EventLine | OutputLine | BlobLine
 Line = Header | Content | Footer
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="line")])
 _ORDER = ("header", "document", "event", "output", "blob", "footer")
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""One that nothing closes goes to the end: else each quote within it would be looked behind that far again."""
 
 
 def encoded(data: bytes) -> str:

@@ -55,6 +55,7 @@ class WorkerLostError(QuarterdeckError):
 NETS: tuple[Callable[[App], Awaitable[object]], ...] = (
     leases.expire,
     turns.revive,
+    turns.forget_ended,
     server_calls.revive,
     notifications.revive,
     attachments.sweep,

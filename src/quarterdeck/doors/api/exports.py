@@ -73,7 +73,7 @@ async def import_(
     actor: Caller,
     request: Request[Actor, None, Any],
     project: Annotated[
-        str | None, QueryParameter(max_length=255, description="Number or path; a chat needs none.")
+        str | None, QueryParameter(max_length=255, description="Number or path; a chat needs none, nor what had none.")
     ] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> SessionView:

@@ -63,7 +63,8 @@ async def import_(
     cli: Cli,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An export as NDJSON.")],
     project: Annotated[
-        str | None, typer.Option("--project", "-p", help="The project it comes into; a chat needs none.")
+        str | None,
+        typer.Option("--project", "-p", help="The project it comes into; a chat needs none, nor what had none."),
     ] = None,
 ) -> None:
     """Make a session of an exported file; nothing of it runs."""

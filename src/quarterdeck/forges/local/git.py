@@ -149,7 +149,8 @@ async def head(*arguments: str, directory: Path | None = None, limit: int, secon
     """The first `limit` bytes of what a command answers; what it would say behind them is not waited for.
 
     Raises:
-        GitError: it took more than `seconds`, or ended with more than 1, which some commands say when they found none.
+        GitError: it took more than `seconds`, was killed, or ended with more than 1, which some commands say when they
+            found none.
     """
     try:
         async with (
@@ -170,7 +171,7 @@ async def head(*arguments: str, directory: Path | None = None, limit: int, secon
         raise GitError(f"git {arguments[0]} took longer than {seconds:.0f} seconds and was ended.") from late
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
-    if ended.exit_code > 1:
+    if ended.exit_code not in (0, 1):  # a signal is a negative one, and what was read is a half
         raise GitError(cut(f"git {arguments[0]}: {ended.reason}", 2000))
     return Beginning(ended.output, cut_off=False)
 

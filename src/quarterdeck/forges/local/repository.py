@@ -186,11 +186,13 @@ class LocalForge:
         """Deletes branches; see the Protocol."""
         wanted = b"".join(f"delete refs/heads/{branch} {commit}\n".encode() for branch, commit in heads.items())
         await git.ask("update-ref", "--stdin", directory=self._there(project_id), stdin=wanted)
+        self._remembered.forget(project_id)
 
     async def prune(self, project_id: int, age: timedelta) -> None:
         """Forgets what nothing refers to; see the Protocol."""
         expiry = f"{seconds}.seconds.ago" if (seconds := int(age.total_seconds())) else "now"
         await git.run(*("gc", "--quiet", f"--prune={expiry}"), directory=self._there(project_id), seconds=PRUNE_SECONDS)
+        self._remembered.forget(project_id)
 
     async def delete(self, project_id: int) -> None:
         """Removes the repository."""
@@ -199,6 +201,7 @@ class LocalForge:
             self.folder(project_id).rename(gone)
         except FileNotFoundError:
             return
+        self._remembered.forget(project_id)
         await _remove(gone)
 
     def serve(
