@@ -47,7 +47,7 @@ def file_of(
     )
     parts = [writer.line(header), writer.line(archive.DocumentLine(document="flow", text=flow))]
     parts += (
-        writer.line(archive.event_line(event, lambda number: numbers.setdefault(number, len(numbers) + 1)))
+        writer.line(archive.event_line(event, lambda number: numbers.setdefault(number, len(numbers) + 1), lambda _: 0))
         for event in log
     )
     for event in log:
@@ -78,8 +78,14 @@ def rewritten(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
         change(line)
     kept = [line for line in changed if line]
     body = b"".join(json.dumps(line).encode() + b"\n" for line in kept)
-    counts = {name: sum(line.get("line") == name for line in kept) for name in ("event", "output", "blob")}
+    counts = {
+        name: sum(line.get("line") == name for line in kept) for name in ("attachment", "event", "output", "blob")
+    }
     footer = archive.Footer(
-        events=counts["event"], outputs=counts["output"], blobs=counts["blob"], sha256=hashlib.sha256(body).hexdigest()
+        attachments=counts["attachment"],
+        events=counts["event"],
+        outputs=counts["output"],
+        blobs=counts["blob"],
+        sha256=hashlib.sha256(body).hexdigest(),
     )
     return body + footer.model_dump_json().encode() + b"\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import random
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +15,11 @@ import pytest
 from sqlalchemy import func, select
 
 from quarterdeck.app import (
+    attachments,
     deletion,
+    export_lines,
     exports,
+    forks,
     imports,
     replays,
     session_changes,
@@ -34,6 +38,7 @@ from quarterdeck.app.signals import EventSignal, OutputSignal
 from quarterdeck.core import archive
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.fold import fold
+from quarterdeck.core.history import Said
 from quarterdeck.core.redaction import Stream
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import blobs as store_blobs
@@ -60,7 +65,7 @@ async def brought(
 
 async def exported(app: App, actor: Actor, session_id: int, *, redacted: bool = False, files: bool = True) -> bytes:
     begun = await exports.begin(app, actor, session_id, redacted=redacted)
-    return b"".join([piece async for piece in exports.lines(begun, files=files)])
+    return b"".join([piece async for piece in export_lines.lines(begun, files=files)])
 
 
 def without_place(line: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +149,142 @@ def _say(line: dict[str, Any], text: str) -> None:
         line["payload"]["text"] = text
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(300)
+NOTES = b"ada wrote this\n" + (b"x" * 999 + b"\n") * 1_200
+
+
+async def with_files(app: App, owner: Actor) -> int:
+    """A chat with files at its start and with a message."""
+    early, image, unnamed = [
+        (await attachments.upload(app, owner, *one)).id
+        for one in (("ada's notes.txt", NOTES), ("shot.png", PNG), ("other.txt", b"never given"))
+    ]
+    context = [{"category": "terminal", "content": "make: failed"}]
+    chat = await chats.begin(app, owner, "Hello", attachments=[early], additional_context=context)
+    await chats.say(app, chat, "Hi")
+    await steering.reply(app, owner, chat, "Look", (image,))
+    await chats.say(app, chat, "I see.")
+    assert unnamed
+    return chat
+
+
+async def given_to(app: App, owner: Actor, session_id: int) -> list[tuple[str, str, str, bytes]]:
+    found = [
+        await attachments.read(app, owner, session_id, one.id)
+        for one in await attachments.of_session(app, owner, session_id)
+    ]
+    assert all(view.size == len(data) for view, data in found)
+    return [(view.name, view.category, view.media_type, data) for view, data in found]
+
+
+async def test_files_go_with_their_session_and_a_fork_of_it_is_shown_them(app: App, owner: Actor) -> None:
+    chat = await with_files(app, owner)
+    theirs = await given_to(app, owner, chat)
+    assert [one[:3] for one in theirs] == [
+        ("ada's notes.txt", "", "text/plain"), ("shot.png", "", "image/png"), ("terminal", "terminal", "text/plain"),
+    ]  # fmt: skip
+    whole = await exported(app, owner, chat)
+    assert not any(one["id"] > len(theirs) for line in lines(whole) for one in mentioned(line)), "no number of ours"
+    copies = [(await brought(app, owner, whole, project=None)).id for _ in range(2)]
+    await deletion.delete_session(app, owner, chat)
+    first, second = [await exported(app, owner, one) for one in copies]
+    assert await given_to(app, owner, copies[1]) == theirs
+    for again in (first, second):
+        kept = [without_place(line) for line in lines(again)[1:-1] if line.get("seq", 0) <= lines(whole)[0]["events"]]
+        assert kept == [without_place(line) for line in lines(whole)[1:-1]]
+
+    fork = (await forks.fork(app, owner, copies[1], forks.ForkSession(message="Go on"))).id
+    for one in copies:
+        await deletion.delete_session(app, owner, one)
+    _, question = await chats.asked(app, fork)
+    said = [one for one in question.conversation.messages if isinstance(one, Said)]
+    assert "Attached file: `ada's notes.txt`" in said[0].text
+    assert "make: failed" in said[0].text
+    assert [image.data for one in said for image in one.images] == [PNG]
+
+
+def mentioned(line: dict[str, Any]) -> list[dict[str, Any]]:
+    return line.get("payload", {}).get("attachments", [])
+
+
+async def test_without_files_and_without_people(app: App, owner: Actor) -> None:
+    """A text loses its people; an image may show them, so it is left out. What is left out is known as such."""
+    chat = await with_files(app, owner)
+    bare = await exported(app, owner, chat, files=False)
+    assert {one["id"] for line in lines(bare) for one in mentioned(line)} == {0}
+    copy = await brought(app, owner, bare, project=None)
+    assert await given_to(app, owner, copy.id) == []
+    question = await chats.asked(app, (await forks.fork(app, owner, copy.id, forks.ForkSession(message="Go on"))).id)
+    assert "it is not there any more" in repr(question[1].conversation.messages)
+
+    hidden = await exported(app, owner, chat, redacted=True)
+    assert b"ada" not in b"".join(
+        base64.b64decode(line["data"]) for line in lines(hidden) if line["line"] == "attachment"
+    )
+    assert not any("ada" in one["name"] for line in lines(hidden) for one in [*mentioned(line), line] if "name" in one)
+    copy = await brought(app, owner, hidden, project=None)
+    files = await given_to(app, owner, copy.id)
+    assert [one[0] for one in files] == ["user-1's notes.txt", "terminal"]
+    assert files[0][3] == NOTES.replace(b"ada", b"user-1")
+    created = (await chats.stored(app, copy.id)).created
+    assert [(one.name, one.size) for one in created.attachments] == [(one[0], len(one[3])) for one in files]
+
+
+async def test_files_are_what_their_bytes_say(app: App, owner: Actor) -> None:
+    """Whatever the file of a stranger says of them; and a secret is taken out here as in an upload."""
+    whole = await exported(app, owner, await with_files(app, owner))
+
+    def lie(line: dict[str, Any]) -> None:
+        for one in mentioned(line):
+            one |= {"name": "x" * 5_000, "media_type": "text/html", "size": 1, "characters": 0}
+        if line["line"] == "attachment" and line["name"] == "terminal":
+            line |= piece(f"key {SECRET}".encode())
+
+    copy = await brought(app, owner, rewritten(whole, lie), project=None)
+    files = await given_to(app, owner, copy.id)
+    assert [(one[0], one[2]) for one in files] == [
+        ("ada's notes.txt", "text/plain"), ("shot.png", "image/png"), ("terminal", "text/plain"),
+    ]  # fmt: skip
+    assert files[2][3] == b"key [redacted]"
+    told = [one for event in await chats.events(app, copy.id) for one in getattr(event.payload, "attachments", ())]
+    assert {one.name for one in told} == {one[0] for one in files}
+    assert {one.size for one in told} == {len(one[3]) for one in files}
+
+    last = max(n for n, line in enumerate(lines(whole)) if line["line"] == "attachment")
+    spoilt: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+        "no image and no text": (_of_file(piece(b"\0\1")), "neither text"),
+        "a large image": (_of_file(piece(PNG + bytes(5 * 1024 * 1024))), "image may have"),
+        "another hash": (_of_file({"sha256": "0" * 64}), "size and hash"),
+        "a hole": (_of_file({"offset": 5}), "goes on at 0"),
+        "no end": (_of_file({"size": None, "sha256": None}), "is not whole"),
+        "twice": (_of_file({"attachment": 1}), "was here before"),
+        "an endless name": (_of_file({"name": "x" * 300}), f"Line {last}"),
+        "of nobody": (lambda line: [one.update(id=0) for one in mentioned(line)], "none of the log's"),
+        "too many": (
+            lambda line: mentioned(line) and line["payload"].update(attachments=mentioned(line)[:1] * 61), "too many",
+        ),
+    }  # fmt: skip
+    answers: dict[str, str] = {}
+    before = await left(app)
+    for how, (spoil, _) in spoilt.items():
+        try:
+            await brought(app, owner, rewritten(whole, spoil), project=None)
+        except InvalidInputError as error:
+            answers[how] = str(error)
+    assert {how: answers.get(how) for how, (_, told) in spoilt.items() if told not in answers.get(how, "")} == {}
+    assert await left(app) == before
+
+
+def piece(data: bytes) -> dict[str, Any]:
+    """A file that is one line."""
+    return {"data": base64.b64encode(data).decode(), "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _of_file(change: dict[str, Any]) -> Callable[[dict[str, Any]], object]:
+    """Changes the line of the image."""
+    return lambda line: line.update(change) if line.get("name") == "shot.png" else None
+
+
 async def test_outputs_and_diffs_are_read_as_those_of_any_session(app: App, owner: Actor) -> None:
     session = await brought(app, owner, file_of(corpus("0.1-fix_pipeline"), output=f"key {SECRET}\n".encode() * 3))
     events = await session_log.events(app, owner, session.id)
@@ -218,7 +359,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "more behind the end": (lambda data: data + data, "behind the footer"),
     "a changed byte": (lambda data: data.replace(b'"seq":2,', b'"seq": 2,'), "footer doesn't fit"),
     "lines in another order": (_swap, "can't follow"),
-    "a newer format": (_change("header", version=2), "version 2 of the format"),
+    "a newer format": (_change("header", version=3), "version 3 of the format"),
     "another format": (_change("header", format="other"), "Line 1"),
     "a header that counts wrong": (_change("header", events=3), "not there"),
     "no flow": (_leave_out("document"), "flow of the session is missing"),

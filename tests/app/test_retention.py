@@ -165,6 +165,15 @@ async def test_a_session_is_not_stopped_while_one_that_it_started_works(app: App
     assert waiting
 
 
+async def test_one_that_cannot_be_stopped_holds_nobody_back(app: App, start: Start) -> None:
+    numbers = [await begin(app, start) for _ in range(5)]
+    async with app.database.transaction() as connection:
+        broken = update(rows).where(rows.c.id == numbers[1]).values(state={"unreadable": True})
+        await connection.execute(broken)
+    assert await retention.sweep(app, at=later()) == Swept(4, 4)
+    assert await left(app) == {numbers[1]}
+
+
 async def test_batches_pass_by_what_somebody_works_with(
     app: App, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

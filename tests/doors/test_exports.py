@@ -1,6 +1,7 @@
 """Sessions as files, by the API and by `qd`: what comes out can be read by people and browsers, and does nothing."""
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator
@@ -18,7 +19,9 @@ from quarterdeck.doors.export.markdown import escaped, fence, quoted
 from quarterdeck.doors.export.terminal import coloured, diff, plain
 from tests.archives import DIFF, corpus, file_of, lines, rewritten
 from tests.doors.conftest import Api, Qd, Running
+from tests.doors.test_attachments import PNG
 from tests.doors.test_problem import problem
+from tests.doors.test_sessions import begin
 from tests.doors.test_stream import client
 
 EVIL = (
@@ -101,6 +104,35 @@ async def test_a_page_is_whole_and_nothing_in_it_is_code(api: Api) -> None:
     assert "\u202e" not in answer.text
     assert "\x1b" not in answer.text
     assert "was session #77 of" in answer.text
+
+
+async def test_files_are_named_and_small_images_are_seen(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def upload(name: str, data: bytes) -> int:
+        answer = await api.client.post("/api/v1/attachments", params={"name": name}, content=data, headers=api.headers)
+        return answer.json()["id"]
+
+    images = [PNG, b"GIF89a" + bytes(50), PNG + bytes(page.IMAGE_BYTES)]
+    given = [await upload(f'"><script>alert({n})<\\script>@ada.png', data) for n, data in enumerate(images)]
+    given.append(await upload("page.html", b"<svg onload=alert(1)>"))
+    session = (await begin(api, attachments=given))["id"]
+    seen = Parsed((await exported(api, session, format="html")).text)
+    urls = [link for link in seen.links if not link.startswith("#e")]
+    assert [base64.b64decode(url.partition("base64,")[2]) for url in urls] == images[:2], "the third is too large"
+    assert [url.partition(";")[0] for url in urls] == ["data:image/png", "data:image/gif"]
+    assert (seen.tags.count("img"), seen.tags.count("script"), seen.tags.count("svg"), seen.handlers) == (2, 1, 0, [])
+    for query in ({"redacted": True}, {"files": False}):
+        without = await exported(api, session, format="html", **query)
+        assert "img" not in Parsed(without.text).tags
+        assert "page.html (text/plain, 21 bytes)" in without.text
+    monkeypatch.setattr(page, "IMAGES_BYTES", len(PNG) + 10)
+    assert Parsed((await exported(api, session, format="html")).text).tags.count("img") == 1
+
+    markdown = (await exported(api, session, format="markdown", level="result")).text
+    tokens = MarkdownIt("commonmark", {"html": True}).parse(markdown)
+    said = [child.content for token in tokens for child in token.children or []]
+    assert "Attached: page.html (text/plain, 21 bytes)" in said
+    assert any("script" in one and "@\u2060ada" in one for one in said)
+    assert not any("script" in token.content for token in tokens if token.type == "html_block")
 
 
 @pytest.mark.parametrize("level", ["result", "concise", "full"])

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core import archive
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.events import Event
+from quarterdeck.core.events import Event, MessageAdded
 from quarterdeck.core.fold import fold
 from quarterdeck.core.imported import SessionImported
 from tests.archives import LOGS, corpus, file_of, lines
@@ -34,10 +35,10 @@ def test_a_log_is_the_same_behind_a_file_but_for_the_names_of_its_calls(path: Pa
     def number(blob: int) -> int:
         return numbers.setdefault(blob, len(numbers))
 
-    there = [archive.event_line(event, number) for event in events]
+    there = [archive.event_line(event, number, int) for event in events]
     back = {name: blob for blob, name in numbers.items()}
-    here = [archive.brought(line, 9, lambda name: back[name]) for line in there]
-    again = [archive.event_line(event, number) for event in here]
+    here = [archive.brought(line, 9, lambda name: back[name], {}) for line in there]
+    again = [archive.event_line(event, number, int) for event in here]
     assert again == there
     assert {event.session for event in here} == {9}
     fold(here)
@@ -101,7 +102,7 @@ def test_whatever_is_no_file_is_refused_in_words(data: bytes) -> None:
         (b'{"a":"' + b',\\"' * 500_000 + b"\\\n", "no JSON"),
         (b'{"a":' + b"[" * 95 + b"]" * 95 + b"}\n", "nests deeper than 90"),
         (b'{"a":1e999}\n', "no JSON"),
-        (b'{"format":"quarterdeck-session","version":2}\n', "version 2"),
+        (b'{"format":"quarterdeck-session","version":3}\n', "version 3"),
         (b'{"line":"footer","events":0,"outputs":0,"blobs":0,"sha256":""}\n', "can't stand here"),
     ],
 )
@@ -138,19 +139,19 @@ def test_numbers_of_a_file_are_kept() -> None:
 
 
 def test_what_is_wrong_with_an_event_is_told_without_its_value() -> None:
-    event = archive.event_line(corpus("0.2-plan")[0], lambda number: number)
+    event = archive.event_line(corpus("0.2-plan")[0], int, int)
     secret = event.model_copy(update={"payload": {**event.payload, "scripted": "a secret"}})
     with pytest.raises(InvalidInputError) as refused:
-        archive.brought(secret, 1, lambda number: number)
+        archive.brought(secret, 1, int, {})
     assert "scripted" in str(refused.value)
     assert "a secret" not in str(refused.value)
     for version in (0, 2):
         with pytest.raises(InvalidInputError, match=f"version {version}"):
-            archive.brought(event.model_copy(update={"v": version}), 1, lambda number: number)
+            archive.brought(event.model_copy(update={"v": version}), 1, int, {})
 
 
 def test_odd_names_of_calls_are_left_to_the_models() -> None:
-    event = archive.event_line(corpus("0.2-plan")[1], lambda number: number)
+    event = archive.event_line(corpus("0.2-plan")[1], int, int)
     payloads: tuple[dict[str, Any], ...] = (
         {"kind": "tool_call.offered", "call_ids": [1]},
         {"kind": "tool_call.offered", "call_ids": "x"},
@@ -160,13 +161,36 @@ def test_odd_names_of_calls_are_left_to_the_models() -> None:
     )
     for payload in payloads:
         with pytest.raises(InvalidInputError):
-            archive.brought(event.model_copy(update={"payload": payload}), 1, lambda number: number)
+            archive.brought(event.model_copy(update={"payload": payload}), 1, int, {})
+
+
+def test_attachments_have_the_numbers_of_the_file_and_are_what_was_found() -> None:
+    told = Attachment(id=70, name="a.png", media_type="image/png", size=9, characters=9)
+    gone = told.model_copy(update={"id": 71})
+    there = archive.event_line(
+        event(2, MessageAdded(text="look", by="ada", attachments=(told, gone))), int, lambda one: one // 70 - one % 70
+    )
+    written: Any = there.payload["attachments"]
+    assert [one["id"] for one in written] == [1, 0]
+    found = Attachment(id=5, name="b.txt", media_type="text/plain", size=3, characters=3)
+    given = [told.model_copy(update={"id": number}).model_dump() for number in (1, 4)]
+    line = there.model_copy(update={"payload": {**there.payload, "attachments": given}})
+    here = archive.brought(line, 9, int, {1: found}).payload
+    assert isinstance(here, MessageAdded)
+    assert here.attachments == (found, told.model_copy(update={"id": 0})), "a number of another server is nobody's here"
+    wrong: tuple[Any, ...] = ("x", [1], [{"id": "x"}], [{}], [{**given[0], "characters": -1, "id": 9}])
+    for odd in wrong:
+        with pytest.raises(InvalidInputError):
+            archive.brought(
+                line.model_copy(update={"payload": {**line.payload, "attachments": odd}}), 9, int, {1: found}
+            )
 
 
 def test_bytes_that_are_none() -> None:
     for line in (
         archive.OutputLine(call_id="c", offset=0, data="%%"),
         archive.BlobLine(blob=1, offset=0, data="é"),
+        archive.AttachmentLine(attachment=1, name="x", offset=0, data="="),
     ):
         with pytest.raises(InvalidInputError, match="base64"):
             assert line.bytes

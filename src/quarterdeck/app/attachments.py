@@ -46,10 +46,7 @@ async def upload(app: App, actor: Actor, name: str, data: bytes) -> AttachmentVi
     """
     if not data:
         raise InvalidInputError("The file is empty.")
-    kind = media_type(data)
-    most = limits.IMAGE_BYTES if kind in IMAGES else limits.ATTACHMENT_BYTES
-    if len(data) > most:
-        raise TooLargeError(f"{'An image' if kind in IMAGES else 'A file'} may have {most:,} bytes.")
+    kind = _kind(data)
     async with app.database.transaction() as connection:
         # One file of a person after the other: each is counted before the next is weighed.
         mine = select(users.c.id).where(users.c.id == actor.user_id)
@@ -115,9 +112,19 @@ async def note(
 ) -> Attachment:
     """Keeps a text that came with the start itself as a file of the session."""
     data = clean(text).encode()
-    number = await _keep(app, connection, actor, f"session:{session_id}", name or category, data, TEXT, category)
-    await connection.execute(update(rows).where(rows.c.id == number).values(session_id=session_id))
-    return _of((await connection.execute(select(rows).where(rows.c.id == number))).one())
+    return await _give(app, connection, actor, session_id, category, name or category, data, TEXT)
+
+
+async def bring(
+    app: App, connection: AsyncConnection, actor: Actor, session_id: int, category: str, name: str, data: bytes
+) -> Attachment:
+    """Keeps a file that comes with a session which is imported.
+
+    Raises:
+        InvalidInputError: it is neither text nor an image.
+        TooLargeError: for what it is.
+    """
+    return await _give(app, connection, actor, session_id, category, name, data, _kind(data))
 
 
 def check_room(given: Iterable[Attachment], room: int) -> None:
@@ -195,6 +202,29 @@ async def sweep(app: App) -> int:
         free = (await connection.execute(old.limit(20).with_for_update(skip_locked=True))).scalars().all()
         await connection.execute(delete(blob_rows).where(blob_rows.c.id.in_(free)))
         return len(free)
+
+
+def _kind(data: bytes) -> str:
+    kind = media_type(data)
+    most = limits.IMAGE_BYTES if kind in IMAGES else limits.ATTACHMENT_BYTES
+    if len(data) > most:
+        raise TooLargeError(f"{'An image' if kind in IMAGES else 'A file'} may have {most:,} bytes.")
+    return kind
+
+
+async def _give(
+    app: App,
+    connection: AsyncConnection,
+    actor: Actor,
+    session_id: int,
+    category: str,
+    name: str,
+    data: bytes,
+    kind: str,
+) -> Attachment:
+    number = await _keep(app, connection, actor, f"session:{session_id}", name, data, kind, category)
+    given = update(rows).where(rows.c.id == number).values(session_id=session_id).returning(rows)
+    return _of((await connection.execute(given)).one())
 
 
 async def _keep(

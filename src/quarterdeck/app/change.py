@@ -150,25 +150,27 @@ async def settle(
         await happened(connection, app.dispatch, "session", session.id)
         await sealing.at_rest(app, connection, session.id, state)
     if state.final and before is not None and not before.final:
-        await _end(connection, session.id)
+        await end(connection, session.id)
 
 
-async def _end(connection: AsyncConnection, session_id: int) -> None:
-    """The session has ended: nobody is offered its calls, its turn is aborted, its executor kills what runs.
+async def end(connection: AsyncConnection, *session_ids: int) -> None:
+    """The sessions have ended: nobody is offered their calls, their turns are aborted, their executors kill what runs.
 
     One round trip, because the kill waits for it.
     """
-    await connection.exec_driver_sql(_END, {"id": session_id, "subject": f"session:{session_id}", "channel": CHANNEL})
+    subjects = [f"session:{one}" for one in session_ids]
+    await connection.exec_driver_sql(_END, {"ids": list(session_ids), "subjects": subjects, "channel": CHANNEL})
 
 
 _END = (
-    "with calls as (update offers set status = 'cancelled' where subject = %(subject)s"
+    "with calls as (update offers set status = 'cancelled' where subject = any(%(subjects)s)"
     " and status in ('waiting', 'offered', 'running', 'cancelling')),"
-    " keys as (delete from tokens where kind = 'workspace' and subject = %(subject)s),"
+    " keys as (delete from tokens where kind = 'workspace' and subject = any(%(subjects)s)),"
     # Two that want to hear of each other's end have each the other's wish: one that is held is left, and moves nobody.
-    " mine as (select id from notifications_wanted where session_id = %(id)s for update skip locked),"
+    " mine as (select id from notifications_wanted where session_id = any(%(ids)s) for update skip locked),"
     " wishes as (delete from notifications_wanted using mine where notifications_wanted.id = mine.id),"
-    " held as (update leases set cancelled = true where subject = %(subject)s returning runner_id)"
-    " select pg_notify(%(channel)s, bell || ' 0') from (select 'turn:' || %(id)s as bell"
-    " union all select 'runner:' || runner_id from held where runner_id is not null) as bells"
+    " held as (update leases set cancelled = true where subject = any(%(subjects)s) returning runner_id)"
+    " select pg_notify(%(channel)s, bell || ' 0') from ("
+    "select 'turn:' || id as bell from unnest(cast(%(ids)s as bigint[])) as ended(id)"
+    " union all select distinct 'runner:' || runner_id from held where runner_id is not null) as bells"
 )

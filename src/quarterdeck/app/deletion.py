@@ -73,8 +73,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
     subjects = literal([f"session:{one}" for one in session_ids], ARRAY(Text))
     # Whoever writes output has its offer locked; what is in the air is there before the statement looks.
     theirs = select(offers.c.call_id).where(offers.c.subject == any_(subjects)).order_by(offers.c.call_id)
-    await connection.execute(theirs.with_for_update())
-    calls = delete(offers).where(offers.c.subject == any_(subjects)).returning(offers.c.call_id).cte("calls")
+    calls = literal(list((await connection.execute(theirs.with_for_update())).scalars()), ARRAY(Text))
     gone = (
         delete(sessions)
         .where(sessions.c.id == any_(ids))
@@ -82,7 +81,9 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
         .cte("gone")
     )
     parts = [
-        delete(outputs).where(outputs.c.call_id == calls.c.call_id).cte("gone_outputs"),
+        delete(offers).where(offers.c.subject == any_(subjects)).cte("gone_offers"),
+        # By name, not by a join: however many there are of others, they are not looked at.
+        delete(outputs).where(outputs.c.call_id == any_(calls)).cte("gone_outputs"),
         *(delete(table).where(table.c.session_id == any_(ids)).cte(f"gone_{table.name}") for table in OWN),
         delete(blobs).where(blobs.c.subject == any_(subjects)).cte("gone_blobs"),
         delete(leases).where(leases.c.subject == any_(subjects), leases.c.runner_id.is_(None)).cte("gone_leases"),
@@ -95,7 +96,7 @@ async def erase(connection: AsyncConnection, session_ids: Sequence[int], *, by: 
         .cte("made_tombstones"),
     ]
     rung = select(func.pg_notify(CHANNEL, "session:" + gone.c.id.cast(Text) + f" {LAST}")).select_from(gone)
-    await connection.execute(rung.add_cte(calls, gone, *parts))
+    await connection.execute(rung.add_cte(gone, *parts))
 
 
 def _branches(ids: ColumnElement[Sequence[int]]) -> CTE:

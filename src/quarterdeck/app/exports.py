@@ -1,31 +1,30 @@
-"""A session on its way out: its log with outputs, diffs and snapshots, page by page, as a file or as something to read.
+"""A session on its way out: its log page by page, and the bytes that belong to it, as a file or as something to read.
 
 No transaction is open while a page is written to whoever asked for it, however slow they read. What is added to the log
 after the export began is not in it.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 from sqlalchemy import select
 
-import quarterdeck
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.pseudonyms import pseudonyms
 from quarterdeck.app.session_access import may
 from quarterdeck.core import archive
-from quarterdeck.core import events as e
 from quarterdeck.core.access import Ability
 from quarterdeck.core.anonymous import Anonymizer, Stream
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Event
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
+from quarterdeck.store.tables import attachments as attachment_rows
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import documents, offers, projects, sessions
 
@@ -34,16 +33,34 @@ PIECE_BYTES = 256 * 1024
 PIECE_CHARACTERS = 256 * 1024
 
 
+@dataclass(frozen=True)
+class Attached:
+    """A file that the session was given."""
+
+    about: Attachment
+    blob_id: int
+
+
 class Export:
-    """One session for one reader; `redacted` replaces people and places, and has no snapshots, which can't be."""
+    """One session for one reader; `redacted` replaces people and places, so that it has no snapshots and no images."""
 
     def __init__(
-        self, app: App, actor: Actor, session_id: int, state: SessionState, *, project: str, redacted: bool
+        self,
+        app: App,
+        actor: Actor,
+        session_id: int,
+        state: SessionState,
+        attachments: Mapping[int, Attached],
+        *,
+        project: str,
+        redacted: bool,
     ) -> None:
         self.session_id = session_id
         self.project = project
         self.redacted = redacted
         self.state = state
+        self.attachments = {number: one for number, one in attachments.items() if not (redacted and one.about.image)}
+        """By the numbers that the log knows them by."""
         self._app = app
         self._actor = actor
         self._anonymous: Anonymizer | None = None
@@ -227,6 +244,12 @@ async def begin(app: App, actor: Actor, session_id: int, *, redacted: bool) -> E
     """
     async with app.database.transaction() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
+        # Read before the state, whose log then speaks of each of them.
+        mine = select(attachment_rows).where(attachment_rows.c.session_id == session_id).order_by(attachment_rows.c.id)
+        attachments = {
+            one.id: Attached(Attachment.model_validate(one, from_attributes=True), one.blob_id)
+            for one in await connection.execute(mine)
+        }
         row = (
             await connection.execute(
                 select(sessions.c.state, projects.c.path)
@@ -235,64 +258,6 @@ async def begin(app: App, actor: Actor, session_id: int, *, redacted: bool) -> E
             )
         ).one()
     state = SessionState.model_validate(row.state)
-    export = Export(app, actor, session_id, state, project=row.path or "", redacted=redacted)
+    export = Export(app, actor, session_id, state, attachments, project=row.path or "", redacted=redacted)
     await export.prepare()
     return export
-
-
-async def lines(export: Export, *, files: bool) -> AsyncIterator[bytes]:
-    """The export as a file that can be imported again; without `files` it has no diffs and snapshots."""
-    writer = archive.Writer()
-    yield writer.line(
-        archive.Header(
-            quarterdeck=quarterdeck.__version__,
-            exported_at=datetime.now(UTC),
-            redacted=export.redacted,
-            files=files,
-            events=export.seq,
-            session=export.session(),
-        )
-    )
-    async for document in export.documents():
-        yield writer.line(document)
-    kept = await export.blob_ids() if files else set[int]()
-    numbers: dict[int, int] = {}
-    calls: list[str] = []
-
-    def number(blob_id: int) -> int:
-        return numbers.setdefault(blob_id, len(numbers) + 1) if blob_id in kept else 0
-
-    async for event in export.events():
-        match event.payload:
-            case e.ToolCallRequested(call_id=call_id):
-                calls.append(call_id)
-            case e.SnapshotTaken(bundle_blob=bundle) if export.redacted:
-                kept.discard(bundle)
-            case _:
-                pass
-        yield writer.line(archive.event_line(event, number))
-    printing = await export.printing()
-    for call_id in (one for one in calls if one in printing):
-        offset = 0
-        async for piece in export.output(call_id):
-            name = call_id.removeprefix(f"{export.session_id}.")
-            yield writer.line(archive.OutputLine(call_id=name, offset=offset, data=archive.encoded(piece)))
-            offset += len(piece)
-    for blob_id, name in numbers.items():
-        async for line in _blob_lines(export, blob_id, name):
-            yield writer.line(line)
-    yield writer.footer()
-
-
-async def _blob_lines(export: Export, blob_id: int, name: int) -> AsyncIterator[archive.BlobLine]:
-    """The last piece is known to be the last when there is none behind it; an empty blob is one piece of nothing."""
-    digest, offset, held = hashlib.sha256(), 0, b""
-    async for piece in export.blob(blob_id):
-        if held:
-            yield archive.BlobLine(blob=name, offset=offset, data=archive.encoded(held))
-            offset += len(held)
-        digest.update(piece)
-        held = piece
-    yield archive.BlobLine(
-        blob=name, offset=offset, data=archive.encoded(held), size=offset + len(held), sha256=digest.hexdigest()
-    )

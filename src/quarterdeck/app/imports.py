@@ -18,6 +18,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import by_key, keep_document
 from quarterdeck.app.change import redacted
+from quarterdeck.app.imported_attachments import OF_AN_EVENT, ImportedAttachments
 from quarterdeck.app.imported_bytes import ImportedBlobs, ImportedOutputs
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import archive, limits
@@ -119,6 +120,7 @@ class _Import:
         self._approvals: set[str] = set()
         self._unweighed = 0
         """Bytes of events since the state was last weighed."""
+        self._attachments = ImportedAttachments(app, connection, actor, session_id)
         self._outputs = ImportedOutputs(connection, app.redactor, session_id)
         self._blobs = ImportedBlobs(connection, app.redactor, session_id)
 
@@ -145,7 +147,10 @@ class _Import:
                 self._header = line
             case archive.DocumentLine():
                 self._take_document(line)
+            case archive.AttachmentLine():
+                await self._attachments.take(line)
             case archive.EventLine():
+                self._attachments.close()
                 await self._blobs.named(line)
                 await _calmly(size, self._take_event, line)
                 self._waiting_bytes += size
@@ -158,6 +163,7 @@ class _Import:
                 await self._flush()
                 await self._blobs.take(line)
             case archive.Footer():
+                self._attachments.check()
                 await self._outputs.close()
                 self._blobs.close()
                 await self._end(line)
@@ -171,11 +177,13 @@ class _Import:
         self._documents[line.document] = text
 
     def _take_event(self, line: archive.EventLine) -> None:
-        event = archive.brought(line, self._session_id, self._blobs.id)
+        event = archive.brought(line, self._session_id, self._blobs.id, self._attachments.kept)
         payload = cast("e.AnyPayload", redacted(self._app.redactor, event.payload))
         if isinstance(payload, e.SessionCreated) and event.seq == 1:
             payload = self._created(payload)
         _check(payload)
+        if isinstance(payload, e.SessionCreated | e.ComponentEntered | e.MessageAdded):
+            self._attachments.named(payload.attachments)
         event = event.model_copy(update={"payload": payload})
         earliest = self._state.last_activity if self._state else _EARLIEST
         if not earliest <= event.at <= self._now + timedelta(days=1):
@@ -292,11 +300,17 @@ async def _calmly(size: int, work: Callable[[A], R], given: A) -> R:
 def _check(payload: e.AnyPayload) -> None:
     """What no model bounds, because who writes it into a log of ours does."""
     match payload:
-        case e.SessionCreated(title=title) | e.SessionRenamed(title=title):
+        case e.SessionCreated(title=title, attachments=given):
+            fits = len(title) <= NAME_CHARACTERS and len(given) <= OF_AN_EVENT
+        case e.SessionRenamed(title=title):
             fits = len(title) <= NAME_CHARACTERS
+        case e.ComponentEntered(attachments=given) | e.MessageAdded(attachments=given):
+            fits = len(given) <= OF_AN_EVENT
         case e.ArtifactCreated(url=url) | e.CheckRecorded(url=url) | e.LinkAdded(url=url):
             fits = not url or url.startswith(("http://", "https://")) or (url[:1] == "/" and url[:2] != "//")
         case _:
             fits = True
     if not fits:
-        raise InvalidInputError(f"{payload.kind} has a title that is too long, or a link that leads nowhere")
+        raise InvalidInputError(
+            f"{payload.kind} has a title that is too long, too many attachments, or a link that leads nowhere"
+        )

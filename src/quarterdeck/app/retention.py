@@ -9,29 +9,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from quarterdeck.app import deletion, leftovers
 from quarterdeck.app.application import App
-from quarterdeck.app.change import changing
+from quarterdeck.app.change import Change, changing, end
 from quarterdeck.app.lock_order import lock_sessions
+from quarterdeck.app.wanted import happened
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
-from quarterdeck.store import outbox
+from quarterdeck.store import log, outbox
 from quarterdeck.store.room import vacuum
 from quarterdeck.store.tables import projects, sessions, sweeps
+
+R = TypeVar("R", bound=Row[*tuple[Any, ...]])
 
 EVERY = timedelta(hours=1)
 BATCH = 250
 """How many sessions a transaction deletes at most, and how many events of them."""
 BATCH_EVENTS = 50_000
-STOPS = 20
-"""How many that wait a transaction stops and deletes."""
+STOPS = 50
+"""How many that wait a transaction stops and deletes; the states of all of them are read."""
 CHANGES = 20
 """How many sessions a transaction gives another time."""
 VACUUM_FROM = 1_000
@@ -119,9 +123,7 @@ async def _over(app: App, at: datetime) -> int:
     count, behind = 0, query
     while True:
         async with app.database.transaction() as connection:
-            rows = (await connection.execute(behind)).all()
-            sums = accumulate(row.seq for row in rows)
-            batch = [row for row, events in zip(rows, sums, strict=True) if events <= BATCH_EVENTS] or rows[:1]
+            batch = _bounded((await connection.execute(behind)).all())
             if not batch:
                 return count
             await deletion.erase(connection, [row.id for row in batch], by=BY)
@@ -129,20 +131,37 @@ async def _over(app: App, at: datetime) -> int:
         behind = query.where(tuple_(day, last) > tuple_(batch[-1].expires_on, batch[-1].id))
 
 
+def _bounded(rows: Sequence[R]) -> Sequence[R]:
+    """As many from the first one on as one transaction deletes; the first however many events it has."""
+    sums = accumulate(row.seq for row in rows)
+    return [row for row, events in zip(rows, sums, strict=True) if events <= BATCH_EVENTS] or rows[:1]
+
+
 async def _waiting(app: App, at: datetime) -> int:
     """Stops and deletes what waits, the younger first: children before the session that started them."""
     async with app.database.transaction() as connection:
-        query = select(sessions.c.id).where(expired(at), ~ended(), ~sessions.c.turn_open)
-        found = (await connection.execute(query.order_by(sessions.c.id.desc()))).scalars().all()
+        query = select(sessions.c.id, sessions.c.seq).where(expired(at), ~ended(), ~sessions.c.turn_open)
+        found = (await connection.execute(query.order_by(sessions.c.id.desc()))).all()
     stopped = 0
-    for batch in (found[n : n + STOPS] for n in range(0, len(found), STOPS)):
-        try:
-            stopped += await _stop(app, batch, at)
-        except UnavailableError:
-            raise
-        except Exception:  # one session that can't be stopped holds nobody else back
-            _log.exception("sessions could not be stopped by age", sessions=list(batch))
+    while found:
+        batch = _bounded(found[:STOPS])
+        found = found[len(batch) :]
+        stopped += await _stop_each(app, [row.id for row in batch], at)
     return stopped
+
+
+async def _stop_each(app: App, session_ids: Sequence[int], at: datetime) -> int:
+    """One session that can't be stopped holds nobody else back: without it the others are stopped by halves."""
+    try:
+        return await _stop(app, session_ids, at)
+    except UnavailableError:
+        raise
+    except Exception:
+        if len(session_ids) == 1:
+            _log.exception("a session could not be stopped by age", session=session_ids[0])
+            return 0
+    half = len(session_ids) // 2
+    return await _stop_each(app, session_ids[:half], at) + await _stop_each(app, session_ids[half:], at)
 
 
 async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
@@ -152,17 +171,22 @@ async def _stop(app: App, session_ids: Sequence[int], at: datetime) -> int:
     async with app.database.transaction() as connection:
         # Locked in the order of all, and then stopped from child to parent.
         locked = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
-        for session_id in reversed(locked):
-            async with changing(app, connection, session_id) as it:
-                if not _over_for(it.state, at) or it.state.works or it.state.final:
-                    continue
-                children = select(sessions.c.id).where(sessions.c.parent_id == session_id, ~ended()).limit(1)
-                if (await connection.execute(children)).one_or_none() is not None:
-                    continue
-                days = it.state.retention_days
-                it.move(Transition.STOP, reason=f"deleted {days} days after its last activity")
-                stopped.append(session_id)
+        held = await log.lock_all(connection, locked)
+        children = select(sessions.c.parent_id, sessions.c.id).where(sessions.c.parent_id.in_(locked), ~ended())
+        living = (await connection.execute(children)).all()
+        for session in reversed(held.values()):
+            state = session.state
+            if not _over_for(state, at) or state.works or state.final:
+                continue
+            if any(row.parent_id == session.id and row.id not in stopped for row in living):
+                continue
+            reason = f"deleted {state.retention_days} days after its last activity"
+            Change(connection, session, app.redactor).move(Transition.STOP, reason=reason)
+            stopped.append(session.id)
         if stopped:
+            await log.flush(connection, *held.values())
+            await happened(connection, app.dispatch, "session", *stopped)
+            await end(connection, *stopped)
             await deletion.erase(connection, stopped, by=BY)
     return len(stopped)
 

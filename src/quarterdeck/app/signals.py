@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import events as e
@@ -111,16 +111,21 @@ class Cursor:
         return max(0, self.running.get(output.call_id, output.offset + len(output.data)) - output.offset)
 
 
+_STAND = (
+    select(sessions.c.seq, sessions.c.turn_open, sessions.c.ended_at, leases.c.torn_down)
+    .outerjoin(leases, (leases.c.subject == bindparam("subject")) & leases.c.runner_id.is_not(None))
+    .where(sessions.c.id == bindparam("session"))
+)
+_STATE = select(sessions.c.state).where(sessions.c.id == bindparam("session"))
+_PARTIAL = select(partials.c.turn_no, partials.c.text).where(partials.c.session_id == bindparam("session"))
+# Made once, which costs more than to run them.
+
+
 async def look(connection: AsyncConnection, session_id: int, cursor: Cursor) -> list[Signal]:
     """What is new behind the cursor, which moves along."""
     found: list[Signal] = []
-    row = (
-        await connection.execute(
-            select(sessions.c.seq, sessions.c.turn_open, sessions.c.ended_at, leases.c.torn_down)
-            .outerjoin(leases, (leases.c.subject == f"session:{session_id}") & leases.c.runner_id.is_not(None))
-            .where(sessions.c.id == session_id)
-        )
-    ).one_or_none()
+    asked = {"session": session_id, "subject": f"session:{session_id}"}
+    row = (await connection.execute(_STAND, asked)).one_or_none()
     if row is None:
         cursor.ended = True
         return found
@@ -152,9 +157,8 @@ async def _output(connection: AsyncConnection, call_id: str, cursor: Cursor) -> 
 
 async def printing(connection: AsyncConnection, session_id: int) -> dict[str, int]:
     """The executor's calls that run now. One who comes back is sent what they printed from the start, by offset."""
-    state = SessionState.model_validate(
-        (await connection.execute(select(sessions.c.state).where(sessions.c.id == session_id))).scalar_one()
-    )
+    stored = (await connection.execute(_STATE, {"session": session_id})).scalar_one()
+    state = SessionState.model_validate(stored)
     return {i: 0 for i, call in state.calls.items() if call.side == "executor" and call.status is CallStatus.RUNNING}
 
 
@@ -171,9 +175,7 @@ def _follow(cursor: Cursor, payload: e.AnyPayload) -> None:
 
 
 async def _partial(connection: AsyncConnection, session_id: int, cursor: Cursor) -> list[Signal]:
-    row = (
-        await connection.execute(select(partials.c.turn_no, partials.c.text).where(partials.c.session_id == session_id))
-    ).one_or_none()
+    row = (await connection.execute(_PARTIAL, {"session": session_id})).one_or_none()
     if row is None:
         return []
     now = PartialSignal(row.turn_no, row.text)

@@ -99,7 +99,7 @@ class Tail:
             while not cursor.ended:
                 rung, more = await self._listener.wait(), True
                 while more and not cursor.ended:
-                    async with self._database.transaction() as connection:
+                    async with self._database.reading() as connection:
                         found = await look(connection, self._session_id, cursor)
                     more = cursor.behind
                     if found or not rung:

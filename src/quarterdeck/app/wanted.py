@@ -11,11 +11,11 @@ from quarterdeck.store.tables import notifications_wanted as wanted
 Target = Literal["time", "session", "pipeline"]
 
 
-async def happened(connection: AsyncConnection, dispatch: Dispatch, target: Target, target_id: int) -> None:
-    """It has ended: whoever wants to hear of it is told by a job, so that no other session is locked here."""
+async def happened(connection: AsyncConnection, dispatch: Dispatch, target: Target, *target_ids: int) -> None:
+    """They have ended: whoever wants to hear of one is told by a job, so that no other session is locked here."""
     rows = await connection.execute(
         update(wanted)
-        .where(wanted.c.target == target, wanted.c.target_id == target_id, wanted.c.due_at.is_(None))
+        .where(wanted.c.target == target, wanted.c.target_id.in_(target_ids), wanted.c.due_at.is_(None))
         .values(due_at=func.now())
         .returning(wanted.c.id)
     )

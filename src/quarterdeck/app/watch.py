@@ -20,7 +20,7 @@ async def session(app: App, actor: Actor, session_id: int, *, after: int) -> Asy
         WatcherBehindError: (later) the session goes on faster than the moments are taken.
     """
     cursor = Cursor(after)
-    async with app.database.transaction() as connection:
+    async with app.database.reading() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         if after:
             cursor.running = await printing(connection, session_id)
@@ -34,7 +34,7 @@ async def _from(app: App, session_id: int, cursor: Cursor) -> AsyncIterator[Mome
         while more:
             # What the tail tells from this number on is not older than what is read now: nothing is left out.
             number, printed = tail.number, set(cursor.running)
-            async with app.database.transaction() as connection:
+            async with app.database.reading() as connection:
                 found = await look(connection, session_id, cursor)
             # Of a call whose start was among these events the output is still to be read.
             more = not cursor.ended and (cursor.behind or not cursor.running.keys() <= printed)

@@ -1,8 +1,9 @@
 """A session as a file: the lines of an export, how they are written, and how a file of a stranger is read.
 
-Header, documents, events, outputs, blobs, footer, one JSON object on each line. The footer counts the others and has
-the SHA-256 of every byte before it, so that a file that was cut off or changed is known as such. Numbers that belong to
-one server stay out: blobs are numbered in the order of the log, 0 is one that is not in the file.
+Header, documents, attachments, events, outputs, blobs, footer, one JSON object on each line. The footer counts the
+others and has the SHA-256 of every byte before it, so that a file that was cut off or changed is known as such. Numbers
+that belong to one server stay out: blobs are numbered in the order of the log, attachments in that of the file, 0 is
+one that is not in it. Attachments stand before the events: what these say of them is then told by the bytes.
 """
 
 import base64
@@ -10,17 +11,19 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from quarterdeck.core.attachment import NAME_CHARACTERS, Attachment
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.events import Event, Level
 from quarterdeck.core.text import clean_value, deeper, finite
 
 FORMAT = "quarterdeck-session"
-VERSION = 1
+VERSION = 2
+"""2 has attachments."""
 LINE_BYTES = 8 * 1024 * 1024
 LINE_VALUES = 100_000
 """Values in lists and fields of objects of one line: with more it would hold the server up, short as it is."""
@@ -60,7 +63,7 @@ class Header(_Line):
     exported_at: AwareDatetime
     redacted: bool
     files: bool
-    """Whether diffs and snapshots are in it."""
+    """Whether attachments, diffs and snapshots are in it."""
     events: int
     session: Exported
 
@@ -98,11 +101,9 @@ class OutputLine(_Line):
         return _decoded(self.data)
 
 
-class BlobLine(_Line):
-    """Bytes of a snapshot or a diff; the last line of each has its size and hash."""
+class _Bytes(_Line):
+    """Some of the bytes of one thing; the last line of each has its size and hash."""
 
-    line: Literal["blob"] = "blob"
-    blob: int
     offset: int
     data: str
     size: int | None = None
@@ -114,21 +115,38 @@ class BlobLine(_Line):
         return _decoded(self.data)
 
 
+class AttachmentLine(_Bytes):
+    """Bytes of a file that somebody gave to the session."""
+
+    line: Literal["attachment"] = "attachment"
+    attachment: int = Field(ge=1)
+    name: str = Field(max_length=NAME_CHARACTERS)
+    category: str = Field(default="", max_length=NAME_CHARACTERS)
+
+
+class BlobLine(_Bytes):
+    """Bytes of a snapshot or a diff."""
+
+    line: Literal["blob"] = "blob"
+    blob: int
+
+
 class Footer(_Line):
     """The last line."""
 
     line: Literal["footer"] = "footer"
+    attachments: int = 0
+    """Lines, as of the others: not files."""
     events: int
     outputs: int
-    """Lines, not calls."""
     blobs: int
     sha256: str
 
 
-Content = DocumentLine | EventLine | OutputLine | BlobLine
+Content = DocumentLine | AttachmentLine | EventLine | OutputLine | BlobLine
 Line = Header | Content | Footer
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="line")])
-_ORDER = ("header", "document", "event", "output", "blob", "footer")
+_ORDER = ("header", "document", "attachment", "event", "output", "blob", "footer")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 """One that nothing closes goes to the end: else each quote within it would be looked behind that far again."""
 
@@ -164,8 +182,9 @@ class Writer:
         """The last line; nothing comes behind it."""
         counts = self._counts
         footer = Footer(
-            events=counts["event"], outputs=counts["output"], blobs=counts["blob"], sha256=self._digest.hexdigest()
-        )
+            attachments=counts["attachment"], events=counts["event"], outputs=counts["output"], blobs=counts["blob"],
+            sha256=self._digest.hexdigest(),
+        )  # fmt: skip
         return footer.model_dump_json().encode() + b"\n"
 
 
@@ -231,8 +250,9 @@ class Reader:
             raise self.fault(told(error)) from None
 
     def _check(self, footer: Footer) -> None:
-        counts = (self._counts["event"], self._counts["output"], self._counts["blob"])
-        if counts != (footer.events, footer.outputs, footer.blobs) or footer.sha256 != self._digest.hexdigest():
+        counts = tuple(self._counts[name] for name in ("attachment", "event", "output", "blob"))
+        told = (footer.attachments, footer.events, footer.outputs, footer.blobs)
+        if counts != told or footer.sha256 != self._digest.hexdigest():
             raise self.fault("the footer doesn't fit the file; it was changed or lines are missing")
         self.ended = True
 
@@ -262,17 +282,17 @@ def told(error: ValidationError) -> str:
     return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
 
 
-def event_line(event: Event, blobs: Callable[[int], int]) -> EventLine:
-    """An event as it stands in a file of its session; `blobs` numbers what is in the file."""
+def event_line(event: Event, blobs: Callable[[int], int], attachments: Callable[[int], int]) -> EventLine:
+    """An event as it stands in a file of its session; `blobs` and `attachments` number what is in the file."""
     payload = _with_ids(event.payload.model_dump(mode="json"), lambda name: name.removeprefix(f"{event.session}."))
-    for field in BLOB_FIELDS:
-        if isinstance(number := payload.get(field), int):
-            payload[field] = blobs(number)
+    _change_bytes(payload, blobs, lambda number: {"id": attachments(number)})
     return EventLine(seq=event.seq, at=event.at, level=event.level, v=event.v, payload=payload)
 
 
-def brought(line: EventLine, session_id: int, blobs: Callable[[int], int]) -> Event:
-    """The event of a line as one of session `session_id`.
+def brought(
+    line: EventLine, session_id: int, blobs: Callable[[int], int], attachments: Mapping[int, Attachment]
+) -> Event:
+    """The event of a line as one of session `session_id`, with its `attachments` as they were found to be.
 
     Its calls and approvals get the session's number before their names: two imports of one file stay apart.
 
@@ -280,9 +300,9 @@ def brought(line: EventLine, session_id: int, blobs: Callable[[int], int]) -> Ev
         InvalidInputError: it is none that this version knows.
     """
     payload = _with_ids(line.payload, lambda name: local_id(session_id, name))
-    for field in BLOB_FIELDS:
-        if isinstance(number := payload.get(field), int):
-            payload[field] = blobs(number)
+    _change_bytes(
+        payload, blobs, lambda number: attachments[number].model_dump() if number in attachments else {"id": 0}
+    )
     try:
         event = Event.model_validate(
             {"session": session_id, "seq": line.seq, "at": line.at, "level": line.level, "v": line.v,
@@ -293,6 +313,22 @@ def brought(line: EventLine, session_id: int, blobs: Callable[[int], int]) -> Ev
     if event.v > event.payload.version or event.v < 1:
         raise InvalidInputError(f"{event.kind} has version {event.v}; this server knows {event.payload.version}")
     return event
+
+
+def _change_bytes(
+    payload: dict[str, JsonValue], blobs: Callable[[int], int], attachments: Callable[[int], dict[str, JsonValue]]
+) -> None:
+    """Has other numbers for the bytes that a payload speaks of."""
+    for field in BLOB_FIELDS:
+        if isinstance(number := payload.get(field), int):
+            payload[field] = blobs(number)
+    if isinstance(given := payload.get("attachments"), list):
+        payload["attachments"] = [
+            {**one, **attachments(number)}
+            if isinstance(one, dict) and isinstance(number := one.get("id"), int)
+            else one
+            for one in given
+        ]
 
 
 def local_id(session_id: int, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.text import cut
@@ -20,8 +20,8 @@ class Attachment(BaseModel):
     id: int
     name: str
     media_type: str
-    size: int
-    characters: int
+    size: int = Field(ge=0)
+    characters: int = Field(ge=0)
     """About what it adds to a conversation."""
     category: str = ""
     """Of what kind of context it is, where that was said."""

@@ -6,7 +6,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import zstandard
-from sqlalchemy import JSON, ScalarSelect, Table, Text, cast, func, insert, literal, select, text, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -132,7 +146,7 @@ async def create(
     )
     await _write(connection, session_id, [first])
     await search.keep(connection, search.rows(session_id, search.scope_of(created), [first]))
-    await outbox.note(connection, session_id, created.project_id, [first])
+    await outbox.note(connection, outbox.rows(session_id, created.project_id, [first]))
     await ring(connection, f"session:{session_id}", 1)
     return Locked(
         session_id, created.project_id, flow_hash, script_hash, state, source_seq=0 if state.elsewhere else None
@@ -210,6 +224,7 @@ async def flush(connection: AsyncConnection, *held: Locked) -> None:
     """Stores what was appended to these sessions: of each one batch row, its row, one ring of its bell."""
     fresh: list[tuple[Locked, list[e.Event]]] = []
     words: list[search.Row] = []
+    statuses: list[dict[str, Any]] = []
     for session in held:
         if session.fresh:
             events, session.fresh = session.fresh, []
@@ -217,8 +232,9 @@ async def flush(connection: AsyncConnection, *held: Locked) -> None:
             words += search.rows(session.id, search.scope_of(session.state.created), events)
             await _project(connection, session.id, events)
             news = [event for event in events if event.seq > session.copied]
-            await outbox.note(connection, session.id, session.project_id, news)
+            statuses += outbox.rows(session.id, session.project_id, news)
     if fresh:
+        await outbox.note(connection, statuses)
         await connection.exec_driver_sql(_STORE if words else _STORE_UNSEARCHED, _stored(fresh) | search.columns(words))
 
 
@@ -266,6 +282,19 @@ _STORE_UNSEARCHED = (  # of our own tables' names alone
 _STORE = _STORE_UNSEARCHED.replace("with ", f"with words as ({search.KEEP}), ", 1)
 
 
+def _reading() -> Select[int, bytes]:
+    """The rows with the events from `begin` to before `end` of a session, the first found by the key."""
+    of = event_batches.c
+    session, begin, end = (bindparam(name, type_=BigInteger) for name in ("session", "begin", "end"))
+    first = select(func.max(of.first_seq)).where(of.session_id == session, of.first_seq <= begin).scalar_subquery()
+    rows = select(of.first_seq, of.data).where(of.session_id == session, of.first_seq < end)
+    return rows.where(of.first_seq >= func.coalesce(first, 0)).order_by(of.first_seq)
+
+
+_READ = _reading()
+"""Made once, which costs more than to run it."""
+
+
 async def read(
     connection: AsyncConnection,
     session_id: int,
@@ -280,24 +309,18 @@ async def read(
     With `most_bytes` it ends earlier where they are large: behind the row of the log in which they come to so much.
     """
     end = after + limit + 1 if before is None else min(before, after + limit + 1)
-    query = (
-        select(event_batches.c.first_seq, event_batches.c.data)
-        .where(event_batches.c.session_id == session_id)
-        .where(event_batches.c.first_seq >= func.coalesce(_batch_of(session_id, after + 1), 0))
-        .where(event_batches.c.first_seq < end)
-        .order_by(event_batches.c.first_seq)
-    )
+    asked = {"session": session_id, "begin": after + 1, "end": end}
     found: list[e.Event] = []
     if limit <= PAGE_EVENTS:  # a cursor would be three round trips more
         size = 0
-        for first_seq, data in await connection.execute(query):
+        for first_seq, data in await connection.execute(_READ, asked):
             text = unpacked(data)
             found += _within(session_id, first_seq, text, after + 1, end)
             size += len(text)
             if most_bytes is not None and size >= most_bytes:
                 break
         return found
-    async with connection.stream(query) as result:
+    async with connection.stream(_READ, asked) as result:
         async for first_seq, data in result:
             found += _within(session_id, first_seq, unpacked(data), after + 1, end)
     return found
@@ -326,15 +349,6 @@ def _within(session_id: int, first_seq: int, text: bytes, begin: int, end: int) 
 
 def _event(session_id: int, line: bytes) -> e.Event:
     return e.Event.model_validate_json(b'{"session":%d,%b' % (session_id, line[1:]))
-
-
-def _batch_of(session_id: int, seq: int) -> ScalarSelect[int]:
-    """Where the batch begins that holds `seq`, found by the key."""
-    return (
-        select(func.max(event_batches.c.first_seq))
-        .where(event_batches.c.session_id == session_id, event_batches.c.first_seq <= seq)
-        .scalar_subquery()
-    )
 
 
 async def _write(connection: AsyncConnection, session_id: int, events: Sequence[e.Event]) -> None:

@@ -7,6 +7,7 @@ what that transaction writes (deliveries, say) and the marks are committed toget
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,15 +32,19 @@ class Entry:
     status: Status
 
 
-async def note(connection: AsyncConnection, session_id: int, project_id: int | None, events: Sequence[e.Event]) -> None:
-    """Writes the entries of these events of one session; its row is locked, so they are in its order."""
-    rows = [
+def rows(session_id: int, project_id: int | None, events: Sequence[e.Event]) -> list[dict[str, Any]]:
+    """The entries of these events of one session."""
+    return [
         {"at": one.at, "session_id": session_id, "project_id": project_id, "seq": one.seq, "status": status.value}
         for one in events
         if (status := _status(one.payload)) is not None
     ]
-    if rows:
-        await connection.execute(insert(outbox), rows)
+
+
+async def note(connection: AsyncConnection, entries: Sequence[dict[str, Any]]) -> None:
+    """Writes these; the rows of their sessions are locked, so the entries of each are in its order."""
+    if entries:
+        await connection.execute(insert(outbox), entries)
 
 
 def _status(payload: e.AnyPayload) -> Status | None:

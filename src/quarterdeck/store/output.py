@@ -1,6 +1,6 @@
 """Output of calls: bytes at offsets, beside the log, appended in order and read by range."""
 
-from sqlalchemy import Text, column, func, insert, literal, select, update, values
+from sqlalchemy import BigInteger, Select, Text, bindparam, column, func, insert, literal, select, update, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.errors import NotFoundError
@@ -34,15 +34,22 @@ async def write(connection: AsyncConnection, subject: str, call_id: str, offset:
     return size
 
 
+def _reading() -> Select[int, bytes]:
+    """The chunks of a call with its bytes from `begin` to before `end`, the first found by the key."""
+    call, begin, end = bindparam("call", type_=Text), *(bindparam(name, type_=BigInteger) for name in ("begin", "end"))
+    of = outputs.c
+    first = select(func.max(of.offset)).where(of.call_id == call, of.offset <= begin).scalar_subquery()
+    rows = select(of.offset, of.data).where(of.call_id == call, of.offset < end)
+    return rows.where(of.offset >= func.coalesce(first, 0)).order_by(of.offset)
+
+
+_READ = _reading()
+"""Made once, which costs more than to run it."""
+
+
 async def read(connection: AsyncConnection, call_id: str, offset: int = 0, limit: int = 1 << 20) -> bytes:
     """At most `limit` bytes of a call's output from `offset`."""
-    rows = await connection.execute(
-        select(outputs.c.offset, outputs.c.data)
-        .where(outputs.c.call_id == call_id)
-        .where(outputs.c.offset + func.length(outputs.c.data) > offset)
-        .where(outputs.c.offset < offset + limit)
-        .order_by(outputs.c.offset)
-    )
+    rows = await connection.execute(_READ, {"call": call_id, "begin": offset, "end": offset + limit})
     parts = [row.data[max(0, offset - row.offset) :] for row in rows]
     return b"".join(parts)[:limit]
 

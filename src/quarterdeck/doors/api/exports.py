@@ -11,6 +11,7 @@ from litestar.response import Stream
 
 from quarterdeck.app import exports, imports
 from quarterdeck.app.actor import Actor
+from quarterdeck.app.export_lines import lines
 from quarterdeck.app.exports import Export
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import limits
@@ -35,7 +36,7 @@ async def export(
         Format, QueryParameter(name="format", description="NDJSON can be imported again; the others are for people.")
     ] = "ndjson",
     redacted: Annotated[bool, QueryParameter(description="Without people and places.")] = False,
-    files: Annotated[bool, QueryParameter(description="With diffs, and in NDJSON snapshots.")] = True,
+    files: Annotated[bool, QueryParameter(description="With attachments, diffs, and in NDJSON snapshots.")] = True,
     level: Annotated[Level, QueryParameter(description="How much of it Markdown tells.")] = Level.CONCISE,
 ) -> Stream:
     """The log up to now with output and diffs: as NDJSON, as Markdown, or as one page that plays it offline."""
@@ -87,7 +88,7 @@ async def import_(
 def _pieces(begun: Export, format_: Format, *, files: bool, level: Level) -> AsyncIterator[bytes]:
     match format_:
         case "ndjson":
-            return exports.lines(begun, files=files)
+            return lines(begun, files=files)
         case "markdown":
             return markdown.document(begun, level=level, files=files)
         case "html":

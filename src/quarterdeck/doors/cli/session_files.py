@@ -34,7 +34,9 @@ async def export(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Instead of standard output.")
     ] = None,
     redact: Annotated[bool, typer.Option("--redact", help="Without people and places.")] = False,
-    without_files: Annotated[bool, typer.Option("--without-files", help="Without diffs and snapshots.")] = False,
+    without_files: Annotated[
+        bool, typer.Option("--without-files", help="Without attachments, diffs and snapshots.")
+    ] = False,
     level: Annotated[str, typer.Option("--level", help="How much Markdown tells: result, concise, full.")] = "concise",
 ) -> None:
     """Save a session as a file: NDJSON that can be imported, Markdown, or a page that plays it offline."""

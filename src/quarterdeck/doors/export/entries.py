@@ -8,6 +8,7 @@ from typing import Literal, assert_never
 from pydantic import JsonValue
 
 from quarterdeck.core import events as e
+from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.events import Event, Level
 from quarterdeck.core.status import human
 
@@ -31,6 +32,8 @@ class Entry:
     """The call that it begins or ends."""
     diff: int = 0
     """The blob of a diff that belongs here."""
+    files: tuple[Attachment, ...] = ()
+    """What came with the words."""
 
     @property
     def fold(self) -> str:
@@ -41,18 +44,26 @@ class Entry:
 def entry(event: Event, began: datetime) -> Entry:
     """The event as people read it."""
     head, look, words, verbatim = _told(event.payload)
-    call_id, diff = "", 0
+    call_id, diff, files = "", 0, tuple[Attachment, ...]()
     match event.payload:
         case e.ToolCallRequested() | e.ToolCallFinished() as p:
             call_id = p.call_id
         case e.SnapshotTaken() as p:
             diff = p.step_diff_blob
+        case e.SessionCreated() | e.MessageAdded() as p:
+            files = p.attachments
         case _:
             pass
     seconds = (event.at - began).total_seconds()
     return Entry(
-        event.seq, seconds, event.level, event.kind, line(head), look, words.strip(), verbatim.rstrip(), call_id, diff
-    )
+        event.seq, seconds, event.level, event.kind, line(head), look, words.strip(), verbatim.rstrip(), call_id, diff,
+        files,
+    )  # fmt: skip
+
+
+def attached(file: Attachment) -> str:
+    """How a file is named."""
+    return line(f"{file.name} ({file.media_type}, {file.size:,} bytes)")
 
 
 def line(text: str) -> str:

@@ -11,7 +11,7 @@ from quarterdeck.app.exports import Export
 from quarterdeck.core.events import Level
 from quarterdeck.core.status import Status, human
 from quarterdeck.core.text import cut
-from quarterdeck.doors.export.entries import Entry, clock, entry, line
+from quarterdeck.doors.export.entries import Entry, attached, clock, entry, line
 from quarterdeck.doors.export.terminal import plain
 
 RESULT_CHARACTERS = 4_000
@@ -112,7 +112,8 @@ def _said(made: Entry, level: Level) -> str:
     words = f"{quoted(made.words)}\n" if made.words else ""
     # What a component was asked and what a model thought is for level full.
     wanted = made.verbatim if level is Level.FULL or made.kind in ("plan.changed", "snapshot.taken") else ""
-    return head + words + (f"{fence(wanted)}\n" if wanted else "")
+    files = "".join(f"Attached: {escaped(attached(one))}\n\n" for one in made.files)
+    return head + words + files + (f"{fence(wanted)}\n" if wanted else "")
 
 
 def _call(begun: Entry | None, ended: Entry | None, level: Level) -> str:
