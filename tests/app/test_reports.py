@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.app import executors, offers, sessions, turns
+from quarterdeck.app import executors, hellos, offers, sessions, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.turns import Turn
 from quarterdeck.core import events as e
@@ -63,7 +63,7 @@ async def payloads(app: App, session_id: int) -> list[e.AnyPayload]:
 
 async def test_a_call_that_was_over_at_once_has_its_start_in_the_log_like_any_other(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     session_id = await asked(app, start, 3)
     orders = offers.stream(app, hands, runner)
     given = calls(await anext(orders))
@@ -97,7 +97,7 @@ async def test_a_line_offers_each_call_once_however_few_it_remembers(
 ) -> None:
     monkeypatch.setattr(offers, "AT_ONCE", 1)  # so that the calls that have ended are forgotten all the time
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     orders = offers.stream(app, hands, runner)
     given: list[str] = []
     for _ in range(3):
@@ -119,11 +119,11 @@ async def test_a_line_offers_each_call_once_however_few_it_remembers(
 
 async def test_a_token_that_is_gone_opens_nothing_though_it_was_known(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    await executors.hello(app, hands, HELLO)
+    await hellos.hello(app, hands, HELLO)
     async with app.database.transaction() as connection:
         await connection.execute(tokens.delete().where(tokens.c.kind == "runner"))
     with pytest.raises(UnauthenticatedError):
-        await executors.hello(app, await executors.authenticate(app, start.runner_token), HELLO)
+        await hellos.hello(app, await executors.authenticate(app, start.runner_token), HELLO)
 
 
 class Says:
@@ -155,7 +155,7 @@ async def test_a_step_that_fails_takes_no_answer_with_it_and_no_turn(
 
     # Another's second turn fails with the first of the steps that it would be claimed with.
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     orders = offers.stream(app, hands, runner)
     (offer,) = [one for one in calls(await anext(orders)) if one.subject == f"session:{second}"]
     await orders.aclose()
