@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.core.exposure import guard
 from quarterdeck.executor import landlock
+from quarterdeck.executor.client import guard
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.registration import Registration, register, registration
@@ -97,7 +97,7 @@ async def _register(argv: list[str]) -> None:
     parser.add_argument("--token-file", required=True, help="a file with the registration token; - for the input")
     _shared(parser)
     given = parser.parse_args(argv)
-    guard(given.url, allowed=given.allow_plain_http, by="--allow-plain-http")
+    guard(given.url, allowed=given.allow_plain_http)
     made = await register(
         Home(given.home.absolute()),
         given.url,

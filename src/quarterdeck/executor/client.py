@@ -19,11 +19,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from quarterdeck.core.errors import (
     ConflictError,
+    InvalidInputError,
     QuarterdeckError,
     UnauthenticatedError,
     UnavailableError,
     VersionMismatchError,
 )
+from quarterdeck.core.exposure import exposed
 from quarterdeck.core.protocol import (
     DROP_SECONDS,
     HEARTBEAT_SECONDS,
@@ -112,6 +114,19 @@ class Pauses:
     def reset(self) -> None:
         """It worked; the next pause is short again."""
         self._next = FIRST_PAUSE_SECONDS
+
+
+def guard(url: str, *, allowed: bool) -> None:
+    """Raises InvalidInputError when a token would be exposed on its way there and nobody allowed it."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidInputError(f"{url} is not a URL of a server: {error}") from None
+    if exposed(parsed.scheme, parsed.host) and not allowed:
+        raise InvalidInputError(
+            f"The token would be sent to {url} where others can read it on the way. Use https, or allow it with "
+            "--allow-plain-http."
+        )
 
 
 class Client:

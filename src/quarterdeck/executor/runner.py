@@ -15,7 +15,6 @@ import structlog
 from quarterdeck import __version__
 from quarterdeck.core.errors import QuarterdeckError, VersionMismatchError
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.exposure import guard
 from quarterdeck.core.protocol import (
     DROP_SECONDS,
     HEARTBEAT_SECONDS,
@@ -32,7 +31,7 @@ from quarterdeck.core.protocol import (
     fits,
 )
 from quarterdeck.executor.calls import Call, Equipment
-from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer
+from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer, guard
 from quarterdeck.executor.deletion import delete_tree
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal
@@ -87,7 +86,7 @@ async def run(settings: RunnerSettings) -> None:
         ConflictError: another runner works in the same home.
         ClashError: another runner that lives has the same name.
     """
-    guard(settings.url, allowed=settings.allow_plain_http, by="--allow-plain-http")
+    guard(settings.url, allowed=settings.allow_plain_http)
     sandbox = await probe(
         allow_reduced=settings.allow_reduced,
         allow_unsandboxed=settings.allow_unsandboxed,

@@ -49,11 +49,11 @@ def find(server: str | None, token_file: Path | None) -> Place:
     configured = settings()
     url = server or _written_url(configured.home) or configured.url
     try:
-        httpx.URL(url)
+        parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise Failure(f"{line(url, 200)} is not a URL of a server: {error}", Exit.USAGE) from None
     token = _token(token_file, configured.home / "token")
-    if token and exposed(url) and not configured.allow_plain_http:
+    if token and exposed(parsed.scheme, parsed.host) and not configured.allow_plain_http:
         raise Failure(
             f"Your token would be sent to {line(url, 200)} where others can read it on the way. Use https, or set "
             "QUARTERDECK_ALLOW_PLAIN_HTTP=true.",
