@@ -1,5 +1,7 @@
 """What a reverse proxy says of who asks is believed only of those that a setting names."""
 
+from typing import Any, cast
+
 import httpx
 import pytest
 from litestar import Litestar, Request, get
@@ -28,6 +30,7 @@ async def test_only_named_proxies_are_believed(trusted: str, expected: str, monk
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own, which is no setting of ours
     server = Server(Litestar([seen]), host="127.0.0.1", port=0, trusted_proxies=trusted)
     server.config.load()
-    transport = httpx.ASGITransport(server.config.loaded_app, client=("127.0.0.1", 5))
+    loaded = cast("Any", server.config).loaded_app
+    transport = httpx.ASGITransport(loaded, client=("127.0.0.1", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.get("/", headers=SAID)).text == expected
