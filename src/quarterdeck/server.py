@@ -148,7 +148,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
     app.doorbell.start()
     await stored.stored_keys(app)  # before a first line could be written that holds one
     following = asyncio.create_task(stored.follow(app))
-    server = Server(application(app), host=settings.host, port=settings.port)
+    server = Server(application(app), host=settings.host, port=settings.port, trusted_proxies=settings.trusted_proxies)
     link = await people.sign_in_link(app, made.administrator) if made.first else ""
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     begun = asyncio.create_task(server.ready.wait())

@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address the server listens on.")
     port: int = Field(default=7433, ge=0, le=65535, description="The port the server listens on; 0 takes a free one.")
     public_url: str = Field(default="", description="The URL that links begin with; by default made of host and port.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of reverse proxies, with commas between; "
+        "what they say of the client's address and of https is believed.",
+    )
+    allow_plain_http: bool = Field(
+        default=False, description="Let `qd` send your token over plain HTTP to another machine."
+    )
     model: str | None = Field(default=None, description="The model a session uses that names none: `provider:model`.")
     concurrency: int = Field(default=16, ge=1, le=1000, description="How many turns one worker goes on with at a time.")
     runner_capacity: int = Field(default=4, ge=1, le=100, description="How many subjects the local runner works on.")

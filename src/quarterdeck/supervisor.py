@@ -146,7 +146,7 @@ class _Supervisor:
                 *("--token-file", str(settings.home / server.RUNNER_FILE)),
                 *("--name", "local" if settings.database_url is None else socket.gethostname()),
                 *("--home", str(settings.home / "runner")),
-                *me,
+                *(*me, "--allow-plain-http"),  # the address is this machine's own
                 *("--capacity", str(settings.runner_capacity)),
                 *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
                 *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),

@@ -9,6 +9,7 @@ from quarterdeck.app import (
     chats,
     deletion,
     executors,
+    hellos,
     interruption,
     offers,
     server_calls,
@@ -142,7 +143,7 @@ async def test_an_interrupt_ends_the_calls_of_an_answer_alone(app: App, start: S
     """A running call is cancelled on its executor, which keeps the lease; one that waits for a person is dropped."""
     hands = await executors.authenticate(app, start.runner_token)
     hello = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="none")
-    runner = (await executors.hello(app, hands, hello)).runner
+    runner = (await hellos.hello(app, hands, hello)).runner
     session_id = await begin(app, start.owner, project="sample", pre_approved=["run_commands"])
     write = RequestedCall("p2", "edit_file", {"file_path": "a", "old_str": "b", "new_str": "c"})
     await say(app, session_id, "Both.", COMMAND, write)

@@ -14,6 +14,7 @@ from quarterdeck.app import (
     attachments,
     executors,
     forks,
+    hellos,
     issues,
     model_rules,
     projects,
@@ -169,7 +170,7 @@ async def test_the_next_offer_names_the_forks_own_snapshot(app: App, start: Star
     await say(app, number, "Again.", RUN)
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    runner = (await executors.hello(app, hands, said)).runner
+    runner = (await hellos.hello(app, hands, said)).runner
     stream = given.stream(app, hands, runner)
     offer = next(one for one in await anext(stream) if isinstance(one, p.Offer) and one.subject == f"session:{number}")
     await stream.aclose()
@@ -186,7 +187,7 @@ async def test_any_session_can_be_forked_at_any_event(app: App, start: Start, se
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=9, isolation="full")
     chance = random.Random(seed)
-    world = World(app, start, hands, (await executors.hello(app, hands, said)).runner, chance)
+    world = World(app, start, hands, (await hellos.hello(app, hands, said)).runner, chance)
     request = sessions.StartSession(
         project="sample", flow_yaml=FLOW, goal="g", model="scripted", script=SCRIPT,
         pre_approved=() if seed % 2 else None,

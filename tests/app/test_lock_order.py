@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import ColumnElement, Table, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import deletion, executors, notifications, pipelines, retention, sessions, steering
+from quarterdeck.app import deletion, executors, hellos, notifications, pipelines, retention, sessions, steering
 from quarterdeck.app.application import App
 from quarterdeck.app.project_settings import EditProject, edit
 from quarterdeck.core import protocol as p
@@ -171,7 +171,7 @@ async def test_two_that_want_to_hear_of_each_others_end(app: App, start: Start) 
 async def test_a_heartbeat_waits_for_no_lease(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    runner = (await executors.hello(app, hands, said)).runner
+    runner = (await hellos.hello(app, hands, said)).runner
     async with app.database.transaction() as connection:
         for subject in ("session:7", "session:8"):
             values = {"subject": subject, "runner_id": runner, "epoch": 1, "expires_at": text("now()")}

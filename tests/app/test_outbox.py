@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import deletion, executors, forks, sessions, steering, turns
+from quarterdeck.app import deletion, executors, forks, hellos, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.app.forks import ForkSession
@@ -64,7 +64,7 @@ async def entries(app: App, session_id: int) -> list[tuple[int, str]]:
 async def test_each_status_of_the_log_has_one_entry_in_its_order(app: App, start: Start, seed: int) -> None:
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    world = World(app, start, hands, (await executors.hello(app, hands, said)).runner, random.Random(seed))
+    world = World(app, start, hands, (await hellos.hello(app, hands, said)).runner, random.Random(seed))
     world.session_id = await begin(app, start)
     actions = [world.claim, world.advance, world.answer, world.take_offers, world.end_call, world.person, world.person]
     told = list[tuple[int, str]]()

@@ -91,7 +91,7 @@ async def test_a_pipeline_from_start_to_success(app: App, owner: Actor, project:
     waiting = await offered(app)
     assert set(waiting) == {"compile", "lint"}
     assert (waiting["compile"].subject, waiting["compile"].tool) == (f"job:{waiting['compile'].job_id}", "pipeline_job")
-    assert waiting["compile"].args == {"tags": ["linux"]}
+    assert waiting["compile"].tags == ["linux"]
     await end(app, waiting["compile"], 0, artifacts=b"the files")
     await end(app, waiting["lint"], 3)
     waiting = await offered(app)

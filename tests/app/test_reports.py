@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.app import deletion, executors, offers, people, sessions, steering, turns
+from quarterdeck.app import deletion, executors, hellos, offers, people, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change
 from quarterdeck.app.leases import Subject
@@ -70,7 +70,7 @@ async def payloads(app: App, session_id: int) -> list[e.AnyPayload]:
 
 async def test_a_call_that_was_over_at_once_has_its_start_in_the_log_like_any_other(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     session_id = await asked(app, start, 3)
     orders = offers.stream(app, hands, runner)
     given = calls(await anext(orders))
@@ -104,7 +104,7 @@ async def test_a_line_offers_each_call_once_however_few_it_remembers(
 ) -> None:
     monkeypatch.setattr(offers, "AT_ONCE", 1)  # so that the calls that have ended are forgotten all the time
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     orders = offers.stream(app, hands, runner)
     given: list[str] = []
     for _ in range(3):
@@ -126,11 +126,11 @@ async def test_a_line_offers_each_call_once_however_few_it_remembers(
 
 async def test_a_token_that_is_gone_opens_nothing_though_it_was_known(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    await executors.hello(app, hands, HELLO)
+    await hellos.hello(app, hands, HELLO)
     async with app.database.transaction() as connection:
         await connection.execute(tokens.delete().where(tokens.c.kind == "runner"))
     with pytest.raises(UnauthenticatedError):
-        await executors.hello(app, await executors.authenticate(app, start.runner_token), HELLO)
+        await hellos.hello(app, await executors.authenticate(app, start.runner_token), HELLO)
 
 
 class Says:
@@ -162,7 +162,7 @@ async def test_a_step_that_fails_takes_no_answer_with_it_and_no_turn(
 
     # Another's second turn fails with the first of the steps that it would be claimed with.
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     orders = offers.stream(app, hands, runner)
     (offer,) = [one for one in calls(await anext(orders)) if one.subject == f"session:{second}"]
     await orders.aclose()
@@ -237,7 +237,7 @@ async def test_an_answer_outlives_a_step_that_gives_way_and_a_commit_that_nobody
 
 async def test_a_line_forgets_what_has_ended(app: App, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    line = offers._Line((await executors.hello(app, hands, HELLO)).runner)  # pyright: ignore[reportPrivateUsage]
+    line = offers._Line((await hellos.hello(app, hands, HELLO)).runner)  # pyright: ignore[reportPrivateUsage]
     endings, given = offers._endings, offers._offers  # pyright: ignore[reportPrivateUsage]
     session_id = await asked(app, start, 1)
     (offer,) = calls(await given(app, line))
@@ -283,7 +283,7 @@ async def test_a_workspaces_token_is_renewed_in_time_and_after_another_had_it(ap
 
 async def test_bytes_are_not_taken_of_who_has_no_lease(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     await asked(app, start, 1)
     orders = offers.stream(app, hands, runner)
     (offer,) = calls(await anext(orders))

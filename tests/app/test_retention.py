@@ -10,6 +10,7 @@ from sqlalchemy import DateTime, insert, literal, select, update
 from quarterdeck.app import (
     deletion,
     executors,
+    hellos,
     leftovers,
     offers,
     project_settings,
@@ -104,7 +105,7 @@ async def test_what_is_past_its_time_goes_and_leaves_a_tombstone(app: App, start
 async def test_a_call_that_runs_is_not_touched_and_one_that_waits_for_a_runner_is(app: App, start: Start) -> None:
     hands = await executors.authenticate(app, start.runner_token)
     said = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    runner = (await executors.hello(app, hands, said)).runner
+    runner = (await hellos.hello(app, hands, said)).runner
     runs, waits = [await calling(app, start) for _ in range(2)]
     orders = offers.stream(app, hands, runner)
     given = {order.subject: order for order in await anext(orders) if isinstance(order, p.Offer)}

@@ -13,6 +13,7 @@ from sqlalchemy import insert, text
 from quarterdeck.app import (
     deletion,
     executors,
+    hellos,
     offers,
     search_index,
     session_lists,
@@ -99,7 +100,7 @@ async def working(app: App, start: Start, *calls: RequestedCall, says: str = "I 
     """A session that has asked for calls, which a runner has been given."""
     hands = await executors.authenticate(app, start.runner_token)
     hello = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    welcome = await executors.hello(app, hands, hello)
+    welcome = await hellos.hello(app, hands, hello)
     session_id = await begin(app, start.owner, "Mend it")
     turn = await turns.claim(app, session_id, 1, job=1)
     assert turn is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from quarterdeck.app import deletion, executors, offers, server_calls, session_lists, sessions, steering, turns
+from quarterdeck.app import deletion, executors, hellos, offers, server_calls, session_lists, sessions, steering, turns
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
 from quarterdeck.app.sessions import StartSession
@@ -199,9 +199,7 @@ def _ends(event: Any) -> bool:
 @pytest.mark.parametrize("seed", range(10))
 async def test_the_fold_of_the_log_is_the_stored_row(app: App, start: Start, seed: int) -> None:
     hands = await executors.authenticate(app, start.runner_token)
-    welcome = await executors.hello(
-        app, hands, p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
-    )
+    welcome = await hellos.hello(app, hands, p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full"))
     world = World(app, start, hands, welcome.runner, random.Random(seed))
     request = StartSession(
         project="sample",

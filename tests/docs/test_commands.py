@@ -26,6 +26,8 @@ NOT_RUN = {
     r"python3 dev\.py serve$": "it stays in the foreground; the server that all others run against is this one",
     r"python3 dev\.py test$": "it is what runs this",
     r"ANTHROPIC_API_KEY=\S+ python3 dev\.py serve$": "it needs a key, and stays in the foreground",
+    r"\.venv/bin/qd runner (register|start) ": "another machine; scenarios/test_distant_runners.py does",
+    r"QUARTERDECK_TRUSTED_PROXIES=\S+ \.venv/bin/qd serve ": "it stays in the foreground",
     r"\.venv/bin/qd demo --repo ~/my/repository$": "it needs a key and a repository of the reader's",
 }
 """What is not typed here, and why; its words are still compared with what the command knows."""

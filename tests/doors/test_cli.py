@@ -212,3 +212,19 @@ async def test_watch_survives_a_restart_and_ctrl_c(running: Running, qd: Qd, hom
     assert b"Traceback" not in said
     shown = await asyncio.to_thread(qd, "session", "show", session, "--json")
     assert json.loads(shown.stdout)["status"] == "created"
+
+
+def test_no_token_goes_over_plain_http_to_another_machine(home: Path) -> None:
+    """Nobody is at that address: what is tried, and not refused, ends as unreachable."""
+    (home / "token").write_text("qdp_of-a-person", encoding="utf-8")
+
+    def asked(scheme: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        words = [*COMMAND, "--server", f"{scheme}://quarterdeck.invalid:9", "session", "list"]
+        given = {**environment(home), **settings}
+        return subprocess.run(words, env=given, capture_output=True, text=True, timeout=60, check=False)
+
+    refused = asked("http")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "QUARTERDECK_ALLOW_PLAIN_HTTP" in refused.stderr
+    assert asked("https").returncode == 5
+    assert asked("http", QUARTERDECK_ALLOW_PLAIN_HTTP="true").returncode == 5

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quarterdeck.core.protocol import PROTOCOL_VERSION
+from quarterdeck.core.protocol import PROTOCOL_VERSION, VERSIONS_APART
 from tests.conftest import Start
 from tests.doors.conftest import Api
 from tests.doors.test_problem import problem
@@ -29,7 +29,9 @@ async def test_hello_and_heartbeat(api: Api, start: Start) -> None:
 
 
 async def test_versions_that_do_not_fit_are_said(api: Api, start: Start) -> None:
-    answer = await hands(api, start).post("/executor/hello", {**HELLO, "protocol": PROTOCOL_VERSION + 1})
+    answer = await hands(api, start).post(
+        "/executor/hello", {**HELLO, "protocol": PROTOCOL_VERSION + VERSIONS_APART + 1}
+    )
     assert answer.status_code == 426
     told = problem(answer)
     assert told["code"] == "version_mismatch"

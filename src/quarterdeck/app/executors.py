@@ -1,18 +1,15 @@
-"""The server's side of the executor protocol (`core/protocol.py`): who they are and what they report."""
+"""The server's side of the executor protocol (`core/protocol.py`): who speaks, and what they report."""
 
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 from pydantic import JsonValue
 from sqlalchemy import BigInteger, Select, Text, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck import __version__
 from quarterdeck.app import job_offers, leftovers, mcp_calls, people, pipeline_jobs, pipelines
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
@@ -32,7 +29,6 @@ from quarterdeck.core.errors import (
     SessionGoneError,
     TooLargeError,
     UnauthenticatedError,
-    VersionMismatchError,
 )
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.text import clean, cut
@@ -43,7 +39,7 @@ from quarterdeck.store.presence import present
 from quarterdeck.store.tables import blobs as blob_rows
 from quarterdeck.store.tables import leases, offers, runners, tokens
 
-_NO_TOKEN = "This is no token of a runner."  # noqa: S105 - a sentence
+NO_TOKEN = "This is no token of a runner."  # noqa: S105 - a sentence
 
 
 class OutputGapError(ConflictError):
@@ -77,77 +73,13 @@ async def authenticate(app: App, secret: str) -> Hands:
             await connection.execute(select(tokens.c.id).where(tokens.c.hash == digest, tokens.c.kind == "runner"))
         ).scalar_one_or_none()
     if token_id is None:
-        raise UnauthenticatedError(_NO_TOKEN)
+        raise UnauthenticatedError(NO_TOKEN)
     app.hands[digest] = token_id
     return Hands(token_id)
 
 
-async def hello(app: App, hands: Hands, said: p.Hello) -> p.Welcome:
-    """Registers or renews the runner of that name, and names the subjects that are gone.
-
-    Raises:
-        VersionMismatchError: says both versions and which end to upgrade.
-    """
-    if said.protocol != p.PROTOCOL_VERSION:
-        older = "executor" if said.protocol < p.PROTOCOL_VERSION else "server"
-        raise VersionMismatchError(
-            f"The executor {said.name} ({said.version}) speaks protocol {said.protocol}, this server ({__version__}) "
-            f"speaks {p.PROTOCOL_VERSION}. Upgrade the {older}."
-        )
-    async with app.database.transaction() as connection:
-        await _one_of_a_name(connection, hands, said)
-        row = upsert(runners).values(
-            instance=said.instance,
-            name=said.name,
-            kind=said.kind,
-            version=said.version,
-            isolation=said.isolation,
-            capacity=said.capacity,
-            tags=list(said.tags),
-            capabilities=dict(said.capabilities),
-            last_contact=func.now(),
-        )
-        changed = {
-            name: row.excluded[name]
-            for name in ("instance", "kind", "version", "isolation", "capacity", "tags", "capabilities", "last_contact")
-        }
-        runner_id = (
-            await connection.execute(
-                row.on_conflict_do_update(index_elements=[runners.c.name], set_=changed).returning(runners.c.id)
-            )
-        ).scalar_one()
-        mine = update(tokens).where(tokens.c.id == hands.token_id).values(runner_id=runner_id)
-        if not (await connection.execute(mine)).rowcount:
-            raise UnauthenticatedError(_NO_TOKEN)
-        await _renew(connection, runner_id)
-        held = (
-            await connection.execute(
-                select(leases.c.subject).where(leases.c.runner_id == runner_id, leases.c.torn_down.is_(False))
-            )
-        ).scalars()
-        known = set(held)
-    return p.Welcome(
-        runner=runner_id,
-        protocol=p.PROTOCOL_VERSION,
-        wipe=tuple(subject for subject in said.subjects if subject not in known),
-    )
-
-
-async def _one_of_a_name(connection: AsyncConnection, hands: Hands, said: p.Hello) -> None:
-    """Raises ConflictError when the name is that of another executor that is alive: both would get every call."""
-    row = (
-        await connection.execute(
-            select(runners.c.id, runners.c.instance, tokens.c.id.label("token_id"))
-            .outerjoin(tokens, tokens.c.runner_id == runners.c.id)
-            .where(runners.c.name == said.name)
-            .where(runners.c.last_contact > func.now() - timedelta(seconds=p.DROP_SECONDS))
-        )
-    ).first()
-    if row is not None and (row.instance != said.instance or row.token_id not in (None, hands.token_id)):
-        raise ConflictError(f"Another runner is called {said.name!r} and is alive. Give this one another --name.")
-
-
-async def _renew(connection: AsyncConnection, runner_id: int) -> None:
+async def renew(connection: AsyncConnection, runner_id: int) -> None:
+    """The runner was heard of: its leases go on."""
     # One that somebody else changes now is left to the next time: who ends several may hold another that comes here.
     mine = select(leases.c.subject).where(leases.c.runner_id == runner_id).with_for_update(skip_locked=True)
     await connection.execute(update(leases).where(leases.c.subject.in_(mine)).values(expires_at=in_time()))
@@ -158,7 +90,7 @@ async def heartbeat(app: App, hands: Hands, said: p.Heartbeat) -> p.HeartbeatAns
     """Renews the runner's leases and names those that it has lost."""
     async with app.database.transaction() as connection:
         await own(connection, hands, said.runner)
-        await _renew(connection, said.runner)
+        await renew(connection, said.runner)
         rows = await connection.execute(
             select(leases.c.subject, leases.c.epoch).where(leases.c.runner_id == said.runner)
         )

@@ -1,31 +1,13 @@
 """How the server is: what `qd doctor` and the front page ask."""
 
-from datetime import UTC, datetime, timedelta
-
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
 
 from quarterdeck import __version__
 from quarterdeck.app.application import App
 from quarterdeck.app.model_keys import stored_keys
 from quarterdeck.app.model_rules import rules_for
-from quarterdeck.core.protocol import DROP_SECONDS
+from quarterdeck.app.runners import RunnerView, shown, views_of
 from quarterdeck.store.tables import runners
-
-
-class RunnerView(BaseModel):
-    """A runner as lists show it."""
-
-    model_config = ConfigDict(frozen=True)
-    id: int
-    name: str
-    version: str
-    isolation: str
-    capacity: int
-    alive: bool
-    last_contact: datetime | None
-    sandbox: str
-    """What the runner says of its own sandbox; with the remedy where it is not whole."""
 
 
 class HealthView(BaseModel):
@@ -36,6 +18,7 @@ class HealthView(BaseModel):
     database: str
     workers: int
     runners: tuple[RunnerView, ...]
+    """Those of the instance."""
     models: tuple[str, ...]
     default_model: str | None
 
@@ -45,27 +28,14 @@ async def health(app: App) -> HealthView:
     async with app.database.transaction() as connection:
         database = (await connection.exec_driver_sql("show server_version")).scalar_one()
         workers = await app.dispatch.workers(connection)
-        rows = (await connection.execute(select(runners).order_by(runners.c.id))).all()
+        rows = (await connection.execute(shown().where(runners.c.project_id.is_(None)))).all()
         stored = await stored_keys(app, connection)
         rules = await rules_for(connection, None, "")
-    limit = datetime.now(UTC) - timedelta(seconds=DROP_SECONDS)
     return HealthView(
         version=__version__,
         database=f"PostgreSQL {database}",
         workers=workers,
-        runners=tuple(
-            RunnerView(
-                id=row.id,
-                name=row.name,
-                version=row.version,
-                isolation=row.isolation,
-                capacity=row.capacity,
-                alive=row.last_contact is not None and row.last_contact > limit,
-                last_contact=row.last_contact,
-                sandbox=str(row.capabilities.get("sandbox", "")),
-            )
-            for row in rows
-        ),
+        runners=views_of(rows),
         models=tuple(one.provider for one in app.models.reach(stored) if one.source),
         default_model=rules.default or app.models.default(stored),
     )

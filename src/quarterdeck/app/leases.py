@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
+from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
@@ -51,7 +52,10 @@ class Lease:
 
 
 async def take(connection: AsyncConnection, runner_id: int, subject: Subject) -> Lease | None:
-    """The runner's lease on the subject, taken if it is free; None when another has it or it has ended."""
+    """The runner's lease on the subject, taken if it is free and the runner takes new ones.
+
+    None when another has it, or it has ended, or the runner is paused.
+    """
     expires = in_time()
     row = (
         await connection.execute(select(leases).where(leases.c.subject == str(subject)).with_for_update())
@@ -59,6 +63,9 @@ async def take(connection: AsyncConnection, runner_id: int, subject: Subject) ->
     if row is not None and row.runner_id == runner_id:
         return None if row.cancelled else Lease(row.epoch, fresh=False)
     if row is not None and row.runner_id is not None:
+        return None
+    state = select(runners.c.state).where(runners.c.id == runner_id).with_for_update(read=True)
+    if (await connection.execute(state)).scalar_one_or_none() != "active":
         return None
     epoch = row.epoch + 1 if row is not None else 1
     statement = upsert(leases).values(subject=str(subject), runner_id=runner_id, epoch=epoch, expires_at=expires)
@@ -123,14 +130,54 @@ async def expire(app: App) -> int:
     """Ends the leases of executors that were not heard of in time, and answers how many.
 
     Calls that were given to them are interrupted and the model is told; their pipeline jobs start again elsewhere. A
-    lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back.
+    lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back. One
+    that was removed will not be back, and goes when nothing is held in its name.
     """
     async with app.database.transaction() as connection:
         rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
         await _expire(app, subject_of(row.subject), row.epoch)
+    async with app.database.transaction() as connection:
+        await _forget_removed(connection)
     return len(expired)
+
+
+async def _forget_removed(connection: AsyncConnection) -> None:
+    gone = select(runners.c.id).where(runners.c.state == "removed")
+    if not (ids := list((await connection.execute(gone)).scalars())):
+        return
+    await connection.execute(delete(leases).where(leases.c.runner_id.in_(ids), leases.c.cancelled))
+    holding = select(leases.c.runner_id).where(leases.c.runner_id.in_(ids))
+    await connection.execute(delete(runners).where(runners.c.id.in_(ids), runners.c.id.not_in(holding)))
+
+
+def state_bell(runner_id: int) -> str:
+    """Rings when the runner was paused, resumed, drained or removed."""
+    return f"runner_state:{runner_id}"
+
+
+async def hand_over(app: App, runner_id: int) -> bool:
+    """Gives up what a draining runner does nothing for; True when it has nothing left, and is paused now.
+
+    A session between two calls goes on elsewhere, from its last snapshot.
+    """
+    mine = (leases.c.runner_id == runner_id) & leases.c.cancelled.is_(False)
+    busy = exists().where(offers.c.subject == leases.c.subject, offers.c.status.in_(("offered", "running")))
+    async with app.database.transaction() as connection:
+        held = select(leases.c.subject, leases.c.epoch).where(mine, leases.c.subject.like("session:%"), ~busy)
+        rows = (await connection.execute(held.order_by(leases.c.subject))).all()
+    for row in rows:
+        async with app.database.transaction() as connection:
+            # Under the session's lock, as calls are given.
+            await lock_sessions(connection, [subject_of(row.subject).id])
+            ours = (leases.c.subject == row.subject) & (leases.c.epoch == row.epoch)
+            await connection.execute(update(leases).where(ours, mine, ~busy).values(runner_id=None))
+            await ring(connection, "runners:all")
+    async with app.database.transaction() as connection:
+        left = exists().where(leases.c.runner_id == runners.c.id)
+        drained = update(runners).where(runners.c.id == runner_id, runners.c.state == "draining", ~left)
+        return bool((await connection.execute(drained.values(state="paused"))).rowcount)
 
 
 async def _expire(app: App, subject: Subject, epoch: int) -> None:

@@ -118,7 +118,7 @@ async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung
         return []
     async with app.database.transaction() as connection:
         found = await session_lists.matching(connection, actor, wanted, ids)
-    rows = {row.id: session_lists.view(app, actor, row) for row in found}
+        rows = {row.id: row for row in await session_lists.views_of(app, actor, connection, found)}
     signals: list[Signal] = []
     for session_id in ids:
         row = rows.get(session_id)

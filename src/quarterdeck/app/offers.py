@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +29,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.executors import Hands, own
 from quarterdeck.app.leases import OPEN, Subject, finish_offer, subject_of
+from quarterdeck.app.runner_choice import suits
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
@@ -37,7 +37,9 @@ from quarterdeck.core.mcp import is_mcp
 from quarterdeck.core.state import CallStatus
 from quarterdeck.store.tables import leases, offers, projects, runners, sessions, tokens, users
 
-Order = p.Offer | p.Cancel | p.Wipe
+Order = p.Offer | p.Cancel | p.Wipe | p.Drained
+_DRAIN_SECONDS = 1
+"""How often one that drains is looked at: no bell tells that a call has ended."""
 
 
 AT_ONCE = 200
@@ -85,9 +87,12 @@ def _candidates() -> Select[*tuple[Any, ...]]:
         .outerjoin(users, users.c.id == sessions.c.initiator_id)
         .outerjoin(projects, projects.c.id == sessions.c.project_id)
         .where(offers.c.side == "executor", offers.c.status.in_(OPEN), offers.c.call_id != all_(_KNOWN))
-        .where((leases.c.runner_id == _RUNNER) | leases.c.runner_id.is_(None))
-        # A pipeline job goes only to a runner that has all of its tags.
-        .where(runners.c.tags.contains(func.coalesce(offers.c.args["tags"], text("'[]'::jsonb"))))
+        .where(
+            # A paused runner goes on with what it has, a draining one only with the calls that it has.
+            (leases.c.runner_id == _RUNNER) & ((runners.c.state != "draining") | (offers.c.status != "waiting"))
+            | leases.c.runner_id.is_(None) & (runners.c.state == "active")
+        )
+        .where(suits(runners.c, sessions.c.project_id, projects.c.runner_tags))
         .order_by(offers.c.created_at)
         .limit(AT_ONCE)
     )  # fmt: skip
@@ -116,10 +121,18 @@ async def stream(app: App, hands: Hands, runner_id: int) -> AsyncGenerator[list[
     line, mine = _Line(runner_id), f"runner:{runner_id}"
     async with app.database.transaction() as connection:
         await own(connection, hands, runner_id)
-    with app.doorbell.listener(mine, "runners:all") as listener:
+    changed, draining = lease.state_bell(runner_id), False
+    with app.doorbell.listener(mine, changed, "runners:all") as listener:
         rung: dict[str, int] | None = None
         while True:
             told = False
+            if not rung or changed in rung:
+                if (state := await _state(app, hands, runner_id)) is None:
+                    return  # removed: its next hello is told so
+                draining = state == "draining"
+            if draining and await lease.hand_over(app, runner_id):
+                yield [p.Drained()]
+                return
             # A bell for all tells of new work only. What has ended goes out before new work is looked for.
             if (not rung or mine in rung) and (endings := await _endings(app, line)):
                 told = True
@@ -131,7 +144,15 @@ async def stream(app: App, hands: Hands, runner_id: int) -> AsyncGenerator[list[
                     break
             if rung == {} and not told:
                 yield []
-            rung = await listener.wait(p.KEEPALIVE_SECONDS)
+            rung = await listener.wait(_DRAIN_SECONDS if draining else p.KEEPALIVE_SECONDS)
+
+
+async def _state(app: App, hands: Hands, runner_id: int) -> str | None:
+    """Whether the runner is paused or drained; None when it or its token is gone."""
+    async with app.database.transaction() as connection:
+        mine = select(runners.c.state).join(tokens, tokens.c.runner_id == runners.c.id)
+        row = await connection.execute(mine.where(tokens.c.id == hands.token_id, runners.c.id == runner_id))
+        return row.scalar_one_or_none()
 
 
 async def _endings(app: App, line: _Line) -> list[Order]:
@@ -190,7 +211,7 @@ async def _give(app: App, line: _Line, candidate: Row[Any]) -> p.Offer | None:
     subject = subject_of(candidate.subject)
     async with app.database.transaction() as connection:
         if subject.kind == "job":
-            return await _give_job(app, connection, line, candidate.call_id, subject)
+            return await _give_job(app, connection, line, candidate, subject)
         try:
             async with changing(app, connection, subject.id) as it:
                 return await _give_call(app, it, line, candidate, subject)
@@ -208,6 +229,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
         return None
     held = await lease.take(it.connection, line.runner_id, subject)
     if held is None:
+        await _give_back(it.connection, call_id, candidate.status)
         return None
     if held.fresh:
         it.append(e.ExecutorAttached(executor=candidate.runner, executor_kind="runner", lease_epoch=held.epoch))
@@ -256,11 +278,15 @@ async def _mcp(app: App, it: Change, call_id: str) -> p.McpSpec | None:
 
 
 async def _give_job(
-    app: App, connection: AsyncConnection, line: _Line, call_id: str, subject: Subject
+    app: App, connection: AsyncConnection, line: _Line, candidate: Row[Any], subject: Subject
 ) -> p.Offer | None:
+    call_id: str = candidate.call_id
     row = await _open_offer(connection, call_id)
-    held = await lease.take(connection, line.runner_id, subject) if row is not None else None
-    if row is None or held is None:
+    if row is None:
+        return None
+    held = await lease.take(connection, line.runner_id, subject)
+    if held is None:
+        await _give_back(connection, call_id, candidate.status)
         return None
     offer = await job_offers.job_offer(connection, app, subject.id)
     return p.Offer(
@@ -294,6 +320,12 @@ async def _open_offer(connection: AsyncConnection, call_id: str):
             .returning(offers.c.turn_no, offers.c.tool, offers.c.args)
         )
     ).one_or_none()
+
+
+async def _give_back(connection: AsyncConnection, call_id: str, status: str) -> None:
+    """Nobody was given the call that was opened, so it waits as it did."""
+    unchanged = (offers.c.call_id == call_id) & (offers.c.status == "offered")
+    await connection.execute(update(offers).where(unchanged, literal(status == "waiting")).values(status="waiting"))
 
 
 async def _workspace_token(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor, Door
@@ -18,6 +18,8 @@ from quarterdeck.store.tables import tokens
 
 SIGN_IN_MINUTES = 60
 BROWSER_DAYS = 30
+_PREFIXES = {"registration": "qdg"}
+"""Where it is not the kind's first letter."""
 _KNOWN = (  # as the driver takes it: every request asks this
     "select hash, kind, users.id, username, users.name, email, admin from tokens join users on users.id = user_id"
     " where hash = any(%b) and (expires_at is null or expires_at > %s)"
@@ -56,10 +58,12 @@ async def issue(
     user_id: int | None = None,
     project_id: int | None = None,
     subject: str | None = None,
+    runner_id: int | None = None,
+    tags: Sequence[str] | None = None,
     lasts: timedelta | None = None,
 ) -> str:
     """Makes a token and answers its secret, which is kept nowhere."""
-    secret = f"qd{kind[0]}_{secrets.token_urlsafe(32)}"
+    secret = f"{_PREFIXES.get(kind, f'qd{kind[0]}')}_{secrets.token_urlsafe(32)}"
     await connection.execute(
         insert(tokens).values(
             hash=digest(secret),
@@ -68,6 +72,8 @@ async def issue(
             user_id=user_id,
             project_id=project_id,
             subject=subject,
+            runner_id=runner_id,
+            tags=list(tags) if tags is not None else null(),
             expires_at=datetime.now(UTC) + lasts if lasts else None,
         )
     )
@@ -104,7 +110,7 @@ async def authenticate_workspace(app: App, secret: str) -> WorkspaceToken:
         row = (
             await connection.execute(
                 select(tokens.c.project_id, tokens.c.subject).where(
-                    tokens.c.hash == digest(secret), tokens.c.kind == "workspace", _valid()
+                    tokens.c.hash == digest(secret), tokens.c.kind == "workspace", valid()
                 )
             )
         ).one_or_none()
@@ -123,7 +129,7 @@ async def sign_in(app: App, secret: str) -> str:
         user_id = (
             await connection.execute(
                 delete(tokens)
-                .where(tokens.c.hash == digest(secret), tokens.c.kind == "sign_in", _valid())
+                .where(tokens.c.hash == digest(secret), tokens.c.kind == "sign_in", valid())
                 .returning(tokens.c.user_id)
             )
         ).scalar_one_or_none()
@@ -151,5 +157,6 @@ async def whoami(app: App, actor: Actor) -> PersonView:
     return PersonView(id=actor.user_id, username=actor.username, name=actor.name, email=actor.email, admin=actor.admin)
 
 
-def _valid():
+def valid():
+    """Whether a token has not expired."""
     return tokens.c.expires_at.is_(None) | (tokens.c.expires_at > datetime.now(UTC))

@@ -84,7 +84,8 @@ async def _enter(connection: AsyncConnection, definition: CiPipeline, job: JobVi
                     job_id=job.id,
                     side="executor",
                     tool="pipeline_job",
-                    args={"tags": list(tags)} if tags else {},
+                    args={},
+                    tags=list(tags),
                     status="waiting",
                 )
             )

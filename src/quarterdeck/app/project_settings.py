@@ -1,5 +1,7 @@
 """What an owner may change of a project."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select, update
 
@@ -10,7 +12,9 @@ from quarterdeck.app.application import App
 from quarterdeck.app.projects import ProjectView
 from quarterdeck.core.access import Ability
 from quarterdeck.core.limits import RETENTION_DAYS_MOST
+from quarterdeck.core.protocol import TAGS, Tag
 from quarterdeck.core.text import clean
+from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import projects as rows
 
 
@@ -26,6 +30,9 @@ class EditProject(BaseModel):
         le=RETENTION_DAYS_MOST,
         description="How many days after its last activity a session is deleted; it goes for all that there are.",
     )
+    runner_tags: Annotated[tuple[Tag, ...], Field(max_length=TAGS)] | None = Field(
+        default=None, description="Its sessions go only to runners that have all of these tags."
+    )
 
 
 async def edit(app: App, actor: Actor, project: int | str, request: EditProject) -> ProjectView:
@@ -35,6 +42,8 @@ async def edit(app: App, actor: Actor, project: int | str, request: EditProject)
         for name, value in (("name", request.name), ("description", request.description))
         if value is not None
     }
+    if request.runner_tags is not None:
+        changes["runner_tags"] = sorted({clean(tag) for tag in request.runner_tags})
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.MANAGE_PROJECT)
         # Before the time is changed, whoever is starting a session in it is waited for.
@@ -48,4 +57,6 @@ async def edit(app: App, actor: Actor, project: int | str, request: EditProject)
             await app.dispatch.retention(connection, found.id)
         if changes:
             await connection.execute(update(rows).where(rows.c.id == found.id).values(changes))
+        if request.runner_tags is not None:
+            await ring(connection, "runners:all")  # what waits may suit others now
     return await projects.show(app, actor, found.id)

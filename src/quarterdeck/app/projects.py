@@ -44,6 +44,8 @@ class ProjectView(BaseModel):
     description: str
     default_branch: str
     retention_days: int
+    runner_tags: tuple[str, ...]
+    """Its sessions go only to runners that have all of these."""
     role: str
     """The actor's own role."""
     clone_url: str
@@ -257,6 +259,7 @@ def _view(app: App, actor: Actor, row: Row[Any]) -> ProjectView:
         description=row.description,
         default_branch=row.default_branch,
         retention_days=row.retention_days,
+        runner_tags=tuple(row.runner_tags),
         role=role.name.lower(),
         clone_url=f"{app.public_url}/git/{row.path}.git",
         url=f"{app.public_url}/projects/{row.id}",

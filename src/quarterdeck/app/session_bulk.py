@@ -98,10 +98,11 @@ async def preview(app: App, actor: Actor, wish: BulkWish) -> BulkPreview:
         allowed = [row for row in found if _may(actor, wish.action, row)]
         ids = tuple(row.id for row in allowed if _does(wish.action, row))
         shown = await session_lists.matching(connection, actor, wish.filter, ids[:SHOWN])
+        first = await session_lists.views_of(app, actor, connection, sorted(shown, key=lambda row: -row.id))
     return BulkPreview(
         action=wish.action,
         ids=ids,
-        first=tuple(session_lists.view(app, actor, row) for row in sorted(shown, key=lambda row: -row.id)),
+        first=first,
         not_allowed=len(found) - len(allowed),
         nothing_to_do=len(allowed) - len(ids),
         more=more,

@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeEngine
 from quarterdeck.app import session_filter
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.runner_choice import explained
 from quarterdeck.app.session_filter import Condition, SessionFilter
 from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
@@ -154,14 +155,14 @@ async def find(
     async with app.database.reading() as connection:
         found = await session_filter.branches(connection, actor, wanted or SessionFilter(), by_status=sort == "status")
         places = await _places(connection, found, sort, descending is not backwards, place, limit + 1)
-        rows = await _shown(connection, [one.id for one in places[:limit]])
+        items = await views_of(app, actor, connection, await _shown(connection, [one.id for one in places[:limit]]))
     more, places = len(places) > limit, places[:limit]
     if backwards:
-        places, rows = places[::-1], rows[::-1]
+        places, items = places[::-1], items[::-1]
     before, behind = (more, place is not None) if backwards else (place is not None, more)
     ends = (places[0], places[-1]) if places else None
     return SessionPage(
-        items=tuple(view(app, actor, row) for row in rows),
+        items=items,
         next=str(Cursor(sort, descending, False, *_value(ends[1]))) if ends and behind else None,
         previous=str(Cursor(sort, descending, True, *_value(ends[0]))) if ends and before else None,
     )
@@ -236,8 +237,16 @@ async def _shown(connection: AsyncConnection, ids: list[int]) -> list[Row[Any]]:
     return [rows[one] for one in ids if one in rows]
 
 
-def view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
-    """A row as doors show it to the actor."""
+async def views_of(
+    app: App, actor: Actor, connection: AsyncConnection, rows: Sequence[Row[Any]]
+) -> tuple[SessionRow, ...]:
+    """Rows as doors show them to the actor."""
+    found = [_view(app, actor, row) for row in rows]
+    waiting = await explained(connection, {one.id: one.waiting_for for one in found})
+    return tuple(one.model_copy(update={"waiting_for": waiting[one.id]}) if one.id in waiting else one for one in found)
+
+
+def _view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
     status = Status(row.status)
     until = row.ended_at or datetime.now(UTC)
     return SessionRow(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.runner_choice import explained
 from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.budget import Budget
@@ -117,7 +118,10 @@ async def load(app: App, connection: AsyncConnection, session_id: int) -> Sessio
     row = (await connection.execute(_SHOWN.where(sessions.c.id == session_id))).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no session #{session_id}.")
-    return _view(app, row)
+    view = _view(app, row)
+    for waiting in (await explained(connection, {row.id: view.waiting_for})).values():
+        view = view.model_copy(update={"waiting_for": waiting})
+    return view
 
 
 def visible(actor: Actor) -> Shown:

@@ -42,6 +42,7 @@ class AsyncGroups:
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
         self.retention = AsyncRetention(transport)
+        self.runners = AsyncRunners(transport)
         self.health = AsyncHealth(transport)
 
 
@@ -977,13 +978,19 @@ class AsyncProjects(AsyncCalls):
         name: str | Unset | None = UNSET,
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
+        runner_tags: list[str] | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return await self._send(
             "PATCH",
             f"/projects/{part(project)}",
             models.ProjectView,
-            body={"name": name, "description": description, "retention_days": retention_days},
+            body={
+                "name": name,
+                "description": description,
+                "retention_days": retention_days,
+                "runner_tags": runner_tags,
+            },
         )
 
     async def members(self, project: int | str) -> list[models.MemberView]:
@@ -1460,6 +1467,52 @@ class AsyncRetention(AsyncCalls):
     async def everywhere(self) -> models.RetentionView:
         """Show what the next sweep deletes. Of all projects; administrators only."""
         return await self._send("GET", "/retention/preview", models.RetentionView)
+
+
+class AsyncRunners(AsyncCalls):
+    """Calls about runners."""
+
+    async def find(self) -> list[models.RunnerView]:
+        """List runners. Those of the instance, and of the projects whose sessions you may see, by name."""
+        return await self._send("GET", "/runners", list[models.RunnerView])
+
+    async def show(self, runner_id: int) -> models.RunnerDetailView:
+        """Show a runner. With what it does now, as far as you may see it."""
+        return await self._send("GET", f"/runners/{part(runner_id)}", models.RunnerDetailView)
+
+    async def remove(self, runner_id: int) -> None:
+        """Remove a runner. Its token dies at once, and what it was carrying out is interrupted."""
+        return await self._do("DELETE", f"/runners/{part(runner_id)}")
+
+    async def invite(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        tags: list[str] | Unset | None = UNSET,
+        description: str | Unset = UNSET,
+    ) -> models.RegistrationView:
+        """Make a registration token. It registers one runner within an hour, and is shown here alone."""
+        return await self._send(
+            "POST",
+            "/runners/registrations",
+            models.RegistrationView,
+            body={"project": project, "tags": tags, "description": description},
+        )
+
+    async def pause(self, runner_id: int) -> models.RunnerView:
+        """Pause a runner. It finishes what it has, and gets nothing new."""
+        return await self._send("POST", f"/runners/{part(runner_id)}/pause", models.RunnerView)
+
+    async def resume(self, runner_id: int) -> models.RunnerView:
+        """Resume a runner. It gets new work again."""
+        return await self._send("POST", f"/runners/{part(runner_id)}/resume", models.RunnerView)
+
+    async def drain(self, runner_id: int) -> models.RunnerView:
+        """Drain a runner.
+
+        It finishes the calls and jobs that it has, its sessions go on elsewhere, and it ends; then it is paused.
+        """
+        return await self._send("POST", f"/runners/{part(runner_id)}/drain", models.RunnerView)
 
 
 class AsyncHealth(AsyncCalls):

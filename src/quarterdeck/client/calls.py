@@ -42,6 +42,7 @@ class Groups:
         self.people = People(transport)
         self.rules = Rules(transport)
         self.retention = Retention(transport)
+        self.runners = Runners(transport)
         self.health = Health(transport)
 
 
@@ -965,13 +966,19 @@ class Projects(Calls):
         name: str | Unset | None = UNSET,
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
+        runner_tags: list[str] | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return self._send(
             "PATCH",
             f"/projects/{part(project)}",
             models.ProjectView,
-            body={"name": name, "description": description, "retention_days": retention_days},
+            body={
+                "name": name,
+                "description": description,
+                "retention_days": retention_days,
+                "runner_tags": runner_tags,
+            },
         )
 
     def members(self, project: int | str) -> list[models.MemberView]:
@@ -1444,6 +1451,52 @@ class Retention(Calls):
     def everywhere(self) -> models.RetentionView:
         """Show what the next sweep deletes. Of all projects; administrators only."""
         return self._send("GET", "/retention/preview", models.RetentionView)
+
+
+class Runners(Calls):
+    """Calls about runners."""
+
+    def find(self) -> list[models.RunnerView]:
+        """List runners. Those of the instance, and of the projects whose sessions you may see, by name."""
+        return self._send("GET", "/runners", list[models.RunnerView])
+
+    def show(self, runner_id: int) -> models.RunnerDetailView:
+        """Show a runner. With what it does now, as far as you may see it."""
+        return self._send("GET", f"/runners/{part(runner_id)}", models.RunnerDetailView)
+
+    def remove(self, runner_id: int) -> None:
+        """Remove a runner. Its token dies at once, and what it was carrying out is interrupted."""
+        return self._do("DELETE", f"/runners/{part(runner_id)}")
+
+    def invite(
+        self,
+        *,
+        project: str | Unset | None = UNSET,
+        tags: list[str] | Unset | None = UNSET,
+        description: str | Unset = UNSET,
+    ) -> models.RegistrationView:
+        """Make a registration token. It registers one runner within an hour, and is shown here alone."""
+        return self._send(
+            "POST",
+            "/runners/registrations",
+            models.RegistrationView,
+            body={"project": project, "tags": tags, "description": description},
+        )
+
+    def pause(self, runner_id: int) -> models.RunnerView:
+        """Pause a runner. It finishes what it has, and gets nothing new."""
+        return self._send("POST", f"/runners/{part(runner_id)}/pause", models.RunnerView)
+
+    def resume(self, runner_id: int) -> models.RunnerView:
+        """Resume a runner. It gets new work again."""
+        return self._send("POST", f"/runners/{part(runner_id)}/resume", models.RunnerView)
+
+    def drain(self, runner_id: int) -> models.RunnerView:
+        """Drain a runner.
+
+        It finishes the calls and jobs that it has, its sessions go on elsewhere, and it ends; then it is paused.
+        """
+        return self._send("POST", f"/runners/{part(runner_id)}/drain", models.RunnerView)
 
 
 class Health(Calls):

@@ -973,6 +973,7 @@ class ProjectView(Model):
     description: str
     default_branch: str
     retention_days: int
+    runner_tags: list[str]
     role: str
     clone_url: str
     url: str
@@ -993,6 +994,15 @@ class QuestionAnswered(Model):
     text: str
     by: str
     door: str
+
+
+class RegistrationView(Model):
+    """A registration, shown once."""
+
+    token: str
+    expires_at: datetime
+    project: str
+    tags: list[str] | None
 
 
 class RetentionChanged(Model):
@@ -1036,17 +1046,56 @@ class RulesView(Model):
     fallbacks: dict[str, list[str]]
 
 
-class RunnerView(Model):
-    """A runner as lists show it."""
+class RunnerDetailView(Model):
+    """A runner with what it does now, as far as the reader may see it."""
 
     id: int
     name: str
+    description: str
+    project: str
+    tags: list[str]
+    state: Literal["active", "paused", "draining"]
+    registered: bool
     version: str
     isolation: str
     capacity: int
+    subjects: int
     alive: bool
     last_contact: datetime | None
     sandbox: str
+    capabilities: dict[str, JsonValue]
+    work: list[RunnerWorkView]
+    hidden: int
+
+
+class RunnerView(Model):
+    """A runner, and whether it was heard of lately."""
+
+    id: int
+    name: str
+    description: str
+    project: str
+    tags: list[str]
+    state: Literal["active", "paused", "draining"]
+    registered: bool
+    version: str
+    isolation: str
+    capacity: int
+    subjects: int
+    alive: bool
+    last_contact: datetime | None
+    sandbox: str
+    capabilities: dict[str, JsonValue]
+
+
+class RunnerWorkView(Model):
+    """A session or job that a runner holds, and the tools that it carries out for it just now."""
+
+    session_id: int | None
+    job_id: int | None
+    title: str
+    tools: list[str]
+    ending: bool
 
 
 class SessionCounts(Model):

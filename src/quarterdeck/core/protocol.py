@@ -6,8 +6,10 @@ lease is on: `session:12` or `job:7`.
 
 The executor's side of the API, all under `/api/v1/executor`, token of the runner as bearer:
 
+    POST /register                       Register -> Registered; the bearer is a registration token, which it uses up
     POST /hello                          Hello -> Welcome (426 version_mismatch when the two don't fit)
-    GET  /stream?runner=ID               SSE: offer (Offer), cancel (Cancel), wipe (Wipe); a comment every 15 s
+    GET  /stream?runner=ID               SSE: offer (Offer), cancel (Cancel), wipe (Wipe), drained (Drained); a comment
+                                         every 15 s
     POST /heartbeat                      Heartbeat -> HeartbeatAnswer, every 10 s and at once when the stream opens
     POST /calls/{call_id}/started        Started
     POST /calls/{call_id}/output?epoch=E&offset=N    raw bytes -> OutputAnswer; 409 conflict on a gap, with `expected`
@@ -22,27 +24,65 @@ Repositories are fetched by git smart HTTP at `WorkspaceSpec.clone_path` of the 
 `WorkspaceSpec.token` as password.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 
 PROTOCOL_VERSION = 1
+VERSIONS_APART = 1
+"""So far the versions of the two ends may differ: what a version adds, the one before leaves alone."""
 KEEPALIVE_SECONDS = 15
 DROP_SECONDS = 45
 HEARTBEAT_SECONDS = 10
 
+NAME_CHARACTERS = 100
+TAGS = 50
+
 Isolation = Literal["full", "reduced", "none"]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+"""What a runner has and jobs may ask for."""
 
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
+def fits(protocol: int) -> bool:
+    """Whether the other end's version and ours understand each other."""
+    return abs(protocol - PROTOCOL_VERSION) <= VERSIONS_APART
+
+
+class Register(_Wire):
+    """A runner asks for a token of its own."""
+
+    protocol: int
+    version: str
+    name: Annotated[str, Field(min_length=1, max_length=NAME_CHARACTERS)]
+    instance: Annotated[str, Field(min_length=1, max_length=64)]
+    """As `Hello` says it: the same home may register again under its name, which ends its token of before."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=TAGS)] | None = None
+    """None: those that the registration allows."""
+
+
+class Registered(_Wire):
+    """The server's answer: the token, which is told once, and what the runner is from now on."""
+
+    runner: int
+    token: str
+    name: str
+    tags: tuple[str, ...] = ()
+    project: str = ""
+    """The only project that it works for; empty when it works for all."""
+
+
 class Hello(_Wire):
-    """An executor introduces itself, and says what it still holds."""
+    """An executor introduces itself, and says what it still holds.
+
+    Of a registered runner the server knows name and tags, and takes them from here no more.
+    """
 
     protocol: int
     version: str
@@ -145,6 +185,10 @@ class Wipe(_Wire):
     """Delete everything that is kept of the subject."""
 
     subject: str
+
+
+class Drained(_Wire):
+    """The runner was to be drained, and has nothing left: it ends, and its service need not start it again."""
 
 
 class Held(_Wire):

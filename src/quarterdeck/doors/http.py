@@ -40,6 +40,7 @@ from quarterdeck.doors.api import (
     repositories,
     retention,
     rules,
+    runners,
     search,
     session_lists,
     session_records,
@@ -80,6 +81,7 @@ API = (
     people,
     rules,
     retention,
+    runners,
     health,
 )
 """What people's tokens open."""
@@ -113,7 +115,7 @@ def application(app: App) -> Litestar:
         route_handlers=[
             health.alive,
             people_only,
-            Router(document.PATH, route_handlers=[executor.ROUTES]),
+            Router(document.PATH, route_handlers=[executor.ROUTES, executor.register]),
             smart_http.ROUTES,
             *pages.ROUTES,
         ],
@@ -139,7 +141,7 @@ def close_streams(application: Litestar) -> None:
 class Server(uvicorn.Server):
     """uvicorn, with the streams closed before it waits for what is open, and the end of the process left to others."""
 
-    def __init__(self, application: Litestar, *, host: str, port: int) -> None:
+    def __init__(self, application: Litestar, *, host: str, port: int, trusted_proxies: str = "") -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -149,6 +151,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=STOP_SECONDS,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=trusted_proxies,
             )
         )
         self.ready = asyncio.Event()

@@ -19,16 +19,19 @@ from pydantic import BaseModel, Field, ValidationError
 
 from quarterdeck.core.errors import (
     ConflictError,
+    InvalidInputError,
     QuarterdeckError,
     UnauthenticatedError,
     UnavailableError,
     VersionMismatchError,
 )
+from quarterdeck.core.exposure import exposed
 from quarterdeck.core.protocol import (
     DROP_SECONDS,
     HEARTBEAT_SECONDS,
     BlobAnswer,
     Cancel,
+    Drained,
     Heartbeat,
     HeartbeatAnswer,
     Hello,
@@ -36,6 +39,8 @@ from quarterdeck.core.protocol import (
     OutputAnswer,
     Prepared,
     PushAnswer,
+    Register,
+    Registered,
     Result,
     Started,
     Teardown,
@@ -54,7 +59,9 @@ _BYTES = {"Content-Type": "application/octet-stream"}
 _LONG = httpx.Timeout(120, connect=10)
 """For bundles and artifacts; the server answers when it has read and kept them."""
 _PASSING = frozenset({408, 423, 425, 429})
-_EVENTS: dict[str, type[Offer | Cancel | Wipe]] = {"offer": Offer, "cancel": Cancel, "wipe": Wipe}
+_EVENTS: dict[str, type[Offer | Cancel | Wipe | Drained]] = {
+    "offer": Offer, "cancel": Cancel, "wipe": Wipe, "drained": Drained,
+}  # fmt: skip
 
 
 class UnreadableOffer(BaseModel):
@@ -66,7 +73,7 @@ class UnreadableOffer(BaseModel):
     turn_no: int = 0
 
 
-Message = Offer | UnreadableOffer | Cancel | Wipe
+Message = Offer | UnreadableOffer | Cancel | Wipe | Drained
 
 
 class SubjectLostError(ConflictError):
@@ -109,6 +116,19 @@ class Pauses:
         self._next = FIRST_PAUSE_SECONDS
 
 
+def guard(url: str, *, allowed: bool) -> None:
+    """Raises InvalidInputError when a token would be exposed on its way there and nobody allowed it."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidInputError(f"{url} is not a URL of a server: {error}") from None
+    if exposed(parsed.scheme, parsed.host) and not allowed:
+        raise InvalidInputError(
+            f"The token would be sent to {url} where others can read it on the way. Use https, or allow it with "
+            "--allow-plain-http."
+        )
+
+
 class Client:
     """One runner's connection to its server."""
 
@@ -126,6 +146,23 @@ class Client:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._http.aclose()
+
+    async def register(self, register: Register) -> Registered:
+        """Use up a registration token, which is this client's; asked once, for it works once.
+
+        Raises:
+            UnavailableError: no answer; whether it was used up is not known.
+            UnauthenticatedError: it was used already or has expired, or it doesn't allow the tags.
+            ClashError: another runner has the name.
+            VersionMismatchError: one of the two has to be updated.
+        """
+        content = register.model_dump_json().encode()
+        try:
+            response = await self._http.post("register", content=content, headers=_JSON)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"No answer from {self.url}: {_said(error)}.") from error
+        await _check(response)
+        return _read(response, Registered)
 
     async def hello(self, hello: Hello) -> Welcome:
         """Introduce this runner.

@@ -13,22 +13,25 @@ from typing import assert_never
 import structlog
 
 from quarterdeck import __version__
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import QuarterdeckError, VersionMismatchError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import (
     DROP_SECONDS,
     HEARTBEAT_SECONDS,
     PROTOCOL_VERSION,
+    VERSIONS_APART,
     Cancel,
+    Drained,
     Hello,
     Offer,
     Result,
     Teardown,
     Welcome,
     Wipe,
+    fits,
 )
 from quarterdeck.executor.calls import Call, Equipment
-from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer
+from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer, guard
 from quarterdeck.executor.deletion import delete_tree
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal
@@ -63,6 +66,7 @@ class RunnerSettings:
     tags: tuple[str, ...] = ()
     allow_unsandboxed: bool = False
     allow_reduced: bool = False
+    allow_plain_http: bool = False
     extra_ro_paths: tuple[Path, ...] = ()
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     drop_seconds: float = DROP_SECONDS
@@ -70,15 +74,19 @@ class RunnerSettings:
 
 
 async def run(settings: RunnerSettings) -> None:
-    """Work for the server until SIGTERM or SIGINT, or until this is cancelled; then nothing of it is left running.
+    """Work for the server until SIGTERM or SIGINT, until it was drained, or until this is cancelled.
+
+    Then nothing of it is left running.
 
     Raises:
+        InvalidInputError: the token would be sent where others can read it.
         SandboxUnavailableError: this machine gives no walls, and nobody allowed to do without.
         VersionMismatchError: server and runner don't fit.
         UnauthenticatedError: the server doesn't know the token.
         ConflictError: another runner works in the same home.
         ClashError: another runner that lives has the same name.
     """
+    guard(settings.url, allowed=settings.allow_plain_http)
     sandbox = await probe(
         allow_reduced=settings.allow_reduced,
         allow_unsandboxed=settings.allow_unsandboxed,
@@ -110,6 +118,7 @@ class Runner:
         self._subjects: dict[str, Subject] = {}
         self._room = asyncio.Condition()
         self._background: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
         self._closing = False
         self._forgetting = False
         self._leases = Leases(
@@ -122,12 +131,11 @@ class Runner:
         )
 
     async def work(self) -> None:
-        """Take offers until SIGTERM or SIGINT."""
-        stop = asyncio.Event()
+        """Take offers until SIGTERM or SIGINT, or until the server says that nothing is left."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        tasks = [asyncio.create_task(part) for part in (self._listen(), self._leases.keep(), _until(stop))]
+            loop.add_signal_handler(number, self._stop.set)
+        tasks = [asyncio.create_task(part) for part in (self._listen(), self._leases.keep(), _until(self._stop))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -162,6 +170,11 @@ class Runner:
         pauses = Pauses()
         while True:
             welcome = await self._introduced()
+            if not fits(welcome.protocol):
+                raise VersionMismatchError(
+                    f"The server speaks protocol {welcome.protocol}, this runner ({__version__}) {PROTOCOL_VERSION}; "
+                    f"they may be {VERSIONS_APART} apart. Upgrade the older one."
+                )
             self._leases.runner = welcome.runner
             for subject in welcome.wipe:
                 await self._wipe(subject)
@@ -221,6 +234,9 @@ class Runner:
                     await self._cancel(message)
                 case Wipe():
                     self._aside(self._wipe(message.subject))
+                case Drained():
+                    _log.info("runner is drained")
+                    self._stop.set()
                 case None:
                     self._leases.renew_now()
                 case _:

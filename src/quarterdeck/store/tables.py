@@ -78,12 +78,13 @@ tokens = Table(
     metadata,
     _id(),
     Column("hash", LargeBinary, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),  # personal, sign_in, browser, runner, workspace
+    Column("kind", Text, nullable=False),  # personal, sign_in, browser, runner, registration, workspace
     _text("name"),
     Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
     Column("runner_id", BigInteger, ForeignKey("runners.id", ondelete="CASCADE")),
     Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
     Column("subject", Text),  # workspace tokens: the session or job that may fetch
+    Column("tags", JSONB),  # registration tokens: the only tags that the runner may have, if there is a limit
     Column("expires_at", _TIME),
     Column("last_used_at", _TIME),
     _created(),
@@ -102,6 +103,7 @@ projects = Table(
     _text("retention_changed_by"),
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
+    Column("runner_tags", JSONB, nullable=False, server_default=text("'[]'")),  # its sessions' runners have them all
     _created(),
 )
 
@@ -257,6 +259,7 @@ offers = Table(
     Column("side", Text, nullable=False),  # executor, server
     Column("tool", Text, nullable=False),
     Column("args", JSONB, nullable=False),
+    Column("tags", JSONB, nullable=False, server_default=text("'[]'")),  # a runner needs all of them
     Column("status", Text, nullable=False),  # waiting, offered, running, cancelling, finished, cancelled
     Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
     _created(),
@@ -297,6 +300,10 @@ runners = Table(
     Column("capabilities", JSONB, nullable=False, server_default=text("'{}'")),
     Column("last_contact", _TIME),
     _created(),
+    Column("registered", Boolean, nullable=False, server_default=text("false")),  # the server knows its name and tags
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # works for this one alone
+    _text("description"),
+    _text("state", "active"),  # active, paused, draining, removed
 )
 
 usage = Table(

@@ -8,13 +8,13 @@ from litestar.di import Dependency, Provide
 from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody, SkipValidationMarker
 from litestar.response import Stream
 
-from quarterdeck.app import executors, offers
+from quarterdeck.app import executors, hellos, offers, registrations
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands, OutputGapError
 from quarterdeck.core import limits
 from quarterdeck.core import protocol as p
 from quarterdeck.doors.api.parameters import CallId, Offset, RowId, TheApp
-from quarterdeck.doors.api.tokens import RunnerMiddleware
+from quarterdeck.doors.api.tokens import RunnerMiddleware, token
 from quarterdeck.doors.api.tokens import hands as hands_of_request
 from quarterdeck.doors.problem import problem_of, respond
 from quarterdeck.doors.sse import Closes, chunk, message, stream
@@ -26,17 +26,23 @@ _RESULT_BYTES = 4 * 1024 * 1024
 """What a model is told and the changed files, both bounded by the executor, however JSON may blow them up."""
 
 
+@post("/executor/register", status_code=200, tags=["executor"], summary="Register a runner")
+async def register(app: TheApp, request: Request[Any, Any, Any], data: JSONBody[p.Register]) -> p.Registered:
+    """The bearer is a registration token, which works once; the answer has the runner's own."""
+    return await registrations.register(app, token(request), data)
+
+
 @post("/hello", status_code=200, summary="Introduce an executor")
 async def hello(app: TheApp, hands: Runner, data: JSONBody[p.Hello]) -> p.Welcome:
     """426 when the versions of the protocol don't fit."""
-    return await executors.hello(app, hands, data)
+    return await hellos.hello(app, hands, data)
 
 
 @get("/stream", media_type="text/event-stream", summary="Wait for work")
 async def work(
     app: TheApp, hands: Runner, closing: Closes, runner: Annotated[int, QueryParameter(ge=1, le=2**63 - 1)]
 ) -> Stream:
-    """Server-sent events: `offer`, `cancel`, `wipe`; a comment every 15 seconds."""
+    """Server-sent events: `offer`, `cancel`, `wipe`, `drained`; a comment every 15 seconds."""
     # Refuses another token's runner while there still is a status to say it with.
     await executors.heartbeat(app, hands, p.Heartbeat(runner=runner))
     return stream(_chunks(app, hands, runner), closing)

@@ -18,6 +18,7 @@ from quarterdeck.client.async_calls import AsyncGroups
 from quarterdeck.client.async_connection import AsyncTransport
 from quarterdeck.client.errors import PASSING, ClientError, RefusedError, UnreachableError
 from quarterdeck.client.request import STREAM_TIMEOUT, TIMEOUT, checked, parts, unreachable
+from quarterdeck.core.exposure import exposed
 from quarterdeck.doors.cli.configuration import settings
 from quarterdeck.doors.cli.failure import Exit, Failure, exit_of
 from quarterdeck.doors.cli.plain import line
@@ -42,15 +43,23 @@ def find(server: str | None, token_file: Path | None) -> Place:
     """The server and the token: as given, else from the files that a server writes in its home.
 
     Raises:
-        Failure: a setting, the URL or the token can't be used, or the file that was named can't be read.
+        Failure: a setting, the URL or the token can't be used, the file that was named can't be read, or the token
+            would be sent where others can read it.
     """
     configured = settings()
     url = server or _written_url(configured.home) or configured.url
     try:
-        httpx.URL(url)
+        parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise Failure(f"{line(url, 200)} is not a URL of a server: {error}", Exit.USAGE) from None
-    return Place(url.rstrip("/"), _token(token_file, configured.home / "token"), configured.home)
+    token = _token(token_file, configured.home / "token")
+    if token and exposed(parsed.scheme, parsed.host) and not configured.allow_plain_http:
+        raise Failure(
+            f"Your token would be sent to {line(url, 200)} where others can read it on the way. Use https, or set "
+            "QUARTERDECK_ALLOW_PLAIN_HTTP=true.",
+            Exit.USAGE,
+        )
+    return Place(url.rstrip("/"), token, configured.home)
 
 
 def _token(named: Path | None, written: Path) -> str | None:

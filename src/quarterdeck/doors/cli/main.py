@@ -23,6 +23,7 @@ from quarterdeck.doors.cli import (
     project,
     retention,
     rules,
+    runner,
     session,
     session_files,
     session_lists,
@@ -62,6 +63,7 @@ chat.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
 app.add_typer(model.group, name="model")
+app.add_typer(runner.group, name="runner")
 demo.register(app)
 doctor.register(app)
 people.register(app)

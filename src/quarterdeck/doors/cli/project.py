@@ -75,10 +75,16 @@ async def edit(
     retention_days: Annotated[
         int | None, typer.Option("--retention-days", min=1, help="How long sessions are kept without activity.")
     ] = None,
+    runner_tags: Annotated[
+        list[str] | None,
+        typer.Option("--runner-tag", help="What its sessions' runners must have; may be repeated. '' for none."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, also when sessions are deleted sooner.")] = False,
 ) -> None:
-    """Change a project: its name, its description, how long its sessions are kept."""
+    """Change a project: its name, its description, how long its sessions are kept, which runners they get."""
     changes: dict[str, JsonValue] = {"name": name, "description": description, "retention_days": retention_days}
+    if runner_tags is not None:
+        changes["runner_tags"] = [tag for tag in runner_tags if tag]
     path = f"/projects/{quote(project)}"
     async with cli.client() as client:
         if retention_days is not None and not yes:
@@ -130,6 +136,7 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
                 ("name", one.name),
                 ("description", one.description),
                 ("default branch", one.default_branch),
+                ("runners need", ", ".join(one.runner_tags)),
                 ("sessions kept", f"{one.retention_days} days"),
             ]
         )

@@ -1,0 +1,64 @@
+"""Which runners may be given which work, and what is said of sessions whose work none has."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quarterdeck.core.protocol import DROP_SECONDS
+from quarterdeck.core.state import Waiting
+from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipelines, projects, runners, sessions
+
+_NONE = text("'[]'::jsonb")
+
+
+def suits(runner: Any, project_id: ColumnElement[Any], session_tags: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a runner is one for the offer: of its project or of the instance, with all the tags that are asked for.
+
+    Of a session's offer its project and the tags that the project wants; both are null of a job's.
+    """
+    of_job = (
+        select(pipelines.c.project_id)
+        .join(pipeline_jobs, pipeline_jobs.c.pipeline_id == pipelines.c.id)
+        .where(pipeline_jobs.c.id == offers.c.job_id)
+        .scalar_subquery()
+    )
+    of_project = or_(runner.project_id.is_(None), runner.project_id == func.coalesce(project_id, of_job))
+    return of_project & runner.tags.contains(offers.c.tags) & runner.tags.contains(func.coalesce(session_tags, _NONE))
+
+
+async def explained(connection: AsyncConnection, waiting: Mapping[int, Waiting | None]) -> dict[int, Waiting]:
+    """What sessions wait for that no runner has taken: for which one, and whether there is any."""
+    ids = [number for number, one in waiting.items() if one is not None and one.on == "runner"]
+    if not ids:
+        return {}
+    waits = exists().where(offers.c.session_id == sessions.c.id, offers.c.status == "waiting")
+    held = exists().where(leases.c.subject == func.concat("session:", sessions.c.id), leases.c.runner_id.is_not(None))
+    lone = (
+        select(sessions.c.id, sessions.c.project_id, func.coalesce(projects.c.runner_tags, _NONE).label("tags"))
+        .outerjoin(projects, projects.c.id == sessions.c.project_id)
+        .where(sessions.c.id.in_(ids), waits, ~held)
+    )
+    alive = func.coalesce(runners.c.last_contact > func.now() - timedelta(seconds=DROP_SECONDS), text("false"))
+    known = select(runners.c.project_id, runners.c.tags, runners.c.state, alive.label("alive"))
+    rows = (await connection.execute(lone)).all()
+    if not rows:
+        return {}
+    there = (await connection.execute(known.where(runners.c.state != "removed"))).all()
+    return {row.id: Waiting(on="runner", detail=_for_which(row, there)) for row in rows}
+
+
+def _for_which(session: Row[*tuple[Any, ...]], there: Sequence[Row[*tuple[Any, ...]]]) -> str:
+    fit = [one for one in there if one.project_id in (None, session.project_id) and {*session.tags} <= {*one.tags}]
+    tags = f" with tag{'s' if len(session.tags) > 1 else ''} {', '.join(session.tags)}" if session.tags else ""
+    if not fit:
+        why = "none is registered that fits"
+    elif not any(one.alive for one in fit):
+        why = "none that fits is alive"
+    elif not any(one.alive and one.state == "active" for one in fit):
+        why = "those that fit are paused"
+    else:
+        why = "those that fit are busy"
+    return f"a runner{tags}; {why}"

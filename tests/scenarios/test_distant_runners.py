@@ -1,0 +1,160 @@
+"""Runners as processes of their own, registered, behind a bad network, paused, drained and removed while they work."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.instance import Instance
+from tests.scenarios.proxy import Proxy
+from tests.scenarios.work import call, payloads, start
+
+
+class Far:
+    """A runner's home and process."""
+
+    def __init__(self, server: Instance, home: Path) -> None:
+        self.server, self.home = server, home
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def qd(self, *words: str, token: str = "", code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "quarterdeck", "runner", *words], input=token, capture_output=True, text=True,
+            timeout=120, check=False, cwd="/",
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def register(self, url: str, token: str, *options: str, code: int = 0) -> str:
+        return self.qd("register", "--url", url, "--home", str(self.home), *options, token=token, code=code)
+
+    def start(self) -> "Far":
+        with (self.home / "runner.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "quarterdeck", "runner", "start", "--home", str(self.home)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+            )  # fmt: skip
+        self.server.wait(lambda: self.view()["alive"], 60, "the distant runner is there")
+        return self
+
+    def view(self) -> Any:
+        name = json.loads((self.home / "registration.json").read_text(encoding="utf-8"))["name"]
+        return next(one for one in self.server.get("/runners") if one["name"] == name)
+
+    def ended(self) -> int:
+        assert self.process is not None
+        return self.process.wait(90)
+
+    def log(self) -> str:
+        return (self.home / "runner.log").read_text(encoding="utf-8", errors="replace")
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Instance]:
+    """One whose own runner is paused, so that all work goes to those from elsewhere."""
+    running = Instance()
+    try:
+        running.start()
+        local = running.get("/runners")[0]["id"]
+        running.qd("runner", "pause", str(local))
+        yield running
+    finally:
+        running.remove()
+
+
+@pytest.fixture
+def far(server: Instance, home: Path) -> Iterator[Far]:
+    """A runner that is not registered yet."""
+    runner = Far(server, home)
+    yield runner
+    runner.end()
+
+
+def invite(server: Instance, *options: str) -> str:
+    return server.qd("runner", "invite", *options).stdout.strip()
+
+
+def test_a_runner_is_registered_once_and_keeps_its_token_to_itself(server: Instance, far: Far, tmp_path: Path) -> None:
+    token = invite(server, "--tag", "gpu")
+    assert "allows the tags gpu" in far.register(server.url, token, "--name", "once", "--tag", "root", code=1)
+    assert "Registered once for all projects, tags: gpu" in far.register(server.url, token, "--name", "once")
+    kept = far.home / "registration.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert token not in kept.read_text(encoding="utf-8")
+    other = Far(server, tmp_path)
+    assert "used already" in other.register(server.url, token, "--name", "twice", code=1)
+    assert "No runner is registered" in other.qd("start", "--home", str(tmp_path), code=1)
+    refused = other.register("http://quarterdeck.example.org", "qdg_x", code=1)
+    assert "--allow-plain-http" in refused
+    far.start()
+    number = str(far.view()["id"])
+    assert "gpu" in server.qd("runner", "list").stdout
+    server.qd("runner", "remove", number)
+    assert far.ended() == 1
+    assert "no token of a runner" in far.log()
+    server.qd("runner", "show", number, code=3)
+
+
+LINES = 40
+
+
+def test_work_comes_through_a_network_that_cuts_repeats_and_reorders(server: Instance, far: Far) -> None:
+    steps = f"for i in $(seq {LINES}); do echo line $i; sleep 0.1; done; echo x >> once.txt"
+    with Proxy(int(server.url.rpartition(":")[2]), seed=7) as proxy:
+        far.register(proxy.url, invite(server, "--project", "sample"), "--name", "cut")
+        far.start()
+        session_id = start(
+            server,
+            {"say": "Work.", "call": call("run_command", command=steps)},
+            {"expect": f"line {LINES}", "say": "Again.", "call": call("run_command", command="cat once.txt | wc -l")},
+            {"expect": "1", "say": "Done."},
+        )
+        server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 120, "the command runs")
+        proxy.cut.set()
+        time.sleep(3)
+        proxy.cut.clear()
+        server.wait_for(session_id, "finished", seconds=180)
+        assert {"cut", "repeated", "idle stream closed"} <= set(proxy.done), proxy.done
+    ends = payloads(server.events(session_id), "tool_call.finished")
+    assert [one["outcome"] for one in ends] == ["ok", "ok"]
+    printed = server.raw(f"/sessions/{session_id}/calls/{ends[0]['call_id']}/output")
+    expected = "".join(f"line {number}\n" for number in range(1, LINES + 1)).encode()
+    assert hashlib.sha256(printed).digest() == hashlib.sha256(expected).digest(), printed
+    journal = (far.home / "journal.jsonl").read_text(encoding="utf-8")
+    assert "once.txt" in journal
+
+
+def test_a_runner_is_drained_while_it_works(server: Instance, far: Far) -> None:
+    far.register(server.url, invite(server), "--name", "drained")
+    far.start()
+    session_id = start(
+        server,
+        {"say": "Slow.", "call": call("run_command", command="sleep 4; echo kept > kept.txt; echo slow")},
+        {"expect": "slow", "say": "Look.", "call": call("run_command", command="cat kept.txt")},
+        {"expect": "kept", "say": "Done."},
+    )
+    server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 90, "the command runs")
+    server.qd("runner", "drain", str(far.view()["id"]))
+    assert far.ended() == 0, far.log()
+    assert far.view()["state"] == "paused"
+    local = next(str(one["id"]) for one in server.get("/runners") if not one["registered"])
+    server.qd("runner", "resume", local)
+    try:
+        server.wait_for(session_id, "finished")
+    finally:
+        server.qd("runner", "pause", local)
+    attached = [one["executor"] for one in payloads(server.events(session_id), "executor.attached")]
+    assert attached[0] == "drained"
+    assert [one["outcome"] for one in payloads(server.events(session_id), "tool_call.finished")] == ["ok", "ok"]
