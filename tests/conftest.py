@@ -87,6 +87,17 @@ def database_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def empty_url(postgres: str) -> Iterator[str]:
+    """A database in which nothing is."""
+    name = f"empty_{os.urandom(6).hex()}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"create database {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    yield named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@pytest.fixture
 def home() -> Iterator[Path]:
     """A home that other accounts may enter, as a real one."""
     path = Path(tempfile.mkdtemp(prefix="qd-home-", dir="/tmp"))
