@@ -25,6 +25,7 @@ def _settled(instance: Instance, session_id: int) -> tuple[Any, ...]:
     return view, instance.events(session_id), instance.raw(f"/sessions/{session_id}/diff")
 
 
+@pytest.mark.timeout(400)
 def test_a_destroyed_server_is_made_again_and_goes_on(tmp_path: Path) -> None:
     first, second = Instance(), Instance()
     try:
@@ -48,7 +49,8 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
         **work,
     )
     talks = chat(first, {"say": "Hello."}, {"say": "Hello again."})
-    first.wait_for(done, "idle", "finished")
+    first.wait(lambda: "torn_down" in str(first.events(done)), 60, "the session has ended, and its proof is there")
+    first.wait(lambda: first.session(done)["checks_failed"] == 1, 60, "it was told of its branch's pipeline")
     first.wait_for(asks, "tool_call_approval_required")
     first.wait_for(talks, "idle")
     first.wait(lambda: len(payloads(first.events(runs), "tool_call.started")) == 2, 60, "the command runs")
@@ -69,8 +71,10 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
     assert "secrets.key" in second.qd("restore", str(file)).stdout
     assert _heads(second) == heads
     second.start()
-    for one, was in before.items():
-        assert _settled(second, one) == was
+    for one, (view, *rest) in before.items():
+        now, *others = _settled(second, one)
+        assert {name: (now[name], view[name]) for name in view if now[name] != view[name]} == {}
+        assert others == rest
     second.wait_for(runs, "finished", "idle")
     events = second.events(runs)
     assert events[: len(log)] == log
@@ -90,6 +94,7 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
     second.qd("restore", str(file), code=6)
 
 
+@pytest.mark.timeout(300)
 def test_a_backup_needs_no_running_server_and_a_restore_refuses_one(tmp_path: Path) -> None:
     instance = Instance()
     try:
