@@ -1,6 +1,7 @@
 """A backup has every row and every commit, and a restore makes all of it or nothing."""
 
 import io
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,14 +18,17 @@ from quarterdeck.core import protocol as p
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.errors import ConflictError, InvalidInputError, QuarterdeckError, VersionMismatchError
 from quarterdeck.settings import Settings
+from quarterdeck.store import schema
 from quarterdeck.store.vault import KEY_FILE
 from tests.app.chats import begin, events, say, stored
-from tests.conftest import Start
+from tests.archives import corpus
+from tests.conftest import Start, empty_database
+from tests.store.test_upgrade import STORED, before, keep, upgrade_to
 
 HELLO = p.Hello(protocol=p.PROTOCOL_VERSION, version="0", name="r", capacity=4, isolation="none")
 COMMAND = RequestedCall("p1", "run_command", {"command": "sleep 60"})
 ENDED = {"event_batches", "leases", "offers", "pipeline_jobs", "procrastinate_events", "procrastinate_jobs",
-         "search_pieces", "sessions"}  # fmt: skip
+         "runners", "search_pieces", "sessions"}  # fmt: skip
 """The tables in which the end of two leases shows: a call's in the log and in a turn, a job's in its next attempt."""
 
 
@@ -96,6 +100,27 @@ async def test_every_row_and_commit_comes_back_and_sessions_in_flight_go_on(
         assert again.vault.decrypt(app.vault.encrypt("another")) == "another"
     finally:
         await again.database.close()
+
+
+async def test_a_backup_of_an_earlier_version_is_brought_to_this_one(
+    postgres: str, home: Path, empty_url: str, tmp_path: Path
+) -> None:
+    with empty_database(postgres) as old:
+        upgrade_to(old, before("0014"))
+        with psycopg.connect(old) as connection:
+            connection.execute("insert into users (username, name) values ('ada', 'Ada')")
+            for number, row in enumerate(map(json.loads, STORED), 1):
+                keep(connection, number, row["state"], corpus(row["log"])[: row["seq"]])
+        taken = await backup.take(settings_of(home, old), tmp_path / "old", with_secrets=False)
+    settings = settings_of(tmp_path / "other", empty_url)
+    await backup.restore(settings, taken.file)
+    with psycopg.connect(empty_url) as connection:
+        [(step,)] = connection.execute("select version_num from alembic_version").fetchall()
+    assert step == schema.steps()[-1]
+    again = server.assemble(settings, empty_url)
+    for number in range(1, len(STORED) + 1):
+        await stored(again, number)  # the row is what the log comes to
+    await again.database.close()
 
 
 async def test_a_backup_without_secrets_has_no_key_and_is_written_once(

@@ -91,6 +91,7 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
         "nothing of the lost session is in its workspace"
     )
     assert token != second.token
+    assert second.stop() == 0
     second.qd("restore", str(file), code=6)
 
 

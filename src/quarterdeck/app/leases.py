@@ -137,8 +137,10 @@ async def expire(app: App) -> int:
 async def end_all(app: App, connection: AsyncConnection, why: str) -> int:
     """Ends all leases whose subjects live, as if their executors were lost, and answers how many.
 
-    The executors wipe what they have of these subjects when they say hello: nobody holds a lease on any.
+    The executors wipe what they have of these subjects when they say hello: nobody holds a lease on any. That none was
+    heard of lets them come at once, also with another token or from another home.
     """
+    await connection.execute(update(runners).values(last_contact=None))
     held = leases.c.runner_id.is_not(None) & leases.c.cancelled.is_(False)
     rows = (await connection.execute(select(leases.c.subject, leases.c.epoch).where(held))).all()
     for row in rows:
