@@ -4,7 +4,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,24 @@ def database_url(postgres: str) -> Iterator[str]:
                 if left == 1:
                     raise
                 time.sleep(0.5)
+
+
+@contextmanager
+def empty_database(postgres: str) -> Generator[str]:
+    """A database in which nothing is."""
+    name = f"empty_{os.urandom(6).hex()}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"create database {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    yield named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@pytest.fixture
+def empty_url(postgres: str) -> Iterator[str]:
+    """The same, of this test alone."""
+    with empty_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

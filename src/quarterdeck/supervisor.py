@@ -8,13 +8,14 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quarterdeck import server
-from quarterdeck.core.errors import ForbiddenError, InvalidInputError, QuarterdeckError
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, QuarterdeckError
 from quarterdeck.settings import Settings, child_environment, runner_environment
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ KILLED_BACKOFF = 1.0
 CALM_SECONDS = 2.0
 """A process that lived this long did start: whatever ended it, it starts again at once."""
 STOP_SECONDS = 10.0
+"""For all processes but PostgreSQL; what has not ended by then is killed."""
+HANDS_SECONDS = 6.5
+"""Of these for worker and runner, which end before the web process: it hears what they report of their end."""
+UNFINISHED = "restore.unfinished"
+"""In a home: a restore into it was cut off."""
 
 
 class AlreadyServingError(QuarterdeckError):
@@ -47,14 +53,29 @@ class Role:
 
 def serve(settings: Settings, *, runner: bool = True) -> int:
     """Runs everything until SIGTERM or SIGINT; answers the exit code."""
-    home = settings.home
     try:
-        _make(home)
-        with _Lock(home):
+        with own_home(settings.home):
+            if (settings.home / UNFINISHED).exists():
+                raise ConflictError(
+                    f"A restore into {settings.home} was cut off. Give the same `qd restore` again; it begins anew."
+                )
             return asyncio.run(_Supervisor(settings, runner=runner).run())
     except QuarterdeckError as error:
         sys.stderr.write(f"quarterdeck: {error.message}\n")
         return 1
+
+
+@contextmanager
+def own_home(home: Path) -> Generator[None]:
+    """Has the home, made at first, for this process alone.
+
+    Raises:
+        AlreadyServingError: a server runs on it.
+        InvalidInputError, ForbiddenError: the folder can't be one.
+    """
+    _make(home)
+    with _Lock(home):
+        yield
 
 
 def _make(home: Path) -> None:
@@ -165,6 +186,7 @@ class _Supervisor:
             env=environment,
             stdin=asyncio.subprocess.PIPE,
             pass_fds=(listening.fileno(), writing),
+            start_new_session=True,  # a Ctrl-C in the terminal is for us, who end all in their order
         )
         os.close(writing)
         self._children["web"] = process
@@ -172,7 +194,11 @@ class _Supervisor:
 
     async def _start(self, role: Role) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *role.command, env=role.environment, stdin=asyncio.subprocess.DEVNULL, pass_fds=role.descriptors
+            *role.command,
+            env=role.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=role.descriptors,
+            start_new_session=True,
         )
         self._children[role.name] = process
         return process
@@ -195,18 +221,27 @@ class _Supervisor:
                 await asyncio.wait_for(self._stop.wait(), backoff or 0.01)
 
     async def _end_children(self, keepers: list[asyncio.Task[None]]) -> None:
-        for process in self._children.values():
-            with suppress(ProcessLookupError):
-                process.terminate()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*(process.wait() for process in self._children.values()))
-        for process in self._children.values():
+        end = asyncio.get_running_loop().time() + STOP_SECONDS
+        web = [process for name, process in self._children.items() if name == "web"]
+        hands = [process for name, process in self._children.items() if name != "web"]
+        await _terminate(hands, end - STOP_SECONDS + HANDS_SECONDS)
+        await _terminate([*web, *hands], end)
+        for process in (*web, *hands):
             with suppress(ProcessLookupError):
                 process.kill()
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def _terminate(processes: list[asyncio.subprocess.Process], end: float) -> None:
+    """Asks them to end, and waits for that until then, by the loop's clock."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            process.terminate()
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(end):
+            await asyncio.gather(*(process.wait() for process in processes))
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,29 @@ async def test_a_stop_aborts_the_turn_and_throws_its_answer_away(app: App, start
     assert events[-1].kind == "status.changed"
 
 
+async def test_a_worker_that_is_told_to_stop_hands_its_turn_over(app: App, start: Start) -> None:
+    async def forever(_: OnText) -> None:
+        await asyncio.sleep(600)
+
+    async def nothing(_: OnText) -> None:
+        return
+
+    slow = Slow(forever)
+    session_id = await begin(app, start)
+    async with working(app, slow) as task:
+        await until(lambda: _is(slow.asked == 1))
+    assert task.done()
+    assert task.exception() is None
+    assert slow.cancelled == [session_id]
+    async with app.database.transaction() as connection:
+        jobs = await connection.exec_driver_sql("select status::text from procrastinate_jobs where task_name = 'turn'")
+        assert jobs.scalars().all() == ["todo"], "nobody has to find out that its worker is gone"
+    async with working(app, Slow(nothing)):
+        await until(lambda: stands(app, start, session_id, Status.FINISHED))
+    events = await session_log.events(app, start.owner, session_id)
+    assert sum(isinstance(event.payload, ModelAnswered) for event in events) == 1
+
+
 async def test_a_worker_whose_place_was_given_up_ends(app: App) -> None:
     async def nothing(_: OnText) -> None:
         return

@@ -5,8 +5,6 @@ the file is never changed. A field of the state that comes later fails here unti
 """
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +23,8 @@ from quarterdeck.core.state import SessionState
 from quarterdeck.store import log, schema
 from quarterdeck.store.database import Database, driver_url
 from tests.archives import corpus
-from tests.conftest import named
 
 STORED = Path(__file__).with_name("states-of-0.2.ndjson").read_text(encoding="utf-8").splitlines()
-
-
-@pytest.fixture
-def empty_url(postgres: str) -> Iterator[str]:
-    """A database in which nothing is."""
-    name = f"empty_{os.urandom(6).hex()}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"create database {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
-    yield named(postgres, name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def upgrade_to(url: str, step: str) -> None:

@@ -137,7 +137,8 @@ async def expire(app: App) -> int:
         rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
-        await _expire(app, subject_of(row.subject), row.epoch)
+        async with app.database.transaction() as connection:
+            await _end(app, connection, subject_of(row.subject), row.epoch, _overdue(), _UNHEARD)
     async with app.database.transaction() as connection:
         await _forget_removed(connection)
     return len(expired)
@@ -180,29 +181,45 @@ async def hand_over(app: App, runner_id: int) -> bool:
         return bool((await connection.execute(drained.values(state="paused"))).rowcount)
 
 
-async def _expire(app: App, subject: Subject, epoch: int) -> None:
-    async with app.database.transaction() as connection:
-        if subject.kind == "session":
-            try:
-                async with changing(app, connection, subject.id) as it:
-                    if not await _unlease(connection, subject, epoch):
-                        return
-                    for call_id, call in await _given(it):
-                        it.append(_interrupted(call_id, call.tool, it.state.executor))
-                        await finish_offer(connection, call_id)
-            except NotFoundError:
-                await _unlease(connection, subject, epoch)
-        else:
-            await pipeline_jobs.lock_of(connection, subject.id)
-            if await _unlease(connection, subject, epoch):
-                await pipeline_jobs.job_interrupted(connection, app, subject.id)
-        await ring(connection, "runners:all")
+async def end_all(app: App, connection: AsyncConnection, why: str) -> int:
+    """Ends all leases whose subjects live, as if their executors were lost, and answers how many.
+
+    The executors wipe what they have of these subjects when they say hello: nobody holds a lease on any. That none was
+    heard of lets them come at once, also with another token or from another home.
+    """
+    await connection.execute(update(runners).values(last_contact=None))
+    held = leases.c.runner_id.is_not(None) & leases.c.cancelled.is_(False)
+    rows = (await connection.execute(select(leases.c.subject, leases.c.epoch).where(held))).all()
+    for row in rows:
+        await _end(app, connection, subject_of(row.subject), row.epoch, held, why)
+    return len(rows)
 
 
-async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int) -> bool:
+async def _end(
+    app: App, connection: AsyncConnection, subject: Subject, epoch: int, still: ColumnElement[bool], why: str
+) -> None:
+    """Ends one lease, if it is `still` so when its subject is locked."""
+    if subject.kind == "session":
+        try:
+            async with changing(app, connection, subject.id) as it:
+                if not await _unlease(connection, subject, epoch, still):
+                    return
+                for call_id, call in await _given(it):
+                    it.append(_interrupted(call_id, call.tool, it.state.executor, why))
+                    await finish_offer(connection, call_id)
+        except NotFoundError:
+            await _unlease(connection, subject, epoch, still)
+    else:
+        await pipeline_jobs.lock_of(connection, subject.id)
+        if await _unlease(connection, subject, epoch, still):
+            await pipeline_jobs.job_interrupted(connection, app, subject.id)
+    await ring(connection, "runners:all")
+
+
+async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int, still: ColumnElement[bool]) -> bool:
     done = await connection.execute(
         update(leases)
-        .where(leases.c.subject == str(subject), leases.c.epoch == epoch, _overdue())
+        .where(leases.c.subject == str(subject), leases.c.epoch == epoch, still)
         .values(runner_id=None)
         .returning(leases.c.subject)
     )
@@ -233,14 +250,17 @@ def _overdue() -> ColumnElement[bool]:
     return leases.c.runner_id.is_not(None) & (leases.c.expires_at < func.now()) & leases.c.cancelled.is_(False)
 
 
-def _interrupted(call_id: str, tool: str, executor: str) -> log.Draft:
+_UNHEARD = f"was not heard of for {p.DROP_SECONDS} s while it had this call"
+
+
+def _interrupted(call_id: str, tool: str, executor: str, why: str) -> log.Draft:
     return log.Draft(
         e.ToolCallFinished(
             call_id=call_id,
             tool=tool,
             outcome=e.Outcome.INTERRUPTED,
-            text=f"The executor {executor} was not heard of for {p.DROP_SECONDS} s while it had this call. It may or "
-            "may not have been carried out; the workspace is made anew from its last snapshot.",
+            text=f"The executor {executor} {why}. It may or may not have been carried out; the workspace is made anew "
+            "from its last snapshot.",
         ),
         e.Level.CONCISE,
     )

@@ -55,7 +55,7 @@ from quarterdeck.doors.web import pages
 
 BODY_BYTES = 1024 * 1024
 """The largest body of a request, unless its route says otherwise; a flow and a script fit in."""
-STOP_SECONDS = 5
+STOP_SECONDS = 3
 API = (
     sessions,
     session_lists,

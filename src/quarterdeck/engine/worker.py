@@ -41,7 +41,8 @@ STALLED_SECONDS = 3.0
 POLL_SECONDS = 0.25
 """A net under the notification: jobs deferred back to back can be noticed late otherwise."""
 NETS_SECONDS = 5.0
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 5.0
+"""What is done by then has not to be done again; a model's answer that takes longer is asked for anew elsewhere."""
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +96,7 @@ class Worker:
             if ended.done():
                 raise WorkerLostError(f"The worker ended: {'' if ended.cancelled() else ended.exception()}.")
             thread.stop()
-            await asyncio.wait((ended,), timeout=DRAIN_SECONDS + 2)
+            await asyncio.wait((ended,), timeout=DRAIN_SECONDS + 1)
         finally:
             for task in (nets, stopping, losing):
                 task.cancel()

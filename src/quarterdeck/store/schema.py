@@ -68,6 +68,14 @@ def upgrade(url: str) -> None:
         engine.dispose()
 
 
+def take_steps(connection: Connection, last: str = "head") -> None:
+    """Takes the steps that are missing up to `last`, all in the transaction that is open on the connection."""
+    from alembic import command
+
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    command.upgrade(config(connection), last)
+
+
 def _present(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None

@@ -8,6 +8,7 @@ import typer
 import quarterdeck
 from quarterdeck.doors.cli import (
     agent,
+    backups,
     chat,
     demo,
     doctor,
@@ -68,6 +69,7 @@ demo.register(app)
 doctor.register(app)
 people.register(app)
 processes.register(app)
+backups.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -40,6 +40,11 @@ class EmbeddedPostgres:
         """The postmaster's process id; None when it was not started or attached to, or was stopped."""
         return self._pid
 
+    @property
+    def ours(self) -> bool:
+        """Whether this object started the server; else it is attached to another's."""
+        return self._watcher is not None
+
     def start(self) -> str:
         """Start the server, or attach to the living one, and give the libpq URL of the database `quarterdeck`.
 
