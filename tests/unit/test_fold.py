@@ -128,6 +128,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.PlanChanged(items=()),
     e.ExecutorAttached(executor="r", executor_kind="runner", lease_epoch=1),
     e.WorkspacePrepared(executor="r", base_commit="c", isolation="none"),
+    e.SetupFinished(outcome=e.Outcome.ERROR, text="x", exit_code=1),
     e.SnapshotTaken(
         call_id="c", step=1, commit="c", files=(e.FileChange(path="a", change="added"),),
         bundle_blob=1, step_diff_blob=2, whole_diff_blob=3,
