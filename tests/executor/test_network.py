@@ -1,8 +1,10 @@
 """The one way out of a sandbox, and all that must not get through it; as root and as a normal user."""
 
 import asyncio
+import gc
 import os
 import socket
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -304,6 +306,33 @@ async def test_large_answers_and_half_closed_lines_come_through() -> None:
         assert await reader.read() == data
         writer.close()
         await served.close()
+
+
+async def test_a_line_that_breaks_is_the_end_of_both_ways_and_no_fault() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    ended = asyncio.Event()
+
+    async def until_it_ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x")
+        await reader.read()
+        ended.set()
+
+    async with outside(until_it_ends) as (port, _):
+        served = Proxy(network(f"127.0.0.1:{port}"))
+        listening = socket.create_server(("127.0.0.1", 0))
+        await served.listen(listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
+        await reader.readuntil(b"x")
+        # Without time for a goodbye, so that the proxy reads a reset and no end.
+        line: socket.socket = writer.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await asyncio.wait_for(ended.wait(), 10)
+        await served.close()
+    gc.collect()
+    assert faults == []
 
 
 def test_all_of_this_as_a_normal_user() -> None:

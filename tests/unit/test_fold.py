@@ -435,3 +435,12 @@ def test_a_pattern_for_the_session_is_remembered_once_and_an_answer_to_nothing_c
     assert call.status is CallStatus.APPROVED
     assert call.end_level(e.Outcome.OK) is e.Level.FULL
     assert call.end_level(e.Outcome.ERROR) is e.Level.CONCISE
+
+
+def test_a_setup_script_that_fails_is_a_warning() -> None:
+    state = begin(event(1, CREATED))
+    apply(state, event(2, e.SetupFinished(outcome=e.Outcome.OK, text="")))
+    assert state.warnings == 0
+    apply(state, event(3, e.SetupFinished(outcome=e.Outcome.TIMED_OUT, text="")))
+    apply(state, event(4, e.NetworkRefused(host="a.test", port=443, reason="x", call_id="c")))
+    assert state.warnings == 2

@@ -69,7 +69,7 @@ class Proxy:
         self._tasks.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except* (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # it ends with the connection, or with the command
         finally:
             self._tasks.discard(task)
