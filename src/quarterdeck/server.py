@@ -71,6 +71,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
         check_script=check_script,
         mcp=HttpMcp(private=settings.mcp_private_addresses),
         redactor=Redactor(_secrets(keys, database_url)),
+        network_hosts=settings.network_rules(),
     )
 
 

@@ -7,6 +7,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quarterdeck.core import limits
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.network import REGISTRIES, rules
 from quarterdeck.core.prices import PriceList
 
 
@@ -15,6 +17,10 @@ def _default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/quarterdeck")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "quarterdeck"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip() not in ("", "none"))
 
 
 def _price_list(file: Path | None) -> PriceList:
@@ -68,6 +74,11 @@ class Settings(BaseSettings):
 
     mcp_private_addresses: bool = Field(
         default=False, description="Let MCP servers be on this machine and in its private network."
+    )
+    network_hosts: str = Field(
+        default=REGISTRIES,
+        description="What a repository's `agent-config.yml` may allow its sessions to reach: hosts, `*.domain`, "
+        "`host:port`, groups like `pypi`, by commas; `registries` are all groups, `none` is nothing.",
     )
 
     openai_api_key: SecretStr | None = Field(
@@ -183,6 +194,20 @@ class Settings(BaseSettings):
     def _readable(cls, file: Path | None) -> Path | None:
         _price_list(file)
         return file
+
+    @field_validator("network_hosts")
+    @classmethod
+    def _hosts(cls, text: str) -> str:
+        try:
+            for rule in _listed(text):
+                rules(rule)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from None
+        return text
+
+    def network_rules(self) -> tuple[str, ...]:
+        """What `network_hosts` lists."""
+        return _listed(self.network_hosts)
 
     def price_list(self) -> PriceList:
         """What is in the file of `prices`; empty without one."""

@@ -16,11 +16,23 @@ from tests.unit.world import CREATED, event
 TEXT = {
     "goal", "title", "initiator", "branch", "text", "by", "reason", "system", "user", "thinking", "error", "question",
     "choices", "executor", "name", "url", "description", "remote", "path", "pattern", "project",
-    "pre_approved_patterns", "category",
+    "pre_approved_patterns", "category", "notes", "host", "allowed", "denied", "within", "named",
+    "setup_script",
 }  # fmt: skip
 """The fields whose texts are looked into. A new field belongs here, to `KEPT` or to `FREE`."""
 EMPTIED = {"opaque"}
-NESTED = {"items", "calls", "files", "tools", "usage", "budget", "attachments", "forked_from"}
+NESTED = {
+    "items",
+    "calls",
+    "files",
+    "tools",
+    "usage",
+    "budget",
+    "attachments",
+    "forked_from",
+    "agent_config",
+    "network",
+}
 
 
 def anonymizer() -> Anonymizer:

@@ -10,6 +10,7 @@ from tests.unit.world import CREATED, event
 RECORDS = {
     "session.renamed", "session.held", "session.released", "workspace.torn_down", "usage.recorded", "check.recorded",
     "link.added", "merge_request.ended", "budget.neared", "retention.changed", "session.imported",
+    "network.refused",
 }  # fmt: skip
 RESULTS = {
     "session.created", "status.changed", "message.added", "model.answered", "approval.requested", "approval.granted",

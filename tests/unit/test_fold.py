@@ -128,6 +128,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.PlanChanged(items=()),
     e.ExecutorAttached(executor="r", executor_kind="runner", lease_epoch=1),
     e.WorkspacePrepared(executor="r", base_commit="c", isolation="none"),
+    e.SetupFinished(outcome=e.Outcome.ERROR, text="x", exit_code=1),
     e.SnapshotTaken(
         call_id="c", step=1, commit="c", files=(e.FileChange(path="a", change="added"),),
         bundle_blob=1, step_diff_blob=2, whole_diff_blob=3,
@@ -434,3 +435,12 @@ def test_a_pattern_for_the_session_is_remembered_once_and_an_answer_to_nothing_c
     assert call.status is CallStatus.APPROVED
     assert call.end_level(e.Outcome.OK) is e.Level.FULL
     assert call.end_level(e.Outcome.ERROR) is e.Level.CONCISE
+
+
+def test_a_setup_script_that_fails_is_a_warning() -> None:
+    state = begin(event(1, CREATED))
+    apply(state, event(2, e.SetupFinished(outcome=e.Outcome.OK, text="")))
+    assert state.warnings == 0
+    apply(state, event(3, e.SetupFinished(outcome=e.Outcome.TIMED_OUT, text="")))
+    apply(state, event(4, e.NetworkRefused(host="a.test", port=443, reason="x", call_id="c")))
+    assert state.warnings == 2

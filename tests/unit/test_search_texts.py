@@ -50,6 +50,8 @@ def status(to: Status) -> e.StatusChanged:
         (finished(e.Outcome.OK), [("result", "told")]),
         (finished(e.Outcome.OK, 9), []),
         (e.ModelRetried(component="w", attempt=1, since=NOON, retry_at=NOON, error="down"), [("error", "down")]),
+        (e.SetupFinished(outcome=e.Outcome.ERROR, text="no make"), [("error", "no make")]),
+        (e.SetupFinished(outcome=e.Outcome.OK, text="made"), [("result", "made")]),
         (status(Status.FAILED), [("error", "why")]),
         (status(Status.STOPPED), []),
         (e.TurnEnded(turn_no=1), []),

@@ -382,6 +382,7 @@ RECORDS: tuple[e.AnyPayload, ...] = (
     e.CheckRecorded(name="pipeline", passed=False),
     e.LinkAdded(relation="created", target="merge_request", name="!1"),
     e.MergeRequestEnded(name="!1", status="closed"),
+    e.NetworkRefused(host="a.test", port=443, reason="x", call_id="c"),
     e.BudgetNeared(budget=Budget(tokens=3), usage=Usage(input_tokens=3)),
 )
 

@@ -12,6 +12,7 @@ from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
 from quarterdeck.app.recent_events import RecentEvents
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
+from quarterdeck.core.network import REGISTRIES
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -38,6 +39,8 @@ class App:
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
+    network_hosts: tuple[str, ...] = (REGISTRIES,)
+    """Rules and groups of hosts that a repository may ask for."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
     appends: Together[Append, Appended] = field(default_factory=lambda: Together(2_000, attrgetter("size")))

@@ -96,6 +96,7 @@ async def _created(
         agent=request.agent,
         ref=ref,
         commit=around.commit,
+        agent_config=around.agent_config,
         branch=branch,
         inputs=around.with_given(request.given_inputs()),
         facts=around.facts,

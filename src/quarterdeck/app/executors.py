@@ -31,7 +31,7 @@ from quarterdeck.core.errors import (
     UnauthenticatedError,
 )
 from quarterdeck.core.state import Call, CallStatus
-from quarterdeck.core.text import clean, cut
+from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import blobs, log
 from quarterdeck.store import output as outputs
 from quarterdeck.store.doorbell import ring
@@ -188,7 +188,7 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
                 it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), call.level))
             if call.listing and said.outcome is e.Outcome.OK:
                 said = await _pin(it, call, said)
-            it.append(*_result_drafts(it, call_id, said))
+            it.append(*_around(call_id, said), *_result_drafts(it, call_id, said))
             await finish_offer(connection, call_id)
 
 
@@ -240,6 +240,20 @@ async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Resu
         raise InvalidInputError(f"The result names bytes that are not of {subject}.")
 
 
+def _around(call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
+    """What is told with a call: the setup of its workspace, and the hosts that it was refused."""
+    told: list[log.Draft | e.AnyPayload] = []
+    if said.setup is not None:
+        level = e.Level.CONCISE if said.setup.outcome is e.Outcome.OK else e.Level.RESULT
+        text = cut(clean(said.setup.text), limits.RESULT_CHARACTERS)
+        ended = said.setup.model_copy(update={"text": text})
+        told.append(log.Draft(e.SetupFinished.model_validate(ended.model_dump()), level))
+    for one in said.refused[: limits.REFUSALS]:
+        host, reason = line(clean(one.host), 300), line(clean(one.reason), 300)
+        told.append(e.NetworkRefused(host=host, port=one.port, reason=reason, count=one.count, call_id=call_id))
+    return told
+
+
 def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
     drafts: list[log.Draft | e.AnyPayload] = []
     call = it.state.calls[call_id]
@@ -278,6 +292,7 @@ async def prepared(app: App, hands: Hands, subject_text: str, said: p.Prepared) 
                             base_commit=said.base_commit,
                             isolation=said.isolation,
                             duration_ms=said.duration_ms,
+                            notes=tuple(clean(note)[: limits.REASON_CHARACTERS] for note in said.notes[:10]),
                         )
                     )
 

@@ -246,6 +246,7 @@ async def _created(
             "branch_commit": pushed,
             "inputs": around.inputs,
             "facts": around.facts,
+            "agent_config": around.agent_config,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
             "parent_id": None,
             # What a file says is allowed, nobody here has allowed.

@@ -258,6 +258,8 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
             author_email="quarterdeck@localhost",
             committer=candidate.name or candidate.username,
             committer_email=candidate.email or f"{candidate.username}@localhost",
+            setup_script=created.agent_config.setup_script if created.agent_config else (),
+            network=created.agent_config.network if created.agent_config else None,
         ),
     )
 

@@ -6,10 +6,11 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import quarterdeck
-from quarterdeck.app import skills, user_rules
+from quarterdeck.app import agent_config, skills, user_rules
 from quarterdeck.app.access import Project
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.core.agent_config import AgentConfig
 from quarterdeck.core.events import SessionCreated
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import cut, decode
@@ -36,6 +37,7 @@ class Surroundings:
     """Reserved for it, since the facts name it."""
     commit: str
     facts: dict[str, JsonValue]
+    agent_config: AgentConfig | None
     inputs: dict[str, JsonValue]
     """By category; none that has nothing to say."""
 
@@ -71,7 +73,8 @@ async def collect(
     found = await skills.find(app, project.id, read) if project and read else []
     if found:
         inputs[SKILLS] = _skills(found)
-    return Surroundings(session_id, commit, facts | (_place(app, project) if project else {}), inputs)
+    facts |= _place(app, project) if project else {}
+    return Surroundings(session_id, commit, facts, await agent_config.of(app, project) if project else None, inputs)
 
 
 async def renewed(
@@ -86,7 +89,7 @@ async def renewed(
     commit = await app.forge.commit_of(project.id, before.commit) if project and before.commit else ""
     facts = _facts(app, session_id) | (_place(app, project) if project else {})
     inputs = {**before.inputs, STANDARD: _standard(actor, project, branch)}
-    return Surroundings(session_id, commit, facts, inputs)
+    return Surroundings(session_id, commit, facts, await agent_config.of(app, project) if project else None, inputs)
 
 
 def _place(app: App, project: Project) -> dict[str, JsonValue]:

@@ -103,6 +103,7 @@ async def start_within(
         origin="chat" if flow.chats else request.origin,
         ref=ref,
         commit=around.commit,
+        agent_config=around.agent_config,
         branch=branch,
         inputs=pinned_inputs(flow, around.with_given(brought.inputs)),
         facts=around.facts,

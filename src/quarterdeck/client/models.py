@@ -75,6 +75,16 @@ Transition = Literal[
 """An event of the machine."""
 
 
+class AgentConfig(Model):
+    """Of the default branch and never of the session's own, so that no merge request widens what its session may do."""
+
+    path: str
+    commit: str
+    setup_script: list[str] = Field(default_factory=lambda: [])
+    network: NetworkPolicy | None = None
+    notes: list[str] = Field(default_factory=lambda: [])
+
+
 class AgentView(Model):
     """An agent as doors show it."""
 
@@ -486,6 +496,7 @@ class Event(Model):
         | PlanChanged
         | ExecutorAttached
         | WorkspacePrepared
+        | SetupFinished
         | SnapshotTaken
         | ArtifactCreated
         | SessionRenamed
@@ -497,7 +508,8 @@ class Event(Model):
         | UsageRecorded
         | CheckRecorded
         | LinkAdded
-        | MergeRequestEnded,
+        | MergeRequestEnded
+        | NetworkRefused,
         Field(discriminator="kind"),
     ]
 
@@ -895,6 +907,26 @@ class ModelsView(Model):
     rules: list[RulesView]
 
 
+class NetworkPolicy(Model):
+    """What a repository asks for, and what it may ask for; nothing is reached that doesn't stand in all of them."""
+
+    allowed: list[str] = Field(default_factory=lambda: [])
+    denied: list[str] = Field(default_factory=lambda: [])
+    within: list[list[str]] = Field(default_factory=lambda: [])
+    named: list[str] = Field(default_factory=lambda: [])
+
+
+class NetworkRefused(Model):
+    """A command asked for a host that the session may not reach."""
+
+    kind: Literal["network.refused"] = "network.refused"
+    host: str
+    port: int
+    reason: str
+    count: int = 1
+    call_id: str
+
+
 class NoticeAdded(Model):
     """The server told an agent something, as a message of its conversation."""
 
@@ -1135,6 +1167,7 @@ class SessionCreated(Model):
     parent_id: int | None = None
     component_models: dict[str, str] = Field(default_factory=lambda: {})
     forked_from: ForkedFrom | None = None
+    agent_config: AgentConfig | None = None
     budget: Budget | None = None
     attachments: list[Attachment] = Field(default_factory=lambda: [])
 
@@ -1316,6 +1349,16 @@ class SessionView(Model):
     days_left: int | None
     expires_soon: bool
     url: str
+
+
+class SetupFinished(Model):
+    """The project's setup script ended in the fresh workspace, before the first call; `text` is what it printed."""
+
+    kind: Literal["setup.finished"] = "setup.finished"
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
 
 
 class ShippedText(Model):
@@ -1641,6 +1684,7 @@ class WorkspacePrepared(Model):
     base_commit: str
     isolation: Literal["full", "reduced", "none"]
     duration_ms: int = 0
+    notes: list[str] = Field(default_factory=lambda: [])
 
 
 class WorkspaceTornDown(Model):

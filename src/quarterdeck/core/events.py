@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from quarterdeck.core import limits
+from quarterdeck.core.agent_config import AgentConfig
 from quarterdeck.core.agent_events import (
     ContextCompacted,
     DelegationEnded,
@@ -29,6 +30,7 @@ from quarterdeck.core.record_events import (
     CheckRecorded,
     LinkAdded,
     MergeRequestEnded,
+    NetworkRefused,
     RetentionChanged,
     SessionHeld,
     SessionReleased,
@@ -84,6 +86,7 @@ class SessionCreated(Payload):
     component_models: dict[str, str] = Field(default={})
     """The models of the components that have another one, by their tags."""
     forked_from: ForkedFrom | None = None
+    agent_config: AgentConfig | None = None
     budget: Budget | None = None
     """What it may use; None is without end."""
     attachments: tuple[Attachment, ...] = ()
@@ -338,6 +341,19 @@ class WorkspacePrepared(Payload):
     base_commit: str
     isolation: Literal["full", "reduced", "none"]
     duration_ms: int = 0
+    notes: tuple[str, ...] = ()
+    """What of the project's `agent-config.yml` this executor can't give."""
+
+
+class SetupFinished(Payload):
+    """The project's setup script ended in the fresh workspace, before the first call; `text` is what it printed."""
+
+    kind: Literal["setup.finished"] = "setup.finished"
+    default_level: ClassVar[Level] = Level.CONCISE
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
 
 
 class FileChange(BaseModel):
@@ -405,6 +421,7 @@ AnyPayload = Annotated[
     | PlanChanged
     | ExecutorAttached
     | WorkspacePrepared
+    | SetupFinished
     | SnapshotTaken
     | ArtifactCreated
     | SessionRenamed
@@ -416,7 +433,8 @@ AnyPayload = Annotated[
     | UsageRecorded
     | CheckRecorded
     | LinkAdded
-    | MergeRequestEnded,
+    | MergeRequestEnded
+    | NetworkRefused,
     Field(discriminator="kind"),
 ]
 

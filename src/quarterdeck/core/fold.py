@@ -205,6 +205,10 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.BudgetNeared():
             state.budget_neared = True
             state.warnings += 1
+        case e.SetupFinished() as p:
+            state.warnings += p.outcome is not e.Outcome.OK
+        case e.NetworkRefused():
+            state.warnings += 1
         case e.SessionCreated() | e.LinkAdded() as p:  # the first is refused where it isn't the first event
             state.links = (*state.links, *_link(p))[-limits.STATE_LINKS :]
         case _:

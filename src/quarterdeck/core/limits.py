@@ -11,6 +11,8 @@ RECORDING_BYTES = 32 * 1024 * 1024
 """What a replayed session's answers may come to."""
 RESULT_CHARACTERS = 32_768
 """What a model is told of one tool result; the whole output is kept beside the log."""
+REFUSALS = 20
+"""Hosts that one call was refused and that are told of one by one."""
 RESULTS_SHARE = 4
 """All results of one answer have this part of what the model reads at once: no compaction takes the last away."""
 OUTPUT_BYTES = 16 * 1024 * 1024

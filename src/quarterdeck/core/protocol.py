@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
+from quarterdeck.core.network import NetworkPolicy
 
 PROTOCOL_VERSION = 1
 VERSIONS_APART = 1
@@ -126,6 +127,10 @@ class WorkspaceSpec(_Wire):
     author_email: str
     committer: str
     committer_email: str
+    setup_script: tuple[str, ...] = ()
+    """Lines of shell that are run once in a fresh workspace, before its first call."""
+    network: NetworkPolicy | None = None
+    """What commands may reach; None is nothing."""
 
 
 class JobSpec(_Wire):
@@ -218,6 +223,24 @@ class Started(_Wire):
     lease_epoch: int
 
 
+class SetupReport(_Wire):
+    """How the setup script ended, told with the result of the call that it was run before."""
+
+    outcome: Outcome
+    text: str
+    exit_code: int | None = None
+    duration_ms: int = 0
+
+
+class Refusal(_Wire):
+    """A host that a command of the call asked for and was refused."""
+
+    host: str
+    port: int
+    reason: str
+    count: int
+
+
 class SnapshotReport(_Wire):
     """The workspace after a call that changed it; the blobs were uploaded before."""
 
@@ -249,6 +272,8 @@ class Result(_Wire):
     mcp_tools: tuple[McpTool, ...] = ()
     """What an MCP server answered that was asked which it has."""
     mcp_left_out: int = 0
+    setup: SetupReport | None = None
+    refused: tuple[Refusal, ...] = ()
 
 
 class Prepared(_Wire):
@@ -258,6 +283,8 @@ class Prepared(_Wire):
     base_commit: str
     isolation: Isolation
     duration_ms: int = 0
+    notes: tuple[str, ...] = ()
+    """What of the `agent-config.yml` the executor can't give."""
 
 
 class Teardown(_Wire):

@@ -89,3 +89,15 @@ class MergeRequestEnded(Record):
     default_level: ClassVar[Level] = Level.RESULT
     name: str
     status: Literal["merged", "closed"]
+
+
+class NetworkRefused(Record):
+    """A command asked for a host that the session may not reach."""
+
+    kind: Literal["network.refused"] = "network.refused"
+    host: str
+    port: int
+    reason: str
+    count: int = 1
+    """How often during one call."""
+    call_id: str

@@ -79,6 +79,8 @@ def texts(event: e.Event) -> list[Text]:  # noqa: C901 one arm per kind reads be
             return _parts("result", p.text, p.call_id)
         case e.ModelRetried() as p:
             return _parts("error", p.error)
+        case e.SetupFinished() as p:
+            return _parts("result" if p.outcome is e.Outcome.OK else "error", p.text)
         case e.StatusChanged() as p if p.to_status in (Status.PAUSED, Status.FAILED):
             return _parts("error", p.reason)
         case _:

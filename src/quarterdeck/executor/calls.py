@@ -18,15 +18,16 @@ import structlog
 from quarterdeck.core.errors import QuarterdeckError, TooLargeError, UnauthenticatedError, UnavailableError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
-from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SnapshotReport, Started
+from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SetupReport, SnapshotReport, Started
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, cut
-from quarterdeck.executor import bodies, jobs, mcp
+from quarterdeck.executor import bodies, jobs, mcp, setup
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
 from quarterdeck.executor.commits import Commits
 from quarterdeck.executor.hands import Done, Hands
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal, JournalError
+from quarterdeck.executor.network import Network
 from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.snapshots import Snapshot
 from quarterdeck.executor.spool import Spool
@@ -68,12 +69,19 @@ class Call:
         spooled = equipment.home.output(offer.subject, offer.call_id)
         redactor = Redactor((offer.workspace.token, *(offer.mcp.env.values() if offer.mcp else ())))
         self._spool = Spool(spooled, self._client, offer.call_id, offer.lease_epoch, redactor)
+        self._network = self._policed(offer)
+        self._setup: SetupReport | None = None
         self._interruption = ""
         self._interrupted_as = Outcome.INTERRUPTED
         self._abandoned = False
         self.begun = False
         """Whether the journal says that it began, so that it must not just be forgotten."""
         self._body: asyncio.Task[jobs.JobDone] | None = None
+
+    def _policed(self, offer: Offer) -> Network | None:
+        """The network that its commands may have: none where no walls of their own hold them to it."""
+        full = self._equipment.processes.sandbox.isolation == "full"
+        return Network(offer.workspace.network) if offer.workspace.network and full else None
 
     def interrupt(self, reason: str, outcome: Outcome = Outcome.INTERRUPTED) -> None:
         """End the body, and report the call as interrupted, with the reason for whoever reads the result."""
@@ -189,10 +197,21 @@ class Call:
                 base_commit=self.offer.workspace.commit,
                 isolation=self._equipment.processes.sandbox.isolation,
                 duration_ms=_milliseconds(began),
+                notes=self._missing(),
             )
             await _unless_refused(self._client.prepared(self.offer.subject, prepared))
             self._workspace.announced = self.offer.lease_epoch
+        script = self.offer.workspace.setup_script
+        processes = self._equipment.processes
+        self._setup = await setup.once(self.offer.subject, self._workspace, script, processes, self._network)
         return ""
+
+    def _missing(self) -> tuple[str, ...]:
+        """What of the project's configuration there is not, and why."""
+        if self.offer.workspace.network is None or self._network:
+            return ()
+        isolation = self._equipment.processes.sandbox.isolation
+        return (f"The network policy of agent-config.yml has no effect: it needs full isolation, this is {isolation}.",)
 
     async def _watched_body(self) -> jobs.JobDone:
         """The body's end, also when it was interrupted or failed in a way that nobody foresaw."""
@@ -240,6 +259,7 @@ class Call:
             processes=processes,
             workspace=Commits(self._client, processes, self._workspace, self._source, self.offer),
             sink=self._spool.write,
+            network=self._network,
         )
         if self.offer.mcp:
             return await mcp.carry_out(hands, self.offer.mcp, self.offer.args)
@@ -269,7 +289,13 @@ class Call:
             raise
         except (QuarterdeckError, OSError) as error:
             notes.append(f"(The artifacts could not be kept: {error})")
-        text = clean("\n".join([ended.done.text, *notes]))
+        refused = self._network.refused if self._network else ()
+        if refused:
+            hosts = ", ".join(f"{one.host}:{one.port}" for one in refused[:5])
+            notes.append(
+                f"(Refused of the network: {hosts}. Only what the project's agent-config.yml allows is there.)"
+            )
+        text = clean("\n".join(part for part in (setup.told(self._setup), ended.done.text, *notes) if part))
         return Result(
             turn_no=self.offer.turn_no,
             lease_epoch=self.offer.lease_epoch,
@@ -285,6 +311,8 @@ class Call:
             artifacts_blob=artifacts,
             mcp_tools=ended.done.tools,
             mcp_left_out=ended.done.tools_left_out,
+            setup=self._setup,
+            refused=refused,
         )
 
     async def _snapshot(self) -> tuple[SnapshotReport | None, list[str]]:

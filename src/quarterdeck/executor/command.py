@@ -11,6 +11,7 @@ from pathlib import Path
 
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.executor.cgroup import Cgroup
+from quarterdeck.executor.network import Network
 from quarterdeck.executor.output import CHUNK_BYTES
 from quarterdeck.executor.sandbox import Sandbox
 
@@ -49,6 +50,7 @@ class Command(ABC):
         env: dict[str, str],
         readable: tuple[Path, ...],
         talks: bool = False,
+        network: Network | None = None,
     ) -> None:
         self.sandbox = sandbox
         self.argv = argv
@@ -57,6 +59,8 @@ class Command(ABC):
         self.readable = readable
         self.talks = talks
         """Whether it is spoken with: it has an input, and its errors do not stand within its output."""
+        self.network = network
+        """What it may reach; nothing without."""
         self.exit_code: int | None = None
         self.cgroup: Cgroup | None = None
         self.process: asyncio.subprocess.Process | None = None

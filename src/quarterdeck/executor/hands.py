@@ -11,6 +11,7 @@ from typing import Protocol
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.executor.files import Files
+from quarterdeck.executor.network import Network
 from quarterdeck.executor.processes import Ended, Processes, Sink
 
 
@@ -60,6 +61,8 @@ class Hands:
     processes: Processes
     workspace: Workspace
     sink: Sink
+    network: Network | None = None
+    """What commands of the agent may reach."""
 
     @property
     def files(self) -> Files:
@@ -73,10 +76,12 @@ class Hands:
         timeout: float,
         env: dict[str, str] | None = None,
         quiet: bool = False,
+        online: bool = False,
     ) -> Ended:
         """Run a command in the sandbox, in the workspace. A timeout is an `Ended`, not an error.
 
-        `quiet` keeps its output from the sink, for commands that only serve a body.
+        `quiet` keeps its output from the sink, for commands that only serve a body; `online` lets it reach what
+        the session may.
         """
         return await self.processes.run(
             self.subject,
@@ -85,4 +90,5 @@ class Hands:
             timeout=timeout,
             env=env or {},
             sink=None if quiet else self.sink,
+            network=self.network if online else None,
         )

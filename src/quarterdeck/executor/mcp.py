@@ -42,7 +42,12 @@ async def carry_out(hands: Hands, spec: McpSpec, args: dict[str, JsonValue]) -> 
         async with (
             asyncio.timeout(seconds),
             hands.processes.conversing(
-                hands.subject, list(spec.command), root=hands.root, env=spec.env, sink=hands.sink
+                hands.subject,
+                list(spec.command),
+                root=hands.root,
+                env=spec.env,
+                sink=hands.sink,
+                network=hands.network,
             ) as command,
         ):
             talk = _Talk(spec.server, command)

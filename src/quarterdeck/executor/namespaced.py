@@ -11,6 +11,9 @@ from quarterdeck.executor import procfs
 from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.command import Command, SandboxBrokenError, until_dead
 from quarterdeck.executor.confines import MAX_PROCESSES, rlimits
+from quarterdeck.executor.netns import listening, network_of
+from quarterdeck.executor.network import PORT
+from quarterdeck.executor.proxy import Proxy
 from quarterdeck.executor.sandbox import etc_files
 
 _EXEC = ("/bin/sh", "-c", 'exec "$@"', "sh")
@@ -29,6 +32,7 @@ class NamespacedCommand(Command):
     _init_pid = 0
     _init = -1
     """The pidfd of the namespace's first process."""
+    _proxy: Proxy | None = None
 
     async def begin(self) -> None:
         """Put up the walls and the limits, then let the command go."""
@@ -44,13 +48,15 @@ class NamespacedCommand(Command):
                 fds[name] = _memory_file(content)
                 theirs.callback(os.close, fds[name])
             argv = self.sandbox.bwrap_argv([*_EXEC, *self.argv], root=self.root, readable=self.readable, fds=fds)
-            await self.spawn(argv, env=self.sandbox.environment(self.env), pass_fds=tuple(fds.values()))
+            online = self.network.environment if self.network else {}
+            await self.spawn(argv, env=self.sandbox.environment({**online, **self.env}), pass_fds=tuple(fds.values()))
             theirs.close()
             await self._listen(os.dup(status))
             self._init_pid = (await self._said("child-pid")) or 0
             if not self._init_pid:
                 raise SandboxBrokenError
             self._confine()
+            await self._connect()
             # A broken pipe: it died of its walls, which is seen when it is waited for.
             with contextlib.suppress(BrokenPipeError):
                 os.write(block, b"!")
@@ -74,11 +80,30 @@ class NamespacedCommand(Command):
             await until_dead(self._init)  # which it is only after all others of its namespace
             os.close(self._init)
             self._init = -1
+        if self._proxy:
+            await self._proxy.close()
         await self.kill_process()
         if self._status_transport:
             self._status_transport.close()
         left = sum(procfs.alive(process) for process in noted)
         return len(noted) - left, left, "pid namespace"
+
+    async def _connect(self) -> None:
+        """Give it the one way out that it may have, before anything of it runs."""
+        if self.network is None or self._init < 0:
+            return
+        try:
+            network = network_of(self._init_pid)
+        except OSError:
+            return  # it is gone, which is seen when it is waited for
+        try:
+            if _ended(self._init):  # else the number may be another process's by now
+                return
+            inside = await listening(network, PORT)
+        finally:
+            os.close(network)
+        self._proxy = Proxy(self.network)
+        await self._proxy.listen(inside)
 
     async def _listen(self, status: int) -> None:
         reader = asyncio.StreamReader()

@@ -18,6 +18,7 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.command import Command, Killed, SandboxBrokenError
 from quarterdeck.executor.namespaced import NamespacedCommand
+from quarterdeck.executor.network import Network
 from quarterdeck.executor.output import Output, Sink
 from quarterdeck.executor.sandbox import Sandbox
 from quarterdeck.executor.supervised import SupervisedCommand
@@ -66,6 +67,7 @@ class Processes:
         env: dict[str, str] | None = None,
         readable: tuple[Path, ...] = (),
         sink: Sink | None = None,
+        network: Network | None = None,
     ) -> Ended:
         """Run `argv` in the workspace `root` until it ends, or for `timeout` seconds.
 
@@ -79,7 +81,7 @@ class Processes:
         held = self._subjects[subject]
         if held.closed:
             raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
-        command = self._command(argv, root=root, env=env or {}, readable=readable)
+        command = self._command(argv, root=root, env=env or {}, readable=readable, network=network)
         held.commands.add(command)
         output = Output(sink)
         try:
@@ -105,7 +107,14 @@ class Processes:
 
     @asynccontextmanager
     async def conversing(
-        self, subject: str, argv: list[str], *, root: Path, env: dict[str, str], sink: Sink
+        self,
+        subject: str,
+        argv: list[str],
+        *,
+        root: Path,
+        env: dict[str, str],
+        sink: Sink,
+        network: Network | None = None,
     ) -> AsyncGenerator[Command]:
         """A command that is spoken with for as long as the block lasts; `sink` gets its errors.
 
@@ -115,7 +124,7 @@ class Processes:
         held = self._subjects[subject]
         if held.closed:
             raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
-        command = self._command(argv, root=root, env=env, readable=(), talks=True)
+        command = self._command(argv, root=root, env=env, readable=(), talks=True, network=network)
         held.commands.add(command)
         errors = Output(sink)
         draining: asyncio.Task[None] | None = None
@@ -157,11 +166,17 @@ class Processes:
             del self._subjects[subject]
 
     def _command(
-        self, argv: list[str], *, root: Path, env: dict[str, str], readable: tuple[Path, ...], talks: bool = False
+        self,
+        argv: list[str],
+        *,
+        root: Path,
+        env: dict[str, str],
+        readable: tuple[Path, ...],
+        talks: bool = False,
+        network: Network | None = None,
     ) -> Command:
-        if self.sandbox.has_pid_namespace:
-            return NamespacedCommand(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks)
-        return SupervisedCommand(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks)
+        kind = NamespacedCommand if self.sandbox.has_pid_namespace else SupervisedCommand
+        return kind(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks, network=network)
 
     async def _end(self, command: Command, held: _Subject, output: Output) -> None:
         try:

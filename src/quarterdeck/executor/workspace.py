@@ -80,6 +80,8 @@ class Workspace:
         """The lease for which the server was told that this is ready; a runner that restarts tells it once more."""
         self._shadow = Git(folder / "shadow.git", self.files)
         self._lock = asyncio.Lock()
+        self.setting_up = asyncio.Lock()
+        """Held while the setup script runs, and looked at whether it did."""
 
     @property
     def state(self) -> State | None:

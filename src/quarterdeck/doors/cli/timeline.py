@@ -67,7 +67,7 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
     match event.payload:
         case e.SessionCreated() as p:
             scripted = f"\nNo language model answers here: {unspoken(p.model)}." if p.scripted else ""
-            scripted = _attached(p.attachments) + scripted
+            scripted = _attached(p.attachments) + scripted + _configured(p)
             if p.origin == "chat":
                 return Row("»", f"{p.initiator}: {plain(p.goal)}{scripted}", "bold")
             return Row("▶", f"{p.flow} with {p.model} on {p.ref}: {plain(p.goal)}{scripted}", "bold")
@@ -121,6 +121,11 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⌁", f"executor {line(p.executor)}", "dim")
         case e.WorkspacePrepared() as p:
             return _prepared(p)
+        case e.SetupFinished() as p:
+            return _setup(p)
+        case e.NetworkRefused() as p:
+            times = f" ({p.count} times)" if p.count > 1 else ""
+            return Row("⊘", f"no network to {line(p.host)}:{p.port}: {line(p.reason)}{times}", "yellow")
         case e.SnapshotTaken() as p:
             files = (f"{f.change} {line(f.path, 200)} +{f.added} -{f.removed}" for f in p.files)
             return Row("±", "\n".join(files) or "nothing changed", "magenta")
@@ -152,6 +157,11 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return None
         case _:
             assert_never(event.payload)
+
+
+def _configured(p: e.SessionCreated) -> str:
+    config = p.agent_config
+    return "".join(f"\n{line(config.path)}: {line(note, 500)}" for note in config.notes) if config else ""
 
 
 def _attached(files: tuple[Attachment, ...]) -> str:
@@ -212,4 +222,14 @@ def _prepared(p: e.WorkspacePrepared) -> Row:
         "none": "\nNo isolation: commands run with the rights of the runner.",
     }
     text = f"workspace at {p.base_commit[:12]}, {p.isolation} isolation, {duration(p.duration_ms)}"
-    return Row("⌂", text + warnings[p.isolation], "dim" if p.isolation == "full" else "bold red")
+    notes = "".join(f"\n{line(note, 500)}" for note in p.notes)
+    return Row("⌂", text + warnings[p.isolation] + notes, "dim" if p.isolation == "full" else "bold red")
+
+
+def _setup(p: e.SetupFinished) -> Row:
+    code = f", exit code {p.exit_code}" if p.exit_code is not None else ""
+    head = f"setup script: {p.outcome.value.replace('_', ' ')}{code}, {duration(p.duration_ms)}"
+    if p.outcome is e.Outcome.OK:
+        return Row("⌂", head, "dim")
+    said = [row.rstrip()[:FAILED_CHARACTERS] for row in plain(p.text).split("\n") if row.strip()]
+    return Row("✗", "\n".join([head, *said[-FAILED_LINES:]]), "red")

@@ -83,7 +83,8 @@ def _told(payload: e.AnyPayload) -> tuple[str, Look, str, str]:  # noqa: C901 on
     """Head, look, words, and what is verbatim."""
     match payload:
         case e.SessionCreated() as p:
-            return f"{p.initiator} starts {p.flow} with {p.model}", "said", p.goal, ""
+            notes = "\n".join(p.agent_config.notes) if p.agent_config else ""
+            return f"{p.initiator} starts {p.flow} with {p.model}", "said", p.goal, notes
         case e.StatusChanged() as p:
             by = f" by {p.by}" if p.by else ""
             return f"{human(p.to_status)}{by}", _STATUS_LOOKS.get(p.to_status.value, ""), p.reason, ""
@@ -137,7 +138,13 @@ def _told(payload: e.AnyPayload) -> tuple[str, Look, str, str]:  # noqa: C901 on
             return f"executor {p.executor}", "dim", "", ""
         case e.WorkspacePrepared() as p:
             look = "dim" if p.isolation == "full" else "warn"
-            return f"workspace at {p.base_commit[:12]}, {p.isolation} isolation", look, "", ""
+            return f"workspace at {p.base_commit[:12]}, {p.isolation} isolation", look, "\n".join(p.notes), ""
+        case e.SetupFinished() as p:
+            code = "" if p.exit_code is None else f", exit code {p.exit_code}"
+            look = "" if p.outcome is e.Outcome.OK else "bad"
+            return f"setup script: {p.outcome.value.replace('_', ' ')}{code}, {p.duration_ms:,} ms", look, "", p.text
+        case e.NetworkRefused() as p:
+            return f"no network to {p.host}:{p.port}, {p.count} times", "warn", p.reason, ""
         case e.SnapshotTaken() as p:
             files = (f"{file.change} {file.path} +{file.added} -{file.removed}" for file in p.files)
             return f"step {p.step} changed {len(p.files)} files", "", "", "\n".join(files)

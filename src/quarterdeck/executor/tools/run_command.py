@@ -13,7 +13,7 @@ async def run(hands: Hands, args: Args) -> Done:
     """Exit code and output; a command that fails is outcome `error`, one that takes too long `timed_out`."""
     if "\x00" in args.command:
         raise InvalidInputError("The command has a NUL character in it.")
-    ended = await hands.run(["sh", "-c", _SHELL, "sh", args.command], timeout=args.timeout_seconds)
+    ended = await hands.run(["sh", "-c", _SHELL, "sh", args.command], timeout=args.timeout_seconds, online=True)
     match ended.outcome:
         case Outcome.TIMED_OUT:
             heading = f"Killed after {args.timeout_seconds} seconds, with all that it started."
