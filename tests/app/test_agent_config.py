@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from quarterdeck.app import executors, forks, offers, projects
+from quarterdeck.app import executors, forks, hellos, offers, projects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.forks import ForkSession
@@ -102,7 +102,7 @@ async def test_it_goes_out_with_each_call_and_what_came_of_it_is_in_the_log(app:
     sample = await projects.show(app, start.owner, "sample")
     await commit(app, sample.id, "main", "main^0", **{OURS: ASKS})
     hands = await executors.authenticate(app, start.runner_token)
-    runner = (await executors.hello(app, hands, HELLO)).runner
+    runner = (await hellos.hello(app, hands, HELLO)).runner
     session_id = await asked(app, start, 1)
     orders = offers.stream(app, hands, runner)
     (offer,) = calls(await anext(orders))
