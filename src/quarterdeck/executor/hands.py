@@ -11,7 +11,7 @@ from typing import Protocol
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.executor.files import Files
-from quarterdeck.executor.processes import Ended, Processes, Sink
+from quarterdeck.executor.processes import Ended, LimitReachedError, Processes, Sink
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ class Hands:
         """Run a command in the sandbox, in the workspace. A timeout is an `Ended`, not an error.
 
         `quiet` keeps its output from the sink, for commands that only serve a body.
+
+        Raises:
+            LimitReachedError: its session has reached a limit; of a command that isn't quiet it is the `Ended` too.
         """
-        return await self.processes.run(
+        ended = await self.processes.run(
             self.subject,
             argv,
             root=self.root,
@@ -86,3 +89,6 @@ class Hands:
             env=env or {},
             sink=None if quiet else self.sink,
         )
+        if ended.limit and quiet:
+            raise LimitReachedError(ended.limit)
+        return ended

@@ -48,6 +48,9 @@ def runner(
     name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
     capacity: Annotated[int, typer.Option("--capacity", min=1, help="Sessions and jobs at the same time.")] = 2,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="What jobs may ask for; may be repeated.")] = None,
+    limits: Annotated[
+        str, typer.Option("--limits", help="Of each session and job, such as memory=4G,workspace=10G.")
+    ] = "",
     allow_reduced_isolation: Annotated[bool, typer.Option(help="Make do with Landlock.")] = False,
     allow_unsandboxed: Annotated[bool, typer.Option(help="Run commands with no sandbox at all.")] = False,
 ) -> None:
@@ -55,6 +58,7 @@ def runner(
     options = ["--url", url, "--token-file", str(token_file), "--home", str(home), "--capacity", str(capacity)]
     options += ["--name", name] if name else []
     options += [part for one in tag or [] for part in ("--tag", one)]
+    options += ["--limits", limits] if limits else []
     options += ["--allow-reduced-isolation"] * allow_reduced_isolation + ["--allow-unsandboxed"] * allow_unsandboxed
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "quarterdeck.executor", *options])  # noqa: S606 no shell is wanted
