@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,14 @@ while True:
     try: threading.Thread(target=time.sleep, args=[600]).start()
     except RuntimeError: time.sleep(0.01)
 """
-FILL = "import time\nfile = open('filler', 'wb')\nfor _ in range(8192): file.write(bytes(1 << 16))\ntime.sleep(600)\n"
+FILL = """
+import time
+file = open('filler', 'wb', buffering=0)
+for _ in range(8192):
+    file.write(bytes(1 << 16))
+    time.sleep(0.001)
+time.sleep(600)
+"""
 UNSEEN = FILL.replace("\nfor", "\nimport os; os.unlink('filler')\nfor")
 MANY = "import time\nfor number in range(2000): open(f'{number}', 'w')\ntime.sleep(600)\n"
 DEEP = "import os, time\nfor number in range(2000): os.mkdir('d'); os.chdir('d')\ntime.sleep(600)\n"
@@ -98,13 +106,14 @@ FLOOD = "while True: print('x' * 1000)\n"
     ],
 )
 async def test_what_takes_too_much_is_ended_with_the_reason(
-    sandbox: Sandbox, tmp_path: Path, script: str, reason: str
+    sandbox: Sandbox, tmp_path: Path, script: str, reason: str, request: pytest.FixtureRequest
 ) -> None:
     processes = Processes(sandbox, LIMITS)
     mark = new_mark()
     own, other = tmp_path / "own", tmp_path / "other"
     own.mkdir()
     other.mkdir()
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", str(own)], check=True))  # pytest can't, so deep it is
     neighbour = asyncio.create_task(processes.run("session:2", ["sleep", mark], root=other, timeout=120))
 
     ended = await ran(processes, own, script)

@@ -63,8 +63,8 @@ class Disk:
         now = monotonic()
         if now < self._next:
             return False
-        if now > self._stale:
-            return True
+        if now > self._stale or self._bound != (self.limits.workspace, self.limits.files):
+            return True  # a workspace that was full is looked at until it isn't
         used = _in_use(self.root)
         grown = [size + max(0, new - old) for size, new, old in zip(self._size, used, self._disk, strict=True)]
         return any(size > bound for size, bound in zip(grown, self._bound, strict=True))
