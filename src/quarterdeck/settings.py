@@ -10,6 +10,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.network import REGISTRIES, rules
 from quarterdeck.core.prices import PriceList
+from quarterdeck.core.session_limits import Limits
 
 
 def _default_home() -> Path:
@@ -71,6 +72,12 @@ class Settings(BaseSettings):
         default=False, description="Run commands with Landlock alone where bubblewrap is refused."
     )
     allow_unsandboxed: bool = Field(default=False, description="Run commands with no sandbox at all.")
+
+    session_limits: str = Field(
+        default="",
+        description="What one session may use of the local runner, such as `memory=4G, workspace=10G`; "
+        "[all of them](../how-to/limit-sessions.md).",
+    )
 
     mcp_private_addresses: bool = Field(
         default=False, description="Let MCP servers be on this machine and in its private network."
@@ -208,6 +215,12 @@ class Settings(BaseSettings):
     def network_rules(self) -> tuple[str, ...]:
         """What `network_hosts` lists."""
         return _listed(self.network_hosts)
+
+    @field_validator("session_limits")
+    @classmethod
+    def _limits(cls, text: str) -> str:
+        Limits.parse(text)
+        return text
 
     def price_list(self) -> PriceList:
         """What is in the file of `prices`; empty without one."""

@@ -169,6 +169,7 @@ class _Supervisor:
                 *("--home", str(settings.home / "runner")),
                 *(*me, "--allow-plain-http"),  # the address is this machine's own
                 *("--capacity", str(settings.runner_capacity)),
+                *(("--limits", settings.session_limits) if settings.session_limits else ()),
                 *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
                 *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
             ]

@@ -11,7 +11,7 @@ NOBODY = "65534"
 REPOSITORY = Path(__file__).parents[2]
 
 
-def as_normal_user(file: str) -> None:
+def as_normal_user(file: str, seconds: float = 100) -> None:
     """Run the tests of `file` as nobody; nothing when we are a normal user already.
 
     Root's home is closed to others, and Python or the checkout may be in it: bubblewrap shows just these there.
@@ -36,7 +36,7 @@ def as_normal_user(file: str) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=seconds,
             check=False,
         )
     assert ended.returncode == 0, ended.stdout + ended.stderr

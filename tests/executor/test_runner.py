@@ -13,6 +13,7 @@ import pytest
 
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Cancel, JobSpec, Result, Wipe
+from quarterdeck.core.session_limits import Limits
 from quarterdeck.executor.client import ClashError
 from quarterdeck.executor.runner import RunnerSettings, run
 from quarterdeck.executor.workspace import Workspace
@@ -560,3 +561,23 @@ async def test_of_a_job_that_a_dead_runner_began_only_the_word_is_left(
     assert (await server.result(call)).outcome is Outcome.INTERRUPTED
     await gone(settings.home / "workspaces" / "job-7")
     assert (await again.end(signal.SIGTERM))[0] == 0
+
+
+async def test_a_limit_is_told_to_the_server_and_what_was_used_outlives_the_runner(
+    server: ProtocolServer, settings: RunnerSettings
+) -> None:
+    bounded = replace(settings, limits=Limits(workspace=2 * 1024**2, output=1024**2))
+    fill = "for n in $(seq 600); do head -c 100000 /dev/urandom > f$n; sleep 0.01; done; sleep 60"
+    async with running(bounded):
+        full = await server.result(await server.offer("run_command", command(f"echo filling; {fill}")))
+        assert (full.outcome, full.exit_code) == (Outcome.ERROR, None)
+        assert "2M for the files of its workspace" in full.text
+        assert "filling" in full.text
+        assert "raise `workspace`" in full.text
+        flood = await server.result(await server.offer("run_command", command("rm f*; yes")))
+        assert "1M of output" in flood.text
+        assert flood.snapshot, "what it left is kept"
+    async with running(bounded):
+        after = await server.result(await server.offer("run_command", command("echo no")))
+        assert (after.outcome, "1M of output" in after.text, after.output_bytes) == (Outcome.ERROR, True, 0)
+        assert (await server.result(await server.offer("list_dir", {"path": "."}))).outcome is not Outcome.INTERRUPTED

@@ -1,5 +1,6 @@
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -300,3 +301,77 @@ async def test_no_depth_and_no_number_of_repositories_stops_a_snapshot(
         "r1/file", "r1/r2/file", "r1/r2/r3/file", "d/" * 1_200 + "file",
     }  # fmt: skip
     assert taken.left_out == ("r1/r2/r3/r4/",)
+
+
+async def test_names_links_and_settings_that_lead_elsewhere(
+    server: ProtocolServer, source: Source, workspace: Workspace, tmp_path: Path
+) -> None:
+    """What `.git` says of other places is nothing to the host, and no file that is none stops or leaves a snapshot."""
+    files, mark, spec = workspace.files, tmp_path / "mark", server.spec()
+    program = marking(tmp_path / "program", mark)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    git(elsewhere, "init", "-q")
+    (elsewhere / "secret.txt").write_text("the server's\n")
+    git(elsewhere, "add", "-A")
+    git(elsewhere, "commit", "-q", "-m", "secret")
+    secret = git(elsewhere, "rev-parse", "HEAD")
+    own = files / ".git"
+    (tmp_path / "included").write_text(f"[core]\n\tfsmonitor = {program}\n\thooksPath = {tmp_path}\n")
+    for key, value in (
+        ("include.path", str(tmp_path / "included")), ("credential.helper", f"!{program}"),
+        (f"url.ext::{program}.insteadOf", server.url), ("core.worktree", str(elsewhere)),
+        ("core.alternateRefsCommand", program), ("uploadpack.packObjectsHook", program),
+        ("protocol.ext.allow", "always"), ("core.gitProxy", program), ("remote.origin.uploadpack", program),
+    ):  # fmt: skip
+        git(files, "config", key, value)
+    (own / "objects" / "info").mkdir(exist_ok=True)
+    (own / "objects" / "info" / "alternates").write_text(f"{elsewhere}/.git/objects\n")
+    (own / "HEAD").write_text(f"{secret}\n")
+    (files / ".gitmodules").write_text(
+        f'[submodule "../../evil"]\n\tpath = -u./x\n\turl = ext::{program}\n\tupdate = !{program}\n'
+    )
+    (files / "gitlink").mkdir()
+    (files / "gitlink" / ".git").write_text(f"gitdir: {elsewhere}/.git\n")
+    (files / "gitlink" / "own.txt").write_text("own\n")
+    (files / "up").symlink_to(elsewhere)
+    os.mknod(files / "socket", stat.S_IFSOCK | 0o600)
+    os.mkfifo(files / "fifo")
+    odd = os.fsencode(files) + b"/line\nend \xff\xfe"
+    with open(odd, "w", encoding="utf-8") as file:
+        file.write("odd\n")
+    with (files / "sparse").open("wb") as file:
+        file.truncate(10 * 1024**4)
+
+    taken = await workspace.snapshot(spec)
+
+    assert taken
+    shown = {file.path for file in taken.files}
+    assert shown == {".gitmodules", "gitlink/own.txt", "up", "line\nend \ufffd\ufffd"}
+    assert taken.left_out == ("sparse",)
+    commit = await workspace.commit(spec, "All", source)
+    for bundle in (taken.bundle, commit.bundle):
+        git(tmp_path, "clone", "-q", str(server.folder / "repo.git"), bundle.stem)
+        git(tmp_path / bundle.stem, "fetch", "-q", str(bundle), "+refs/*:refs/taken/*")
+        assert secret not in git(tmp_path / bundle.stem, "cat-file", "--batch-all-objects", "--batch-check")
+    assert b"the server's" not in taken.whole_diff.read_bytes()
+    assert await workspace.prepare(after(spec, taken, server), 2, source)
+    assert (elsewhere / "secret.txt").read_text() == "the server's\n"
+    assert not mark.exists()
+
+
+async def test_a_hundred_thousand_files(server: ProtocolServer, workspace: Workspace) -> None:
+    for number in range(100):
+        folder = workspace.files / f"{number}"
+        folder.mkdir()
+        for name in range(1_000):
+            os.close(os.open(folder / f"{name}", os.O_CREAT | os.O_WRONLY))
+    taken = await workspace.snapshot(server.spec())
+    assert taken
+    assert taken.files_changed == 100_000
+    assert len(taken.files) <= 2_000
+    (workspace.files / "5" / "5").write_text("changed\n")
+    workspace.settle(1, taken.step, taken.commit)
+    second = await workspace.snapshot(server.spec())
+    assert second
+    assert [(file.path, file.added) for file in second.files] == [("5/5", 1)]

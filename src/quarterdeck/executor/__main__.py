@@ -11,12 +11,14 @@ import sys
 from pathlib import Path
 
 from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.session_limits import Limits
 from quarterdeck.executor import landlock
 from quarterdeck.executor.client import guard
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.registration import Registration, register, registration
 from quarterdeck.executor.runner import RunnerSettings, run
+from quarterdeck.executor.watch import enforced
 
 _PARENT_DEATH_SIGNAL = 1
 _CAPACITY = 2
@@ -33,6 +35,7 @@ def _settings(argv: list[str]) -> RunnerSettings:
     parser.add_argument("--extra-ro-path", action="append", default=[], type=Path, help="more that commands may read")
     parser.add_argument("--allow-unsandboxed", action="store_true", help="run commands even without any sandbox")
     parser.add_argument("--allow-reduced-isolation", action="store_true", help="make do with Landlock")
+    parser.add_argument("--limits", default="", help="of each session and job, such as memory=4G,workspace=10G")
     parser.add_argument("--parent", type=int, help="the process with which this one has to end, its own parent")
     given = parser.parse_args(argv)
     if given.parent is not None:
@@ -40,6 +43,10 @@ def _settings(argv: list[str]) -> RunnerSettings:
     if (given.url is None) != (given.token_file is None):
         parser.error("--url and --token-file belong together; a registered runner needs neither")
     known = _known(given)
+    try:
+        limits = Limits.parse(given.limits)
+    except ValueError as error:
+        parser.error(f"--limits: {error}")
     return RunnerSettings(
         url=known.url,
         token=known.token,
@@ -51,6 +58,7 @@ def _settings(argv: list[str]) -> RunnerSettings:
         allow_unsandboxed=given.allow_unsandboxed,
         allow_reduced=given.allow_reduced_isolation,
         extra_ro_paths=tuple(given.extra_ro_path),
+        limits=limits,
     )
 
 
@@ -124,7 +132,8 @@ def _die_with(parent: int) -> None:
 async def _probe() -> None:
     """Say as JSON which walls this machine gives, allowed or not."""
     found = await probe(allow_reduced=True, allow_unsandboxed=True)
-    sys.stdout.write(json.dumps({"isolation": found.isolation, "detail": found.reason}) + "\n")
+    detail = f"{found.reason}; {enforced(Limits())}"
+    sys.stdout.write(json.dumps({"isolation": found.isolation, "detail": detail}) + "\n")
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ _HOW_TO_SEE_MORE = "characters left out; to see more, write the output to a file
 
 
 def told(heading: str, ended: Ended) -> Done:
-    """The heading, and under it the output: of a long one head and tail, with the way to the rest."""
+    """The heading, or the limit that ended it, and under it the output: of a long one head and tail."""
     room = RESULT_CHARACTERS - _HEADING_CHARACTERS
+    heading = ended.limit or heading
     text = cut(ended.text, room, note=_HOW_TO_SEE_MORE)
     return Done(
         ended.outcome,

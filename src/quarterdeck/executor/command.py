@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.executor.cgroup import Cgroup
+from quarterdeck.core.session_limits import Limits
+from quarterdeck.executor.cgroup import Cgroup, SessionGroup
 from quarterdeck.executor.network import Network
 from quarterdeck.executor.output import CHUNK_BYTES
 from quarterdeck.executor.sandbox import Sandbox
@@ -49,6 +50,8 @@ class Command(ABC):
         root: Path,
         env: dict[str, str],
         readable: tuple[Path, ...],
+        limits: Limits,
+        group: SessionGroup | None,
         talks: bool = False,
         network: Network | None = None,
     ) -> None:
@@ -57,6 +60,8 @@ class Command(ABC):
         self.root = root
         self.env = env
         self.readable = readable
+        self.limits = limits
+        self.group = group
         self.talks = talks
         """Whether it is spoken with: it has an input, and its errors do not stand within its output."""
         self.network = network

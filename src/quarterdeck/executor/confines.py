@@ -1,28 +1,37 @@
-"""The limits of every command, with and without walls."""
+"""The limits of every process, with and without walls; those of a session as a whole are `watch`'s and the groups'."""
 
 import os
 import resource
 
-MAX_PROCESSES = 512
+from quarterdeck.core.session_limits import Limits
+
 FILE_BYTES = 8 * 1024**3
 OPEN_FILES = 8_192
 _SHARED_PROCESSES = 4_096
 """Without a user namespace the count is of everything that the runner's user runs."""
+_SPARE_PROCESSES = 16
+_SPARE_BYTES = 1024**3
+"""Beyond the session's limits, so that whoever counts sees them reached."""
 
 
-def rlimits(*, own_user_namespace: bool) -> list[tuple[int, int]]:
+def within(limits: Limits) -> Limits:
+    """The limits as this machine can keep them: three quarters of its memory at most."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    return limits.model_copy(update={"memory": min(limits.memory, machine)})
+
+
+def rlimits(limits: Limits, *, own_user_namespace: bool) -> list[tuple[int, int]]:
     """Pairs of a resource and its bound, none above what this process itself is allowed.
 
-    Memory is bounded as data (three quarters of the machine's, per process), not as address space, which Node, Java
-    and sanitizers reserve by the terabyte and never use.
+    Memory is bounded as data, not as address space, which Node, Java and sanitizers reserve by the terabyte and never
+    use; beyond the session's limits, so that this is seen to be reached, and because stacks that are hardly used count.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     wanted = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_DATA: memory,
+        resource.RLIMIT_DATA: limits.memory + max(limits.memory // 4, _SPARE_BYTES),
         resource.RLIMIT_FSIZE: FILE_BYTES,
         resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_NPROC: MAX_PROCESSES if own_user_namespace else _SHARED_PROCESSES,
+        resource.RLIMIT_NPROC: limits.processes + _SPARE_PROCESSES if own_user_namespace else _SHARED_PROCESSES,
     }
     return [(limit, _within(bound, resource.getrlimit(limit)[1])) for limit, bound in wanted.items()]
 

@@ -181,7 +181,7 @@ class Git:
             **(env or {}),
         }
         return await asyncio.create_subprocess_exec(
-            *_dying_with_us(),
+            *dying_with_us(),
             *(_WATCHED if watched else ()),
             shutil.which("git", path=_PATH) or "git",
             *options,
@@ -195,7 +195,7 @@ class Git:
         )
 
 
-def _dying_with_us() -> list[str]:
+def dying_with_us() -> list[str]:
     """A prefix by which the kernel kills the command when the runner dies, where the system has it."""
     setpriv = shutil.which("setpriv", path=_PATH)
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

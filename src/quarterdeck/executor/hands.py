@@ -12,7 +12,7 @@ from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.executor.files import Files
 from quarterdeck.executor.network import Network
-from quarterdeck.executor.processes import Ended, Processes, Sink
+from quarterdeck.executor.processes import Ended, LimitReachedError, Processes, Sink
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,11 @@ class Hands:
 
         `quiet` keeps its output from the sink, for commands that only serve a body; `online` lets it reach what
         the session may.
+
+        Raises:
+            LimitReachedError: its session has reached a limit; of a command that isn't quiet it is the `Ended` too.
         """
-        return await self.processes.run(
+        ended = await self.processes.run(
             self.subject,
             argv,
             root=self.root,
@@ -92,3 +95,6 @@ class Hands:
             sink=None if quiet else self.sink,
             network=self.network if online else None,
         )
+        if ended.limit and quiet:
+            raise LimitReachedError(ended.limit)
+        return ended

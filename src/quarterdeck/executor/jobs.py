@@ -145,6 +145,8 @@ def _words(ended: Ended, seconds: float) -> str:
     match ended.outcome:
         case Outcome.OK:
             return "succeeded"
+        case _ if ended.limit:
+            return f"failed: {ended.limit}"
         case Outcome.TIMED_OUT:
             return f"failed: it ran longer than its timeout of {seconds:.0f} s"
         case _ if ended.exit_code is None:

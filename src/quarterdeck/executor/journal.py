@@ -99,6 +99,11 @@ class Journal:
             newest[offer.subject] = max(offer.lease_epoch, newest.get(offer.subject, 0))
         return newest
 
+    def used(self, subject: str) -> tuple[float, int]:
+        """Seconds and bytes of output of all the subject's calls that have ended."""
+        results = [one.result for one in self._records.values() if one.result and one.offer.subject == subject]
+        return sum(one.duration_ms for one in results) / 1000, sum(one.output_bytes for one in results)
+
     async def begin(self, offer: Offer) -> None:
         """Put on disk that a call is about to start."""
         spare = offer.workspace.model_copy(update={"token": ""})

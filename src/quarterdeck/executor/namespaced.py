@@ -8,9 +8,8 @@ import resource
 import signal
 
 from quarterdeck.executor import procfs
-from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.command import Command, SandboxBrokenError, until_dead
-from quarterdeck.executor.confines import MAX_PROCESSES, rlimits
+from quarterdeck.executor.confines import rlimits
 from quarterdeck.executor.netns import listening, network_of
 from quarterdeck.executor.network import PORT
 from quarterdeck.executor.proxy import Proxy
@@ -122,12 +121,12 @@ class NamespacedCommand(Command):
     def _confine(self) -> None:
         try:
             self._init = os.pidfd_open(self._init_pid)
-            for limit, bound in rlimits(own_user_namespace=True):
+            for limit, bound in rlimits(self.limits, own_user_namespace=True):
                 resource.prlimit(self._init_pid, limit, (bound, bound))
         except ProcessLookupError:
             return
-        self.cgroup = Cgroup.made(MAX_PROCESSES)
-        if self.cgroup:
+        if self.group:
+            self.cgroup = self.group.command()
             self.cgroup.add(self._init_pid)
 
 

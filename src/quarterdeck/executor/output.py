@@ -24,6 +24,7 @@ class Output:
 
     def __init__(self, sink: Sink | None, limit: int = OUTPUT_BYTES) -> None:
         self._sink = sink
+        self._limit = limit if sink else 0
         self._half = limit // 2
         self._rest = _Tail(self._half if sink else 0)
         self._tail = _Tail(KEPT_BYTES)
@@ -57,6 +58,11 @@ class Output:
         if self._sink and chunk[:live]:
             await self._sink(chunk[:live])
         self._rest.add(chunk[live:])
+
+    @property
+    def kept(self) -> int:
+        """How much of it the sink has got or will get."""
+        return min(self.total, self._limit)
 
     @property
     def truncated(self) -> bool:

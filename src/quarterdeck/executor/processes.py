@@ -7,23 +7,26 @@ supervisor of ours. Either way a kill -9 of the runner is the end of all its com
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quarterdeck.core.errors import SessionEndedError
+from quarterdeck.core.errors import QuarterdeckError, SessionEndedError
 from quarterdeck.core.events import Outcome
-from quarterdeck.executor.cgroup import Cgroup
+from quarterdeck.core.session_limits import LimitName, Limits
+from quarterdeck.executor.cgroup import SessionGroup
 from quarterdeck.executor.command import Command, Killed, SandboxBrokenError
+from quarterdeck.executor.confines import within
+from quarterdeck.executor.disk import Disk
 from quarterdeck.executor.namespaced import NamespacedCommand
 from quarterdeck.executor.network import Network
 from quarterdeck.executor.output import Output, Sink
 from quarterdeck.executor.sandbox import Sandbox
 from quarterdeck.executor.supervised import SupervisedCommand
+from quarterdeck.executor.watch import LimitReachedError, Usage, Watch
 
-__all__ = ["Ended", "Killed", "Processes", "Sink"]
+__all__ = ["Ended", "Killed", "LimitReachedError", "Processes", "Sink"]
 
 _DRAIN_SECONDS = 5
 
@@ -41,21 +44,31 @@ class Ended:
     """All that it printed, kept or not."""
     truncated: bool
     duration_ms: int
+    limit: str = ""
+    """The limit of its session that ended it, in words for whoever waits for it."""
 
 
 @dataclass
 class _Subject:
+    usage: Usage
     commands: set[Command] = field(default_factory=set[Command])
     closed: bool = False
+    disk: Disk | None = None
+    group: SessionGroup | None = None
 
 
 class Processes:
     """All commands of one runner. Use it from one event loop, in a thread that lives as long as the runner."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        Cgroup.sweep()
+    def __init__(
+        self, sandbox: Sandbox, limits: Limits | None = None, used: Callable[[str], tuple[float, int]] | None = None
+    ) -> None:
+        """`used` says what a subject has used of seconds and output before, when it is first heard of."""
+        SessionGroup.sweep()
         self.sandbox = sandbox
-        self._subjects: defaultdict[str, _Subject] = defaultdict(_Subject)
+        self.limits = within(limits or Limits())
+        self._used = used
+        self._subjects: dict[str, _Subject] = {}
 
     async def run(
         self,
@@ -75,34 +88,38 @@ class Processes:
 
         Raises:
             SessionEndedError: the subject was killed and not admitted again.
+            LimitReachedError: the subject has used up its time or its output.
             SandboxBrokenError: the walls could not be put up.
         """
         began = time.monotonic()
-        held = self._subjects[subject]
-        if held.closed:
-            raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
-        command = self._command(argv, root=root, env=env or {}, readable=readable, network=network)
-        held.commands.add(command)
+        held = self._admitted(subject)
+        shorter = _shorter(timeout, held.usage)
         output = Output(sink)
+        watch = self._begin(held, argv, output, root=root, env=env or {}, readable=readable, network=network)
+        watching = asyncio.create_task(watch.keep())
         try:
-            timed_out = await _follow(command, output, timeout)
+            timed_out = await _follow(watch.command, output, shorter[1] if shorter else timeout)
+            watch.judge()
         except BaseException:
             output.mute()
             raise
         finally:
+            watching.cancel()
             # A task of its own, because a second cancellation must not leave a process behind.
-            await asyncio.shield(asyncio.create_task(self._end(command, held, output)))
-        if timed_out is None:
+            await asyncio.shield(asyncio.create_task(self._end(watch.command, held, output)))
+        reached = watch.reached or (shorter[0] if shorter and timed_out else None)
+        if timed_out is None and not reached:
             raise SandboxBrokenError(f"{SandboxBrokenError()} {output.text.strip()[:500]}")
         await output.finish()
-        exit_code = None if timed_out else command.exit_code
+        exit_code = None if timed_out or reached else watch.command.exit_code
         return Ended(
-            _outcome(exit_code, timed_out=timed_out),
+            _outcome(exit_code, timed_out=bool(timed_out), limited=reached is not None),
             exit_code,
             output.text,
             output.total,
             output.truncated,
             round((time.monotonic() - began) * 1000),
+            self.limits.reached(reached) if reached else "",
         )
 
     @asynccontextmanager
@@ -119,20 +136,25 @@ class Processes:
         """A command that is spoken with for as long as the block lasts; `sink` gets its errors.
 
         Raises:
-            SessionEndedError, SandboxBrokenError: as `run` does.
+            SessionEndedError, LimitReachedError, SandboxBrokenError: as `run` does; also a limit that ends it.
         """
-        held = self._subjects[subject]
-        if held.closed:
-            raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
-        command = self._command(argv, root=root, env=env, readable=(), talks=True, network=network)
-        held.commands.add(command)
+        held = self._admitted(subject)
         errors = Output(sink)
+        watch = self._begin(held, argv, errors, root=root, env=env, readable=(), talks=True, network=network)
+        command = watch.command
+        watching = asyncio.create_task(watch.keep())
         draining: asyncio.Task[None] | None = None
         try:
             await command.start()
             draining = asyncio.create_task(errors.drain(command.errors))
             yield command
+        except QuarterdeckError as error:
+            watch.judge()
+            if watch.reached:
+                raise LimitReachedError(self.limits.reached(watch.reached)) from error
+            raise
         finally:
+            watching.cancel()
             await asyncio.shield(asyncio.create_task(self._end(command, held, Output(None))))
             if draining is not None:
                 await asyncio.wait({draining}, timeout=_DRAIN_SECONDS)
@@ -145,7 +167,7 @@ class Processes:
         The subject starts no command from then on, until `admit`: call this first, then cancel its tasks.
         """
         began = time.monotonic()
-        held = self._subjects[subject]
+        held = self._subject(subject)
         held.closed = True
         proofs = await asyncio.gather(*(command.kill() for command in tuple(held.commands)))
         return Killed(
@@ -157,7 +179,7 @@ class Processes:
 
     def admit(self, subject: str) -> None:
         """The subject may start commands again: a new lease of it was taken up."""
-        self._subjects[subject].closed = False
+        self._subject(subject).closed = False
 
     def forget(self, subject: str) -> None:
         """Drop what is known of a subject that runs nothing and is gone for good."""
@@ -165,18 +187,44 @@ class Processes:
         if held and not held.commands:
             del self._subjects[subject]
 
-    def _command(
+    def _subject(self, name: str) -> _Subject:
+        if name not in self._subjects:
+            seconds, output = self._used(name) if self._used else (0, 0)
+            self._subjects[name] = _Subject(Usage(self.limits, seconds, output))
+        return self._subjects[name]
+
+    def _admitted(self, subject: str) -> _Subject:
+        held = self._subject(subject)
+        if held.closed:
+            raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
+        if reached := held.usage.reached():
+            raise LimitReachedError(self.limits.reached(reached))
+        return held
+
+    def _begin(
         self,
+        held: _Subject,
         argv: list[str],
+        output: Output,
         *,
         root: Path,
         env: dict[str, str],
         readable: tuple[Path, ...],
         talks: bool = False,
         network: Network | None = None,
-    ) -> Command:
+    ) -> Watch:
+        """A command that is not started yet, counted as one of its session's."""
+        held.group = held.group or SessionGroup.made(self.limits)
+        if held.disk is None or held.disk.root != root:
+            held.disk = Disk(root, self.limits)
         kind = NamespacedCommand if self.sandbox.has_pid_namespace else SupervisedCommand
-        return kind(self.sandbox, argv, root=root, env=env, readable=readable, talks=talks, network=network)
+        command = kind(
+            self.sandbox, argv, root=root, env=env, readable=readable, limits=self.limits, group=held.group,
+            talks=talks, network=network,
+        )  # fmt: skip
+        held.commands.add(command)
+        held.usage.begin(command, output)
+        return Watch(command, self.limits, held.usage, held.disk, held.group, lambda: list(held.commands))
 
     async def _end(self, command: Command, held: _Subject, output: Output) -> None:
         try:
@@ -189,6 +237,10 @@ class Processes:
             return
         finally:
             held.commands.discard(command)
+            held.usage.end(command)
+            if held.group and not held.commands:
+                group, held.group = held.group, None
+                await group.remove()
 
 
 async def _follow(command: Command, output: Output, timeout: float) -> bool | None:
@@ -224,9 +276,18 @@ async def _both(first: Coroutine[None, None, None], second: Coroutine[None, None
             raise fault
 
 
-def _outcome(exit_code: int | None, *, timed_out: bool) -> Outcome:
+def _shorter(timeout: float, usage: Usage) -> tuple[LimitName, float] | None:
+    """The limit that leaves a command less time than its timeout, and how much."""
+    left: dict[LimitName, float] = {"call": usage.limits.call, "session": usage.seconds_left()}
+    name = min(left, key=lambda one: left[one])
+    return (name, left[name]) if left[name] < timeout else None
+
+
+def _outcome(exit_code: int | None, *, timed_out: bool, limited: bool) -> Outcome:
     if timed_out:
         return Outcome.TIMED_OUT
+    if limited:
+        return Outcome.ERROR
     match exit_code:
         case 0:
             return Outcome.OK

@@ -87,6 +87,29 @@ def alive(process: Process) -> bool:
     return found is not None and found[2] == process[1] and found[1] not in "ZX"
 
 
+def threads(process: Process) -> int:
+    """How many threads it has; none when it is gone."""
+    return _field(f"/proc/{process.pid}/status", b"Threads:")
+
+
+def resident(process: Process) -> int:
+    """Bytes of memory that it has, with those that it shares."""
+    return _field(f"/proc/{process.pid}/status", b"VmRSS:") * 1024
+
+
+def proportional(process: Process) -> int:
+    """Bytes of memory that it has, those that it shares divided by all who do; all of them where that can't be read."""
+    return _field(f"/proc/{process.pid}/smaps_rollup", b"Pss:") * 1024 or resident(process)
+
+
+def _field(path: str, name: bytes) -> int:
+    try:
+        with open(path, "rb") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith(name)), 0)
+    except OSError:
+        return 0
+
+
 def confined(folder: str) -> list[Process]:
     """Every living bubblewrap that was told to show its sandbox something below `folder`."""
     below = os.fsencode(folder) + b"/"

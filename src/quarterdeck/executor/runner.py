@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import assert_never
@@ -30,6 +30,7 @@ from quarterdeck.core.protocol import (
     Wipe,
     fits,
 )
+from quarterdeck.core.session_limits import Limits
 from quarterdeck.executor.calls import Call, Equipment
 from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer, guard
 from quarterdeck.executor.deletion import delete_tree
@@ -40,6 +41,7 @@ from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.procfs import confined
 from quarterdeck.executor.subjects import Subject
+from quarterdeck.executor.watch import enforced
 from quarterdeck.executor.workspace import Workspace
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +70,8 @@ class RunnerSettings:
     allow_reduced: bool = False
     allow_plain_http: bool = False
     extra_ro_paths: tuple[Path, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    """Of each session and each job."""
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     drop_seconds: float = DROP_SECONDS
     """After so long without an answer the runner takes its leases for lost."""
@@ -96,7 +100,7 @@ async def run(settings: RunnerSettings) -> None:
     with home.locked():
         client = Client(settings.url, settings.token, settings.drop_seconds)
         journal = Journal(home.journal)
-        runner = Runner(settings, Equipment(client, journal, Processes(sandbox), home))
+        runner = Runner(settings, Equipment(client, journal, Processes(sandbox, settings.limits, journal.used), home))
         try:
             await runner.work()
         finally:
@@ -210,7 +214,7 @@ class Runner:
             await pauses.wait()
 
     def _hello(self) -> Hello:
-        sandbox = self._processes.sandbox
+        sandbox, limits = self._processes.sandbox, self._processes.limits
         return Hello(
             protocol=PROTOCOL_VERSION,
             version=__version__,
@@ -219,7 +223,7 @@ class Runner:
             capacity=self._settings.capacity,
             tags=self._settings.tags,
             isolation=sandbox.isolation,
-            capabilities={"sandbox": sandbox.reason},
+            capabilities={"sandbox": f"{sandbox.reason}; {enforced(limits)}", "limits": limits.words()},
             subjects=tuple(sorted({*self._home.subjects(), *self._journal.subjects()})),
         )
 

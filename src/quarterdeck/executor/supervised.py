@@ -13,9 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from quarterdeck.executor import procfs, supervisor
-from quarterdeck.executor.cgroup import Cgroup
 from quarterdeck.executor.command import PATIENCE_SECONDS, Command, SandboxBrokenError
-from quarterdeck.executor.confines import MAX_PROCESSES, rlimits
+from quarterdeck.executor.confines import rlimits
 
 _SWEEPS = 100
 _SOURCE = str(Path(__file__).parents[2])
@@ -37,8 +36,8 @@ class SupervisedCommand(Command):
         self._socket.setblocking(False)
         with theirs:
             await self.spawn(_supervisor(theirs.fileno()), env={}, pass_fds=(theirs.fileno(),))
-        self.cgroup = Cgroup.made(MAX_PROCESSES)
-        if self.cgroup and self.process:
+        if self.group and self.process:
+            self.cgroup = self.group.command()
             self.cgroup.add(self.process.pid)
         request = json.dumps(self._request()).encode()
         await asyncio.get_running_loop().sock_sendall(self._socket, len(request).to_bytes(4, "big") + request)
@@ -84,7 +83,7 @@ class SupervisedCommand(Command):
             self.argv,
             {**self.sandbox.environment(self.env, self._scratch), name: value},
             str(self.root),
-            rlimits(own_user_namespace=False),
+            rlimits(self.limits, own_user_namespace=False),
             readable,
             writable if self.sandbox.isolation == "reduced" else None,
             self._scratch,

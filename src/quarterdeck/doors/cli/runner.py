@@ -26,6 +26,7 @@ Capacity = Annotated[int | None, typer.Option("--capacity", min=1, help="Session
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="What jobs may ask for; may be repeated.")]
 Reduced = Annotated[bool, typer.Option("--allow-reduced-isolation", help="Make do with Landlock.")]
 Unsandboxed = Annotated[bool, typer.Option("--allow-unsandboxed", help="Run commands with no sandbox at all.")]
+Limits = Annotated[str, typer.Option("--limits", help="Of each session and job, such as memory=4G,workspace=10G.")]
 Plain = Annotated[bool, typer.Option("--allow-plain-http", help="Send the token where others can read it.")]
 Number = Annotated[int, typer.Argument(metavar="RUNNER", min=1, help="The runner's number.")]
 
@@ -39,6 +40,7 @@ def alone(
     name: Name = None,
     capacity: Capacity = None,
     tag: Tags = None,
+    limits: Limits = "",
     allow_reduced_isolation: Reduced = False,
     allow_unsandboxed: Unsandboxed = False,
     allow_plain_http: Plain = False,
@@ -48,7 +50,10 @@ def alone(
     Without a command it starts one, as `qd runner start` does.
     """
     if context.invoked_subcommand is None:
-        start(url, token_file, home, name, capacity, tag, allow_reduced_isolation, allow_unsandboxed, allow_plain_http)
+        start(
+            url, token_file, home, name, capacity, tag, limits, allow_reduced_isolation, allow_unsandboxed,
+            allow_plain_http,
+        )  # fmt: skip
 
 
 @group.command()
@@ -59,6 +64,7 @@ def start(
     name: Name = None,
     capacity: Capacity = None,
     tag: Tags = None,
+    limits: Limits = "",
     allow_reduced_isolation: Reduced = False,
     allow_unsandboxed: Unsandboxed = False,
     allow_plain_http: Plain = False,
@@ -67,6 +73,7 @@ def start(
     options = _options(home, name, capacity, tag)
     options += ["--url", url] if url else []
     options += ["--token-file", token_file] if token_file else []
+    options += ["--limits", limits] if limits else []
     options += ["--allow-reduced-isolation"] * allow_reduced_isolation + ["--allow-unsandboxed"] * allow_unsandboxed
     _become(options + ["--allow-plain-http"] * allow_plain_http)
 

@@ -1,0 +1,182 @@
+"""A session is held to its limits: with and without namespaces, by cgroups as root, without as a normal user."""
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.core.events import Outcome
+from quarterdeck.core.session_limits import Limits
+from quarterdeck.executor.cgroup import SessionGroup, parents
+from quarterdeck.executor.probe import probe
+from quarterdeck.executor.processes import Ended, LimitReachedError, Processes
+from quarterdeck.executor.sandbox import Sandbox
+from quarterdeck.executor.watch import enforced
+from tests.executor.people import as_normal_user
+from tests.executor.test_processes import new_mark, sleepers
+
+MB = 1024**2
+LIMITS = Limits(memory=128 * MB, processes=48, workspace=24 * MB, files=300, output=MB)
+
+
+@pytest.fixture(params=["full", "none"])
+async def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    return await probe() if request.param == "full" else Sandbox("none", "for a test")
+
+
+async def ran(processes: Processes, root: Path, script: str, subject: str = "session:1", seconds: float = 60) -> Ended:
+    """A program in Python, as a hostile command may bring one."""
+    (root / "program.py").write_text(script, encoding="utf-8")
+    command = ["/usr/bin/env", "python3", "program.py"]
+    return await processes.run(subject, command, root=root, timeout=seconds, sink=_unheard)
+
+
+async def _unheard(_: bytes) -> None:
+    pass
+
+
+HOG = "import time\nhog = []\nwhile True: hog.append(b'x' * (1 << 20)); time.sleep(0.005)\n"
+HOGS = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0: break
+hog = b'x' * (40 << 20)
+time.sleep(600)
+"""
+SHARED = """
+import mmap, time
+hog = mmap.mmap(-1, 256 << 20)
+for at in range(0, 256 << 20, 4096):
+    hog[at] = 1
+    if at % (1 << 20) == 0: time.sleep(0.005)
+time.sleep(600)
+"""
+DETACHED = f"""
+import os, signal, time
+if os.fork(): time.sleep(600)
+os.setsid()
+if os.fork(): os._exit(0)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)
+{HOG}
+"""
+"""Forked twice, in a session of its own, deaf to TERM."""
+BOMB = """
+import os, time
+while True:
+    try:
+        if os.fork() == 0: time.sleep(600)
+    except OSError: time.sleep(0.01)
+"""
+THREADS = """
+import threading, time
+while True:
+    try: threading.Thread(target=time.sleep, args=[600]).start()
+    except RuntimeError: time.sleep(0.01)
+"""
+FILL = """
+import time
+file = open('filler', 'wb', buffering=0)
+for _ in range(8192):
+    file.write(bytes(1 << 16))
+    time.sleep(0.001)
+time.sleep(600)
+"""
+UNSEEN = FILL.replace("\nfor", "\nimport os; os.unlink('filler')\nfor")
+MANY = "import time\nfor number in range(2000): open(f'{number}', 'w')\ntime.sleep(600)\n"
+DEEP = "import os, time\nfor number in range(2000): os.mkdir('d'); os.chdir('d')\ntime.sleep(600)\n"
+FLOOD = "while True: print('x' * 1000)\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        pytest.param(HOG, "128M of memory", id="hog"),
+        pytest.param(HOGS, "128M of memory", id="hogs"),
+        pytest.param(SHARED, "128M of memory", id="shared"),
+        pytest.param(DETACHED, "128M of memory", id="detached"),
+        pytest.param(BOMB, "48 processes", id="bomb"),
+        pytest.param(THREADS, "48 processes", id="threads"),
+        pytest.param(FILL, "24M for the files", id="fill"),
+        pytest.param(UNSEEN, "24M for the files", id="unseen"),
+        pytest.param(MANY, "300 files", id="many"),
+        pytest.param(DEEP, "300 files", id="deep"),
+        pytest.param(FLOOD, "1M of output", id="flood"),
+    ],
+)
+async def test_what_takes_too_much_is_ended_with_the_reason(
+    sandbox: Sandbox, tmp_path: Path, script: str, reason: str, request: pytest.FixtureRequest
+) -> None:
+    processes = Processes(sandbox, LIMITS)
+    mark = new_mark()
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", str(own)], check=True))  # pytest can't, so deep it is
+    neighbour = asyncio.create_task(processes.run("session:2", ["sleep", mark], root=other, timeout=120))
+
+    ended = await ran(processes, own, script)
+
+    assert (ended.outcome, ended.exit_code) == (Outcome.ERROR, None), ended
+    assert reason in ended.limit, ended
+    assert len(sleepers(mark)) >= 1, "another session goes on"
+    proof = await processes.kill_tree("session:2")
+    await neighbour
+    assert (proof.left, sleepers(mark)) == (0, [])
+    ours = [folder for parent in parents() for folder in parent.glob(f"quarterdeck-{os.getpid()}-*")]
+    assert ours == [], "no group is left"
+
+
+async def test_commands_of_one_session_share_its_memory(sandbox: Sandbox, tmp_path: Path) -> None:
+    processes = Processes(sandbox, LIMITS)
+    script = "import time\nhog = b'x' * (80 << 20)\nprint('up', flush=True)\ntime.sleep(2)\n"
+
+    alone = await ran(processes, tmp_path, script)
+    both = await asyncio.gather(ran(processes, tmp_path, script), ran(processes, tmp_path, script))
+
+    assert (alone.outcome, alone.limit) == (Outcome.OK, "")
+    assert any("of memory" in ended.limit for ended in both), both
+
+
+async def test_a_full_workspace_can_be_cleaned_up_and_not_filled_further(sandbox: Sandbox, tmp_path: Path) -> None:
+    processes = Processes(sandbox, LIMITS)
+    more = FILL.replace("filler", "more")
+
+    assert "24M" in (await ran(processes, tmp_path, FILL)).limit
+    assert "24M" in (await ran(processes, tmp_path, more)).limit
+    assert (await ran(processes, tmp_path, "import time; time.sleep(2)")).outcome is Outcome.OK
+    cleaned = await ran(processes, tmp_path, "import os, time; os.unlink('filler'); os.unlink('more'); time.sleep(2)")
+    assert (cleaned.outcome, cleaned.limit) == (Outcome.OK, "")
+    assert (await ran(processes, tmp_path, "open('little', 'wb').write(bytes(1 << 20))")).outcome is Outcome.OK
+    assert "24M" in (await ran(processes, tmp_path, more)).limit
+
+
+async def test_time_and_output_that_are_used_up_stay_so(sandbox: Sandbox, tmp_path: Path) -> None:
+    limits = Limits(call=1, session=2, output=MB)
+    processes = Processes(sandbox, limits, lambda subject: (0.0, MB if subject == "session:3" else 0))
+    for reason in ("1s for one call", "2s for all"):
+        ended = await ran(processes, tmp_path, "import time; print('up', flush=True); time.sleep(600)")
+        assert (ended.outcome, ended.text) == (Outcome.TIMED_OUT, "up\n")
+        assert reason in ended.limit
+    with pytest.raises(LimitReachedError, match="2s for all its commands"):
+        await ran(processes, tmp_path, "print('no')")
+    with pytest.raises(LimitReachedError, match="1M of output"):
+        await ran(processes, tmp_path, "print('no')", subject="session:3")
+    assert (await ran(processes, tmp_path, "print('yes')", subject="session:4")).text == "yes\n"
+
+
+def test_how_the_limits_are_kept_is_said() -> None:
+    group = SessionGroup.made(LIMITS)
+    bounded = group.bounded if group else frozenset[str]()
+    if group:
+        group.discard()
+    assert bounded or os.geteuid(), "root needs cgroups for these bounds"
+    words = enforced(LIMITS)
+    assert ("limited by cgroups" in words) == bool(bounded)
+    assert ("a look every" in words) == (not {"memory", "processes"} <= bounded)
+
+
+@pytest.mark.timeout(300)
+def test_all_of_this_as_a_normal_user() -> None:
+    as_normal_user(__file__, 280)
