@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,17 @@ async def _stored(instance: Instance, session_id: int) -> None:
 
 def database_url(instance: Instance) -> str:
     """The database of an instance, as its own processes are told."""
-    pid = pid_of(instance, "worker")
-    assert pid is not None
-    variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    return next(one.partition("=")[2] for one in variables if one.startswith("DATABASE_URL="))
+    found = list[str]()
+
+    def told() -> bool:
+        pid = pid_of(instance, "worker")  # none for a moment after the death of its database
+        with suppress(OSError):
+            variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0") if pid else []
+            found.extend(one.partition("=")[2] for one in variables if one.startswith("DATABASE_URL="))
+        return bool(found)
+
+    instance.wait(told, 60, "the worker is there")
+    return found[0]
 
 
 def _left(instance: Instance) -> str:
