@@ -59,10 +59,12 @@ class HttpMcp:
                 toolset(endpoint.url, http_client=own, init_timeout=seconds, read_timeout=seconds) as it,
             ):
                 yield it.client
-        except TimeoutError:
-            raise UnavailableError(f"{named} did not answer within {seconds} seconds.") from None
         except Exception as error:
-            raise _told(named, _first(error), redactor) from None
+            fault = _first(error)
+            # Ours, or one of the connection's, whose clock ends in the same moment.
+            if isinstance(error, TimeoutError) or type(fault).__name__ in ("ReadTimeout", "ConnectTimeout"):
+                raise UnavailableError(f"{named} did not answer within {seconds} seconds.") from None
+            raise _told(named, fault, redactor) from None
 
 
 def _told(named: str, fault: Exception, redactor: Redactor) -> QuarterdeckError:

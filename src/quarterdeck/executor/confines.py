@@ -9,7 +9,7 @@ FILE_BYTES = 8 * 1024**3
 OPEN_FILES = 8_192
 _SHARED_PROCESSES = 4_096
 """Without a user namespace the count is of everything that the runner's user runs."""
-_SPARE_PROCESSES = 16
+SPARE_PROCESSES = 16
 _SPARE_BYTES = 1024**3
 """Beyond the session's limits, so that whoever counts sees them reached."""
 
@@ -31,7 +31,7 @@ def rlimits(limits: Limits, *, own_user_namespace: bool) -> list[tuple[int, int]
         resource.RLIMIT_DATA: limits.memory + max(limits.memory // 4, _SPARE_BYTES),
         resource.RLIMIT_FSIZE: FILE_BYTES,
         resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_NPROC: limits.processes + _SPARE_PROCESSES if own_user_namespace else _SHARED_PROCESSES,
+        resource.RLIMIT_NPROC: limits.processes + SPARE_PROCESSES if own_user_namespace else _SHARED_PROCESSES,
     }
     return [(limit, _within(bound, resource.getrlimit(limit)[1])) for limit, bound in wanted.items()]
 

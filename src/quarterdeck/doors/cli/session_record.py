@@ -11,7 +11,6 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from quarterdeck.core.text import clean_value, finite
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.session import Number
@@ -126,6 +125,8 @@ def batches(found: Iterable[list[bytes]]) -> Iterator[Batch]:
 
 
 def _event(number: int, line: bytes) -> dict[str, Any]:
+    from quarterdeck.core.text import clean_value, finite
+
     try:
         event = clean_value(json.loads(line, parse_constant=finite, parse_float=finite))
     except (ValueError, RecursionError):
