@@ -122,6 +122,7 @@ def test_work_comes_through_a_network_that_cuts_repeats_and_reorders(server: Ins
             {"expect": "1", "say": "Done."},
         )
         server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 120, "the command runs")
+        assert "once.txt" in (far.home / "journal.jsonl").read_text(encoding="utf-8")  # before it began
         proxy.cut.set()
         time.sleep(3)
         proxy.cut.clear()
@@ -133,8 +134,6 @@ def test_work_comes_through_a_network_that_cuts_repeats_and_reorders(server: Ins
     printed = server.raw(f"/sessions/{session_id}/calls/{ends[0]['call_id']}/output")
     expected = "".join(f"line {number}\n" for number in range(1, LINES + 1)).encode()
     assert hashlib.sha256(printed).digest() == hashlib.sha256(expected).digest(), printed
-    journal = (far.home / "journal.jsonl").read_text(encoding="utf-8")
-    assert "once.txt" in journal
 
 
 def test_a_runner_is_drained_while_it_works(server: Instance, far: Far) -> None:
