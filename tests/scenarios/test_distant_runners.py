@@ -122,7 +122,8 @@ def test_work_comes_through_a_network_that_cuts_repeats_and_reorders(server: Ins
             {"expect": "1", "say": "Done."},
         )
         server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 120, "the command runs")
-        assert "once.txt" in (far.home / "journal.jsonl").read_text(encoding="utf-8")  # before it began
+        begun = payloads(server.events(session_id), "tool_call.started")[0]["call_id"]
+        assert begun in (far.home / "journal.jsonl").read_text(encoding="utf-8"), "before it began"
         proxy.cut.set()
         time.sleep(3)
         proxy.cut.clear()
