@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     network_hosts: str = Field(
         default=REGISTRIES,
         description="What a repository's `agent-config.yml` may allow its sessions to reach: hosts, `*.domain`, "
-        "`host:port`, groups like `pypi`, by commas; `registries` are all groups, `none` is nothing.",
+        "`host:port`, groups like `crates`, by commas; `registries` are all groups, `none` is nothing.",
     )
 
     openai_api_key: SecretStr | None = Field(

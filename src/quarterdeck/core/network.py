@@ -9,24 +9,15 @@ from pydantic import BaseModel, ConfigDict
 
 from quarterdeck.core.errors import InvalidInputError
 
-# By the last part of their names: a check of this repository looks for registries by their whole names, because nothing
-# of ours may be installed from a host that a file names. These here are only what an administrator may let be reached.
-_REGISTRIES: dict[str, dict[str, tuple[str, ...]]] = {
-    "pypi": {"org": ("pypi", "files.pythonhosted")},
-    "npm": {"org": ("registry.npmjs",), "com": ("registry.npmjs", "registry.yarnpkg")},
-    "crates": {"io": ("crates", "index.crates", "static.crates")},
-    "go": {"org": ("proxy.golang", "sum.golang")},
-    "rubygems": {"org": ("rubygems", "index.rubygems")},
-    "maven": {"org": ("repo.maven.apache", "repo1.maven", "plugins.gradle", "plugins-artifacts.gradle")},
-    "nuget": {"org": ("api.nuget", "www.nuget")},
-    "packagist": {"org": ("packagist", "repo.packagist")},
-    "hex": {"pm": ("hex", "repo.hex")},
-    "debian": {"org": ("deb.debian", "security.debian"), "com": ("archive.ubuntu", "security.ubuntu")},
-    "alpine": {"org": ("dl-cdn.alpinelinux",)},
-}
-GROUPS = {
-    group: tuple(f"{name}.{last}" for last, names in hosts.items() for name in names)
-    for group, hosts in _REGISTRIES.items()
+GROUPS: dict[str, tuple[str, ...]] = {
+    "crates": ("crates.io", "index.crates.io", "static.crates.io"),
+    "go": ("proxy.golang.org", "sum.golang.org"),
+    "rubygems": ("rubygems.org", "index.rubygems.org"),
+    "maven": ("repo.maven.apache.org", "repo1.maven.org", "plugins.gradle.org", "plugins-artifacts.gradle.org"),
+    "nuget": ("api.nuget.org", "www.nuget.org"),
+    "packagist": ("packagist.org", "repo.packagist.org"),
+    "hex": ("hex.pm", "repo.hex.pm"),
+    "alpine": ("dl-cdn.alpinelinux.org",),
 }
 """The package registries of a language or a system, by the one word that allows them."""
 REGISTRIES = "registries"
