@@ -5,6 +5,7 @@ from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core import protocol as p
 from quarterdeck.core.events import FileChange, Outcome
+from quarterdeck.core.session_limits import Limits, ProjectLimits, Used
 
 WORKSPACE = p.WorkspaceSpec(
     clone_path="/git/a/b.git", token="t", ref="main", commit="c" * 40, branch="b", author="A", author_email="a@x",
@@ -26,6 +27,7 @@ MESSAGES: tuple[BaseModel, ...] = (
     p.Offer(
         call_id="c", subject="job:7", lease_epoch=1, tool="pipeline_job", workspace=WORKSPACE,
         job=p.JobSpec(name="test", script=("true",), needs_artifacts=(1, 2)),
+        limits=ProjectLimits(session=60), used=Used(ms=7, output=3),
     ),
     p.Cancel(subject="session:1", lease_epoch=2),
     p.Wipe(subject="session:1"),
@@ -33,6 +35,9 @@ MESSAGES: tuple[BaseModel, ...] = (
     p.HeartbeatAnswer(lost=("session:1",)),
     p.Started(turn_no=1, lease_epoch=2),
     p.Result(turn_no=1, lease_epoch=2, outcome=Outcome.TIMED_OUT, text="x", exit_code=124, snapshot=SNAPSHOT),
+    p.Result(
+        turn_no=1, lease_epoch=2, outcome=Outcome.ERROR, text="x", used=Used(ms=7), limit=Limits().reached("session")
+    ),
     p.Prepared(lease_epoch=1, base_commit="c", isolation="reduced"),
     p.Teardown(lease_epoch=1, killed=3, left=0, duration_ms=0.5, method="pid namespace"),
     p.OutputAnswer(next_offset=3),
@@ -60,3 +65,8 @@ def test_every_report_carries_the_epoch_that_fences_it() -> None:
 def test_a_lost_heartbeat_or_two_do_not_cost_the_lease() -> None:
     assert 3 * p.HEARTBEAT_SECONDS <= p.DROP_SECONDS
     assert 3 * p.KEEPALIVE_SECONDS <= p.DROP_SECONDS
+
+
+@pytest.mark.parametrize(("apart", "fits"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_two_ends_may_be_one_version_apart(apart: int, fits: bool) -> None:
+    assert p.fits(p.PROTOCOL_VERSION + apart) is fits
