@@ -34,9 +34,9 @@ MESSAGES: tuple[BaseModel, ...] = (
     p.Heartbeat(runner=1, held=(p.Held(subject="session:1", lease_epoch=2),)),
     p.HeartbeatAnswer(lost=("session:1",)),
     p.Started(turn_no=1, lease_epoch=2),
-    p.Result(turn_no=1, lease_epoch=2, outcome=Outcome.TIMED_OUT, text="x", exit_code=124, snapshot=SNAPSHOT),
     p.Result(
-        turn_no=1, lease_epoch=2, outcome=Outcome.ERROR, text="x", used=Used(ms=7), limit=Limits().reached("session")
+        turn_no=1, lease_epoch=2, outcome=Outcome.TIMED_OUT, text="x", exit_code=124, snapshot=SNAPSHOT,
+        used=Used(ms=7), limit=Limits().reached("session"),
     ),
     p.Prepared(lease_epoch=1, base_commit="c", isolation="reduced"),
     p.Teardown(lease_epoch=1, killed=3, left=0, duration_ms=0.5, method="pid namespace"),
