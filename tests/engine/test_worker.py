@@ -69,7 +69,7 @@ async def working(app: App, model: Model, *, concurrency: int = 16) -> AsyncGene
         yield task
     finally:
         stop.set()
-        await asyncio.wait((task,), timeout=30)
+        await asyncio.wait((task,), timeout=60)
 
 
 async def until(check: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
@@ -186,6 +186,6 @@ async def test_a_worker_whose_place_was_given_up_ends(app: App) -> None:
         await until(registered)
         async with app.database.transaction() as connection:
             await connection.exec_driver_sql("delete from procrastinate_workers")
-        await asyncio.wait((task,), timeout=20)
+        await asyncio.wait((task,), timeout=60)
         with pytest.raises(Exception, match="ended"):
             task.result()
