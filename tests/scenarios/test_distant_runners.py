@@ -14,7 +14,7 @@ import pytest
 
 from tests.instance import Instance
 from tests.scenarios.proxy import Proxy
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import UNTIL_LET_GO, call, let_go, payloads, start
 
 
 class Far:
@@ -142,12 +142,13 @@ def test_a_runner_is_drained_while_it_works(server: Instance, far: Far) -> None:
     far.start()
     session_id = start(
         server,
-        {"say": "Slow.", "call": call("run_command", command="sleep 4; echo kept > kept.txt; echo slow")},
+        {"say": "Slow.", "call": call("run_command", command=f"{UNTIL_LET_GO}; echo kept > kept.txt; echo slow")},
         {"expect": "slow", "say": "Look.", "call": call("run_command", command="cat kept.txt")},
         {"expect": "kept", "say": "Done."},
     )
     server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 90, "the command runs")
     server.qd("runner", "drain", str(far.view()["id"]))
+    let_go(server, session_id, far.home)
     assert far.ended() == 0, far.log()
     assert far.view()["state"] == "paused"
     local = next(str(one["id"]) for one in server.get("/runners") if not one["registered"])
