@@ -32,6 +32,7 @@ NESTED = {
     "forked_from",
     "agent_config",
     "network",
+    "used",
 }
 
 

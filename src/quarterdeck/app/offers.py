@@ -34,6 +34,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.mcp import is_mcp
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.state import CallStatus
 from quarterdeck.store.tables import leases, offers, projects, runners, sessions, tokens, users
 
@@ -78,7 +79,7 @@ def _candidates() -> Select[*tuple[Any, ...]]:
     return (
         select(
             offers.c.call_id, offers.c.subject, offers.c.status, runners.c.name.label("runner"), runners.c.capacity,
-            users.c.name, users.c.username, users.c.email, projects.c.path, busy.label("busy"),
+            users.c.name, users.c.username, users.c.email, projects.c.path, projects.c.limits, busy.label("busy"),
         )
         .select_from(offers)
         .join(runners, runners.c.id == _RUNNER)
@@ -244,6 +245,8 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
         tool=row.tool,
         args=row.args,
         mcp=mcp,
+        limits=ProjectLimits.model_validate(candidate.limits),
+        used=it.state.used,
         workspace=p.WorkspaceSpec(
             clone_path=repositories.git_path(candidate.path),
             token=await _workspace_token(it.connection, line, subject, created.project_id, fresh=held.fresh),
@@ -298,6 +301,7 @@ async def _give_job(
         tool=row.tool,
         args=row.args,
         job=offer.spec,
+        limits=offer.limits,
         workspace=p.WorkspaceSpec(
             clone_path=await repositories.clone_path(connection, offer.project_id),
             token=await _workspace_token(connection, line, subject, offer.project_id, fresh=held.fresh),

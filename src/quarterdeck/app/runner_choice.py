@@ -50,6 +50,23 @@ async def explained(connection: AsyncConnection, waiting: Mapping[int, Waiting |
     return {row.id: Waiting(on="runner", detail=_for_which(row, there)) for row in rows}
 
 
+async def owed(connection: AsyncConnection, session_id: int) -> Waiting | None:
+    """The proof that nothing of an ended session runs any more, if a runner still has to bring it."""
+    row = (
+        await connection.execute(
+            select(runners.c.name, runners.c.last_contact)
+            .join(leases, leases.c.runner_id == runners.c.id)
+            .where(leases.c.subject == f"session:{session_id}", leases.c.cancelled, leases.c.torn_down.is_(False))
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    heard = f"{row.last_contact:%Y-%m-%d %H:%M:%S} UTC" if row.last_contact else "never"
+    return Waiting(
+        on="runner", detail=f"the proof of {row.name} that nothing of it runs any more; last heard of: {heard}"
+    )
+
+
 def _for_which(session: Row[*tuple[Any, ...]], there: Sequence[Row[*tuple[Any, ...]]]) -> str:
     fit = [one for one in there if one.project_id in (None, session.project_id) and {*session.tags} <= {*one.tags}]
     tags = f" with tag{'s' if len(session.tags) > 1 else ''} {', '.join(session.tags)}" if session.tags else ""

@@ -157,6 +157,8 @@ async def _steps(
             asks = await mcp_calls.listings(it, flow, next_.component)
             it.append(*asks)
             next_ = step.next_step(flow, it.state) if asks else next_
+        if isinstance(next_, step.AskModel | step.Compact) and await budgets.count_children(it):
+            next_ = step.next_step(flow, it.state)
         match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
