@@ -12,18 +12,18 @@ ARTIFACTS_BYTES = 1024**3
 """What one archive may hold unpacked."""
 
 
-def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
+def pack(root: Path, patterns: tuple[str, ...], target: Path, *, level: int = 6) -> int:
     """Write a tar.gz of all that the patterns match; the answer is how many files it has.
 
     A pattern is relative to `root`: a file, a folder with all in it, or a glob with `*`, `?`, `**`. Symbolic links
-    are packed as links and never followed; `.git` is never packed.
+    are packed as links and never followed; `.git` is never packed. `level` is how hard gzip tries.
 
     Raises:
         TooLargeError: the files are more than an archive may hold.
     """
     wanted = [_matcher(pattern) for pattern in patterns]
     count = size = 0
-    with tarfile.open(target, "w:gz", compresslevel=6) as archive:
+    with tarfile.open(target, "w:gz", compresslevel=level) as archive:
         for name in _files(root):
             if not any(matcher.fullmatch(name) for matcher in wanted):
                 continue

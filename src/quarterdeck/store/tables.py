@@ -104,6 +104,9 @@ projects = Table(
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     Column("runner_tags", JSONB, nullable=False, server_default=text("'[]'")),  # its sessions' runners have them all
+    Column(
+        "network_hosts", JSONB, nullable=False, server_default=text("'[\"server\"]'")
+    ),  # what of the server's they reach
     _created(),
 )
 
