@@ -44,13 +44,11 @@ class Registries:
 
     async def _pypi(self) -> list[str]:
         for python in dict.fromkeys((sys.executable, "python3", "/usr/bin/python3")):
-            within = (await self._said(python, "-c", _PIP)).split()
-            if len(within) == 3:
-                simple, top, files = within
-                configured = _configured(await self._said(python, "-m", "pip", "config", "list"))
-                index = configured.get("index-url", simple)
+            configured = _configured(await self._said(python, "-m", "pip", "config", "list"))
+            simple, top, files = (await self._said(python, "-c", _PIP)).split() or ("", "", "")
+            if index := configured.get("index-url", simple):
                 others = configured.get("extra-index-url", "").split()
-                return [index, *others, *([files] if index.startswith(top) else [])]
+                return [index, *others, *([files] if top and index.startswith(top) else [])]
         return []
 
     async def _npm(self) -> list[str]:

@@ -197,14 +197,23 @@ async def test_gitlabs_file_is_read_where_ours_is_not(app: App, owner: Actor) ->
 
 async def test_it_goes_out_with_each_call_and_what_came_of_it_is_in_the_log(app: App, start: Start) -> None:
     sample = await projects.show(app, start.owner, "sample")
-    await commit(app, sample.id, "main", "main^0", **{OURS: ASKS})
+    cache = "cache: {key: {prefix: k, files: [f]}, paths: [x]}\n"
+    await commit(app, sample.id, "main", "main^0", **{OURS: ASKS + cache})
+    await commit(app, sample.id, "other", "main", text="other")
     hands = await executors.authenticate(app, start.runner_token)
     runner = (await hellos.hello(app, hands, HELLO)).runner
     session_id = await asked(app, start, 1)
     orders = offers.stream(app, hands, runner)
     (offer,) = calls(await anext(orders))
+    await asked(app, start, 1, ref="other")
+    (of_other,) = calls(await anext(orders))
     await orders.aclose()
     assert offer.workspace.setup_script == ("make deps",)
+    kept, read = offer.workspace.cache, of_other.workspace.cache
+    assert kept is not None
+    assert read is not None
+    assert (kept.key, kept.files, kept.paths, kept.save, len(kept.scope)) == ("k", ("f",), ("x",), True, 32)
+    assert read == kept.model_copy(update={"save": False}), "another branch is given it, and writes nothing of it"
     assert offer.workspace.network is not None
     assert offer.workspace.network.permits("rubygems.org", 443)
 
