@@ -6,6 +6,8 @@ import sys
 from ast import literal_eval
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from math import inf
+from time import monotonic
 from urllib.parse import urlsplit
 
 import structlog
@@ -14,7 +16,8 @@ from quarterdeck.core.network import Groups, normal_host
 
 _log = structlog.get_logger(__name__)
 
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 10
+AGAIN_SECONDS = 60
 SAID_BYTES = 256 * 1024
 _PORTS = {"http": 80, "https": 443}
 _PIP = """
@@ -31,13 +34,16 @@ class Registries:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
-        self._found: dict[str, tuple[str, ...]] | None = None
+        self._found: dict[str, tuple[str, ...]] = {}
+        self._holds = 0.0
+        """Until when that is taken for true: for good, unless a tool took too long."""
         self._asking = asyncio.Lock()
 
     async def found(self) -> Groups:
         """The hosts of `pypi`, `npm` and `apt`; none of a tool that isn't there or doesn't say it."""
         async with self._asking:
-            if self._found is None:
+            if monotonic() >= self._holds:
+                self._holds = inf
                 pypi, npm, apt = await asyncio.gather(self._pypi(), self._npm(), self._apt())
                 self._found = {"pypi": hosts_of(pypi), "npm": hosts_of(npm), "apt": hosts_of(apt)}
             return self._found
@@ -68,6 +74,7 @@ class Registries:
                     said, _ = await process.communicate()
             except TimeoutError:
                 _log.warning("registry not told in time", program=program)
+                self._holds = monotonic() + AGAIN_SECONDS
                 return ""
         return said[:SAID_BYTES].decode("utf-8", "replace") if process.returncode == 0 else ""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck import registries
 from quarterdeck.core.network import rules
 from quarterdeck.registries import Registries, hosts_of
 
@@ -42,6 +43,14 @@ async def test_each_tool_is_asked_once_for_what_it_is_configured_with(
         "apt-get indextargets --format $(REPO_URI)",
         "npm config get registry --logs-max=0",
     ]
+
+    # One that takes too long is asked again, and not for each who wants to know.
+    monkeypatch.setattr(registries, "PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(registries, "AGAIN_SECONDS", 0)
+    slow = Registries(environment)
+    assert await slow.found() == {"pypi": (), "npm": (), "apt": ()}
+    monkeypatch.setattr(registries, "PATIENCE_SECONDS", 30)
+    assert (await slow.found())["npm"] == ("npm.test",)
 
     # Without a word about it: its own index, and the host that this keeps files on. Tools that fail say nothing.
     for name in said:

@@ -12,7 +12,7 @@ import pytest
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.network import NetworkPolicy
 from quarterdeck.core.protocol import Cancel, Wipe
-from quarterdeck.executor import caches, setup
+from quarterdeck.executor import artifacts, caches, setup
 from quarterdeck.executor.runner import RunnerSettings
 from quarterdeck.executor.sandbox import Sandbox
 from tests.executor.protocol_server import TOKEN, ProtocolServer, git, gone, running, served
@@ -60,7 +60,8 @@ async def test_it_is_run_once_before_the_first_call_and_again_in_a_new_workspace
 
 
 async def test_one_that_fails_is_told_and_the_work_goes_on(server: ProtocolServer, settings: RunnerSettings) -> None:
-    spec = server.spec(setup_script=("echo before", "echo wrong >&2; false", "echo never"))
+    flood = "head -c 700000 /dev/zero | tr '\\0' x; echo"
+    spec = server.spec(setup_script=("echo before", flood, "echo wrong >&2; false", "echo never"))
     async with running(settings):
         first = await server.result(await server.offer("run_command", command("cat notes.txt"), workspace=spec))
         assert first.outcome is Outcome.OK
@@ -68,6 +69,7 @@ async def test_one_that_fails_is_told_and_the_work_goes_on(server: ProtocolServe
         assert (first.setup.outcome, first.setup.exit_code) == (Outcome.ERROR, 1)
         assert "never" not in first.setup.text.replace("$ echo never", "")
         assert "setup script failed, exit code 1" in first.text
+        assert setup.LIVE_BYTES < first.output_bytes < setup.LIVE_BYTES + 1_000
         assert "wrong" in first.text
         assert first.text.endswith("one\n")
         second = await server.result(await server.offer("run_command", command("cat notes.txt"), workspace=spec))
@@ -187,6 +189,10 @@ async def test_what_it_made_is_kept_for_the_next_sessions_and_nothing_else_is(
         assert "Kept" not in again, "it is young"
         assert archive.read_bytes() == kept
         assert [one.name for one in archives.parent.iterdir()] == [archives.name]
+        ended = tmp_path / "ended"
+        ended.mkdir()
+        artifacts.unpack(archive, ended, wanted=lambda: False)
+        assert list(ended.iterdir()) == []
         wrong = await session(7, cache(scope="../" * 8), "true")
         assert "is no place for a cache" in wrong
 

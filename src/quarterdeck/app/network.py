@@ -107,9 +107,9 @@ async def policy(
         within=(server, of_project),
         named=_named(app),
     )
-    hosts = {text: expanded((text,), known) for text in allowed}
+    hosts = {text: expanded((text,), known) for text in (*allowed, *denied)}
     return made, [
-        *_note(f"This server knows no hosts for {{}}. {_DEFINE}", [text for text in allowed if not hosts[text]]),
+        *_note(f"This server knows no hosts for {{}}. {_DEFINE}", [text for text in hosts if not hosts[text]]),
         *_note(
             f"This server allows no part or only a part of: {{}}. {_WIDER}",
             [text for text in allowed if beyond(hosts[text], server)],

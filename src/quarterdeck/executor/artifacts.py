@@ -3,7 +3,7 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from quarterdeck.core.errors import InvalidInputError, TooLargeError
@@ -42,8 +42,8 @@ def matches(pattern: str, name: str) -> bool:
     return _matcher(pattern).fullmatch(name) is not None
 
 
-def unpack(archive: Path, root: Path) -> None:
-    """Unpack a tar.gz over a folder.
+def unpack(archive: Path, root: Path, *, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Unpack a tar.gz over a folder, until it is all there or not `wanted` any more.
 
     Raises:
         InvalidInputError: it isn't one, or has a member that would leave the folder; nothing outside is written.
@@ -53,6 +53,8 @@ def unpack(archive: Path, root: Path) -> None:
     try:
         with tarfile.open(archive, "r:gz") as source:
             for member in source:
+                if not wanted():
+                    return
                 size += member.size
                 if size > ARTIFACTS_BYTES:
                     raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 from time import time
 from uuid import uuid4
 
@@ -47,7 +48,7 @@ class Cache:
         except OSError:
             return f"There is no cache {self.spec.key!r} here yet."
         try:
-            await asyncio.to_thread(artifacts.unpack, self.file, workspace.files)
+            await _unpacked(self.file, workspace.files)
             words = f"Restored the cache {self.spec.key!r} of {datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC."
         except (QuarterdeckError, OSError) as error:
             words = f"WARNING: the cache {self.spec.key!r} could not be restored: {error}"
@@ -94,6 +95,19 @@ async def of(spec: CacheSpec, folder: Path, workspace: Workspace) -> Cache:
     parts = [spec.key, *spec.paths, "", *[f"{name}\0{await workspace.object_of(name)}" for name in spec.files]]
     name = sha256("\n".join(parts).encode()).hexdigest()[:32]
     return Cache(spec, folder, folder / spec.scope / f"{name}{_SUFFIX}")
+
+
+async def _unpacked(archive: Path, folder: Path) -> None:
+    """Whoever cancels it may delete the folder after it: the thread writes nothing any more."""
+    gone = Event()
+    work = asyncio.create_task(asyncio.to_thread(artifacts.unpack, archive, folder, wanted=lambda: not gone.is_set()))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        gone.set()
+        await asyncio.wait({work})
+        work.exception()  # nobody needs to hear of it
+        raise
 
 
 def trim(folder: Path) -> None:

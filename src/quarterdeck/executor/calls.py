@@ -40,6 +40,7 @@ _log = structlog.get_logger(__name__)
 SHORT_SECONDS = 0.03
 """A call that is over sooner is told of once: its start with its end."""
 _TOKEN_REFUSALS = 5
+_IDLE = "of agent-config.yml has no effect:"
 _T = TypeVar("_T")
 _UNKNOWN = (
     "It is not known how much of the call was done: files may be changed only in part. Look at the state of the "
@@ -232,10 +233,13 @@ class Call:
 
     def _missing(self) -> tuple[str, ...]:
         """What of the project's configuration there is not, and why."""
-        if self.offer.workspace.network is None or self._network:
-            return ()
-        isolation = self._equipment.processes.sandbox.isolation
-        return (f"The network policy of agent-config.yml has no effect: it needs full isolation, this is {isolation}.",)
+        isolation, spec = self._equipment.processes.sandbox.isolation, self.offer.workspace
+        missing = list[str]()
+        if spec.network and not self._network:
+            missing.append(f"The network policy {_IDLE} it needs full isolation, this is {isolation}.")
+        if spec.cache and isolation == "none":
+            missing.append(f"The cache {_IDLE} without a sandbox any command could write into it.")
+        return tuple(missing)
 
     async def _watched(self, work: Coroutine[None, None, _T]) -> _T | None:
         """What comes of setup or body; None when the call is interrupted before or within it."""

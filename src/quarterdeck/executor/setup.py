@@ -22,6 +22,8 @@ from quarterdeck.executor.workspace import Workspace
 SETUP_SECONDS = 900
 """Whatever it has not done by then it doesn't do."""
 TEXT_CHARACTERS = 16_384
+LIVE_BYTES = 512 * 1024
+"""Of what it prints, the first in the output of its call; the event of its end has head and tail of all."""
 TOLD_CHARACTERS = 2_000
 """What the model is told of one that failed."""
 
@@ -86,9 +88,24 @@ class Setup:
             root=self.workspace.files,
             timeout=SETUP_SECONDS,
             readable=(folder,),
-            sink=sink,
+            sink=_bounded(sink),
             network=self.network,
         )
+
+
+def _bounded(sink: Sink) -> Sink:
+    """Passes on the first `LIVE_BYTES`, so that the call has its own room after it."""
+    left = LIVE_BYTES
+
+    async def passed(data: bytes) -> None:
+        nonlocal left
+        if left > 0:
+            await sink(data[:left])
+            left -= len(data)
+            if left <= 0:
+                await sink(b"\n[... the rest of what the setup script prints is not shown here ...]\n")
+
+    return passed
 
 
 def told(report: SetupReport | None) -> str:
