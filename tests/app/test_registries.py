@@ -45,11 +45,15 @@ async def test_each_tool_is_asked_once_for_what_it_is_configured_with(
     ]
 
     # One that takes too long is asked again, and not for each who wants to know.
-    monkeypatch.setattr(registries, "PATIENCE_SECONDS", 0.001)
-    monkeypatch.setattr(registries, "AGAIN_SECONDS", 0)
+    quick = (tools / "npm").read_text(encoding="utf-8")
+    (tools / "npm").write_text("#!/bin/sh\nexec sleep 8654\n", encoding="utf-8")
+    monkeypatch.setattr(registries, "PATIENCE_SECONDS", 0.05)
     slow = Registries(environment)
-    assert await slow.found() == {"pypi": (), "npm": (), "apt": ()}
+    assert (await slow.found())["npm"] == ()
+    (tools / "npm").write_text(quick, encoding="utf-8")
     monkeypatch.setattr(registries, "PATIENCE_SECONDS", 30)
+    assert (await slow.found())["npm"] == ()
+    monkeypatch.setattr(slow, "_holds", 0)
     assert (await slow.found())["npm"] == ("npm.test",)
 
     # Without a word about it: its own index, and the host that this keeps files on. Tools that fail say nothing.
