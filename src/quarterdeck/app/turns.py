@@ -191,6 +191,7 @@ async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
                 side=call.side,
                 tool=call.tool,
                 args=call.args,
+                tags=list(it.state.created.runner_tags) if call.side == "executor" else [],
                 status="waiting" if call.side == "executor" else "offered",
             )
         )
