@@ -177,6 +177,7 @@ def test_doctor_names_what_is_missing(running: Running, qd: Qd) -> None:
     assert states["server"]["state"] == states["database"]["state"] == states["git"]["state"] == "ok"
     assert states["workers"]["state"] == states["runners"]["state"] == "failed"
     assert states["runners"]["remedy"]
+    assert "none was ever taken" in states["backup"]["detail"]
     assert found.returncode == 1
     assert "workers" in found.stderr
 

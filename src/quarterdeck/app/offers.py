@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -37,6 +37,7 @@ from quarterdeck.core.errors import InvalidInputError, NotFoundError, Quarterdec
 from quarterdeck.core.mcp import is_mcp
 from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.state import CallStatus
+from quarterdeck.store import clock
 from quarterdeck.store.tables import leases, offers, projects, runners, sessions, tokens, users
 
 Order = p.Offer | p.Cancel | p.Wipe | p.Drained
@@ -357,7 +358,7 @@ async def _workspace_token(
     connection: AsyncConnection, line: _Line, subject: Subject, project_id: int, *, fresh: bool
 ) -> str:
     """The one that the line has for the subject; another one when it grows old, and for a lease that is `fresh`."""
-    now = datetime.now(UTC)
+    now = clock.now()
     known, until = line.tokens.get(str(subject), ("", now)) if not fresh else ("", now)
     if now < until:
         return known
