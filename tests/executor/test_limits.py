@@ -1,14 +1,17 @@
 """A session is held to its limits: with and without namespaces, by cgroups as root, without as a normal user."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.session_limits import Limits, ProjectLimits, Used
+from quarterdeck.core.protocol import Isolation
+from quarterdeck.core.session_limits import LimitName, Limits, ProjectLimits, Used
 from quarterdeck.executor.cgroup import SessionGroup, parents
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Ended, LimitReachedError, Processes
@@ -69,6 +72,29 @@ while True:
         if os.fork() == 0: time.sleep(600)
     except OSError: time.sleep(0.01)
 """
+DOUBLES = """
+import os
+while True:
+    try: os.fork()
+    except OSError: pass
+"""
+"""Every process of it goes on to fork: whoever kills some makes room for others."""
+DOUBLES_AND_GROWS = """
+import os
+hog = []
+while True:
+    hog.append(b'x' * (20 << 20))
+    try: os.fork()
+    except OSError: pass
+"""
+DOUBLES_AND_FILLS = """
+import os
+for _ in range(3): os.fork()
+file = open(f'filler-{os.getpid()}', 'wb', buffering=0)
+while True:
+    try: file.write(bytes(1 << 16))
+    except OSError: pass
+"""
 THREADS = """
 import threading, time
 while True:
@@ -126,6 +152,30 @@ async def test_what_takes_too_much_is_ended_with_the_reason(
     assert (proof.left, sleepers(mark)) == (0, [])
     ours = [folder for parent in parents() for folder in parent.glob(f"quarterdeck-{os.getpid()}-*")]
     assert ours == [], "no group is left"
+
+
+@pytest.mark.parametrize("kind", ["none", "reduced"])
+async def test_what_grows_ever_faster_is_ended_without_a_namespace_too(kind: Isolation, tmp_path: Path) -> None:
+    if os.geteuid() == 0 and "processes" not in bounded():
+        return  # nothing holds root's processes but a control group, and the machine would be lost
+    processes = Processes(Sandbox(kind, "for a test"), LIMITS)
+    for number, script in enumerate((DOUBLES, DOUBLES_AND_GROWS, DOUBLES_AND_FILLS), 1):
+        root = tmp_path / str(number)
+        root.mkdir()
+        ended = await ran(processes, root, script, subject=f"session:{number}")
+        assert ended.outcome is Outcome.ERROR, ended
+        assert ended.limit, ended
+        proof = await processes.kill_tree(f"session:{number}")
+        assert proof.left == 0
+        assert not [pid for pid, at in working() if at.is_relative_to(root)]
+
+
+def working() -> Iterator[tuple[int, Path]]:
+    """Living processes that may be seen, and the folder that each is in."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX":
+                yield int(folder.name), (folder / "cwd").readlink()
 
 
 async def test_commands_of_one_session_share_its_memory(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -192,14 +242,18 @@ async def test_what_a_project_asks_for_and_what_others_have_used_comes_with_the_
 
 
 def test_how_the_limits_are_kept_is_said() -> None:
+    assert bounded() or os.geteuid(), "root needs cgroups for these bounds"
+    words = enforced(LIMITS)
+    assert ("limited by cgroups" in words) == bool(bounded())
+    assert ("a look every" in words) == (not {"memory", "processes"} <= bounded())
+
+
+def bounded() -> frozenset[LimitName]:
+    """What the kernel holds sessions to here."""
     group = SessionGroup.made(LIMITS)
-    bounded = group.bounded if group else frozenset[str]()
     if group:
         group.discard()
-    assert bounded or os.geteuid(), "root needs cgroups for these bounds"
-    words = enforced(LIMITS)
-    assert ("limited by cgroups" in words) == bool(bounded)
-    assert ("a look every" in words) == (not {"memory", "processes"} <= bounded)
+    return group.bounded if group else frozenset()
 
 
 @pytest.mark.timeout(300)

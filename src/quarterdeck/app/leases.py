@@ -18,7 +18,7 @@ from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
 from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import Call, CallStatus
-from quarterdeck.store import log
+from quarterdeck.store import clock, log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import leases, offers, runners, sessions, tokens
 
@@ -135,8 +135,13 @@ async def expire(app: App) -> int:
     lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back, and
     the log says so. One that was removed will not be back, which the log says, too; it goes when nothing is held in
     its name.
+
+    When the database's clock has jumped, they get the time to be renewed by it first: all look as if they had run out.
     """
     async with app.database.transaction() as connection:
+        await clock.ask(connection)
+        if not clock.steady(p.DROP_SECONDS):
+            return 0
         rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
@@ -280,7 +285,10 @@ def in_time() -> ColumnElement[datetime]:
 
 
 def _overdue() -> ColumnElement[bool]:
-    return leases.c.runner_id.is_not(None) & (leases.c.expires_at < func.now()) & leases.c.cancelled.is_(False)
+    """Those that ran out, and those that a clock gave too long which was put back since and that nobody renews."""
+    end, now = leases.c.expires_at, func.now()
+    over = (end < now) | (end > now + timedelta(seconds=2 * p.DROP_SECONDS))
+    return leases.c.runner_id.is_not(None) & over & leases.c.cancelled.is_(False)
 
 
 _UNHEARD = f"was not heard of for {p.DROP_SECONDS} s while it had this call"

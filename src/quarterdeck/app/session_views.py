@@ -63,6 +63,8 @@ class SessionView(BaseModel):
     privileges: tuple[str, ...] | None
     pre_approved: tuple[str, ...]
     may_ask: bool
+    runner_tags: tuple[str, ...]
+    """What its runners must have, beside what its project asks of them."""
     component_models: dict[str, str]
     status: Status
     status_group: StatusGroup
@@ -170,6 +172,7 @@ def _view(app: App, row: Row[int, Any, datetime, str, Any]) -> SessionView:
         privileges=created.privileges,
         pre_approved=created.pre_approved,
         may_ask=created.may_ask,
+        runner_tags=created.runner_tags,
         component_models=created.component_models,
         status=state.status,
         status_group=GROUPS[state.status],

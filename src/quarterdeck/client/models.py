@@ -82,6 +82,7 @@ class AgentConfig(Model):
     commit: str
     setup_script: list[str] = Field(default_factory=lambda: [])
     network: NetworkPolicy | None = None
+    cache: CacheConfig | None = None
     notes: list[str] = Field(default_factory=lambda: [])
 
 
@@ -280,6 +281,14 @@ class BulkResults(Model):
     """What came of it."""
 
     results: list[BulkResult]
+
+
+class CacheConfig(Model):
+    """What of a setup script's work is kept for the next sessions."""
+
+    key: str
+    files: list[str] = Field(default_factory=lambda: [])
+    paths: list[str]
 
 
 class CallUsage(Model):
@@ -686,6 +695,7 @@ class JobView(Model):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    waiting_for: Waiting | None = None
 
 
 class KeyView(Model):
@@ -936,6 +946,13 @@ class NetworkRefused(Model):
     call_id: str
 
 
+class NetworkView(Model):
+    """What a repository's `agent-config.yml` may ask for."""
+
+    hosts: list[str]
+    groups: dict[str, list[str]]
+
+
 class NoticeAdded(Model):
     """The server told an agent something, as a message of its conversation."""
 
@@ -1015,6 +1032,14 @@ class ProjectLimits(Model):
     output: int | None = None
     call: int | None = None
     session: int | None = None
+
+
+class ProjectNetworkView(Model):
+    """The same, and what of it the project allows its sessions."""
+
+    hosts: list[str]
+    groups: dict[str, list[str]]
+    project_hosts: list[str]
 
 
 class ProjectView(Model):
@@ -1200,6 +1225,7 @@ class SessionCreated(Model):
     agent_config: AgentConfig | None = None
     budget: Budget | None = None
     attachments: list[Attachment] = Field(default_factory=lambda: [])
+    runner_tags: list[str] = Field(default_factory=lambda: [])
 
 
 class SessionFilter(Model):
@@ -1341,6 +1367,7 @@ class SessionView(Model):
     privileges: list[str] | None
     pre_approved: list[str]
     may_ask: bool
+    runner_tags: list[str]
     component_models: dict[str, str]
     status: Status
     status_group: StatusGroup

@@ -94,6 +94,8 @@ class SessionCreated(Payload):
     """What it may use; None is without end."""
     attachments: tuple[Attachment, ...] = ()
     """Files and texts that its agents are shown with their prompts."""
+    runner_tags: tuple[str, ...] = ()
+    """What its runners must have, beside what its project asks of them."""
 
 
 class StatusChanged(Payload):

@@ -108,6 +108,19 @@ class Welcome(_Wire):
     wipe: tuple[str, ...] = ()
 
 
+class CacheSpec(_Wire):
+    """Files of the workspace that a runner keeps between sessions of one project."""
+
+    scope: str
+    """Stands for the project, also against those of other servers and databases: 32 hexadecimal digits."""
+    key: str
+    files: tuple[str, ...] = ()
+    """What is in them as the workspace is made is a part of the key."""
+    paths: tuple[str, ...]
+    save: bool = False
+    """Whether this workspace stands at the default branch, so that what the setup script makes in it may be kept."""
+
+
 class WorkspaceSpec(_Wire):
     """How to make the workspace, the first time or on another executor."""
 
@@ -132,6 +145,7 @@ class WorkspaceSpec(_Wire):
     """Lines of shell that are run once in a fresh workspace, before its first call."""
     network: NetworkPolicy | None = None
     """What commands may reach; None is nothing."""
+    cache: CacheSpec | None = None
 
 
 class JobSpec(_Wire):
@@ -222,7 +236,10 @@ class HeartbeatAnswer(_Wire):
 
 
 class Started(_Wire):
-    """The call began; its start is in the executor's journal already."""
+    """The call began, and its start is in the executor's journal already; or the setup script began before it.
+
+    What that prints is the beginning of the call's output.
+    """
 
     turn_no: int
     lease_epoch: int

@@ -105,6 +105,9 @@ projects = Table(
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     Column("runner_tags", JSONB, nullable=False, server_default=text("'[]'")),  # its sessions' runners have them all
     Column("limits", JSONB, nullable=False, server_default=text("'{}'")),  # of what its sessions use of a runner
+    Column(
+        "network_hosts", JSONB, nullable=False, server_default=text("'[\"server\"]'")
+    ),  # what of the server's they reach
     _created(),
 )
 

@@ -45,6 +45,7 @@ def print_session(session: SessionView) -> None:
                 ("imported", f"it was #{brought.number} of {line(brought.initiator)} elsewhere" if brought else ""),
                 ("flow", session.flow),
                 ("model", session.model + (f" ({unspoken(session.model)})" if session.scripted else "")),
+                ("runners need", ", ".join(session.runner_tags)),
                 ("isolation", session.isolation if session.isolation != "full" else ""),
                 ("branch", session.branch),
                 ("merge request", session.merge_request or ""),
