@@ -76,15 +76,15 @@ async def joined(
 
 
 async def given(app: App, hands: Hands, runner: int) -> list[offers.Order]:
-    """What a runner is told first on a new stream, or nothing."""
-    stream = offers.stream(app, hands, runner)
-    try:
-        async with asyncio.timeout(0.5):
-            return await anext(stream)
-    except (TimeoutError, StopAsyncIteration):
-        return []
-    finally:
-        await stream.aclose()
+    """What a runner is told first on a new stream; nothing is what only keeps the line alive."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(p, "KEEPALIVE_SECONDS", 0.1)
+        stream = offers.stream(app, hands, runner)
+        try:
+            async with asyncio.timeout(60):
+                return await anext(stream)
+        finally:
+            await stream.aclose()
 
 
 async def people(app: App, start: Start) -> dict[str, Actor]:
@@ -321,7 +321,7 @@ async def test_a_drained_runner_ends_its_calls_hands_its_sessions_over_and_is_to
     for job in (offer for offer in told if offer.subject.startswith("job:")):
         await executors.result(app, hands, job.call_id, ended(job).model_copy(update={"exit_code": 0}))
     orders: list[offers.Order] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for news in stream:
             orders += news
     assert orders == [p.Drained()]
@@ -340,7 +340,7 @@ async def test_a_removed_runner_writes_nothing_more_and_its_calls_are_interrupte
     await executors.started(app, hands, one.call_id, p.Started(turn_no=one.turn_no, lease_epoch=one.lease_epoch))
     await runners.remove(app, start.owner, runner)
     with pytest.raises(StopAsyncIteration):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await anext(stream)
     assert await runners.find(app, start.owner) == ()
     ends = [one for one in await payloads(app, session_id) if isinstance(one, e.ToolCallFinished)]

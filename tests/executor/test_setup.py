@@ -16,7 +16,7 @@ from quarterdeck.executor import artifacts, caches, setup
 from quarterdeck.executor.runner import RunnerSettings
 from quarterdeck.executor.sandbox import Sandbox
 from tests.executor.protocol_server import TOKEN, ProtocolServer, git, gone, running, served
-from tests.executor.test_runner import command, none_left, processes_with
+from tests.executor.test_runner import MARK, command, none_left, processes_with
 
 
 @pytest.fixture
@@ -81,30 +81,30 @@ async def test_one_that_hangs_is_killed_for_its_time(
     server: ProtocolServer, settings: RunnerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "SETUP_SECONDS", 1)
-    spec = server.spec(setup_script=("(setsid sleep 8651 &); sleep 8651",))
+    spec = server.spec(setup_script=(f"(setsid sleep {MARK} &); sleep {MARK}",))
     async with running(settings):
         result = await server.result(await server.offer("run_command", command("echo on"), workspace=spec))
         assert result.setup is not None
         assert result.setup.outcome is Outcome.TIMED_OUT
         assert "killed for its time" in result.text
-        assert not processes_with("8651")
+        assert not processes_with(MARK)
 
 
 async def test_a_stop_kills_it_and_the_next_call_runs_it_again(
     server: ProtocolServer, settings: RunnerSettings
 ) -> None:
-    spec = server.spec(setup_script=("trap '' TERM; test -e again || { touch again; sleep 8652; }",))
+    spec = server.spec(setup_script=(f"trap '' TERM; test -e again || {{ touch again; sleep {MARK}; }}",))
     async with running(settings):
         call = await server.offer("run_command", command("echo on"), workspace=spec)
-        async with asyncio.timeout(30):
-            while not processes_with("sleep\x008652"):
+        async with asyncio.timeout(60):
+            while not processes_with(f"sleep\0{MARK}"):
                 await asyncio.sleep(0.02)
         server.send(Cancel(subject="session:1", lease_epoch=1))
         await server.until(lambda: bool(server.teardowns["session:1"]))
         proof = server.teardowns["session:1"][0]
         assert proof.left == 0
         assert proof.killed >= 1
-        await none_left("sleep\x008652")
+        await none_left(f"sleep\0{MARK}")
         assert not server.results[call]
         after = await server.result(await server.offer("run_command", command("echo on"), workspace=spec))
         assert after.setup is not None

@@ -33,6 +33,7 @@ NESTED = {
     "agent_config",
     "cache",
     "network",
+    "used",
 }
 
 

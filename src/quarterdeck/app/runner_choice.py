@@ -73,6 +73,23 @@ async def _explained(connection: AsyncConnection, lone: Select[*tuple[Any, ...]]
     }
 
 
+async def owed(connection: AsyncConnection, session_id: int) -> Waiting | None:
+    """The proof that nothing of an ended session runs any more, if a runner still has to bring it."""
+    row = (
+        await connection.execute(
+            select(runners.c.name, runners.c.last_contact)
+            .join(leases, leases.c.runner_id == runners.c.id)
+            .where(leases.c.subject == f"session:{session_id}", leases.c.cancelled, leases.c.torn_down.is_(False))
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    heard = f"{row.last_contact:%Y-%m-%d %H:%M:%S} UTC" if row.last_contact else "never"
+    return Waiting(
+        on="runner", detail=f"the proof of {row.name} that nothing of it runs any more; last heard of: {heard}"
+    )
+
+
 def _for_which(project_id: int | None, tags: list[str], there: Sequence[Row[*tuple[Any, ...]]]) -> str:
     fit = [one for one in there if one.project_id in (None, project_id) and {*tags} <= {*one.tags}]
     named = f" with tag{'s' if len(tags) > 1 else ''} {', '.join(tags)}" if tags else ""

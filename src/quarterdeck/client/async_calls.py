@@ -984,6 +984,7 @@ class AsyncProjects(AsyncCalls):
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
+        limits: models.ProjectLimits | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return await self._send(
@@ -995,6 +996,7 @@ class AsyncProjects(AsyncCalls):
                 "description": description,
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
+                "limits": limits,
             },
         )
 

@@ -972,6 +972,7 @@ class Projects(Calls):
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
+        limits: models.ProjectLimits | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return self._send(
@@ -983,6 +984,7 @@ class Projects(Calls):
                 "description": description,
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
+                "limits": limits,
             },
         )
 

@@ -344,6 +344,13 @@ class ChildView(Model):
     url: str
 
 
+class ChildrenUsed(Model):
+    """What all sessions below this one have used by now: its budget is theirs, too."""
+
+    kind: Literal["children.used"] = "children.used"
+    usage: Usage
+
+
 class CommentView(Model):
     """What somebody said."""
 
@@ -514,7 +521,9 @@ class Event(Model):
         | SessionImported
         | RetentionChanged
         | WorkspaceTornDown
+        | TeardownMissed
         | UsageRecorded
+        | ChildrenUsed
         | CheckRecorded
         | LinkAdded
         | MergeRequestEnded
@@ -1013,6 +1022,18 @@ class ProjectFlows(Model):
     left_out: int
 
 
+class ProjectLimits(Model):
+    """What a project asks for its sessions and jobs; of this and a runner's own the stricter holds."""
+
+    memory: int | None = None
+    processes: int | None = None
+    workspace: int | None = None
+    files: int | None = None
+    output: int | None = None
+    call: int | None = None
+    session: int | None = None
+
+
 class ProjectNetworkView(Model):
     """The same, and what of it the project allows its sessions."""
 
@@ -1031,6 +1052,7 @@ class ProjectView(Model):
     default_branch: str
     retention_days: int
     runner_tags: list[str]
+    limits: ProjectLimits
     role: str
     clone_url: str
     url: str
@@ -1051,6 +1073,14 @@ class QuestionAnswered(Model):
     text: str
     by: str
     door: str
+
+
+class Reached(Model):
+    """A limit that a session has reached: which, its bound as people write it, and whose it is."""
+
+    name: Literal["memory", "processes", "workspace", "files", "output", "call", "session"]
+    bound: str
+    of: Literal["runner", "project"] = "runner"
 
 
 class RegistrationView(Model):
@@ -1359,6 +1389,9 @@ class SessionView(Model):
     executor: str
     steps: int
     torn_down: bool
+    teardown_missed: Literal["", "unreachable", "removed"]
+    used: Used
+    limits: ProjectLimits
     usage: Usage
     budget: Budget | None
     warnings: int
@@ -1599,6 +1632,14 @@ class StepView(Model):
     files: list[FileChange]
 
 
+class TeardownMissed(Model):
+    """The proof of a stop has not come: its runner is not heard of and brings it when it is back, or was removed."""
+
+    kind: Literal["teardown.missed"] = "teardown.missed"
+    executor: str
+    why: Literal["unreachable", "removed"]
+
+
 class ToolCallFinished(Model):
     """A call ended; `text` is what the model is told, the whole output is kept under the call's id."""
 
@@ -1612,6 +1653,8 @@ class ToolCallFinished(Model):
     output_bytes: int = 0
     output_sha256: str = ""
     truncated: bool = False
+    used: Used | None = None
+    limit: Reached | None = None
 
 
 class ToolCallRequested(Model):
@@ -1693,6 +1736,13 @@ class UsageView(Model):
     models: dict[str, Usage]
     calls: list[CallUsage]
     next: int | None
+
+
+class Used(Model):
+    """What a session's commands took of its totals."""
+
+    ms: int = 0
+    output: int = 0
 
 
 class Waiting(Model):

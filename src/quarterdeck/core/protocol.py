@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.core.network import NetworkPolicy
+from quarterdeck.core.session_limits import ProjectLimits, Reached, Used
 
 PROTOCOL_VERSION = 1
 VERSIONS_APART = 1
@@ -185,6 +186,10 @@ class Offer(_Wire):
     workspace: WorkspaceSpec
     job: JobSpec | None = None
     mcp: McpSpec | None = None
+    limits: ProjectLimits | None = None
+    """What the project asks for; of this and the executor's own the stricter holds."""
+    used: Used = Used()
+    """What the session's commands have taken, on all executors."""
 
 
 class Cancel(_Wire):
@@ -291,6 +296,10 @@ class Result(_Wire):
     mcp_left_out: int = 0
     setup: SetupReport | None = None
     refused: tuple[Refusal, ...] = ()
+    used: Used | None = None
+    """What commands of the session took since a result told of that last; None from an executor that doesn't say."""
+    limit: Reached | None = None
+    """The limit that ended the call."""
 
 
 class Prepared(_Wire):

@@ -20,6 +20,7 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
 from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SetupReport, SnapshotReport, Started
 from quarterdeck.core.redaction import Redactor
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.text import clean, cut
 from quarterdeck.executor import bodies, jobs, mcp, setup
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
@@ -29,7 +30,7 @@ from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal, JournalError
 from quarterdeck.executor.network import Network
 from quarterdeck.executor.parallel import first, in_parallel
-from quarterdeck.executor.processes import Processes
+from quarterdeck.executor.processes import LimitReachedError, Processes
 from quarterdeck.executor.setup import Setup
 from quarterdeck.executor.snapshots import Snapshot
 from quarterdeck.executor.spool import Spool
@@ -128,8 +129,8 @@ class Call:
             return await self._do()
         return record.result or await self._interrupted()
 
-    async def _ended_by(self, fault: str) -> Result:
-        """An `error` in place of a result that can't be had or told."""
+    async def _ended_by(self, fault: str, used: Used | None = None) -> Result:
+        """An `error` in place of a result that can't be had or told, of which `used` stays."""
         text = cut(clean(f"{fault} {_UNKNOWN}"), RESULT_CHARACTERS)
         self._spool.close()
         result = Result(
@@ -140,6 +141,7 @@ class Call:
             text=text,
             output_bytes=self._spool.size,
             output_sha256=self._spool.sha256,
+            used=used or self._equipment.processes.used(self.offer.subject),
         )
         await self._end(result)
         return result
@@ -263,6 +265,8 @@ class Call:
         offer = self.offer
         try:
             return await self._run_job(offer.job) if offer.job else jobs.JobDone(await self._run_tool())
+        except LimitReachedError as error:
+            return jobs.JobDone(Done(Outcome.ERROR, error.message, limit=error.reached))
         except QuarterdeckError as error:
             return jobs.JobDone(Done(Outcome.ERROR, error.message))
         except Exception as error:
@@ -343,6 +347,8 @@ class Call:
             mcp_left_out=ended.done.tools_left_out,
             setup=self._setup,
             refused=refused,
+            used=self._equipment.processes.used(self.offer.subject),
+            limit=ended.done.limit,
         )
 
     async def _snapshot(self) -> tuple[SnapshotReport | None, list[str]]:
@@ -393,7 +399,7 @@ class Call:
         await _unless_refused(self._spool.send())
         if refusal := await self._refusal(result):
             fault = f"The server did not take the result of this call, nor a snapshot of its files: {refusal}"
-            if await self._refusal(await self._ended_by(fault)):
+            if await self._refusal(await self._ended_by(fault, result.used)):
                 return  # the journal keeps it as untold, and it is told again after the next hello
         # In this order a crash between the two costs one more report, in the other it would leave the file for good.
         self._spool.discard()

@@ -61,7 +61,7 @@ async def run(
     packed = await _pack(job, ended, workspace, log)
     words = f"Job {job.name} {_words(ended, job.timeout_seconds)} after {monotonic() - began:.0f} s."
     await log.say(words if ended.outcome is Outcome.OK else f"ERROR: {words}")
-    return JobDone(Done(ended.outcome, words, ended.exit_code, ended.truncated), packed)
+    return JobDone(Done(ended.outcome, words, ended.exit_code, ended.truncated, limit=ended.reached), packed)
 
 
 @dataclass(frozen=True)

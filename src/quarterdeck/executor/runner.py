@@ -265,7 +265,7 @@ class Runner:
                 known.renew(offer)
                 return
             subject.teardown = None
-            self._processes.admit(subject.name)
+            self._processes.admit(subject.name, offer.limits, offer.used)
             call = Call(offer, self._equipment, subject.workspace)
             subject.calls[call] = asyncio.create_task(self._carry_out(subject, call))
 

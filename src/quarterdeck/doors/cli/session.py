@@ -171,16 +171,19 @@ async def cancel(
     session: Number,
     reason: Annotated[str, typer.Option("--reason")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Until it is proved that nothing runs any more.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for the proof.")
+    ] = 60,
 ) -> None:
-    """Stop a session for good and kill what it runs."""
+    """Stop a session for good, with all that it started, and kill what they run."""
     async with cli.client() as client:
         answer = await client.post(f"/sessions/{session}/cancel", {"reason": reason})
         if not wait:
             _print(cli, answer)
             return
-        from quarterdeck.doors.cli import session_pages
+        from quarterdeck.doors.cli import teardown
 
-        await session_pages.print_teardown(cli, client, _parsed(answer))
+        await teardown.prove(cli, client, _parsed(answer), timeout)
 
 
 @command(group)
