@@ -11,7 +11,7 @@ import pytest
 
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Isolation
-from quarterdeck.core.session_limits import LimitName, Limits
+from quarterdeck.core.session_limits import LimitName, Limits, ProjectLimits, Used
 from quarterdeck.executor.cgroup import SessionGroup, parents
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Ended, LimitReachedError, Processes
@@ -204,7 +204,7 @@ async def test_a_full_workspace_can_be_cleaned_up_and_not_filled_further(sandbox
 
 async def test_time_and_output_that_are_used_up_stay_so(sandbox: Sandbox, tmp_path: Path) -> None:
     limits = Limits(call=1, session=2, output=MB)
-    processes = Processes(sandbox, limits, lambda subject: (0.0, MB if subject == "session:3" else 0))
+    processes = Processes(sandbox, limits, lambda subject: Used(output=MB if subject == "session:3" else 0))
     for reason in ("1s for one call", "2s for all"):
         ended = await ran(processes, tmp_path, "import time; print('up', flush=True); time.sleep(600)")
         assert (ended.outcome, ended.text) == (Outcome.TIMED_OUT, "up\n")
@@ -214,6 +214,31 @@ async def test_time_and_output_that_are_used_up_stay_so(sandbox: Sandbox, tmp_pa
     with pytest.raises(LimitReachedError, match="1M of output"):
         await ran(processes, tmp_path, "print('no')", subject="session:3")
     assert (await ran(processes, tmp_path, "print('yes')", subject="session:4")).text == "yes\n"
+
+
+async def test_what_a_project_asks_for_and_what_others_have_used_comes_with_the_call(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    processes = Processes(sandbox, Limits(memory=128 * MB, processes=48, call=60))
+    asked = ProjectLimits(memory=64 * MB, processes=1000, session=10, output=MB)
+    processes.admit("session:1", asked, Used(ms=4_000, output=10))
+    spared = await ran(processes, tmp_path, "print('up')")
+    told = processes.used("session:1")
+    assert (spared.text, told.output, 0 < told.ms < 10_000) == ("up\n", 3, True)
+    assert processes.used("session:1") == Used(), "it is told once"
+    assert (await ran(processes, tmp_path, HOG)).limit.startswith("This session's limit was reached: 64M of memory")
+    assert "48 processes" in (await ran(processes, tmp_path, BOMB)).limit, "the runner's own is stricter"
+    since = processes.used("session:1")
+    counted = Used(ms=4_000, output=10) + told + since
+    processes.admit("session:1", asked, counted)  # the server has heard of all of it, and of nothing else
+    assert processes.used("session:1") == Used()
+    processes.admit("session:1", asked, counted + Used(ms=20_000))
+    with pytest.raises(LimitReachedError, match=r"10s for all its commands .* An owner can raise `session`") as refused:
+        await ran(processes, tmp_path, "print('no')")
+    assert (refused.value.reached.total, refused.value.reached.of) == (True, "project")
+    processes.admit("session:1", ProjectLimits(session=86_400), counted + Used(ms=20_000))
+    assert (await ran(processes, tmp_path, "print('yes')")).text == "yes\n", "it was raised"
+    assert processes.used("session:1").ms < 10_000, "what others used is not told as ours"
 
 
 def test_how_the_limits_are_kept_is_said() -> None:

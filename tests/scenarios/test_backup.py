@@ -11,7 +11,7 @@ import pytest
 from tests.instance import Instance
 from tests.scenarios.test_chat import chat
 from tests.scenarios.test_deletion import git
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import UNTIL_LET_GO, call, let_go, payloads, start
 
 
 def _heads(instance: Instance) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
     runs = start(
         first,
         {"call": write},
-        {"call": call("run_command", command="cat kept.txt; sleep 20")},
+        {"call": call("run_command", command=f"cat kept.txt; {UNTIL_LET_GO}")},
         {"say": "Slept."},
         **work,
     )
@@ -75,6 +75,8 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
         now, *others = _settled(second, one)
         assert {name: (now[name], view[name]) for name in view if now[name] != view[name]} == {}
         assert others == rest
+    second.wait(lambda: len(payloads(second.events(runs), "tool_call.started")) == 3, 60, "the command runs again")
+    let_go(second, runs)
     second.wait_for(runs, "finished", "idle")
     events = second.events(runs)
     assert events[: len(log)] == log

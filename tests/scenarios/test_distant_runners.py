@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from quarterdeck.core.protocol import PROTOCOL_VERSION, VERSIONS_APART
-from tests.instance import Instance
+from tests.instance import Instance, processes_below
 from tests.scenarios import old_executor
 from tests.scenarios.old_executor import OldExecutor
 from tests.scenarios.proxy import Proxy
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import UNTIL_LET_GO, call, let_go, payloads, start
 
 
 class Far:
@@ -146,12 +146,13 @@ def test_a_runner_is_drained_while_it_works(server: Instance, far: Far) -> None:
     far.start()
     session_id = start(
         server,
-        {"say": "Slow.", "call": call("run_command", command="sleep 4; echo kept > kept.txt; echo slow")},
+        {"say": "Slow.", "call": call("run_command", command=f"{UNTIL_LET_GO}; echo kept > kept.txt; echo slow")},
         {"expect": "slow", "say": "Look.", "call": call("run_command", command="cat kept.txt")},
         {"expect": "kept", "say": "Done."},
     )
     server.wait(lambda: bool(payloads(server.events(session_id), "tool_call.started")), 90, "the command runs")
     server.qd("runner", "drain", str(far.view()["id"]))
+    let_go(server, session_id, far.home)
     assert far.ended() == 0, far.log()
     assert far.view()["state"] == "paused"
     local = next(str(one["id"]) for one in server.get("/runners") if not one["registered"])
@@ -163,6 +164,59 @@ def test_a_runner_is_drained_while_it_works(server: Instance, far: Far) -> None:
     attached = [one["executor"] for one in payloads(server.events(session_id), "executor.attached")]
     assert attached[0] == "drained"
     assert [one["outcome"] for one in payloads(server.events(session_id), "tool_call.finished")] == ["ok", "ok"]
+
+
+def test_a_stop_is_proved_whatever_becomes_of_the_runner(server: Instance, far: Far) -> None:
+    with Proxy(int(server.url.rpartition(":")[2]), seed=11) as proxy:
+        far.register(proxy.url, invite(server), "--name", "stuck")
+        far.start()
+        proxy.silent.set()
+        cloning = start(server, {"say": "Go.", "call": call("run_command", command="true")})
+        server.wait(lambda: bool(proxy.done["git kept waiting"]), 90, "the clone hangs")
+        told = server.qd_json("session", "cancel", str(cloning), "--wait")
+        assert (told["status"], told["teardown"]["left"], told["missed"]) == ("stopped", 0, None)
+        assert far.process is not None
+        assert "git" not in " ".join(processes_below(far.process.pid).values())
+        proxy.silent.clear()
+
+        frozen = busy(server, "2718.1")
+        far.process.send_signal(signal.SIGSTOP)
+        try:
+            late = server.qd("session", "cancel", str(frozen), "--wait", "--timeout", "1", code=5)
+            assert "the proof of stuck that nothing of it runs any more; last heard of" in late.stdout
+            assert f"qd session cancel {frozen} --wait" in late.stderr
+            assert server.session(frozen)["status"] == "stopped", "whatever the runner does"
+        finally:
+            far.process.send_signal(signal.SIGCONT)
+        told = server.qd_json("session", "cancel", str(frozen), "--wait")
+        assert told["teardown"]["killed"] >= 1
+        assert not sleepers("2718.1")
+
+        killed = busy(server, "2718.2")
+        far.end()
+        server.wait(lambda: not sleepers("2718.2"), 60, "its commands are dead without a word from the server")
+        assert server.qd_json("session", "cancel", str(killed))["status"] == "stopped"
+        far.start()
+        assert server.qd_json("session", "cancel", str(killed), "--wait")["teardown"]["left"] == 0
+
+        gone = busy(server, "2718.3")
+        far.end()
+        server.qd("session", "cancel", str(gone))
+        server.qd("runner", "remove", str(far.view()["id"]))
+        never = server.qd("session", "cancel", str(gone), "--wait", code=1)
+        assert "the runner stuck was removed: no proof will come" in never.stdout
+        assert payloads(server.events(gone), "teardown.missed")[-1]["why"] == "removed"
+
+
+def busy(server: Instance, seconds: str) -> int:
+    """A session whose command runs."""
+    session_id = start(server, {"say": "Go.", "call": call("run_command", command=f"sleep {seconds}")})
+    server.wait(lambda: bool(sleepers(seconds)), 90, "the command runs")
+    return session_id
+
+
+def sleepers(seconds: str) -> list[str]:
+    return [line for line in processes_below(1).values() if f"sleep {seconds}" in line]
 
 
 def test_an_executor_of_the_version_before_works_to_the_end_and_is_stopped_with_proof(

@@ -158,6 +158,8 @@ async def _steps(
             asks = await mcp_calls.listings(it, flow, next_.component)
             it.append(*asks)
             next_ = step.next_step(flow, it.state) if asks else next_
+        if isinstance(next_, step.AskModel | step.Compact) and await budgets.count_children(it):
+            next_ = step.next_step(flow, it.state)
         match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
@@ -190,6 +192,7 @@ async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
                 side=call.side,
                 tool=call.tool,
                 args=call.args,
+                tags=list(it.state.created.runner_tags) if call.side == "executor" else [],
                 status="waiting" if call.side == "executor" else "offered",
             )
         )

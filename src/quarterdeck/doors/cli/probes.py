@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict
 from rich.text import Text
 
 import quarterdeck
+from quarterdeck.client.models import NetworkView
 from quarterdeck.doors.cli import model_servers, screen
 from quarterdeck.doors.cli.client import Client, Place, find, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.network import groups, listed
 from quarterdeck.doors.cli.plain import line
 
 OLDEST_GIT = (2, 30)
@@ -91,7 +93,7 @@ def _print(findings: list[Finding]) -> None:
 async def _server(cli: Cli, place: Place) -> list[Finding]:
     try:
         async with cli.client() as client:
-            health = await _health(client)
+            health, network = await _health(client), await _network(client)
     except Failure as failure:
         if failure.exit is Exit.UNREACHABLE:
             return [Finding("server", "failed", str(failure), "Type: qd serve"), await _port(place)]
@@ -105,6 +107,7 @@ async def _server(cli: Cli, place: Place) -> list[Finding]:
         _workers(health),
         *_runners(health),
         _models(health),
+        *network,
     ]
 
 
@@ -144,6 +147,21 @@ def _models(health: _Health) -> Finding:
         "models", "warning", "no key is set; sessions work with the scripted model only, when it is asked for by name",
         "Type: qd model key set anthropic (or openai, google, …), or set ANTHROPIC_API_KEY where the server starts.",
     )  # fmt: skip
+
+
+async def _network(client: Client) -> list[Finding]:
+    """What a repository may ask for, and what each group stands for."""
+    try:
+        reach = parse(NetworkView, await client.get("/network"))
+    except Failure:
+        return []  # an older server, of which the version tells
+    unknown = [word for word, hosts in sorted(reach.groups.items()) if not hosts]
+    told = [Finding("network", "ok", f"an agent-config.yml may ask for {listed(reach.hosts)}")]
+    told += [Finding("network", "ok", f"{word}: {hosts}") for word, hosts in groups(reach) if word not in unknown]
+    if unknown:
+        remedy = f"Say them: QUARTERDECK_NETWORK_GROUPS='{unknown[0]}=HOST,HOST'"
+        told.append(Finding("network", "ok", f"no host is known for {', '.join(unknown)}", remedy))
+    return told
 
 
 async def _port(place: Place) -> Finding:
