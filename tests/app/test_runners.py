@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from quarterdeck.app import executors, hellos, leases, offers, project_settings, projects, registrations, runners
+from quarterdeck.app import (
+    executors,
+    forks,
+    hellos,
+    leases,
+    offers,
+    pipelines,
+    project_settings,
+    projects,
+    registrations,
+    runners,
+)
 from quarterdeck.app import sessions as session_cases
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
+from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.project_settings import EditProject
 from quarterdeck.app.registrations import AddRegistration
 from quarterdeck.core import events as e
@@ -211,6 +223,42 @@ async def test_work_goes_where_project_and_tags_say(app: App, start: Start) -> N
     stranger = await person(app, start, STRANGER, None)
     with pytest.raises(NotFoundError):
         await runners.show(app, stranger, fitting[1])
+
+
+async def test_a_session_says_which_runner_it_needs_and_so_do_its_calls_and_jobs(app: App, start: Start) -> None:
+    """Beside what its project asks for, for life, and for all that comes of it."""
+    await project_settings.edit(app, start.owner, "sample", EditProject(runner_tags=("linux",)))
+    half = await joined(app, start.owner, "half", own=("gpu",))
+    session_id = await asked(app, start, 1, runner_tags=("gpu", "gpu", "big"))
+    view = await session_cases.show(app, start.owner, session_id)
+    assert view.runner_tags == ("big", "gpu")
+    assert view.waiting_for is not None
+    assert view.waiting_for.detail == "a runner with tags big, gpu, linux; none is registered that fits"
+    assert not calls(await given(app, *half))
+    whole = await joined(app, start.owner, "whole", own=("gpu", "big", "linux"))
+    assert {one.subject for one in calls(await given(app, *whole))} == {f"session:{session_id}"}
+    fork = await forks.fork(app, start.owner, session_id, ForkSession(seq=1))
+    assert fork.runner_tags == view.runner_tags
+
+
+async def test_a_job_that_waits_says_for_which_runner(app: App, start: Start) -> None:
+    async def seen() -> list[str]:
+        pipeline = await pipelines.show(app, start.owner, 1)
+        waits = [job.waiting_for.detail for job in pipeline.jobs if job.waiting_for]
+        single = await pipelines.job(app, start.owner, pipeline.jobs[0].id)
+        assert [single.waiting_for.detail] == waits[:1] if single.waiting_for else not waits
+        return waits
+
+    assert await seen() == ["a runner; none is registered that fits"]
+    async with app.database.transaction() as connection:
+        await connection.execute(update(offer_rows).where(offer_rows.c.job_id.is_not(None)).values(tags=["gpu"]))
+    hands, runner = await joined(app, start.owner, "far", own=("gpu",))
+    assert await seen() == ["a runner with tag gpu; those that fit are busy"]
+    await runners.change(app, start.owner, runner, "paused")
+    assert await seen() == ["a runner with tag gpu; those that fit are paused"]
+    await runners.change(app, start.owner, runner, "active")
+    assert await given(app, hands, runner)
+    assert await seen() == []
 
 
 async def test_what_a_runner_does_is_seen_by_those_who_may_see_the_session(app: App, start: Start) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Cancel, JobSpec, Result, Wipe
-from quarterdeck.core.session_limits import Limits
+from quarterdeck.core.session_limits import Limits, ProjectLimits, Reached, Used
 from quarterdeck.executor.client import ClashError
 from quarterdeck.executor.runner import RunnerSettings, run
 from quarterdeck.executor.workspace import Workspace
@@ -579,7 +579,17 @@ async def test_a_limit_is_told_to_the_server_and_what_was_used_outlives_the_runn
         flood = await server.result(await server.offer("run_command", command("rm f*; yes")))
         assert "1M of output" in flood.text
         assert flood.snapshot, "what it left is kept"
+        assert (full.limit, flood.limit) == (bounded.limits.reached("workspace"), bounded.limits.reached("output"))
+        assert full.used is not None
+        assert flood.used is not None
+        assert (full.used.output, (full.used + flood.used).up("output", bounded.limits)) == (len("filling\n"), True)
+        assert 0 < full.used.ms <= full.duration_ms
     async with running(bounded):
         after = await server.result(await server.offer("run_command", command("echo no")))
         assert (after.outcome, "1M of output" in after.text, after.output_bytes) == (Outcome.ERROR, True, 0)
+        assert (after.limit, after.used) == (flood.limit, Used())
+        asked, used = ProjectLimits(session=5), Used(ms=5_000)
+        elsewhere = {"subject": "session:2", "limits": asked, "used": used}
+        spent = await server.result(await server.offer("run_command", command("echo no"), **elsewhere))
+        assert spent.limit == Reached(name="session", bound="5s", of="project"), "on this runner it has run nothing"
         assert (await server.result(await server.offer("list_dir", {"path": "."}))).outcome is not Outcome.INTERRUPTED

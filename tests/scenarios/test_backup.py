@@ -106,9 +106,23 @@ def test_a_backup_needs_no_running_server_and_a_restore_refuses_one(tmp_path: Pa
         assert "already runs" in instance.qd("restore", _backed_up(instance, tmp_path / "live"), code=1).stderr
         assert instance.stop() == 0
         _backed_up(instance, tmp_path / "at rest")
+        found = _doctors(instance)
+        assert (found["backup"]["state"], "0 hours old" in found["backup"]["detail"]) == ("ok", True)
+        assert str(tmp_path / "at rest") in found["backup"]["detail"]
+        assert str(instance.home) in found["disk"]["detail"]
+        noted = instance.home / "last-backup.json"
+        noted.write_text(json.dumps({**json.loads(noted.read_text()), "at": "2026-01-01T00:00:00Z"}))
+        (tmp_path / "at rest").unlink()
+        found = _doctors(instance)
+        assert (found["backup"]["state"], "no longer" in found["backup"]["detail"]) == ("warning", True)
         assert not (instance.home / "server.json").exists()
     finally:
         instance.remove()
+
+
+def _doctors(instance: Instance) -> dict[str, Any]:
+    told = instance.qd("doctor", "--json", code=None).stdout
+    return {finding["name"]: finding for finding in json.loads(told)}
 
 
 def _backed_up(instance: Instance, file: Path) -> str:

@@ -159,8 +159,10 @@ def test_a_chat_starts_a_flow_shows_it_and_is_woken_by_its_end(instance: Instanc
     assert (link["relation"], instance.session(child)["flow"]) == ("child", "fix_pipeline/1.0.0")
     assert f"child: session #{child}" in instance.qd("session", "watch", str(session_id)).stdout
     assert instance.session(child)["merge_request"], "its work was whole"
-    instance.qd("session", "cancel", str(session_id), "--reason", "enough")
-    assert instance.session(child)["status"] == "stopped"
+    told = instance.qd_json("session", "cancel", str(session_id), "--reason", "enough", "--wait")
+    assert [(one["session"], one["status"], one["teardown"]["left"]) for one in told["below"]] == [
+        (child, "stopped", 0)
+    ]
 
 
 COMPACTING = """

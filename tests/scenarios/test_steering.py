@@ -232,3 +232,30 @@ def test_calls_that_cannot_be_are_told_to_the_model(instance: Instance) -> None:
     finished = payloads(instance.events(session_id), "tool_call.finished")
     assert [one["outcome"] for one in finished][:2] == ["error", "error"]
     assert len(finished) == 3
+
+
+LEADING = """
+version: v1
+environment: ambient
+name: leading
+components:
+  - {name: lead, type: AgentComponent, prompt_id: p, subagents: [{name: hand}]}
+  - {name: hand, type: AgentComponent, prompt_id: p, description: Runs, toolset: [run_command]}
+routers: [{from: lead, to: end}]
+flow: {entry_point: lead}
+prompts: [{prompt_id: p, prompt_template: {system: s, user: g}}]
+"""
+
+
+def test_cancel_while_a_subagent_works(instance: Instance) -> None:
+    lead = {"say": "You do it.", "call": call("delegate_task", agent="hand", task="Sleep.")}
+    hand = {"say": "I sleep.", "call": call("run_command", command="setsid sleep 3141.7 & sleep 3141.8")}
+    script = json.dumps({"components": {"lead": [lead], "hand": [hand]}})
+    session_id = start(instance, flow_yaml=LEADING, script=script)
+    instance.wait(lambda: _sleepers() >= 2, 90, "the subagent's command runs")
+    told = instance.qd_json("session", "cancel", str(session_id), "--wait")
+    assert told["teardown"]["killed"] >= 2
+    assert (_sleepers(), told["teardown"]["left"], told["below"]) == (0, 0, [])
+    events = instance.events(session_id)
+    assert payloads(events, "delegation.started")[0]["component"] == "lead:hand:1"
+    assert not payloads(events, "delegation.ended")
