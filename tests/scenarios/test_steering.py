@@ -276,7 +276,7 @@ prompts: [{prompt_id: p, prompt_template: {system: s, user: g}}]
 
 def test_cancel_while_a_subagent_works(instance: Instance) -> None:
     lead = {"say": "You do it.", "call": call("delegate_task", agent="hand", task="Sleep.")}
-    hand = {"say": "I sleep.", "call": call("run_command", command="setsid sleep 3141.7 & sleep 3141.8")}
+    hand = {"say": "I sleep.", "call": call("run_command", command=f"setsid sleep {LONG}.7 & sleep {LONG}.8")}
     script = json.dumps({"components": {"lead": [lead], "hand": [hand]}})
     session_id = start(instance, flow_yaml=LEADING, script=script)
     instance.wait(lambda: _sleepers() >= 2, 90, "the subagent's command runs")
