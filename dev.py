@@ -95,6 +95,8 @@ def test(*args: str) -> int:
 
     provide_programs("test")
     install(DEV_LOCK)
+    # Tests start Python hundreds of times: where it may keep no bytecode, each compiles all of the code for a second.
+    os.unsetenv("PYTHONDONTWRITEBYTECODE")
     pytest = ("-m", "pytest")
     # Many tests wait for what they started, and leave their core to another; from four on, memory is dearer.
     spread = (str(PYTHON), *pytest, "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "worksteal")

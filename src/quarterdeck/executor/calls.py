@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import cast
 
 import structlog
 
@@ -28,6 +27,7 @@ from quarterdeck.executor.hands import Done, Hands
 from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal, JournalError
 from quarterdeck.executor.network import Network
+from quarterdeck.executor.parallel import first, in_parallel
 from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.snapshots import Snapshot
 from quarterdeck.executor.spool import Spool
@@ -114,7 +114,7 @@ class Call:
             raise
         except* Exception as faults:
             _log.error("call failed in the executor", call_id=self.offer.call_id, exc_info=faults)
-            await self._report(await self._ended_by(f"The executor has a fault of its own: {_first(faults)!r}."))
+            await self._report(await self._ended_by(f"The executor has a fault of its own: {first(faults)!r}."))
 
     async def _outcome(self) -> Result:
         record = self._journal.record(self.offer.call_id)
@@ -337,7 +337,8 @@ class Call:
         try:
             if taken.bundle_bytes > BUNDLE_BYTES:
                 raise TooLargeError(f"It has more than {BUNDLE_BYTES:,} bytes.")
-            bundle, step_diff, whole_diff = [await self._upload(file) for file in files]
+            async with in_parallel() as group:
+                bundle, step_diff, whole_diff = [group.create_task(self._upload(file)) for file in files]
         finally:
             for file in files:
                 file.unlink(missing_ok=True)
@@ -345,9 +346,9 @@ class Call:
             step=taken.step,
             commit=taken.commit,
             files=taken.files,
-            bundle_blob=bundle,
-            step_diff_blob=step_diff,
-            whole_diff_blob=whole_diff,
+            bundle_blob=bundle.result(),
+            step_diff_blob=step_diff.result(),
+            whole_diff_blob=whole_diff.result(),
         )
 
     async def _report(self, result: Result) -> None:
@@ -393,13 +394,6 @@ def _notes(taken: Snapshot) -> list[str]:
     if taken.files_changed > len(taken.files):
         notes.append(f"({taken.files_changed:,} files changed; the first {len(taken.files):,} are listed.)")
     return notes
-
-
-def _first(fault: Exception) -> Exception:
-    """The first fault that is no group, of groups in groups."""
-    if isinstance(fault, ExceptionGroup):
-        return _first(cast("ExceptionGroup[Exception]", fault).exceptions[0])
-    return fault
 
 
 async def _unless_refused(report: Awaitable[object]) -> None:

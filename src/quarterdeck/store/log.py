@@ -271,7 +271,7 @@ _LOCK = (
 )
 # The batch, the row, the end of an answer that was being written and the bell as one statement: one round trip.
 _STORE_UNSEARCHED = (  # of our own tables' names alone
-    f"with batch as (insert into event_batches ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608
+    f"with batch as (insert into event_batches ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608 - names of our own columns
     f" select * from unnest({_unnested(event_batches, _BATCH_COLUMNS, 'b')})),"
     f" moved as (update sessions set {', '.join(f'{name} = new.{name}' for name in _MOVED_COLUMNS[1:])}"
     f" from unnest({_unnested(sessions, _MOVED_COLUMNS, 's')}) as new({', '.join(_MOVED_COLUMNS)})"
