@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from quarterdeck.core import events as e
 from quarterdeck.core.fold import FINAL_RESPONSE
 from quarterdeck.core.state import SessionState
 from quarterdeck.store.database import Database
-from quarterdeck.store.tables import leases, sessions
+from quarterdeck.store.tables import leases, pipelines, sessions
 from tests.chaos.caller import Talk
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
@@ -46,6 +46,13 @@ class Aftermath:
                 numbers = (await connection.execute(select(sessions.c.id).order_by(sessions.c.id))).scalars().all()
                 lost = select(leases.c.subject).where(leases.c.runner_id.is_(None))
                 given_up = set((await connection.execute(lost)).scalars())
+                pushed = (
+                    select(pipelines.c.ref)
+                    .where(pipelines.c.source == "session")
+                    .group_by(pipelines.c.ref, pipelines.c.sha)
+                )
+                twice = (await connection.execute(pushed.having(func.count() > 1))).scalars().all()
+                self.faults += [f"{ref} has more than one pipeline" for ref in twice]
                 for number in numbers:
                     try:
                         self.logs[number], state = await agreeing(connection, number)
@@ -64,9 +71,10 @@ class Aftermath:
         names = Counter(
             log[0].payload.title for log in self.logs.values() if isinstance(log[0].payload, e.SessionCreated)
         )
+        self.faults += [f"{name!r} was begun {count} times" for name, count in names.items() if count > 1]
         for talk in talks:
-            if talk.id and not talk.name.endswith("child") and names[talk.name] != 1:
-                self.faults.append(f"{talk.name} stands {names[talk.name]} times in the list of sessions")
+            if talk.id and not names[talk.name] and not talk.name.endswith("child"):  # whose title is another
+                self.faults.append(f"{talk.name} was begun, and is not there")
             if talk.id in self.logs:
                 self.faults += [
                     f"{talk.name} (session {talk.id}): {fault}" for fault in _of_talk(talk, self.logs[talk.id])
@@ -144,6 +152,9 @@ def _of_log(log: list[e.Event], state: SessionState, *, owed: bool) -> Iterator[
         times = Counter(one.payload.call_id for one in log if isinstance(one.payload, kind))
         if twice := [call_id for call_id, count in times.items() if count > 1]:
             yield f"{kind.__name__} stands there more than once for {twice}"
+    made = [one.payload.name for one in log if isinstance(one.payload, e.ArtifactCreated)]
+    if len(set(made)) < len(made):
+        yield f"it made these, some of them twice: {made}"
     yield from _of_calls(log, state)
     kinds = [one.kind for one in log if one.event_class == "work"]
     if state.final and kinds[-1] != "status.changed":

@@ -38,9 +38,12 @@ class Caller:
         self.over = threading.Event()
         """Set when nobody is to wait any longer."""
         self._clients = [
-            httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
+            httpx.Client(
+                base_url=f"{url}/api/v1", headers=headers, timeout=ANSWER_SECONDS, trust_env=False,
+                limits=httpx.Limits(max_connections=None),
+            )
             for url in cluster.urls
-        ]
+        ]  # fmt: skip
         self._turn = 0
 
     def try_once(self, method: str, path: str, body: Any = None, key: str = "", **params: Any) -> httpx.Response | None:

@@ -41,7 +41,7 @@ class Run:
 
     def step(self, words: str, *calls: Any) -> dict[str, Any]:
         """An answer that streams for a moment."""
-        return {"say": words, "delay": self.pause(0.2, 1.5), **({"call": list(calls)} if calls else {})}
+        return {"say": words, "delay": self.pause(0.3, 2.5), **({"call": list(calls)} if calls else {})}
 
     def command(self, text: str) -> Any:
         """A command that takes a moment and leaves something in the workspace."""

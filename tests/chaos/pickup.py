@@ -56,7 +56,8 @@ def _disturbs(one: Struck, kill: Struck) -> bool:
     what = one.planned.blow
     if what.endswith(("runner", "web")) or what == "outlive lease":
         return False
-    return one.at - QUIET_SECONDS < kill.at < one.at + one.planned.seconds + QUIET_SECONDS
+    quiet = QUIET_SECONDS - 0.5  # which the plan leaves, but for the moment that a blow takes
+    return one.at - quiet < kill.at < one.at + one.planned.seconds + quiet
 
 
 def told(found: Iterable[PickUp]) -> str:

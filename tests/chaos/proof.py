@@ -151,7 +151,7 @@ async def open_rows(url: str, *, living: bool = True) -> dict[str, Any]:
             return {
                 "open offers": await count(select(func.count()).where(offers.c.status.in_(at_work))),
                 "leases": await count(select(func.count()).select_from(leases).where(held)),
-                "keys of workspaces": await count(select(func.count()).select_from(tokens).where(*keys)),
+                "keys of workspaces": await count(select(func.array_agg(tokens.c.subject)).where(*keys)),
                 "partials": await count(select(func.count()).select_from(partials)),
                 "jobs": await count(
                     text(
