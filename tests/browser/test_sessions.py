@@ -36,7 +36,7 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
 
     log = page.get_by_role("list", name="Log")
     header = page.locator("#session-header")
-    expect(header.get_by_role("status")).to_contain_text("Running")
+    expect(header.locator(".state")).to_contain_text("Running")
     expect(log).to_contain_text("I look around.")
     expect(log.locator("strong", has_text="Now")).to_be_visible()  # it came by the stream, and is Markdown
     page.get_by_role("navigation", name="Level of detail").get_by_role("link", name="Full").click()
@@ -58,7 +58,7 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
     expect(dialog).to_contain_text("It can't be resumed or restarted.")
     shoot(page, "session-cancel")
     dialog.get_by_role("button", name="Cancel session").click()
-    expect(header.get_by_role("status")).to_contain_text("Stopped")
+    expect(header.locator(".state")).to_contain_text("Stopped")
     expect(log).to_contain_text("0 left")  # the proof comes by the stream
     expect(page).to_have_title(f"■ #{session} The long one · Quarterdeck")
     assert instance.session(session)["status"] == "stopped"
@@ -91,7 +91,7 @@ def test_an_approval_where_it_happens(page: Page, context: BrowserContext, insta
         expect(log).to_contain_text("not that folder")
         expect(log).to_contain_text("approved it for this session")
         expect(log).to_contain_text("All done.")
-        expect(window.locator("#session-header").get_by_role("status")).to_contain_text("Finished")
+        expect(window.locator("#session-header .state")).to_contain_text("Finished")
         expect(window.get_by_role("region", name="It needs you")).to_have_count(0)
     assert payloads(instance.events(session), "approval.denied")[0]["reason"] == "not that folder"
     expect(page.locator(".log-tools")).to_match_aria_snapshot("""
@@ -177,6 +177,36 @@ def test_what_is_hostile_does_nothing(page: Page, instance: Instance) -> None:
 
 def _call(instance: Instance, session: int) -> str:
     return payloads(instance.events(session), "tool_call.requested")[0]["call_id"]
+
+
+def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
+    """Begun in the right sidebar, answered and approved, found again under Chat history, and in no project's list."""
+    page.goto("/projects/1")
+    rail = page.get_by_role("complementary", name="Your sessions and chats")
+    rail.get_by_text("Chat", exact=True).click()
+    rail.get_by_role("textbox", name="New chat about sample").fill("What is in the repository?")
+    rail.get_by_text("Model").click()
+    rail.get_by_role("textbox", name="Another than the usual one").fill("scripted")
+    rail.get_by_role("button", name="Start chat").click()
+    state = page.locator("#session-header .state")
+    asked = page.get_by_role("region", name="It needs you")
+    expect(asked).to_contain_text("What should I write into NOTES.md?")
+    page.get_by_role("textbox", name="Your answer").fill("That **we** met.")
+    page.get_by_role("button", name="Send").click()
+    log = page.get_by_role("list", name="Log")
+    expect(log.locator("[data-kind='question.answered'] strong")).to_have_text("we")
+    expect(page.get_by_role("textbox", name="Your answer")).to_be_empty()
+    for what in ("contents: That **we** met.", "$ git status"):
+        expect(asked).to_contain_text(what)
+        asked.get_by_role("button", name="Approve", exact=True).click()
+    expect(state).to_contain_text("Idle")
+    expect(page.get_by_role("textbox", name="What shall it do next?")).to_be_visible()
+    expect(rail.get_by_role("heading", name="Chat history")).to_be_visible()
+    chat = page.url.rpartition("/")[2]
+    expect(rail.get_by_role("link", name=f"#{chat}")).to_be_visible()
+    shoot(page, "chat")
+    page.goto("/projects/1/sessions")
+    expect(page.locator(f"#s{chat}")).to_have_count(0)
 
 
 @pytest.fixture

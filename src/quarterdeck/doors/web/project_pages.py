@@ -1,6 +1,7 @@
 """A project's pages: what it is, and lists of what it has; issues, merge requests and pipelines to look at."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from litestar import Response, get
 
@@ -84,9 +85,14 @@ async def flow_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[s
     """The flows that its sessions can be started with."""
     found = (await project_flows.find(app, actor, project_id)).flows
     rows = [
-        Row(x.start_as, x.description, f"{x.origin} {x.version}", "", _("faulty") if x.faults else "") for x in found
+        Row(x.start_as, x.description, f"{x.origin} {x.version}", "" if x.faults else _run(project_id, x.start_as))
+        for x in found
     ]
     return await _list(app, actor, project_id, "flows", _("Flows"), rows, "qd flow store FILE --project")
+
+
+def _run(project_id: int, flow: str) -> str:
+    return f"/projects/{project_id}/run?{urlencode({'flow': flow})}"
 
 
 @get("/projects/{project_id:int}/runners")

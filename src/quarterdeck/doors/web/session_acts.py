@@ -100,7 +100,10 @@ async def fork(app: TheApp, actor: Caller, session_id: SessionId, form: Form) ->
 async def chat(app: TheApp, actor: Caller, form: Form) -> Answer:
     """A new chat, about the project whose page it was begun on."""
     project = next(iter(form.numbers("project")), None)
-    made = await chats.start(app, actor, StartChat(message=form.text("message"), project=project))
+    if not form.text("message"):
+        raise InvalidInputError("The message is empty.")
+    wish = StartChat(message=form.text("message"), project=project, model=form.text("model") or None)
+    made = await chats.start(app, actor, wish)
     return form.go(f"/sessions/{made.id}")
 
 

@@ -169,6 +169,8 @@ class SessionLog extends HTMLElement {
   /** @param {{title: string, header: string, waiting: string, composer: string}} told */
   #change({ title, ...parts }) {
     document.title = title;
+    const status = () => document.querySelector("#session-header .state")?.textContent?.trim();
+    const before = status();
     const stays = this.#follows && this.#atEnd();
     for (const [name, html] of /** @type {[keyof typeof parts, string][]} */ (Object.entries(parts))) {
       const place = document.getElementById(`session-${name}`);
@@ -181,6 +183,7 @@ class SessionLog extends HTMLElement {
       if (field && typed) field.value = typed;
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     }
+    if (status() !== before) this.#announce(status());
     if (stays) this.#toEnd();
   }
 
@@ -211,9 +214,11 @@ class SessionLog extends HTMLElement {
     pill.hidden = false;
   }
 
-  #announce() {
-    if (!this.#unsaid) return;
+  /** Says a new status at once, and seldom how many entries are new. @param {string} [status] */
+  #announce(status) {
     const place = this.#one("[data-announce]");
+    if (status) place.textContent = status;
+    if (status || !this.#unsaid) return;
     place.textContent = (place.dataset.text ?? "{n}").replace("{n}", String(this.#unsaid));
     this.#unsaid = 0;
   }
