@@ -1,13 +1,15 @@
 """Sessions in a browser: the paths that people walk, on a real server with the scripted model."""
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import shoot
-from tests.instance import Instance
+from tests.instance import Instance, processes_below
 from tests.scenarios.work import call, payloads, start
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> \u202edlrow\u202c ![x](http://evil.example/i.png)"
@@ -185,7 +187,7 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     rail = page.get_by_role("complementary", name="Your sessions and chats")
     rail.get_by_text("Chat", exact=True).click()
     rail.get_by_role("textbox", name="New chat about sample").fill("What is in the repository?")
-    rail.get_by_text("Model").click()
+    rail.get_by_text("Model", exact=True).click()
     rail.get_by_role("textbox", name="Another than the usual one").fill("scripted")
     rail.get_by_role("button", name="Start chat").click()
     state = page.locator("#session-header .state")
@@ -207,6 +209,59 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     shoot(page, "chat")
     page.goto("/projects/1/sessions")
     expect(page.locator(f"#s{chat}")).to_have_count(0)
+
+
+def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
+    """Its end first, earlier ones when asked for, any entry by its link; what is new is counted while one reads.
+
+    The server's web process is killed on the way: nothing is lost and nothing comes twice.
+    """
+    about = {"title": "A long one", "agent": "bot", "project": "sample", "goal": "Much"}
+    session = instance.post("/sessions/external", about)["id"]
+    told = 0
+
+    def tell(*texts: str) -> None:
+        nonlocal told
+        kinds = [{"kind": "message.added", "text": text, "by": "grace"} for text in texts]
+        events = [{"kind": "status.changed", "transition": "start"}, *kinds] if not told else kinds
+        instance.post(
+            f"/sessions/{session}/events", {"events": [{"seq": told + n, **e} for n, e in enumerate(events, 1)]}
+        )
+        told += len(events)
+
+    tell(*(f"note {n}" for n in range(4, 901)))  # `note N` is event N of the log
+    page.goto(f"/sessions/{session}")
+    entries = page.locator(".timeline .entry")
+    expect(entries).to_have_count(200)
+    expect(page.get_by_text("note 900", exact=True)).to_be_in_viewport()
+    page.get_by_role("link", name="Earlier entries").click()
+    expect(entries).to_have_count(400)
+    expect(page.get_by_text("note 900", exact=True)).not_to_be_in_viewport()
+    tell("note 901", "note 902")
+    expect(page.get_by_role("button", name="2 new")).to_be_visible()
+    page.keyboard.press("f")
+    expect(page.get_by_text("note 902", exact=True)).to_be_in_viewport()
+    expect(page.get_by_role("button", name="2 new")).to_be_hidden()
+
+    assert instance.process
+    (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    os.kill(web, signal.SIGKILL)
+    expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    tell("note 903")
+    expect(page.get_by_text("note 903", exact=True)).to_be_in_viewport()
+    expect(page.get_by_text("Reconnecting…")).to_be_hidden()
+    expect(entries).to_have_count(403)
+
+    page.goto(f"/sessions/{session}#e300")  # of an entry that is not on the page
+    expect(page).to_have_url(f"{instance.url}/sessions/{session}?at=300#e300")
+    expect(page.get_by_text("note 300", exact=True)).to_be_in_viewport()
+    page.keyboard.press("j")
+    page.get_by_role("link", name="The end").click()
+    expect(page.get_by_text("note 903", exact=True)).to_be_in_viewport()
+    page.get_by_role("searchbox", name="Search in the log").fill('"note 450"')
+    page.keyboard.press("Enter")
+    page.get_by_role("region", name="Found").get_by_role("link").click()
+    expect(page.locator("#e450")).to_be_in_viewport()
 
 
 @pytest.fixture

@@ -37,6 +37,9 @@ async def test_a_link_signs_in_once(api: Api, app: App, start: Start) -> None:
     stranger = await api.client.get("/")
     assert stranger.status_code == 401
     assert "qd sign-in-link" in stranger.text
+    led = await api.client.get('/sessions/1?at=1&q="><script>', headers={"Sec-Fetch-Site": "cross-site"})
+    assert (led.status_code, harmless(led)) == (401, True)
+    assert 'content="0; url=/sessions/1?at=1&amp;q=' in led.text, "a page of ours may bring the cookie"
     headers = await signed_in(api, app, start)
     api.client.cookies.clear()
     page = await api.client.get("/", headers=headers)

@@ -54,6 +54,9 @@ def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     found = problem.problem_of(error)
     if "application/json" in request.headers.get("accept", ""):  # a script of ours sent a form
         return problem.respond(found)
+    if found.status == 401 and request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        # A link elsewhere led here, and so no cookie came: a page of our own asks again, which a browser lets bring it.
+        return page("again.html", 401, path=request.url.path, query=request.url.query)
     return page("sign_in.html" if found.status == 401 else "error.html", found.status, problem=found)
 
 
