@@ -184,6 +184,14 @@ class SessionLog extends HTMLElement {
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     }
     if (status() !== before) this.#announce(status());
+    const now = document.querySelector("#session-header .state");
+    const listed = document.querySelector(`#rail a[href="/sessions/${this.getAttribute("session")}"] .state`);
+    if (now && listed) {
+      listed.className = now.className;
+      listed.firstElementChild?.replaceWith(...[now.firstElementChild?.cloneNode(true) ?? ""]);
+      const word = listed.querySelector(".unseen");
+      if (word) word.textContent = now.textContent?.trim().slice(1).trim() ?? "";
+    }
     if (stays) this.#toEnd();
   }
 
