@@ -90,12 +90,14 @@ def test(*args: str) -> int:
     """Run what args name; without any, the examples of the unit tier with core's coverage, and beside them the rest.
 
     Coverage counts the examples alone: what a property test reaches by chance, the next run may miss. It takes one
-    process, so that its report comes last, when the others are done.
+    process, so that its report comes last, when the rest is done.
     """
     import subprocess
 
     provide_programs("test")
     install(DEV_LOCK)
+    # Tests start Python hundreds of times: where it may keep no bytecode, each compiles all of the code for a second.
+    os.unsetenv("PYTHONDONTWRITEBYTECODE")
     pytest = ("-m", "pytest")
     # Many tests wait for what they started, and leave their core to another; from four on, memory is dearer.
     spread = (str(PYTHON), *pytest, "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "worksteal")
@@ -103,10 +105,9 @@ def test(*args: str) -> int:
         return run(*spread, *args)
     examples = (tool("coverage"), "run", *pytest, "tests/unit", "-m", "not hypothesis")
     with subprocess.Popen(examples, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as covered:
-        properties = run(*spread, "tests/unit", "-m", "hypothesis")
-        others = run(*spread, "--ignore=tests/unit")
+        rest = run(*spread, "-m", "hypothesis or not unit")
         print(covered.communicate()[0].decode(errors="replace"), flush=True)
-    return covered.returncode or run(tool("coverage"), "report") or properties or others
+    return covered.returncode or run(tool("coverage"), "report") or rest
 
 
 def check() -> int:

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.figures import Figure, run, server, spread
+from bench.scripted import wish
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Processes
 from quarterdeck.executor.sandbox import Sandbox
@@ -28,16 +29,6 @@ for number in 1 2 3; do (setsid sh -c "trap '' TERM; sleep 9999; :" &) ; done
 (setsid sh -c "(sleep 9999 &)" &)
 echo up
 sleep 9999
-"""
-FLOW = """
-version: v1
-environment: ambient
-name: calls
-components:
-  - {name: go, type: AgentComponent, prompt_id: go, inputs: ["context:goal"], toolset: [run_command]}
-routers: [{from: go, to: end}]
-flow: {entry_point: go}
-prompts: [{prompt_id: go, name: go, prompt_template: {system: s, user: "{{ goal }}"}}]
 """
 FILES = 1_000
 
@@ -95,12 +86,8 @@ async def _killed(processes: Processes, root: Path) -> float:
 def _calls(instance: Instance, times: int, command: str) -> list[float]:
     """In ms, from the offer of a command to its result, one after the other in one session."""
     fill = f"mkdir -p many; for n in $(seq {FILES}); do echo $n > many/$n; done"
-    says = [
-        f'{{say: go, call: {{tool: run_command, args: {{command: "{line}"}}}}}}' for line in [fill, *[command] * times]
-    ]
-    script = f"components: {{go: [{', '.join([*says, '{say: done}'])}]}}"
-    wish = {"project": "sample", "flow_yaml": FLOW, "goal": "g", "model": "scripted", "script": script}
-    session_id = int(instance.post("/sessions", wish)["id"])
+    calls = (f'{{command: "{line}"}}' for line in [fill, *[command] * times])
+    session_id = int(instance.post("/sessions", wish("run_command", calls))["id"])
     instance.wait_for(session_id, "finished", seconds=600)
     offered: dict[str, datetime] = {}
     taken: list[float] = []

@@ -11,18 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.figures import Figure, run, server, spread
+from bench.scripted import wish
 from tests.instance import Instance
 
-FLOW = """
-version: v1
-environment: ambient
-name: runs
-components:
-  - {name: run, type: AgentComponent, prompt_id: run, inputs: ["context:goal"], toolset: [run_command]}
-routers: [{from: run, to: end}]
-flow: {entry_point: run}
-prompts: [{prompt_id: run, name: run, prompt_template: {system: s, user: "{{ goal }}"}}]
-"""
 TREE = 5
 
 
@@ -40,11 +31,10 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def _begun(instance: Instance) -> float:
-    wish = {"project": "sample", "flow_yaml": FLOW, "goal": "g", "model": "scripted"}
     with instance.client() as client:
         client.get("/sessions")  # the connection is there
         began = time.perf_counter()
-        made = client.post("/sessions", json=wish | {"script": "components: {run: [{say: done}]}"}).json()
+        made = client.post("/sessions", json=wish("run_command", ())).json()
         with client.stream("GET", f"/sessions/{made['id']}/stream") as answer:
             for line in answer.iter_lines():
                 if line == "event: turn.started":
@@ -55,9 +45,7 @@ def _begun(instance: Instance) -> float:
 def _killed(instance: Instance, mark: int) -> tuple[float, float]:
     """In ms: until the last process is gone, and what the teardown's event says."""
     command = f"for i in 1 2 3 4 5; do setsid sh -c '(sleep {mark} &)' & done; sleep {mark}"
-    script = f'components: {{run: [{{say: go, call: {{tool: run_command, args: {{command: "{command}"}}}}}}]}}'
-    wish = {"project": "sample", "flow_yaml": FLOW, "goal": "g", "model": "scripted", "script": script}
-    session_id = int(instance.post("/sessions", wish)["id"])
+    session_id = int(instance.post("/sessions", wish("run_command", [f'{{command: "{command}"}}']))["id"])
     instance.wait(lambda: len(_with(mark)) > TREE, 60, "the tree stands")
     tree = _with(mark)
     with instance.client() as client:

@@ -10,24 +10,7 @@ from collections.abc import Iterator
 
 from bench.figures import Figure, run, server
 from bench.processes import cpu_seconds, tree
-
-FLOW = """
-version: v1
-environment: ambient
-name: reader
-components:
-  - {name: read, type: AgentComponent, prompt_id: read, inputs: ["context:goal"], max_cycles: 1000,
-     toolset: [read_file]}
-routers: [{from: read, to: end}]
-flow: {entry_point: read}
-prompts: [{prompt_id: read, name: read, prompt_template: {system: s, user: "{{ goal }}"}}]
-"""
-
-
-def script(turns: int) -> str:
-    """So many answers with a call each, and a last one."""
-    step = "    - {say: next, call: {tool: read_file, args: {file_path: README.md}}}\n"
-    return "components:\n  read:\n" + step * turns + "    - {say: done}\n"
+from bench.scripted import wish
 
 
 def measure(options: argparse.Namespace) -> Iterator[Figure]:
@@ -36,8 +19,8 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
     with server() as instance:
         used = sum(map(cpu_seconds, tree(instance)))
         began = time.perf_counter()
-        wish = {"project": "sample", "flow_yaml": FLOW, "goal": "Read.", "model": "scripted", "script": script(turns)}
-        made = [int(instance.post("/sessions", wish)["id"]) for _ in range(sessions)]
+        reads = ["{file_path: README.md}"] * turns
+        made = [int(instance.post("/sessions", wish("read_file", reads))["id"]) for _ in range(sessions)]
         for one in made:
             instance.wait_for(one, "finished", seconds=1_200)
         wall = time.perf_counter() - began

@@ -33,6 +33,7 @@ LONG = ("browser", "chaos", "scenarios", "docs", "bench")
 """The folders of the tests that take longest and wait most."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long comes first: at the end of a run on several processes none is left alone with it."""
 
@@ -40,6 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.parent.name
         return LONG.index(folder) if folder in LONG else len(LONG)
 
+    for item in items:
+        if item.path.parent.name == "unit":
+            item.add_marker("unit")
     items.sort(key=rank)
 
 

@@ -136,14 +136,16 @@ class _Supervisor:
             postgres = await _Postgres.start(settings)
             environment = child_environment(settings, postgres.url)
             keepers.append(asyncio.create_task(postgres.keep()))
+            # It loads on another core while the web process does.
+            keepers.append(asyncio.create_task(self._keep(_worker(environment))))
             started = await web.ready(postgres.url)
             if started is None:
                 return 1
             keepers.append(asyncio.create_task(self._keep(replace(web.role, environment=environment), web.process)))
             _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
             _announce(settings, link=started)
-            roles = self._roles(settings, environment, host, port)
-            keepers += [asyncio.create_task(self._keep(role)) for role in roles]
+            if self._runner:
+                keepers.append(asyncio.create_task(self._keep(_runner(settings, host, port))))
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait([*keepers, stopping], return_when=asyncio.FIRST_COMPLETED)
             for keeper in keepers:
@@ -157,24 +159,6 @@ class _Supervisor:
             (home / "server.json").unlink(missing_ok=True)
             if postgres is not None:
                 await postgres.stop()
-
-    def _roles(self, settings: Settings, environment: dict[str, str], host: str, port: int) -> list[Role]:
-        me = ("--parent", str(os.getpid()))
-        roles = [Role("worker", (sys.executable, "-m", "quarterdeck.server", "worker", *me), environment)]
-        if self._runner:
-            options = [
-                *("--url", f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
-                *("--token-file", str(settings.home / server.RUNNER_FILE)),
-                *("--name", "local" if settings.database_url is None else socket.gethostname()),
-                *("--home", str(settings.home / "runner")),
-                *(*me, "--allow-plain-http"),  # the address is this machine's own
-                *("--capacity", str(settings.runner_capacity)),
-                *(("--limits", settings.session_limits) if settings.session_limits else ()),
-                *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
-                *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
-            ]
-            roles.append(Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options), runner_environment()))
-        return roles
 
     async def _start_web(self, settings: Settings, listening: socket.socket) -> "_FirstWeb":
         """Starts the web process; it loads while PostgreSQL starts, and is told its URL then."""
@@ -233,6 +217,27 @@ class _Supervisor:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+
+
+def _worker(environment: dict[str, str]) -> Role:
+    command = (sys.executable, "-m", "quarterdeck.server", "worker", "--parent", str(os.getpid()))
+    return Role("worker", command, environment)
+
+
+def _runner(settings: Settings, host: str, port: int) -> Role:
+    options = [
+        *("--url", f"http://{'[' + host + ']' if ':' in host else host}:{port}"),
+        *("--token-file", str(settings.home / server.RUNNER_FILE)),
+        *("--name", "local" if settings.database_url is None else socket.gethostname()),
+        *("--home", str(settings.home / "runner")),
+        *("--parent", str(os.getpid())),
+        "--allow-plain-http",  # the address is this machine's own
+        *("--capacity", str(settings.runner_capacity)),
+        *(("--limits", settings.session_limits) if settings.session_limits else ()),
+        *(("--allow-unsandboxed",) if settings.allow_unsandboxed else ()),
+        *(("--allow-reduced-isolation",) if settings.allow_reduced_isolation else ()),
+    ]
+    return Role("runner", (sys.executable, "-m", "quarterdeck.executor", *options), runner_environment())
 
 
 async def _terminate(processes: list[asyncio.subprocess.Process], end: float) -> None:

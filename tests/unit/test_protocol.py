@@ -60,3 +60,8 @@ def test_every_report_carries_the_epoch_that_fences_it() -> None:
 def test_a_lost_heartbeat_or_two_do_not_cost_the_lease() -> None:
     assert 3 * p.HEARTBEAT_SECONDS <= p.DROP_SECONDS
     assert 3 * p.KEEPALIVE_SECONDS <= p.DROP_SECONDS
+
+
+@pytest.mark.parametrize(("apart", "fits"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_two_ends_may_be_one_version_apart(apart: int, fits: bool) -> None:
+    assert p.fits(p.PROTOCOL_VERSION + apart) is fits

@@ -16,6 +16,7 @@ from quarterdeck.app.session_access import steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core.budget import NEAR, Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.errors import ConflictError, InvalidInputError
+from quarterdeck.core.record_events import ChildrenUsed
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Status, human
 from quarterdeck.core.usage import Usage
@@ -60,8 +61,24 @@ async def change(app: App, actor: Actor, session_id: int, budget: Budget | None)
 def warn(it: Change) -> None:
     """Says once of each budget that most of it is used; for whoever has just noted a use."""
     state = it.state
-    if state.budget is not None and not state.budget_neared and state.budget.used(state.usage) >= NEAR:
-        it.append(BudgetNeared(budget=state.budget, usage=state.usage))
+    if state.budget is not None and not state.budget_neared and state.budget.used(state.spent) >= NEAR:
+        it.append(BudgetNeared(budget=state.budget, usage=state.spent))
+
+
+async def count_children(it: Change) -> bool:
+    """Notes what the sessions below this one have used by now, if its budget has to be kept and that is more.
+
+    They go on while it does: each has a budget of its own, and all of them together use this one's.
+    """
+    if it.state.budget is None:
+        return False
+    rows = await it.connection.execute(select(sessions.c.state["usage"]).where(sessions.c.id.in_(below(it.session.id))))
+    usage = sum((Usage.model_validate(used) for used in rows.scalars()), Usage())
+    if usage.requests <= it.state.children_usage.requests:
+        return False
+    it.append(ChildrenUsed(usage=usage))
+    warn(it)
+    return True
 
 
 async def for_child(connection: AsyncConnection, parent_id: int, parent: SessionState) -> Budget | None:

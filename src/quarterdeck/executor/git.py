@@ -154,6 +154,13 @@ class Git:
         except GitError:
             return ""
 
+    async def object_of(self, commit: str, path: str) -> str:
+        """The id of what a commit has at a path; empty when that is nothing."""
+        try:
+            return await self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        except GitError:
+            return ""
+
     async def _start(
         self,
         args: tuple[str, ...],

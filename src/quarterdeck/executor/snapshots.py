@@ -17,6 +17,7 @@ from quarterdeck.core.events import FileChange
 from quarterdeck.core.limits import OUTPUT_BYTES
 from quarterdeck.core.text import decode
 from quarterdeck.executor.git import Git, Identity
+from quarterdeck.executor.parallel import in_parallel
 
 FILE_BYTES = 100 * 1024 * 1024
 """Larger files are left out of snapshots and commits, and the result says so; forges refuse them as well."""
@@ -73,10 +74,12 @@ async def take(git: Git, folder: Path, *, base: str, known: str, step: int) -> S
     await git.run("update-ref", f"refs/steps/{step}", commit)
     os.makedirs(folder, exist_ok=True)
     bundle, step_diff, whole_diff = (folder / f"{step}.{part}" for part in ("bundle", "step.diff", "whole.diff"))
-    await write_bundle(git, bundle, f"refs/steps/{step}", base)
-    await _write_diff(git, step_diff, known, commit)
-    await _write_diff(git, whole_diff, base, commit)
-    files = await changes(git, known, commit)
+    async with in_parallel() as group:
+        group.create_task(write_bundle(git, bundle, f"refs/steps/{step}", base))
+        group.create_task(_write_diff(git, step_diff, known, commit))
+        group.create_task(_write_diff(git, whole_diff, base, commit))
+        changed = group.create_task(changes(git, known, commit))
+    files = changed.result()
     return Snapshot(step, commit, _listed(files), len(files), tree.left_out, bundle, step_diff, whole_diff)
 
 
@@ -86,9 +89,11 @@ async def tree_of_files(git: Git) -> Tree:
     Nested repositories are taken as the plain files they consist of, without their `.git`. Not done by `git add`,
     which runs git inside of nested repositories, with their configuration.
     """
-    changed = await git.run("diff-files", "--name-only", "-z", "--ignore-submodules=all")
-    untracked, unseen = await _untracked(git)
-    taken, gone, left_out = _sorted_out(git.work_tree, {*_names(changed), *untracked})
+    async with in_parallel() as group:
+        tracked = group.create_task(git.run("diff-files", "--name-only", "-z", "--ignore-submodules=all"))
+        others = group.create_task(_untracked(git))
+    untracked, unseen = others.result()
+    taken, gone, left_out = _sorted_out(git.work_tree, {*_names(tracked.result()), *untracked})
     for option, some in (("--force-remove", gone), ("--add", taken)):
         if some:
             stdin = b"".join(name + b"\0" for name in some)

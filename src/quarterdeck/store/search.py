@@ -31,7 +31,7 @@ _TYPES = {
 }  # fmt: skip
 # The ids are drawn first, because the row's words name their blocks.
 KEEP = (
-    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"  # noqa: S608
+    "insert into search_pieces (id, session_id, seq, last_seq, call_id, start, stop, line, words)"  # noqa: S608 - names of our own table
     " select id, session_id, seq, last_seq, call_id, start, stop, line,"
     f" array_to_tsvector(string_to_array(words, ' ') || ('/n' || (id >> {NEAR})) || ('/f' || (id >> {FAR})))"
     " from (select nextval(pg_get_serial_sequence('search_pieces', 'id')) as id, piece.* from unnest("
