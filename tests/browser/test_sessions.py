@@ -92,6 +92,7 @@ def test_an_approval_where_it_happens(page: Page, context: BrowserContext, insta
         log = window.get_by_role("list", name="Log")
         expect(log).to_contain_text("not that folder")
         expect(log).to_contain_text("approved it for this session")
+        expect(log).to_contain_text("$ rm -rf shelf")  # what was asked for stays beside the answer
         expect(log).to_contain_text("All done.")
         expect(window.locator("#session-header .state")).to_contain_text("Finished")
         expect(window.get_by_role("region", name="It needs you")).to_have_count(0)
