@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from quarterdeck.client.request import trust
+from tests import forked
 
 START_SECONDS = 90.0
 KEPT_SECONDS = 1.0
@@ -132,15 +133,7 @@ class Instance:
 
     def qd(self, *arguments: str, code: int | None = 0, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Runs the command line against it; `code` None takes any exit status."""
-        done = subprocess.run(
-            [sys.executable, "-m", "quarterdeck", *arguments],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        done = forked.run(*arguments, env=self.environment, seconds=seconds)
         if code is not None and done.returncode != code:
             raise AssertionError(
                 f"qd {' '.join(arguments)} ended with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}\n"

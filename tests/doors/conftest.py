@@ -22,7 +22,7 @@ from quarterdeck.app import first_start
 from quarterdeck.app.application import App
 from quarterdeck.doors.http import Server, application
 from quarterdeck.settings import Settings
-from tests import ports
+from tests import forked, ports
 from tests.conftest import PERSON, RUNNER, Start
 
 Qd = Callable[..., subprocess.CompletedProcess[str]]
@@ -116,10 +116,8 @@ def running(database_url: str, home: Path) -> Iterator[Running]:
 def qd(home: Path) -> Qd:
     """The command line as a process, with the server and the token of `home`."""
 
-    def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *args], env=environment(home), capture_output=True, text=True, timeout=60, check=False, **more
-        )
+    def run(*args: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return forked.run(*args, env=environment(home), given=given)
 
     return run
 

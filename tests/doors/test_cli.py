@@ -66,7 +66,7 @@ def test_a_session_by_commands(running: Running, qd: Qd) -> None:
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
     assert "session.created" in qd("session", "events", session).stdout
 
-    kept = qd("session", "delete", session, input="n\n")
+    kept = qd("session", "delete", session, given="n\n")
     assert kept.returncode == 1
     assert qd("session", "delete", session, "--yes").returncode == 0
     assert qd("session", "show", session).returncode == 3

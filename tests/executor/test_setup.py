@@ -114,7 +114,8 @@ async def test_a_stop_kills_it_and_the_next_call_runs_it_again(
 async def test_what_it_prints_is_heard_at_once_and_a_cancelled_call_takes_it_along(
     server: ProtocolServer, settings: RunnerSettings
 ) -> None:
-    spec = server.spec(setup_script=("test -e again || { touch again; echo first; trap '' TERM; sleep 8653; }",))
+    script = f"test -e again || {{ touch again; echo first; trap '' TERM; sleep {MARK}; }}"
+    spec = server.spec(setup_script=(script,))
     async with running(settings):
         call = await server.offer("run_command", command("echo on"), workspace=spec)
         await server.until(lambda: b"\nfirst\n" in server.outputs[call] and bool(server.started[call]))
@@ -122,7 +123,7 @@ async def test_what_it_prints_is_heard_at_once_and_a_cancelled_call_takes_it_alo
         server.send(Cancel(subject="session:1", lease_epoch=1, call_id=call))
         result = await server.result(call)
         assert (result.outcome, result.setup) == (Outcome.CANCELLED, None)
-        await none_left("sleep\x008653")
+        await none_left(f"sleep\0{MARK}")
         after = await server.result(other)
         assert after.setup is not None
         assert (after.outcome, after.setup.outcome) == (Outcome.OK, Outcome.OK)

@@ -18,7 +18,7 @@ from tests.instance import Instance, processes_below
 from tests.scenarios import old_executor
 from tests.scenarios.old_executor import OldExecutor
 from tests.scenarios.proxy import Proxy
-from tests.scenarios.work import UNTIL_LET_GO, call, let_go, payloads, start
+from tests.scenarios.work import LONG, UNTIL_LET_GO, call, let_go, payloads, start
 
 
 class Far:
@@ -179,7 +179,7 @@ def test_a_stop_is_proved_whatever_becomes_of_the_runner(server: Instance, far: 
         assert "git" not in " ".join(processes_below(far.process.pid).values())
         proxy.silent.clear()
 
-        frozen = busy(server, "2718.1")
+        frozen = busy(server, f"{LONG}.1")
         far.process.send_signal(signal.SIGSTOP)
         try:
             late = server.qd("session", "cancel", str(frozen), "--wait", "--timeout", "1", code=5)
@@ -190,16 +190,16 @@ def test_a_stop_is_proved_whatever_becomes_of_the_runner(server: Instance, far: 
             far.process.send_signal(signal.SIGCONT)
         told = server.qd_json("session", "cancel", str(frozen), "--wait")
         assert told["teardown"]["killed"] >= 1
-        assert not sleepers("2718.1")
+        assert not sleepers(f"{LONG}.1")
 
-        killed = busy(server, "2718.2")
+        killed = busy(server, f"{LONG}.2")
         far.end()
-        server.wait(lambda: not sleepers("2718.2"), 60, "its commands are dead without a word from the server")
+        server.wait(lambda: not sleepers(f"{LONG}.2"), 60, "its commands are dead without a word from the server")
         assert server.qd_json("session", "cancel", str(killed))["status"] == "stopped"
         far.start()
         assert server.qd_json("session", "cancel", str(killed), "--wait")["teardown"]["left"] == 0
 
-        gone = busy(server, "2718.3")
+        gone = busy(server, f"{LONG}.3")
         far.end()
         server.qd("session", "cancel", str(gone))
         server.qd("runner", "remove", str(far.view()["id"]))
