@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.instance import Instance, processes_below
+from tests.instance import START_SECONDS, Instance, processes_below
 from tests.scenarios.work import call, payloads, start
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +153,7 @@ class Ordinary(Instance):
                 [*prefix, sys.executable, "-m", "quarterdeck", "serve"],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self.wait(self._ready, 60, "the server of an ordinary account answers")
+        self.wait(self._ready, START_SECONDS, "the server of an ordinary account answers")
         return self
 
     def stop(self, how: int = signal.SIGTERM) -> int:
