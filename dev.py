@@ -35,6 +35,7 @@ SYSTEM_PROGRAMS = (
     # program, the Debian package it is in, the commands that need it
     ("git", "git", HANDS),
     ("bwrap", "bubblewrap", HANDS),
+    ("chromium", "chromium", frozenset({"test"})),
 )
 
 CHECKS = {

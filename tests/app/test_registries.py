@@ -1,5 +1,6 @@
 """Which hosts pip, npm and apt of a machine say that they use: a real pip, and programs that speak like the others."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -24,10 +25,13 @@ async def test_each_tool_is_asked_once_for_what_it_is_configured_with(
 ) -> None:
     tools, counted = tmp_path / "tools", tmp_path / "asked"
     tools.mkdir()
-    said = {"npm": "https://npm.test/sub/", "apt-get": "http://deb.test/debian\nhttp://deb.test/security\n"}
+    lists = "'http://deb.test/a/InRelease' x 0\n'http://deb.test/b/InRelease' y 0\nBye.\n"
+    said = {"npm": "https://npm.test/sub/", "apt-get": lists}
     for name, text in said.items():
         tool = tools / name
-        tool.write_text(f"#!/bin/sh\necho {name} $SECRET \"$@\" >> {counted}\nprintf '%s' '{text}'\n", encoding="utf-8")
+        tool.write_text(
+            f'#!/bin/sh\necho {name} $SECRET "$@" >> {counted}\nprintf %s {shlex.quote(text)}\n', encoding="utf-8"
+        )
         tool.chmod(0o755)
     monkeypatch.setenv("SECRET", "not told")
     mirror = "https://user:secret@pypi.test:8443/simple"
@@ -40,7 +44,7 @@ async def test_each_tool_is_asked_once_for_what_it_is_configured_with(
     assert found == {"pypi": ("pypi.test:8443", "more.test"), "npm": ("npm.test",), "apt": ("deb.test",)}
     assert await asked.found() is found
     assert sorted(counted.read_text(encoding="utf-8").splitlines()) == [
-        "apt-get indextargets --format $(REPO_URI)",
+        "apt-get update --print-uris",
         "npm config get registry --logs-max=0",
     ]
 

@@ -195,14 +195,12 @@ async def told(app: App, session_id: int) -> list[e.TeardownMissed]:
 
 
 async def session_below(app: App, start: Start, parent_id: int) -> int:
-    """One whose model has asked for a read, too."""
+    """One that a session started."""
     request = sessions.StartSession(
         project="sample", flow_yaml=ONE, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
     )
     async with app.database.transaction() as connection:
-        child = await sessions.start_within(app, connection, start.owner, request, None, parent_id=parent_id)
-    await answered(app, child, READ)
-    return child
+        return await sessions.start_within(app, connection, start.owner, request, None, parent_id=parent_id)
 
 
 async def test_what_is_below_a_stopped_session_stops_too_each_with_its_own_proof(app: App, start: Start) -> None:
@@ -210,6 +208,8 @@ async def test_what_is_below_a_stopped_session_stops_too_each_with_its_own_proof
     child = await session_below(app, start, top)
     below = await session_below(app, start, child)
     tree = [top, child, below]
+    for session_id in (child, below):
+        await answered(app, session_id, READ)
     hands, runner = await joined(app, start.owner)
     had = {one.subject for one in calls(await given(app, hands, runner))}
     assert had == {f"session:{one}" for one in tree}
@@ -247,6 +247,13 @@ async def test_sessions_below_use_a_sessions_budget_while_it_goes_on(app: App, s
     assert "100 tokens is spent" in view.reason
     counted = [one for one in await payloads(app, top) if isinstance(one, e.ChildrenUsed)]
     assert [one.usage.input_tokens for one in counted] == [45, 55], "told when there is more"
+    other = await session_below(app, start, child)
+    held = await walked_on(app, other)
+    assert (held.status, f"session #{top}, for which it works: The budget of 100 tokens is" in held.reason) == (
+        Status.PAUSED,
+        True,
+    )
     await budgets.change(app, start.owner, top, Budget(tokens=200))
-    await steering.resume(app, start.owner, top)
-    await question_of(app, top)
+    for session_id in (other, top):
+        await steering.resume(app, start.owner, session_id)
+        await question_of(app, session_id)

@@ -17,6 +17,7 @@ from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import OUTPUT_BYTES
 from quarterdeck.core.protocol import Isolation
+from quarterdeck.executor import procfs
 from quarterdeck.executor.cgroup import parents
 from quarterdeck.executor.command import SandboxBrokenError
 from quarterdeck.executor.probe import probe
@@ -270,6 +271,16 @@ def test_a_killed_runner_takes_its_commands_along(isolation: str, tmp_path: Path
     wait_for(lambda: not list((tmp_path / "scratch").iterdir()))
     groups = [folder for parent in parents() for folder in parent.glob(f"quarterdeck-{runner.pid}-*")]
     wait_for(lambda: Processes(Sandbox("none", "for a test")) and not any(group.exists() for group in groups))
+
+
+def test_the_dead_that_nobody_buries_count_as_dead() -> None:
+    with subprocess.Popen(["sleep", new_mark()]) as child:
+        mine = [one for one in procfs.descendants(os.getpid()) if one.pid == child.pid]
+        assert (len(mine), procfs.alive(mine[0])) == (1, True)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in {one.pid for one in (*procfs.descendants(os.getpid()), *procfs.offspring(os.getpid()))}
+        assert not procfs.alive(mine[0])
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

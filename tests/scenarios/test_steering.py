@@ -234,6 +234,33 @@ def test_calls_that_cannot_be_are_told_to_the_model(instance: Instance) -> None:
     assert len(finished) == 3
 
 
+def test_a_total_that_is_used_up_pauses_the_session_until_it_is_raised(instance: Instance) -> None:
+    instance.qd("project", "edit", "sample", "--limits", "output=1M, memory=1G")
+    try:
+        assert "memory=1G, output=1M" in instance.qd("project", "show", "sample").stdout
+        assert "cpu" in instance.qd("project", "edit", "sample", "--limits", "cpu=1", code=2).stderr
+        session_id = start(
+            instance,
+            {"say": "A flood.", "call": call("run_command", command="yes")},
+            {"expect": "1M of output", "say": "Again.", "call": call("run_command", command="echo who; echo le")},
+            {"expect": "who", "say": "Done."},
+        )
+        reason = instance.wait_for(session_id, "paused")["reason"]
+        assert reason.startswith("It has used up its 1M of output of all its commands together. An owner can raise")
+        refused = instance.qd("session", "resume", str(session_id), code=6)
+        assert "Nothing has changed" in refused.stderr
+        shown = instance.qd("session", "show", str(session_id)).stdout
+        assert "memory=1G, output=1M" in shown
+        assert "bytes of output" in shown
+    finally:
+        instance.qd("project", "edit", "sample", "--limits", "")
+    instance.qd("session", "resume", str(session_id))
+    instance.wait_for(session_id, "finished")
+    ends = payloads(instance.events(session_id), "tool_call.finished")
+    assert [one["limit"] and one["limit"]["name"] for one in ends] == ["output", None]
+    assert ends[1]["used"]["output"] == len("who\nle\n"), "what it took itself, after the flood"
+
+
 LEADING = """
 version: v1
 environment: ambient

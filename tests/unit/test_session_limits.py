@@ -47,6 +47,9 @@ def test_who_reaches_one_is_told_which_its_value_and_what_to_do() -> None:
         assert limits.value(name) in str(told)
         assert told.total is (name in TOTALS)
         assert told.total is ("The session pauses" in str(told))
+    asked = limits.within(ProjectLimits(memory=64 * 1024**2, session=10**7))
+    assert (asked.memory, asked.session, limits.within(None)) == (64 * 1024**2, limits.session, limits)
+    assert asked.reached("memory", of=limits) == Reached(name="memory", bound="64M", of="project")
     assert limits.reached("session").pause == (
         "It has used up its 3d for all its commands together. An administrator can raise `session` in the runner's "
         "limits; then resume the session."

@@ -72,13 +72,40 @@ async def count_children(it: Change) -> bool:
     """
     if it.state.budget is None:
         return False
-    rows = await it.connection.execute(select(sessions.c.state["usage"]).where(sessions.c.id.in_(below(it.session.id))))
-    usage = sum((Usage.model_validate(used) for used in rows.scalars()), Usage())
+    usage = await _used_below(it, it.session.id)
     if usage.requests <= it.state.children_usage.requests:
         return False
     it.append(ChildrenUsed(usage=usage))
     warn(it)
     return True
+
+
+async def spent_above(it: Change) -> str:
+    """Why no model may be asked for a session that works for others: the budget of one of those is spent.
+
+    By itself, this one, or another that works for it; empty when none is.
+    """
+    above = it.state.created.parent_id
+    while above is not None:
+        columns = sessions.c.parent_id, sessions.c.state["usage"], sessions.c.state["budget"]
+        row = (await it.connection.execute(select(*columns).where(sessions.c.id == above))).one_or_none()
+        if row is None:
+            break
+        parent, used, given = row
+        if given is not None:
+            usage = Usage.model_validate(used) + await _used_below(it, above)
+            if spent := Budget.model_validate(given).spent(usage):
+                return f"Of session #{above}, for which it works: {spent}"
+        above = parent
+    return ""
+
+
+async def _used_below(it: Change, session_id: int) -> Usage:
+    """What all sessions below one have used; of the one that is being changed as it is now."""
+    columns = sessions.c.id, sessions.c.state["usage"]
+    rows = await it.connection.execute(select(*columns).where(sessions.c.id.in_(below(session_id))))
+    found = (it.state.usage if number == it.session.id else Usage.model_validate(used) for number, used in rows)
+    return sum(found, Usage())
 
 
 async def for_child(connection: AsyncConnection, parent_id: int, parent: SessionState) -> Budget | None:

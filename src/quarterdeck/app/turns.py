@@ -153,13 +153,7 @@ async def _steps(
     without the session's lock.
     """
     while True:
-        next_ = step.next_step(flow, it.state)
-        if isinstance(next_, step.AskModel | step.CallTool):
-            asks = await mcp_calls.listings(it, flow, next_.component)
-            it.append(*asks)
-            next_ = step.next_step(flow, it.state) if asks else next_
-        if isinstance(next_, step.AskModel | step.Compact) and await budgets.count_children(it):
-            next_ = step.next_step(flow, it.state)
+        next_ = await _next_step(it, flow)
         match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
@@ -178,6 +172,22 @@ async def _steps(
                     return wanted
                 histories = await conversations.up_to_now(it, earlier, wanted)
                 await _offer(app, it, act(app.flows, it, flow, other, histories))
+
+
+async def _next_step(it: Change, flow: Flow) -> step.Step:
+    """What comes next; before a model is asked, with what others say: MCP servers, and those that share a budget."""
+    next_ = step.next_step(flow, it.state)
+    if isinstance(next_, step.AskModel | step.CallTool) and (
+        asks := await mcp_calls.listings(it, flow, next_.component)
+    ):
+        it.append(*asks)
+        next_ = step.next_step(flow, it.state)
+    if isinstance(next_, step.AskModel | step.Compact):
+        if await budgets.count_children(it):
+            next_ = step.next_step(flow, it.state)
+        if spent := await budgets.spent_above(it):
+            next_ = step.End(Transition.PAUSE, spent)
+    return next_
 
 
 async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:

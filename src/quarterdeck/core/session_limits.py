@@ -7,7 +7,7 @@ has used one up is paused until a person has raised it (promise 9).
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LimitName = Literal["memory", "processes", "workspace", "files", "output", "call", "session"]
 TOTALS: frozenset[LimitName] = frozenset({"output", "session"})
@@ -27,24 +27,24 @@ _ADVICE: dict[LimitName, tuple[str, str]] = {
 }
 
 
-def _number(value: object, units: dict[str, int]) -> object:
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]?)", value.strip())
+def _units(name: str) -> dict[str, int]:
+    return {"processes": {"": 1}, "files": {"": 1}, "call": _TIMES, "session": _TIMES}.get(name, _SIZES)
+
+
+def _number(name: str, text: str) -> int:
+    units = _units(name)
+    found = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]?)", text)
     if found is None or found[2].upper() not in units:
-        raise ValueError(f"{value!r} is no number with one of {', '.join(unit for unit in units if unit)} after it")
+        after = ", ".join(unit for unit in units if unit)
+        raise ValueError(f"{name}: {text!r} is no number{f' with one of {after} after it' if after else ''}")
     return int(found[1]) * units[found[2].upper()]
 
 
-_Bytes = Annotated[int, BeforeValidator(lambda value: _number(value, _SIZES))]
-_Seconds = Annotated[int, BeforeValidator(lambda value: _number(value, _TIMES))]
-_Count = Annotated[int, BeforeValidator(lambda value: _number(value, {"": 1}))]
-
-Memory = Annotated[_Bytes, Field(ge=64 * 1024**2, le=10**15)]
-Processes = Annotated[_Count, Field(ge=16, le=10**15)]
-Files = Annotated[_Count, Field(ge=100, le=10**15)]
-Space = Annotated[_Bytes, Field(ge=1024**2, le=10**15)]
-Time = Annotated[_Seconds, Field(ge=1, le=10**9)]
+Memory = Annotated[int, Field(ge=64 * 1024**2, le=10**15)]
+Processes = Annotated[int, Field(ge=16, le=10**15)]
+Files = Annotated[int, Field(ge=100, le=10**15)]
+Space = Annotated[int, Field(ge=1024**2, le=10**15)]
+Time = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class _Written(BaseModel):
@@ -59,12 +59,12 @@ class _Written(BaseModel):
         Raises:
             ValueError: says what is wrong.
         """
-        given: dict[str, str] = {}
+        given: dict[str, int] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, equals, value = (word.strip() for word in part.partition("="))
             if not equals or name in given:
                 raise ValueError(f"{part!r} is not one NAME=VALUE, or not the first of that name")
-            given[name] = value
+            given[name] = _number(name, value)
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -79,7 +79,7 @@ class _Written(BaseModel):
     def value(self, name: LimitName) -> str:
         """A bound as people write it, in the largest unit that fits."""
         number: int = getattr(self, name)
-        units = {"processes": {"": 1}, "files": {"": 1}, "call": _TIMES, "session": _TIMES}.get(name, _SIZES)
+        units = _units(name)
         fitting = [unit for unit in units if number % units[unit] == 0]
         unit = max(reversed(fitting), key=lambda unit: units[unit])  # of two that are the same, the one with a letter
         return f"{number // units[unit]}{unit.lower() if units is _TIMES else unit}"

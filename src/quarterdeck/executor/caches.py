@@ -71,7 +71,9 @@ class Cache:
                 return f"WARNING: the cache has more than {CACHE_BYTES:,} bytes when packed; it is not kept."
             fresh.replace(self.file)
             await asyncio.to_thread(trim, self.folder)
-            return f"Kept the cache {self.spec.key!r}: {count:,} files, {size:,} bytes."
+            return (
+                f"Kept the cache {self.spec.key!r}: {count:,} file{'' if count == 1 else 's'}, {size:,} bytes packed."
+            )
         except (QuarterdeckError, OSError) as error:
             return f"WARNING: the cache could not be kept: {error}"
         finally:

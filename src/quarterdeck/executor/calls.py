@@ -426,7 +426,8 @@ class Call:
 def _notes(taken: Snapshot) -> list[str]:
     notes: list[str] = []
     if taken.left_out:
-        notes.append(f"(Left out of the snapshot, too large or unreadable: {', '.join(taken.left_out[:10])})")
+        names = ", ".join(taken.left_out[:10])
+        notes.append(f"(Left out of the snapshot, too large, unreadable, or with names that git refuses: {names})")
     if taken.files_changed > len(taken.files):
         notes.append(f"({taken.files_changed:,} files changed; the first {len(taken.files):,} are listed.)")
     return notes

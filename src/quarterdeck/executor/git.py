@@ -24,6 +24,8 @@ _SETTINGS = {
     "core.excludesFile": "/dev/null",
     "core.fsmonitor": "false",
     "core.hooksPath": "/dev/null",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
     "core.untrackedCache": "false",
     "diff.ignoreSubmodules": "all",
     "fetch.recurseSubmodules": "false",

@@ -269,7 +269,8 @@ def _explained(error: GitError) -> QuarterdeckError:
 
 def _nothing(spec: WorkspaceSpec, parent: str, left_out: tuple[str, ...]) -> str:
     since = "it started" if parent == spec.commit else f"commit {parent[:10]} on {spec.branch}"
-    more = f" Left out, because they are too large or can't be read: {', '.join(left_out[:5])}." if left_out else ""
+    why = "because they are too large, can't be read, or have names that git refuses"
+    more = f" Left out, {why}: {', '.join(left_out[:5])}." if left_out else ""
     return f"There is nothing to commit: no file of the workspace has changed since {since}.{more}"
 
 
