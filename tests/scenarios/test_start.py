@@ -20,7 +20,7 @@ from tests.scenarios.work import call, payloads, start
 
 ROOT = Path(__file__).parents[2]
 
-PROBES = {"server", "database", "workers", "runner", "models", "sandbox", "git", "disk", "backup"}
+PROBES = {"server", "database", "workers", "runner", "models", "sandbox", "git", "network", "disk", "backup"}
 NOBODY = 65_534
 
 
