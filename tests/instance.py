@@ -19,7 +19,7 @@ import httpx
 from quarterdeck.client.request import trust
 from tests import forked
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 KEPT_SECONDS = 1.0
 """A connection of the tests that was idle for longer is not used again: the server may be about to close it."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.25

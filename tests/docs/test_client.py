@@ -15,7 +15,7 @@ def test_the_program_runs(instance: Instance) -> None:
     for written, here in place.items():
         assert written in program
         program = program.replace(written, here)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0] == "1 session.created"

@@ -60,7 +60,7 @@ def commands(page: Path) -> list[Line]:
     return [Line(page, line) for line in lines if line]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_can_be_typed(page: Path, server: Instance) -> None:
     lines = commands(page)
@@ -97,7 +97,7 @@ def _type(line: Line, instance: Instance) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, f"{line.text}\n{done.stdout}\n{done.stderr}"

@@ -272,7 +272,7 @@ class Terminal:
             self._take(0.2)
         self._read = found + len(word)
 
-    def ended(self, seconds: float = 30) -> int:
+    def ended(self, seconds: float = 60) -> int:
         end = time.monotonic() + seconds
         while self._process.poll() is None:
             assert time.monotonic() < end, self.shown
