@@ -29,10 +29,11 @@ PERSON = "qdp_a-person-of-the-tests"
 RUNNER = "qdr_a-runner-of-the-tests"
 UNSYNCED = ("fsync", "synchronous_commit", "full_page_writes")
 """No database of this server outlives its test; those that have to outlive a crash are in `store`, scenarios, chaos."""
-LONG = ("chaos", "scenarios", "docs", "bench")
+LONG = ("browser", "chaos", "scenarios", "docs", "bench")
 """The folders of the tests that take longest and wait most."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long comes first: at the end of a run on several processes none is left alone with it."""
 
@@ -40,6 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.parent.name
         return LONG.index(folder) if folder in LONG else len(LONG)
 
+    for item in items:
+        if item.path.parent.name == "unit":
+            item.add_marker("unit")
     items.sort(key=rank)
 
 

@@ -17,8 +17,11 @@ from typing import Any
 import httpx
 
 from quarterdeck.client.request import trust
+from tests import forked
 
 START_SECONDS = 90.0
+KEPT_SECONDS = 1.0
+"""A connection of the tests that was idle for longer is not used again: the server may be about to close it."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.25
 
 
@@ -30,6 +33,7 @@ class Instance:
     process: subprocess.Popen[bytes] | None = None
     options: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict[str, str])
+    _asking: httpx.Client | None = field(default=None, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,6 +82,8 @@ class Instance:
 
     def remove(self) -> None:
         """Ends everything and deletes the home."""
+        if self._asking is not None:
+            self._asking.close()
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
@@ -95,39 +101,39 @@ class Instance:
         return self.log()[-20_000:]
 
     def client(self) -> httpx.Client:
+        """One of the caller's own, to be closed."""
         url, headers = self.url, {"Authorization": f"Bearer {self.token}"}
-        return httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=60, verify=trust(url))
+        limits = httpx.Limits(keepalive_expiry=KEPT_SECONDS)
+        return httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=60, verify=trust(url), limits=limits)
+
+    def ask(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        """One request, by a client that is kept: to make one for each costs more than the asking."""
+        address = httpx.URL(f"{self.url}/api/v1/")
+        if self._asking is None or self._asking.base_url != address:
+            if self._asking is not None:
+                self._asking.close()
+            self._asking = self.client()
+        return self._asking.request(method, path, **parts)
 
     def get(self, path: str, **params: Any) -> Any:
-        with self.client() as client:
-            answer = client.get(path, params=params)
+        answer = self.ask("GET", path, params=params)
         if answer.is_error:
             raise AssertionError(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def raw(self, path: str, **params: Any) -> bytes:
         """The bytes behind a path of the API."""
-        with self.client() as client:
-            return client.get(path, params=params).raise_for_status().content
+        return self.ask("GET", path, params=params).raise_for_status().content
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        with self.client() as client:
-            answer = client.post(path, json=body if body is not None else {}, headers=headers)
+        answer = self.ask("POST", path, json=body if body is not None else {}, headers=headers)
         if answer.is_error:
             raise AssertionError(f"POST {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
 
     def qd(self, *arguments: str, code: int | None = 0, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Runs the command line against it; `code` None takes any exit status."""
-        done = subprocess.run(
-            [sys.executable, "-m", "quarterdeck", *arguments],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        done = forked.run(*arguments, env=self.environment, seconds=seconds)
         if code is not None and done.returncode != code:
             raise AssertionError(
                 f"qd {' '.join(arguments)} ended with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}\n"

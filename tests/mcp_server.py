@@ -45,7 +45,8 @@ class McpServer:
                 request, *lines = head.decode("latin-1").strip().split("\r\n")
                 headers = {n.lower(): v.strip() for n, _, v in (one.partition(":") for one in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                self.headers.append(headers)
+                if request.startswith("POST"):  # others may look for what answers on this machine
+                    self.headers.append(headers)
                 status, data = await self._answer(request.split()[0], json.loads(body or b"null"))
                 extra = f"{self.status[1]}\r\n" if status == self.status[0] and self.status[1] else ""
                 writer.write(

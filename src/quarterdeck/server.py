@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.settings import Settings, load
+from quarterdeck.settings import Settings, installer_environment, load
 
 if TYPE_CHECKING:
     from quarterdeck.app.application import App
@@ -40,12 +40,14 @@ WEB_MODULES = (
 def assemble(settings: Settings, database_url: str) -> "App":
     """One process's Quarterdeck on that database."""
     from quarterdeck.app.application import App
+    from quarterdeck.core.network import defined
     from quarterdeck.core.redaction import Redactor
     from quarterdeck.engine.jobs import JobDispatch
     from quarterdeck.engine.mcp import HttpMcp
     from quarterdeck.engine.models.keyring import Keyring
     from quarterdeck.flows.library import Library
     from quarterdeck.forges.local.repository import LocalForge
+    from quarterdeck.registries import Registries
     from quarterdeck.store.database import Database
     from quarterdeck.store.doorbell import Doorbell
     from quarterdeck.store.vault import Vault
@@ -71,7 +73,9 @@ def assemble(settings: Settings, database_url: str) -> "App":
         check_script=check_script,
         mcp=HttpMcp(private=settings.mcp_private_addresses),
         redactor=Redactor(_secrets(keys, database_url)),
+        registries=Registries(installer_environment()),
         network_hosts=settings.network_rules(),
+        network_groups=defined(settings.network_groups),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.network import REGISTRIES, rules
+from quarterdeck.core.network import NONE, REGISTRIES, defined, rules
 from quarterdeck.core.prices import PriceList
 from quarterdeck.core.session_limits import Limits
 
@@ -21,7 +21,7 @@ def _default_home() -> Path:
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip() not in ("", "none"))
+    return tuple(part.strip() for part in text.split(",") if part.strip() not in ("", NONE))
 
 
 def _price_list(file: Path | None) -> PriceList:
@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         default=REGISTRIES,
         description="What a repository's `agent-config.yml` may allow its sessions to reach: hosts, `*.domain`, "
         "`host:port`, groups like `crates`, by commas; `registries` are all groups, `none` is nothing.",
+    )
+    network_groups: str = Field(
+        default="",
+        description="Groups of your own, or other hosts for those there are: `pypi=mirror.example.org; "
+        "internal=git.example.org:8443,*.example.net`; [what they are for](../how-to/agent-config.md).",
     )
 
     openai_api_key: SecretStr | None = Field(
@@ -212,6 +217,15 @@ class Settings(BaseSettings):
             raise ValueError(error.message) from None
         return text
 
+    @field_validator("network_groups")
+    @classmethod
+    def _groups(cls, text: str) -> str:
+        try:
+            defined(text)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from None
+        return text
+
     def network_rules(self) -> tuple[str, ...]:
         """What `network_hosts` lists."""
         return _listed(self.network_hosts)
@@ -258,3 +272,12 @@ _RUNNER_NEEDS = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_C
 def runner_environment() -> dict[str, str]:
     """The environment of a runner: nothing of the server's keys, settings or database (promise 8)."""
     return {name: value for name, value in os.environ.items() if name in _RUNNER_NEEDS or name.startswith("LC_")}
+
+
+_INSTALLERS = ("pip_", "npm_config_", "xdg_config_")
+
+
+def installer_environment() -> dict[str, str]:
+    """The environment in which pip, npm and apt are asked what they are configured with; no key of the server's."""
+    own = {name: value for name, value in os.environ.items() if name.lower().startswith(_INSTALLERS)}
+    return runner_environment() | own

@@ -4,14 +4,19 @@ import dataclasses
 
 import pytest
 
-from quarterdeck.app import executors, forks, hellos, offers, projects
+from quarterdeck.app import executors, forks, hellos, network, offers, projects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.forks import ForkSession
+from quarterdeck.app.network import EditNetwork
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
+from quarterdeck.core.access import Role
 from quarterdeck.core.agent_config import AgentConfig
+from quarterdeck.core.errors import ForbiddenError, InvalidInputError
+from quarterdeck.core.network import GROUPS, Groups, rules
 from quarterdeck.store import log
+from tests.app.test_mcp import person
 from tests.app.test_merge_requests import commit
 from tests.app.test_reports import HELLO, asked, calls, payloads
 from tests.app.test_repository_context import created
@@ -19,7 +24,23 @@ from tests.app.test_sessions import PLANTED
 from tests.conftest import Start
 
 OURS, GITLABS = ".quarterdeck/agent-config.yml", ".gitlab/duo/agent-config.yml"
-ASKS = "setup_script: make deps\nnetwork_policy:\n  allowed_domains: [rubygems.org, evil.test, mirror.test]\n"
+ASKS = "setup_script: make deps\nnetwork_policy:\n  allowed_domains: [rubygems.org, evil.test, git.test]\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """A machine whose tools were asked already."""
+
+    hosts: Groups
+
+    async def found(self) -> Groups:
+        return self.hosts
+
+
+@pytest.fixture
+def app(app: App) -> App:
+    """On a machine whose pip has a mirror, and that has no npm."""
+    return dataclasses.replace(app, registries=Said({"pypi": ("mirror.test",), "npm": (), "apt": ("deb.test",)}))
 
 
 @pytest.fixture
@@ -44,7 +65,7 @@ async def test_the_default_branch_alone_says_it(app: App, owner: Actor, project:
     assert first.network.permits("rubygems.org", 443)
     assert not first.network.permits("evil.test", 443)
     assert not first.network.permits("x.test", 443)
-    assert "evil.test, mirror.test. An administrator may allow more" in "".join(first.notes)
+    assert "evil.test, git.test. An administrator may allow more" in "".join(first.notes)
 
     await commit(app, project.id, "main", "main^0", **{OURS: wide})
     later = await config(app, owner)
@@ -59,15 +80,91 @@ async def test_what_may_be_asked_for_is_the_administrators(
     assert nothing is not None
     assert nothing.network is not None
     assert not nothing.network.permits("rubygems.org", 443)
-    more = await config(dataclasses.replace(app, network_hosts=("mirror.test", "*.test")), owner)
+    more = await config(dataclasses.replace(app, network_hosts=("git.test", "*.test")), owner)
     assert more is not None
     assert more.network is not None
-    assert [more.network.permits(host, 443) for host in ("rubygems.org", "evil.test", "mirror.test")] == [
+    assert [more.network.permits(host, 443) for host in ("rubygems.org", "evil.test", "git.test")] == [
         False,
         True,
         True,
     ]
-    assert more.network.named == ("mirror.test",)
+    assert more.network.named == ("git.test",)
+
+
+async def test_one_word_is_the_hosts_that_this_machine_or_the_administrator_says(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    asks = "network_policy: {allowed_domains: [pypi, npm, own, hex], denied_domains: [apt]}\n"
+    await commit(app, project.id, "main", "main^0", **{OURS: asks})
+    defined = {"own": ("git.test:8443",), "hex": ("hex.test",)}
+    app = dataclasses.replace(app, network_groups=defined)
+    found = await config(app, owner)
+    assert found is not None
+    policy = found.network
+    assert policy is not None
+    # A runner knows no groups, and may be older than they are.
+    assert policy.allowed == ("mirror.test", "git.test:8443", "hex.test")
+    assert policy.denied == ("deb.test",)
+    assert all(len(rules(text)) == 1 for texts in (policy.allowed, *policy.within) for text in texts)
+    assert [policy.permits("mirror.test", 443), policy.permits("git.test", 8443)] == [True, True]
+    assert not any(policy.permits(host, 443) for host in (*GROUPS["hex"], "deb.test", "pypi", "npm"))
+    # What an administrator wrote out may be in a private network, what a tool said may not.
+    assert policy.named == ("git.test:8443", "hex.test")
+    assert found.notes == (
+        "This server knows no hosts for npm. An administrator may say them: QUARTERDECK_NETWORK_GROUPS.",
+    )
+    narrow = await config(dataclasses.replace(app, network_hosts=("pypi", "hex")), owner)
+    assert narrow is not None
+    assert narrow.network is not None
+    assert narrow.network.named == ("hex.test",)
+    assert narrow.network.within[0] == ("mirror.test", "hex.test")
+    assert "only a part of: own. " in narrow.notes[1]
+    view = await network.show(app, owner)
+    assert view.hosts == ("registries",)
+    assert (view.groups["pypi"], view.groups["npm"], view.groups["own"]) == (("mirror.test",), (), ("git.test:8443",))
+
+
+async def test_a_project_lets_its_sessions_ask_for_less_and_never_for_more(
+    app: App, owner: Actor, project: projects.ProjectView, start: Start
+) -> None:
+    async def permitted() -> list[bool]:
+        found = await config(app, owner)
+        assert found is not None
+        assert found.network is not None
+        told.append("".join(found.notes))
+        return [found.network.permits(host, 443) for host in ("rubygems.org", "mirror.test")]
+
+    told = list[str]()
+    await commit(app, project.id, "main", "main^0", **{OURS: "network_policy: {allowed_domains: [rubygems, pypi]}\n"})
+    at_first = await network.show_project(app, owner, project.id)
+    assert (at_first.project_hosts, await permitted(), told[-1]) == (("server",), [True, True], "")
+    edit = network.edit_project
+    view = await edit(app, owner, project.path, EditNetwork(hosts=(" PyPI", "pypi")))
+    assert view.project_hosts == (await network.show_project(app, owner, project.id)).project_hosts == ("pypi",)
+    assert (await permitted(), "The project allows no part or only a part of: rubygems." in told[-1]) == (
+        [False, True],
+        True,
+    )
+    # The server's setting may become narrower later than the project's.
+    narrow = dataclasses.replace(app, network_hosts=("rubygems",))
+    found = await config(narrow, owner)
+    assert found is not None
+    assert found.network is not None
+    assert not any(found.network.permits(host, 443) for host in ("rubygems.org", "mirror.test"))
+    await edit(app, owner, project.id, EditNetwork(hosts=("none",)))
+    assert await permitted() == [False, False]
+    await edit(app, owner, project.id, EditNetwork(hosts=("server",)))
+    assert await permitted() == [True, True]
+    for wrong, said in {"git.test": "doesn't allow git.test", "*": "doesn't allow", "http://x": "is no host"}.items():
+        with pytest.raises(InvalidInputError, match=said):
+            await edit(app, owner, project.id, EditNetwork(hosts=(wrong,)))
+    with pytest.raises(InvalidInputError, match="alone"):
+        await edit(app, owner, project.id, EditNetwork(hosts=("none", "pypi")))
+    developer = await person(app, start, "developer-token-3", Role.DEVELOPER)
+    maintainer = await person(app, start, "maintainer-token-3", Role.MAINTAINER)
+    with pytest.raises(ForbiddenError):
+        await edit(app, developer, "sample", EditNetwork(hosts=()))
+    assert (await edit(app, maintainer, "sample", EditNetwork(hosts=("pypi",)))).project_hosts == ("pypi",)
 
 
 async def test_a_file_that_is_wrong_gives_nothing_and_says_why(
@@ -75,7 +172,7 @@ async def test_a_file_that_is_wrong_gives_nothing_and_says_why(
 ) -> None:
     wrong = {
         "x: [\n": "not YAML",
-        f"{ASKS}cache: {{}}\nunknown: {PLANTED}\nimage: 7\n": "6:1 image",
+        f"{ASKS}cache: {{paths: [x]}}\nunknown: {PLANTED}\nimage: 7\n": "6:1 image",
         f"setup_script: {'x' * 70_000}\n": "65,536",
     }
     for text, told in wrong.items():
@@ -100,14 +197,23 @@ async def test_gitlabs_file_is_read_where_ours_is_not(app: App, owner: Actor) ->
 
 async def test_it_goes_out_with_each_call_and_what_came_of_it_is_in_the_log(app: App, start: Start) -> None:
     sample = await projects.show(app, start.owner, "sample")
-    await commit(app, sample.id, "main", "main^0", **{OURS: ASKS})
+    cache = "cache: {key: {prefix: k, files: [f]}, paths: [x]}\n"
+    await commit(app, sample.id, "main", "main^0", **{OURS: ASKS + cache})
+    await commit(app, sample.id, "other", "main", text="other")
     hands = await executors.authenticate(app, start.runner_token)
     runner = (await hellos.hello(app, hands, HELLO)).runner
     session_id = await asked(app, start, 1)
     orders = offers.stream(app, hands, runner)
     (offer,) = calls(await anext(orders))
+    await asked(app, start, 1, ref="other")
+    (of_other,) = calls(await anext(orders))
     await orders.aclose()
     assert offer.workspace.setup_script == ("make deps",)
+    kept, read = offer.workspace.cache, of_other.workspace.cache
+    assert kept is not None
+    assert read is not None
+    assert (kept.key, kept.files, kept.paths, kept.save, len(kept.scope)) == ("k", ("f",), ("x",), True, 32)
+    assert read == kept.model_copy(update={"save": False}), "another branch is given it, and writes nothing of it"
     assert offer.workspace.network is not None
     assert offer.workspace.network.permits("rubygems.org", 443)
 

@@ -27,7 +27,7 @@ class Watcher:
 
     async def next(self) -> Signal:
         while not self._waiting:
-            self._waiting = await asyncio.wait_for(anext(self._stream), 30)
+            self._waiting = await asyncio.wait_for(anext(self._stream), 60)
         return self._waiting.pop(0)
 
     async def changed(self) -> tuple[int, Status]:

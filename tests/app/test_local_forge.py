@@ -384,7 +384,7 @@ async def test_a_request_that_is_given_up_leaves_no_process(forge: LocalForge, w
     def running() -> bool:
         return any(wanted in _command(path) for path in Path("/proc").glob("[0-9]*"))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not running():
             await asyncio.sleep(0.01)
         reading.cancel()

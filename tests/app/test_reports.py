@@ -39,16 +39,21 @@ READ = RequestedCall("p", "read_file", {"file_path": "README.md"})
 HELLO = p.Hello(protocol=1, version="0", name="r", capacity=4, isolation="full")
 
 
-async def began(app: App, start: Start) -> int:
+async def began(app: App, start: Start, **more: Any) -> int:
     request = sessions.StartSession(
-        project="sample", flow_yaml=FLOW, goal="g", model="scripted", script="components: {first: [{say: unused}]}"
+        project="sample",
+        flow_yaml=FLOW,
+        goal="g",
+        model="scripted",
+        script="components: {first: [{say: unused}]}",
+        **more,
     )
     return (await sessions.start(app, start.owner, request)).id
 
 
-async def asked(app: App, start: Start, times: int) -> int:
+async def asked(app: App, start: Start, times: int, **more: Any) -> int:
     """A session whose model has asked for so many reads."""
-    session_id = await began(app, start)
+    session_id = await began(app, start, **more)
     turn = await turns.claim(app, session_id, 1, job=1)
     assert turn is not None
     question = await turns.advance(app, turn)

@@ -183,7 +183,7 @@ async def test_batches_pass_by_what_somebody_works_with(
     numbers = [await ended(app, start) for _ in range(7)]
     async with app.database.transaction() as connection:
         await log.lock(connection, numbers[3])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await retention.sweep(app, at=later()) == Swept(0, 6)
     assert await left(app) == {numbers[3]}
 

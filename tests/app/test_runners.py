@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from quarterdeck.app import executors, hellos, leases, offers, project_settings, projects, registrations, runners
+from quarterdeck.app import (
+    executors,
+    forks,
+    hellos,
+    leases,
+    offers,
+    pipelines,
+    project_settings,
+    projects,
+    registrations,
+    runners,
+)
 from quarterdeck.app import sessions as session_cases
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
+from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.project_settings import EditProject
 from quarterdeck.app.registrations import AddRegistration
 from quarterdeck.core import events as e
@@ -65,15 +77,15 @@ async def joined(
 
 
 async def given(app: App, hands: Hands, runner: int) -> list[offers.Order]:
-    """What a runner is told first on a new stream, or nothing."""
-    stream = offers.stream(app, hands, runner)
-    try:
-        async with asyncio.timeout(0.5):
-            return await anext(stream)
-    except (TimeoutError, StopAsyncIteration):
-        return []
-    finally:
-        await stream.aclose()
+    """What a runner is told first on a new stream; nothing is what only keeps the line alive."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(p, "KEEPALIVE_SECONDS", 0.1)
+        stream = offers.stream(app, hands, runner)
+        try:
+            async with asyncio.timeout(60):
+                return await anext(stream)
+        finally:
+            await stream.aclose()
 
 
 async def people(app: App, start: Start) -> dict[str, Actor]:
@@ -214,6 +226,42 @@ async def test_work_goes_where_project_and_tags_say(app: App, start: Start) -> N
         await runners.show(app, stranger, fitting[1])
 
 
+async def test_a_session_says_which_runner_it_needs_and_so_do_its_calls_and_jobs(app: App, start: Start) -> None:
+    """Beside what its project asks for, for life, and for all that comes of it."""
+    await project_settings.edit(app, start.owner, "sample", EditProject(runner_tags=("linux",)))
+    half = await joined(app, start.owner, "half", own=("gpu",))
+    session_id = await asked(app, start, 1, runner_tags=("gpu", "gpu", "big"))
+    view = await session_cases.show(app, start.owner, session_id)
+    assert view.runner_tags == ("big", "gpu")
+    assert view.waiting_for is not None
+    assert view.waiting_for.detail == "a runner with tags big, gpu, linux; none is registered that fits"
+    assert not calls(await given(app, *half))
+    whole = await joined(app, start.owner, "whole", own=("gpu", "big", "linux"))
+    assert {one.subject for one in calls(await given(app, *whole))} == {f"session:{session_id}"}
+    fork = await forks.fork(app, start.owner, session_id, ForkSession(seq=1))
+    assert fork.runner_tags == view.runner_tags
+
+
+async def test_a_job_that_waits_says_for_which_runner(app: App, start: Start) -> None:
+    async def seen() -> list[str]:
+        pipeline = await pipelines.show(app, start.owner, 1)
+        waits = [job.waiting_for.detail for job in pipeline.jobs if job.waiting_for]
+        single = await pipelines.job(app, start.owner, pipeline.jobs[0].id)
+        assert [single.waiting_for.detail] == waits[:1] if single.waiting_for else not waits
+        return waits
+
+    assert await seen() == ["a runner; none is registered that fits"]
+    async with app.database.transaction() as connection:
+        await connection.execute(update(offer_rows).where(offer_rows.c.job_id.is_not(None)).values(tags=["gpu"]))
+    hands, runner = await joined(app, start.owner, "far", own=("gpu",))
+    assert await seen() == ["a runner with tag gpu; those that fit are busy"]
+    await runners.change(app, start.owner, runner, "paused")
+    assert await seen() == ["a runner with tag gpu; those that fit are paused"]
+    await runners.change(app, start.owner, runner, "active")
+    assert await given(app, hands, runner)
+    assert await seen() == []
+
+
 async def test_what_a_runner_does_is_seen_by_those_who_may_see_the_session(app: App, start: Start) -> None:
     await asked(app, start, 1)
     hands, runner = await joined(app, start.owner)
@@ -298,7 +346,7 @@ async def test_a_drained_runner_ends_its_calls_hands_its_sessions_over_and_is_to
     for job in (offer for offer in told if offer.subject.startswith("job:")):
         await executors.result(app, hands, job.call_id, ended(job).model_copy(update={"exit_code": 0}))
     orders: list[offers.Order] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for news in stream:
             orders += news
     assert orders == [p.Drained()]
@@ -317,7 +365,7 @@ async def test_a_removed_runner_writes_nothing_more_and_its_calls_are_interrupte
     await executors.started(app, hands, one.call_id, p.Started(turn_no=one.turn_no, lease_epoch=one.lease_epoch))
     await runners.remove(app, start.owner, runner)
     with pytest.raises(StopAsyncIteration):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await anext(stream)
     assert await runners.find(app, start.owner) == ()
     ends = [one for one in await payloads(app, session_id) if isinstance(one, e.ToolCallFinished)]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,8 @@ def _type(line: Line, instance: Instance) -> str:
 def _compare(line: Line) -> None:
     """The command and the options of a line that isn't run are there."""
     words = [word for word in shlex.split(line.text) if not re.match(r"[A-Z_]+=", word)]
-    program = (
-        [sys.executable, "dev.py"] if words[1:2] == ["dev.py"] else [sys.executable, "-m", "quarterdeck", words[1]]
-    )
+    command = takewhile(lambda word: not word.startswith("-"), words[1:])
+    program = [sys.executable, *(["dev.py"] if words[1:2] == ["dev.py"] else ["-m", "quarterdeck", *command])]
     known = subprocess.run(
         [*program, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     ).stdout

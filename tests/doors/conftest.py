@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from quarterdeck.app import first_start
 from quarterdeck.app.application import App
 from quarterdeck.doors.http import Server, application
 from quarterdeck.settings import Settings
+from tests import forked, ports
 from tests.conftest import PERSON, RUNNER, Start
 
 Qd = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,8 +59,8 @@ class Running:
     """A server on loopback, in a thread of its own, which can be stopped and started again on the same port."""
 
     def __init__(self, database_url: str, home: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._kept = ports.reserved()
+        self.port = ports.number(self._kept)
         self.url = f"http://127.0.0.1:{self.port}"
         self.home = home
         self._database_url = database_url
@@ -73,7 +73,7 @@ class Running:
         begun = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(begun)))
         self._thread.start()
-        assert begun.wait(30)
+        assert begun.wait(60)
 
     async def _serve(self, begun: threading.Event) -> None:
         settings = Settings.model_validate({"home": self.home, "port": self.port})
@@ -82,7 +82,7 @@ class Running:
         app.doorbell.start()
         self._server = Server(application(app), host="127.0.0.1", port=self.port)
         serving = asyncio.create_task(self._server.serve())
-        await asyncio.wait_for(self._server.ready.wait(), 30)
+        await asyncio.wait_for(self._server.ready.wait(), 60)
         begun.set()
         await serving
         await app.doorbell.stop()
@@ -91,7 +91,7 @@ class Running:
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(30)
+            self._thread.join(60)
             assert not self._thread.is_alive(), "an open stream held the server back"
             self._server = self._thread = None
 
@@ -102,6 +102,7 @@ class Running:
             yield self
         finally:
             self.stop()
+            self._kept.close()
 
 
 @pytest.fixture
@@ -115,10 +116,8 @@ def running(database_url: str, home: Path) -> Iterator[Running]:
 def qd(home: Path) -> Qd:
     """The command line as a process, with the server and the token of `home`."""
 
-    def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *args], env=environment(home), capture_output=True, text=True, timeout=60, check=False, **more
-        )
+    def run(*args: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return forked.run(*args, env=environment(home), given=given)
 
     return run
 

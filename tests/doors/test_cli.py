@@ -66,7 +66,7 @@ def test_a_session_by_commands(running: Running, qd: Qd) -> None:
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
     assert "session.created" in qd("session", "events", session).stdout
 
-    kept = qd("session", "delete", session, input="n\n")
+    kept = qd("session", "delete", session, given="n\n")
     assert kept.returncode == 1
     assert qd("session", "delete", session, "--yes").returncode == 0
     assert qd("session", "show", session).returncode == 3
@@ -105,7 +105,7 @@ def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: P
         ["-C", str(repository), "commit", "-q", "--allow-empty", "-m", "first"],
     ):
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", *who, *argv], check=True, timeout=30)
+        subprocess.run(["git", *who, *argv], check=True, timeout=60)
     added = qd("project", "add", "group/orders", "--from", str(repository))
     assert added.returncode == 0, added.stderr
     assert len(qd("project", "show", "sample", "--json").stdout.splitlines()) == 1
@@ -155,10 +155,10 @@ def test_issues_reviews_and_lint(running: Running, qd: Qd, home: Path) -> None:
     stream = "commit refs/heads/work\ncommitter A <a@b> now\ndata 1\nx\nfrom refs/heads/main\n"
     stream += "M 100644 inline new\ndata 4\none\n\n"
     git = ("git", "-c", "safe.directory=*", "-C", str(folder), "fast-import", "--quiet", "--date-format=now")
-    subprocess.run(git, input=stream, text=True, check=True, timeout=30)
+    subprocess.run(git, input=stream, text=True, check=True, timeout=60)
     made = httpx.post(
         f"{running.url}/api/v1/projects/sample/merge_requests",
-        json={"source_branch": "work", "title": "T"}, headers={"Authorization": f"Bearer {PERSON}"}, timeout=30,
+        json={"source_branch": "work", "title": "T"}, headers={"Authorization": f"Bearer {PERSON}"}, timeout=60,
     )  # fmt: skip
     assert made.status_code == 201, made.text
     assert "new:1 (" in qd("mr", "comment", *of, "1", "why?", "--file", "new", "--line", "1").stdout
@@ -169,12 +169,36 @@ def test_issues_reviews_and_lint(running: Running, qd: Qd, home: Path) -> None:
 
 def test_doctor_names_what_is_missing(running: Running, qd: Qd) -> None:
     found = qd("doctor", "--json")
+    reach = [one["detail"] for one in json.loads(found.stdout) if one["name"] == "network"]
+    assert "an agent-config.yml may ask for registries" in reach
+    assert "go: proxy.golang.org, sum.golang.org" in reach
+    assert {"pypi", "npm", "apt"} == {word for word in ("pypi", "npm", "apt") if word in "\n".join(reach)}
     states = {finding["name"]: finding for finding in json.loads(found.stdout)}
     assert states["server"]["state"] == states["database"]["state"] == states["git"]["state"] == "ok"
     assert states["workers"]["state"] == states["runners"]["state"] == "failed"
     assert states["runners"]["remedy"]
+    assert "none was ever taken" in states["backup"]["detail"]
     assert found.returncode == 1
     assert "workers" in found.stderr
+
+
+def test_what_a_projects_sessions_reach_is_said_and_shown(running: Running, qd: Qd) -> None:
+    said = qd("project", "network", "sample", "--allow", "go", "--allow", "none.test")
+    assert (said.returncode, "doesn't allow none.test" in said.stderr) == (2, True)
+    assert "project allows  go, hex" in qd("project", "network", "sample", "--allow", "go", "--allow", "hex").stdout
+    shown = json.loads(qd("project", "network", "sample", "--json").stdout)
+    assert (shown["project_hosts"], shown["hosts"]) == (["go", "hex"], ["registries"])
+    started = qd(*START, "--tag", "gpu", "--json")
+    assert json.loads(started.stdout)["runner_tags"] == ["gpu"]
+
+
+def test_runner_alone_is_its_start(qd: Qd) -> None:
+    said = qd("runner", "--capacity", "3", "--tag", "x")
+    assert (
+        said.returncode,
+        "quarterdeck.executor: error: the following arguments are required: --home" in said.stderr,
+    ) == (2, True)
+    assert "invite" in qd("runner", "--help").stdout
 
 
 def test_doctor_without_a_server(qd: Qd) -> None:

@@ -201,7 +201,7 @@ async def test_a_replay_is_resumed_and_ends(running: Running) -> None:
 async def _signals(http: httpx.AsyncClient, path: str, last: int = 0) -> AsyncIterator[str]:
     from httpx_sse import aconnect_sse
 
-    async with asyncio.timeout(30), aconnect_sse(http, "GET", path, headers={"Last-Event-ID": str(last)}) as source:
+    async with asyncio.timeout(60), aconnect_sse(http, "GET", path, headers={"Last-Event-ID": str(last)}) as source:
         async for signal in source.aiter_sse():
             if signal.event == "end":
                 return

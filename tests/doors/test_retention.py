@@ -48,7 +48,7 @@ def test_another_time_by_commands(running: Running, qd: Qd, database_url: str) -
     assert "1 session with" in shown.stdout
     assert "wait and are stopped" in shown.stdout
     assert "0 sessions" in qd("retention", "preview").stdout
-    asked = qd("project", "edit", "sample", "--retention-days", "6", input="n\n")
+    asked = qd("project", "edit", "sample", "--retention-days", "6", given="n\n")
     assert asked.returncode == 1
     assert "deletes 1 session with" in asked.stderr
     assert "30 days" in qd("project", "show", "sample").stdout

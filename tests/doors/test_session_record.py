@@ -44,8 +44,8 @@ def test_record_append_and_append_again(running: Running, qd: Qd, tmp_path: Path
     file.write_bytes(b"".join(lines(start, said)))
     assert "2 new events" in qd("session", "append", number, str(file)).stdout
     file.write_bytes(b"".join(lines(start, said, {"kind": "status.changed", "transition": "finish"})))
-    again = qd("session", "append", number, "-", input=file.read_text(encoding="utf-8"))
+    again = qd("session", "append", number, "-", given=file.read_text(encoding="utf-8"))
     assert (again.returncode, "1 new event;" in again.stdout, "finished" in again.stdout) == (0, True, True), again
-    wrong = qd("session", "append", number, "-", input=b"".join(lines(start, said, start, said)).decode())
+    wrong = qd("session", "append", number, "-", given=b"".join(lines(start, said, start, said)).decode())
     assert (wrong.returncode != 0, "no more work" in wrong.stderr, "is line 1" in wrong.stderr) == (True, True, True)
     assert qd("session", "append", number, str(tmp_path / "none")).returncode == 2

@@ -16,7 +16,7 @@ HEADERS = {"Authorization": f"Bearer {PERSON}"}
 
 
 def client(running: Running) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=HEADERS, timeout=30)
+    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=HEADERS, timeout=60)
 
 
 async def begun(http: httpx.AsyncClient) -> str:
@@ -27,12 +27,16 @@ async def begun(http: httpx.AsyncClient) -> str:
     return f"/sessions/{answer.json()['id']}"
 
 
-async def read(http: httpx.AsyncClient, path: str, *, until: str, after: int | None = None) -> list[ServerSentEvent]:
+async def read(
+    http: httpx.AsyncClient, path: str, *, until: str, after: int | None = None, open_: asyncio.Event | None = None
+) -> list[ServerSentEvent]:
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     found: list[ServerSentEvent] = []
-    async with asyncio.timeout(30), aconnect_sse(http, "GET", f"{path}/stream", headers=headers) as source:
+    async with asyncio.timeout(60), aconnect_sse(http, "GET", f"{path}/stream", headers=headers) as source:
         async for signal in source.aiter_sse():
             found.append(signal)
+            if open_ is not None:
+                open_.set()
             if signal.event == until:
                 break
     return found
@@ -62,7 +66,7 @@ async def test_a_stream_resumes_behind_what_was_seen(running: Running) -> None:
 
 
 async def _signals(http: httpx.AsyncClient, url: str) -> AsyncIterator[ServerSentEvent]:
-    async with asyncio.timeout(30), aconnect_sse(http, "GET", url) as source:
+    async with asyncio.timeout(60), aconnect_sse(http, "GET", url) as source:
         async for signal in source.aiter_sse():
             yield signal
 
@@ -77,12 +81,11 @@ async def test_strangers_and_nobody_get_a_status_not_a_stream(running: Running) 
 async def test_an_open_stream_does_not_hold_the_server_back(running: Running) -> None:
     async with client(running) as http:
         path = await begun(http)
-        watching = asyncio.create_task(read(http, path, until="closing"))
-        executor = httpx.AsyncClient(timeout=30)
-        await asyncio.sleep(0.2)
+        is_open = asyncio.Event()
+        watching = asyncio.create_task(read(http, path, until="closing", open_=is_open))
+        await asyncio.wait_for(is_open.wait(), 60)
         await asyncio.to_thread(running.stop)
         assert (await watching)[-1].event == "closing"
-        await executor.aclose()
 
 
 async def test_a_client_that_leaves_ends_its_source() -> None:
@@ -107,7 +110,7 @@ async def test_a_client_that_leaves_ends_its_source() -> None:
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await left.wait()
 
 
@@ -126,7 +129,7 @@ async def test_a_client_that_leaves_at_a_chunk_ends_its_source() -> None:
     assert await anext(body)
     await asyncio.sleep(0.05)  # a chunk is there, and nobody takes it
     await body.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await left.wait()
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from httpx_sse import ServerSentEvent
 
-from quarterdeck.client.models import SessionView, Usage
+from quarterdeck.client.models import ProjectLimits, SessionView, Usage, Used
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.cli.client import Place, refusal
@@ -26,8 +26,9 @@ SESSION = SessionView(
     initiator="ada", origin="cli", agent="", parent_id=None, privileges=None, pre_approved=[], may_ask=True,
     component_models={}, status="running", status_group="active", reason="", waiting_for=None, turn_no=1, seq=0,
     component="", plan=[], approvals=[], artifacts=[], links=[], merge_request=None, branch="b", ref="main",
-    forked_from=None, base_commit="", isolation="full", executor="runner", steps=0, torn_down=False, usage=Usage(),
-    budget=None, warnings=0, errors=0, checks_passed=0, checks_failed=0, held=False, imported=None, created_at=BEGAN,
+    forked_from=None, base_commit="", isolation="full", executor="runner", steps=0, torn_down=False,
+    teardown_missed="", runner_tags=[], used=Used(), limits=ProjectLimits(), usage=Usage(), budget=None,
+    warnings=0, errors=0, checks_passed=0, checks_failed=0, held=False, imported=None, created_at=BEGAN,
     started_at=BEGAN, ended_at=None, last_activity=BEGAN, expires_on=None, retention_days=30, days_left=None,
     expires_soon=False, url="http://x",
 )  # fmt: skip
@@ -188,7 +189,7 @@ def broken(status: int) -> ServerSentEvent:
 async def test_a_stream_that_breaks_for_a_while_is_opened_again_behind_what_was_seen() -> None:
     one, two = ServerSentEvent(event="one", id="1"), ServerSentEvent(event="two", id="2")
     server = Answers([one, broken(503)], refusal(500, "away"), [broken(500)], [two, ServerSentEvent(event="end")])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         seen = [signal.event async for signal in signals(cast("Any", server), 7)]
     assert seen == ["one", "two"]
     assert server.asked == [0, 1, 1, 1]

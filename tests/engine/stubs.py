@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
+LOOKS = "GET /v1/models "
+"""By which `qd doctor` looks for servers of models on all ports of loopback."""
 
 
 @dataclass
@@ -74,7 +76,13 @@ class Stub:
 
     replies: list[Reply]
     url: str = ""
+    found: bool = False
+    """Whether those who look for servers of models are answered too, as one of another test may do at any time."""
     requests: list[Wire] = field(default_factory=list[Wire])
+
+    def next(self) -> Reply:
+        """The reply to a request that has come; there must be one for each."""
+        return self.replies.pop(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept for several requests."""
@@ -84,8 +92,11 @@ class Stub:
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 wire = Wire(request.split()[1], headers, json.loads(body or b"{}"), reader, writer, body)
+                if request.startswith(LOOKS) and not self.found:
+                    await wire.json(404, {})
+                    continue
                 self.requests.append(wire)
-                await self.replies.pop(0)(wire)
+                await self.next()(wire)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -93,9 +104,9 @@ class Stub:
 
 
 @asynccontextmanager
-async def serving(*replies: Reply) -> AsyncGenerator[Stub]:
+async def serving(*replies: Reply, found: bool = False) -> AsyncGenerator[Stub]:
     """A stub on a free port of loopback, for as long as the block lasts."""
-    stub = Stub(list(replies))
+    stub = Stub(list(replies), found=found)
     server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

@@ -150,7 +150,7 @@ async def at_work(app: App, brain: Brain | None = None) -> AsyncGenerator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait((task,), timeout=30)
+        await asyncio.wait((task,), timeout=60)
 
 
 @pytest.fixture

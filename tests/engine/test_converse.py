@@ -312,7 +312,7 @@ async def test_cancelling_closes_the_connection_and_its_use_is_an_estimate(begun
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        await asyncio.wait_for(gone.wait(), 30)
+        await asyncio.wait_for(gone.wait(), 60)
     if begun:
         used = request.meter.usage
         assert used is not None

@@ -191,7 +191,7 @@ async def test_a_session_on_an_issue_says_what_it_made(app: App, owner: Actor, p
                 await asyncio.sleep(0.05)
     finally:
         stop.set()
-        await asyncio.wait((worker,), timeout=30)
+        await asyncio.wait((worker,), timeout=60)
     events = [one.payload for one in await session_log.events(app, owner, session_id)]
     linked = [(one.relation, one.target, one.name) for one in events if one.kind == "link.added"]
     assert linked == [("source", "issue", "#1"), ("created", "issue", "#2")]

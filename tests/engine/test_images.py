@@ -52,7 +52,7 @@ async def test_an_image_goes_with_its_words_or_the_model_is_told_that_it_does_no
             mistral_api_key=key, mistral_base_url=f"{stub.url}/v1",
         )  # fmt: skip
         request = Request("a", "You look.", (LOOK,), (), 1)
-        await asyncio.wait_for(access.model(name, None, keys).answer(request, nobody), 30)
+        await asyncio.wait_for(access.model(name, None, keys).answer(request, nobody), 60)
         body = json.dumps(stub.requests[0].body)
     assert "What is this?" in body
     shown = b64encode(PNG).decode() in body or urlsafe_b64encode(PNG).decode() in body

@@ -48,19 +48,17 @@ def real() -> Iterator[str]:
 
     assert add
     assert fail
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    config = uvicorn.Config(made.streamable_http_app(), host="127.0.0.1", port=port, log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(made.streamable_http_app(), log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
-    yield f"http://127.0.0.1:{port}/mcp"
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
 
 
 async def test_a_server_of_the_protocols_own_library(real: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 raw = await CLIENT.tools(at(real))
@@ -136,8 +134,8 @@ async def _hang(_: object) -> dict[str, Any]:
     ("answers", "fault", "says"),
     [
         ({"tools_list": _long}, TooLargeError, "more than"),
-        ({"tools_list": _hang}, UnavailableError, "did not answer within 2 seconds"),
-        ({"initialize": _hang}, UnavailableError, "did not answer within 2 seconds"),
+        ({"tools_list": _hang}, UnavailableError, "did not answer within 1 seconds"),
+        ({"initialize": _hang}, UnavailableError, "did not answer within 1 seconds"),
         ({"tools_list": _refuse}, InvalidInputError, r"no \["),
         ({"tools_list": _lie}, UnavailableError, "stub"),
     ],
@@ -145,7 +143,7 @@ async def _hang(_: object) -> dict[str, Any]:
 async def test_what_it_may_not_do(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], fault: type[QuarterdeckError], says: str
 ) -> None:
-    monkeypatch.setattr(mcp, "LIST_SECONDS", 2)
+    monkeypatch.setattr(mcp, "LIST_SECONDS", 1 if _hang in answers.values() else 60)
     async with serving(**answers) as server:
         with pytest.raises(fault, match=says) as caught:
             await CLIENT.tools(at(server.url))

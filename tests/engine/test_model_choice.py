@@ -186,7 +186,7 @@ async def until(app: App, actor: Actor, session_id: int, status: Status, brain: 
                 await asyncio.sleep(0.05)
     finally:
         stop.set()
-        await asyncio.wait((work,), timeout=30)
+        await asyncio.wait((work,), timeout=60)
 
 
 async def finished(app: App, actor: Actor, session_id: int, brain: Recorded) -> list[e.AnyPayload]:
@@ -236,14 +236,14 @@ async def test_a_stopped_answer_leaves_what_it_used(keyed: App, owner: Actor) ->
     brain = Brain(keyed, lambda _name, _script: Endless())
     work = asyncio.create_task(Worker(keyed, brain, Desk(keyed), concurrency=4).run(stop))
     try:
-        await asyncio.wait_for(begun.wait(), 30)
+        await asyncio.wait_for(begun.wait(), 60)
         await steering.cancel(keyed, owner, session.id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (await sessions.show(keyed, owner, session.id)).usage.estimated:
                 await asyncio.sleep(0.05)
     finally:
         stop.set()
-        await asyncio.wait((work,), timeout=30)
+        await asyncio.wait((work,), timeout=60)
     view = await sessions.show(keyed, owner, session.id)
     assert (view.status, view.usage.input_tokens, view.usage.cost) == (Status.STOPPED, 40, None)
 

@@ -5,7 +5,6 @@ It keeps what it was told. `faults` makes it forget to answer, `stop` and `start
 
 import asyncio
 import json
-import socket
 import subprocess
 from base64 import b64encode
 from collections import Counter, defaultdict
@@ -32,6 +31,7 @@ from quarterdeck.core.protocol import (
     WorkspaceSpec,
 )
 from quarterdeck.executor.runner import RunnerSettings, run
+from tests import ports
 
 TOKEN = "runner-token-1"
 SESSION_TOKEN = "session-token-2"
@@ -70,9 +70,8 @@ class ProtocolServer:
     def __init__(self, folder: Path, commit: str) -> None:
         self.folder = folder
         self.commit = commit
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.kept = ports.reserved()
+        self.port = ports.number(self.kept)
         self.url = f"http://127.0.0.1:{self.port}"
         self.faults: Counter[str] = Counter()
         """How many requests with this in their path are handled, but answered by 503."""
@@ -123,12 +122,12 @@ class ProtocolServer:
             self._server.should_exit = True
             await self._task
 
-    async def until(self, seen: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, seen: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for something that a request brings."""
         async with asyncio.timeout(seconds), self._news:
             await self._news.wait_for(seen)
 
-    async def result(self, call_id: str, seconds: float = 30) -> Result:
+    async def result(self, call_id: str, seconds: float = 60) -> Result:
         """Wait for a call's result."""
         await self.until(lambda: bool(self.results[call_id]), seconds)
         return self.results[call_id][-1]
@@ -351,6 +350,7 @@ async def served(folder: Path, files: dict[str, str]) -> AsyncGenerator[Protocol
         yield server
     finally:
         await server.stop()
+        server.kept.close()
 
 
 @asynccontextmanager
@@ -367,6 +367,6 @@ async def running(settings: RunnerSettings) -> AsyncGenerator[asyncio.Task[None]
 
 async def gone(path: Path) -> None:
     """Wait until nothing is there any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while path.exists():
             await asyncio.sleep(0.02)

@@ -1,14 +1,17 @@
 """A session is held to its limits: with and without namespaces, by cgroups as root, without as a normal user."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.session_limits import Limits
+from quarterdeck.core.protocol import Isolation
+from quarterdeck.core.session_limits import LimitName, Limits, ProjectLimits, Used
 from quarterdeck.executor.cgroup import SessionGroup, parents
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Ended, LimitReachedError, Processes
@@ -69,6 +72,29 @@ while True:
         if os.fork() == 0: time.sleep(600)
     except OSError: time.sleep(0.01)
 """
+DOUBLES = """
+import os
+while True:
+    try: os.fork()
+    except OSError: pass
+"""
+"""Every process of it goes on to fork: whoever kills some makes room for others."""
+DOUBLES_AND_GROWS = """
+import os
+hog = []
+while True:
+    hog.append(b'x' * (20 << 20))
+    try: os.fork()
+    except OSError: pass
+"""
+DOUBLES_AND_FILLS = """
+import os
+for _ in range(3): os.fork()
+file = open(f'filler-{os.getpid()}', 'wb', buffering=0)
+while True:
+    try: file.write(bytes(1 << 16))
+    except OSError: pass
+"""
 THREADS = """
 import threading, time
 while True:
@@ -128,6 +154,30 @@ async def test_what_takes_too_much_is_ended_with_the_reason(
     assert ours == [], "no group is left"
 
 
+@pytest.mark.parametrize("kind", ["none", "reduced"])
+async def test_what_grows_ever_faster_is_ended_without_a_namespace_too(kind: Isolation, tmp_path: Path) -> None:
+    if os.geteuid() == 0 and "processes" not in bounded():
+        return  # nothing holds root's processes but a control group, and the machine would be lost
+    processes = Processes(Sandbox(kind, "for a test"), LIMITS)
+    for number, script in enumerate((DOUBLES, DOUBLES_AND_GROWS, DOUBLES_AND_FILLS), 1):
+        root = tmp_path / str(number)
+        root.mkdir()
+        ended = await ran(processes, root, script, subject=f"session:{number}")
+        assert ended.outcome is Outcome.ERROR, ended
+        assert ended.limit, ended
+        proof = await processes.kill_tree(f"session:{number}")
+        assert proof.left == 0
+        assert not [pid for pid, at in working() if at.is_relative_to(root)]
+
+
+def working() -> Iterator[tuple[int, Path]]:
+    """Living processes that may be seen, and the folder that each is in."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX":
+                yield int(folder.name), (folder / "cwd").readlink()
+
+
 async def test_commands_of_one_session_share_its_memory(sandbox: Sandbox, tmp_path: Path) -> None:
     processes = Processes(sandbox, LIMITS)
     script = "import time\nhog = b'x' * (80 << 20)\nprint('up', flush=True)\ntime.sleep(2)\n"
@@ -154,7 +204,7 @@ async def test_a_full_workspace_can_be_cleaned_up_and_not_filled_further(sandbox
 
 async def test_time_and_output_that_are_used_up_stay_so(sandbox: Sandbox, tmp_path: Path) -> None:
     limits = Limits(call=1, session=2, output=MB)
-    processes = Processes(sandbox, limits, lambda subject: (0.0, MB if subject == "session:3" else 0))
+    processes = Processes(sandbox, limits, lambda subject: Used(output=MB if subject == "session:3" else 0))
     for reason in ("1s for one call", "2s for all"):
         ended = await ran(processes, tmp_path, "import time; print('up', flush=True); time.sleep(600)")
         assert (ended.outcome, ended.text) == (Outcome.TIMED_OUT, "up\n")
@@ -166,15 +216,44 @@ async def test_time_and_output_that_are_used_up_stay_so(sandbox: Sandbox, tmp_pa
     assert (await ran(processes, tmp_path, "print('yes')", subject="session:4")).text == "yes\n"
 
 
+async def test_what_a_project_asks_for_and_what_others_have_used_comes_with_the_call(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    processes = Processes(sandbox, Limits(memory=128 * MB, processes=48, call=60))
+    asked = ProjectLimits(memory=64 * MB, processes=1000, session=10, output=MB)
+    processes.admit("session:1", asked, Used(ms=4_000, output=10))
+    spared = await ran(processes, tmp_path, "print('up')")
+    told = processes.used("session:1")
+    assert (spared.text, told.output, 0 < told.ms < 10_000) == ("up\n", 3, True)
+    assert processes.used("session:1") == Used(), "it is told once"
+    assert (await ran(processes, tmp_path, HOG)).limit.startswith("This session's limit was reached: 64M of memory")
+    assert "48 processes" in (await ran(processes, tmp_path, BOMB)).limit, "the runner's own is stricter"
+    since = processes.used("session:1")
+    counted = Used(ms=4_000, output=10) + told + since
+    processes.admit("session:1", asked, counted)  # the server has heard of all of it, and of nothing else
+    assert processes.used("session:1") == Used()
+    processes.admit("session:1", asked, counted + Used(ms=20_000))
+    with pytest.raises(LimitReachedError, match=r"10s for all its commands .* An owner can raise `session`") as refused:
+        await ran(processes, tmp_path, "print('no')")
+    assert (refused.value.reached.total, refused.value.reached.of) == (True, "project")
+    processes.admit("session:1", ProjectLimits(session=86_400), counted + Used(ms=20_000))
+    assert (await ran(processes, tmp_path, "print('yes')")).text == "yes\n", "it was raised"
+    assert processes.used("session:1").ms < 10_000, "what others used is not told as ours"
+
+
 def test_how_the_limits_are_kept_is_said() -> None:
+    assert bounded() or os.geteuid(), "root needs cgroups for these bounds"
+    words = enforced(LIMITS)
+    assert ("limited by cgroups" in words) == bool(bounded())
+    assert ("a look every" in words) == (not {"memory", "processes"} <= bounded())
+
+
+def bounded() -> frozenset[LimitName]:
+    """What the kernel holds sessions to here."""
     group = SessionGroup.made(LIMITS)
-    bounded = group.bounded if group else frozenset[str]()
     if group:
         group.discard()
-    assert bounded or os.geteuid(), "root needs cgroups for these bounds"
-    words = enforced(LIMITS)
-    assert ("limited by cgroups" in words) == bool(bounded)
-    assert ("a look every" in words) == (not {"memory", "processes"} <= bounded)
+    return group.bounded if group else frozenset()
 
 
 @pytest.mark.timeout(300)

@@ -84,7 +84,7 @@ async def test_it_never_answers(workspace: Workspace, monkeypatch: pytest.Monkey
 
 async def test_a_stop_kills_it(workspace: Workspace) -> None:
     calling = asyncio.create_task(workspace.call("hang"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while b"started" not in workspace.output:
             await asyncio.sleep(0.05)
     killed = await workspace.processes.kill_tree("session:1")

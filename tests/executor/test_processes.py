@@ -17,6 +17,7 @@ from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import OUTPUT_BYTES
 from quarterdeck.core.protocol import Isolation
+from quarterdeck.executor import procfs
 from quarterdeck.executor.cgroup import parents
 from quarterdeck.executor.command import SandboxBrokenError
 from quarterdeck.executor.probe import probe
@@ -77,8 +78,8 @@ async def started(processes: Processes, root: Path, mark: str, subject: str = "s
     listener = Listener()
     command = ["sh", "-c", STUBBORN.format(mark=mark)]
     task = asyncio.create_task(processes.run(subject, command, root=root, timeout=60, sink=listener))
-    await asyncio.wait_for(listener.came.wait(), 20)
-    await asyncio.wait_for(all_up(mark), 20)
+    await asyncio.wait_for(listener.came.wait(), 60)
+    await asyncio.wait_for(all_up(mark), 60)
     return task
 
 
@@ -101,14 +102,14 @@ async def all_up(mark: str) -> None:
 async def test_how_a_command_ends(
     processes: Processes, tmp_path: Path, command: str, outcome: Outcome, exit_code: int, text: str
 ) -> None:
-    ended = await processes.run("session:1", ["sh", "-c", command], root=tmp_path, timeout=30)
+    ended = await processes.run("session:1", ["sh", "-c", command], root=tmp_path, timeout=60)
 
     assert (ended.outcome, ended.exit_code, ended.text) == (outcome, exit_code, text)
     assert not ended.truncated
 
 
 async def test_a_program_that_is_not_there(processes: Processes, tmp_path: Path) -> None:
-    ended = await processes.run("session:1", ["no-such-program"], root=tmp_path, timeout=30)
+    ended = await processes.run("session:1", ["no-such-program"], root=tmp_path, timeout=60)
 
     assert ended.exit_code == 127
     assert "no-such-program" in ended.text
@@ -126,9 +127,9 @@ async def test_a_stop_leaves_nothing(processes: Processes, tmp_path: Path) -> No
     assert getattr(await task, "outcome", None) is Outcome.CANCELLED
     assert len(sleepers(other)) >= 6
     with pytest.raises(SessionEndedError):
-        await processes.run("session:1", ["true"], root=tmp_path, timeout=30)
+        await processes.run("session:1", ["true"], root=tmp_path, timeout=60)
     processes.admit("session:1")
-    assert (await processes.run("session:1", ["true"], root=tmp_path, timeout=30)).exit_code == 0
+    assert (await processes.run("session:1", ["true"], root=tmp_path, timeout=60)).exit_code == 0
     await processes.kill_tree("session:2")
     await bystander
     assert sleepers(other) == []
@@ -166,7 +167,7 @@ async def test_cancelling_kills(processes: Processes, tmp_path: Path) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sleepers(mark):
             await asyncio.sleep(0.02)
 
@@ -185,9 +186,9 @@ async def test_what_a_command_leaves_behind_ends_with_it(processes: Processes, t
 async def test_output_comes_while_the_command_runs(processes: Processes, tmp_path: Path) -> None:
     listener = Listener()
     command = ["sh", "-c", "echo first; until test -e go; do sleep 0.02; done; echo second"]
-    task = asyncio.create_task(processes.run("session:1", command, root=tmp_path, timeout=30, sink=listener))
+    task = asyncio.create_task(processes.run("session:1", command, root=tmp_path, timeout=60, sink=listener))
 
-    await asyncio.wait_for(listener.came.wait(), 20)
+    await asyncio.wait_for(listener.came.wait(), 60)
 
     assert bytes(listener.heard) == b"first\n"
     (tmp_path / "go").touch()
@@ -234,7 +235,7 @@ async def test_a_command_that_kills_its_supervisor(tmp_path: Path) -> None:
     command = ["sh", "-c", f"(setsid sleep {mark} &); kill -9 $PPID; sleep {mark}"]
 
     with pytest.raises(SandboxBrokenError):
-        await processes.run("session:1", command, root=tmp_path, timeout=30)
+        await processes.run("session:1", command, root=tmp_path, timeout=60)
     assert sleepers(mark) == []
 
 
@@ -272,8 +273,18 @@ def test_a_killed_runner_takes_its_commands_along(isolation: str, tmp_path: Path
     wait_for(lambda: Processes(Sandbox("none", "for a test")) and not any(group.exists() for group in groups))
 
 
+def test_the_dead_that_nobody_buries_count_as_dead() -> None:
+    with subprocess.Popen(["sleep", new_mark()]) as child:
+        mine = [one for one in procfs.descendants(os.getpid()) if one.pid == child.pid]
+        assert (len(mine), procfs.alive(mine[0])) == (1, True)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in {one.pid for one in (*procfs.descendants(os.getpid()), *procfs.offspring(os.getpid()))}
+        assert not procfs.alive(mine[0])
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)

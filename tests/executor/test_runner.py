@@ -13,12 +13,14 @@ import pytest
 
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Cancel, JobSpec, Result, Wipe
-from quarterdeck.core.session_limits import Limits
+from quarterdeck.core.session_limits import Limits, ProjectLimits, Reached, Used
 from quarterdeck.executor.client import ClashError
 from quarterdeck.executor.runner import RunnerSettings, run
 from quarterdeck.executor.workspace import Workspace
 from tests.executor.protocol_server import TOKEN, ProtocolServer, git, gone, running, served
+from tests.executor.test_processes import new_mark
 
+MARK = new_mark()
 FILES = {"app.py": "print('hello')\n", "notes.txt": "one\ntwo\n"}
 
 
@@ -51,7 +53,7 @@ def processes_with(word: str) -> list[int]:
 
 
 async def none_left(word: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while processes_with(word):
             await asyncio.sleep(0.05)
 
@@ -114,7 +116,7 @@ async def test_lost_answers_and_repeated_offers_come_to_the_same(
             server.send(offer)
         await server.until(lambda: len(server.results[offer.call_id]) == 3)
         # While the runner still closes the call, an offer of it says nothing new to it.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(server.results[offer.call_id]) < 4:
                 server.send(offer)
                 await asyncio.sleep(0.1)
@@ -143,7 +145,7 @@ async def test_a_server_that_restarts_gets_everything_from_where_it_was(
 
 async def test_cancel_kills_the_tree_and_proves_it(server: ProtocolServer, settings: RunnerSettings) -> None:
     async with running(settings):
-        line = "trap '' TERM; (setsid sleep 8641 &) ; sleep 8641 & echo up; wait; sleep 8641"
+        line = f"trap '' TERM; (setsid sleep {MARK} &) ; sleep {MARK} & echo up; wait; sleep {MARK}"
         call = await server.offer("run_command", command(line))
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         cancel = Cancel(subject="session:1", lease_epoch=1)
@@ -155,7 +157,7 @@ async def test_cancel_kills_the_tree_and_proves_it(server: ProtocolServer, setti
         assert first == second
         assert first.left == 0
         assert first.killed >= 3
-        assert not processes_with("8641")
+        assert not processes_with(MARK)
         after = await server.offer("run_command", command("echo again"))
         assert (await server.result(after)).outcome is Outcome.OK
         assert not server.results[call]
@@ -167,7 +169,7 @@ async def test_cancel_of_one_call_kills_what_it_started_and_nothing_else(
     server: ProtocolServer, settings: RunnerSettings
 ) -> None:
     async with running(settings):
-        line = "echo x > half.txt; trap '' TERM; (setsid sleep 8651 &) ; echo up; sleep 8651"
+        line = f"echo x > half.txt; trap '' TERM; (setsid sleep {MARK} &) ; echo up; sleep {MARK}"
         call = await server.offer("run_command", command(line))
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         other = await server.offer("run_command", command("echo up; sleep 1; echo whole"))
@@ -179,7 +181,7 @@ async def test_cancel_of_one_call_kills_what_it_started_and_nothing_else(
         assert result.outcome is Outcome.CANCELLED
         assert result.snapshot, "what it changed before it was killed is told"
         assert [file.path for file in result.snapshot.files] == ["half.txt"]
-        assert not processes_with("8651")
+        assert not processes_with(MARK)
         assert "whole" in (await server.result(other)).text
         after = await server.offer("run_command", command("cat half.txt"))
         assert (await server.result(after)).text.startswith("Exit code 0")
@@ -191,19 +193,19 @@ async def test_a_lost_subject_is_killed_and_forgotten(
     server: ProtocolServer, settings: RunnerSettings, way: str
 ) -> None:
     async with running(settings):
-        call = await server.offer("run_command", command("echo up; sleep 8642"))
+        call = await server.offer("run_command", command(f"echo up; sleep {MARK}"))
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         match way:
             case "heartbeat":
                 server.wipe = ("session:1",)
                 server.lost.add("session:1")
-                await none_left("8642")
+                await none_left(MARK)
             case _:
                 refusal: tuple[int, dict[str, Any]] = (409, {"code": "fenced"}) if way == "fenced" else (410, {})
                 server.refused[f"calls/{call}/result"] = refusal
                 other = await server.offer("run_command", command("sleep 0.2"))
                 server.refused[f"calls/{other}/result"] = refusal
-                await none_left("8642")
+                await none_left(MARK)
         await server.until(lambda: not server.heartbeats[-1].held)
         assert not server.results[call]
         await server.until(lambda: len(server.hellos) == 2)  # on a stream that goes on it asks what is to go
@@ -220,10 +222,10 @@ async def test_without_a_server_the_runner_ends_its_own_leases(
     async with running(brief):
         # The snapshot waits for the server, so the call's end isn't in the journal yet when the runner is back.
         server.faults["/blobs"] = 1_000_000
-        call = await server.offer("run_command", command("echo x > new.txt; echo up; sleep 8643"))
+        call = await server.offer("run_command", command(f"echo x > new.txt; echo up; sleep {MARK}"))
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         await server.stop()
-        await none_left("8643")
+        await none_left(MARK)
         await server.start()
         other = await server.offer("read_file", {"file_path": "new.txt"})
         await server.until(lambda: bool(server.results[other]))
@@ -260,7 +262,7 @@ class Daemon:
         return await self.ended()
 
     async def ended(self) -> tuple[int, str]:
-        _, errors = await asyncio.to_thread(self.process.communicate, timeout=20)
+        _, errors = await asyncio.to_thread(self.process.communicate, timeout=60)
         return self.process.returncode, errors
 
 
@@ -282,11 +284,11 @@ async def test_kill_minus_nine_leaves_nothing_running_and_the_call_is_interrupte
     server: ProtocolServer, daemon: Callable[[], Daemon]
 ) -> None:
     first = daemon()
-    line = "echo ran >> notes.txt; (setsid sleep 8644 &); echo up; sleep 8644"
+    line = f"echo ran >> notes.txt; (setsid sleep {MARK} &); echo up; sleep {MARK}"
     call = await server.offer("run_command", command(line))
     await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
     await first.end(signal.SIGKILL)
-    await none_left("8644")
+    await none_left(MARK)
 
     again = daemon()
     result = await server.result(call)
@@ -314,7 +316,7 @@ async def test_a_sandbox_that_a_dead_runner_left_is_ended_and_nothing_else(
     stray = await asyncio.create_subprocess_exec("bwrap", *waiting, executable="/bin/sh", stdin=subprocess.PIPE)
     editor = await asyncio.create_subprocess_exec("editor", *waiting, executable="/bin/sh", stdin=subprocess.PIPE)
     try:
-        async with running(settings), asyncio.timeout(10):
+        async with running(settings), asyncio.timeout(60):
             assert await stray.wait() == -signal.SIGKILL
         assert editor.returncode is None
     finally:
@@ -326,11 +328,11 @@ async def test_sigterm_reports_what_it_interrupts_and_exits_0(
     server: ProtocolServer, daemon: Callable[[], Daemon]
 ) -> None:
     first = daemon()
-    call = await server.offer("run_command", command("echo up; sleep 8645"))
+    call = await server.offer("run_command", command(f"echo up; sleep {MARK}"))
     await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
     code, errors = await first.end(signal.SIGTERM)
     assert code == 0, errors
-    assert not processes_with("8645")
+    assert not processes_with(MARK)
     [result] = server.results[call]
     assert result.outcome is Outcome.INTERRUPTED
     assert "shut down" in result.text
@@ -463,7 +465,7 @@ async def test_two_runners_of_one_name_are_told_apart_and_the_second_gives_up(
     assert len(other) >= 16
     server.refused["hello"] = taken
     with pytest.raises(ClashError, match="called first and is alive"):
-        await asyncio.wait_for(run(replace(settings, drop_seconds=0.3)), 30)
+        await asyncio.wait_for(run(replace(settings, drop_seconds=0.3)), 60)
 
 
 async def test_a_result_that_the_server_refuses_is_told_as_an_error_until_it_is_taken(
@@ -556,10 +558,10 @@ async def test_of_a_job_that_a_dead_runner_began_only_the_word_is_left(
     server: ProtocolServer, settings: RunnerSettings, daemon: Callable[[], Daemon]
 ) -> None:
     first = daemon()
-    call = await server.job(JobSpec(name="long", script=("echo up; sleep 8645",)))
+    call = await server.job(JobSpec(name="long", script=(f"echo up; sleep {MARK}",)))
     await server.until(lambda: b"\nup\n" in server.outputs[call])
     await first.end(signal.SIGKILL)
-    await none_left("8645")
+    await none_left(MARK)
     server.forget(call)
 
     again = daemon()
@@ -582,7 +584,17 @@ async def test_a_limit_is_told_to_the_server_and_what_was_used_outlives_the_runn
         flood = await server.result(await server.offer("run_command", command("rm f*; yes")))
         assert "1M of output" in flood.text
         assert flood.snapshot, "what it left is kept"
+        assert (full.limit, flood.limit) == (bounded.limits.reached("workspace"), bounded.limits.reached("output"))
+        assert full.used is not None
+        assert flood.used is not None
+        assert (full.used.output, (full.used + flood.used).up("output", bounded.limits)) == (len("filling\n"), True)
+        assert 0 < full.used.ms <= full.duration_ms
     async with running(bounded):
         after = await server.result(await server.offer("run_command", command("echo no")))
         assert (after.outcome, "1M of output" in after.text, after.output_bytes) == (Outcome.ERROR, True, 0)
+        assert (after.limit, after.used) == (flood.limit, Used())
+        asked, used = ProjectLimits(session=5), Used(ms=5_000)
+        elsewhere = {"subject": "session:2", "limits": asked, "used": used}
+        spent = await server.result(await server.offer("run_command", command("echo no"), **elsewhere))
+        assert spent.limit == Reached(name="session", bound="5s", of="project"), "on this runner it has run nothing"
         assert (await server.result(await server.offer("list_dir", {"path": "."}))).outcome is not Outcome.INTERRUPTED

@@ -136,7 +136,7 @@ async def test_reduced_isolation_hides_files_too(root: Path) -> None:
 async def test_a_command_whose_walls_break_says_so(root: Path) -> None:
     sandbox = await probe()
     with pytest.raises(SandboxBrokenError, match=r"could not be put up.*nowhere"):
-        await Processes(sandbox).run("session:1", ["true"], root=root / "nowhere", timeout=30)
+        await Processes(sandbox).run("session:1", ["true"], root=root / "nowhere", timeout=60)
 
 
 PROBE = """
@@ -169,7 +169,7 @@ async def test_the_probe_where_bubblewrap_is_refused(root: Path) -> None:
 
 
 async def test_the_probe_names_the_walls() -> None:
-    sandbox = await asyncio.wait_for(probe(allow_unsandboxed=True), 30)
+    sandbox = await asyncio.wait_for(probe(allow_unsandboxed=True), 60)
 
     assert sandbox.isolation == "full"
     assert "bubblewrap" in sandbox.reason

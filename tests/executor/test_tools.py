@@ -277,7 +277,7 @@ async def test_what_is_no_call(session: Session) -> None:
 
 async def test_a_cancelled_call_is_over(session: Session) -> None:
     call = asyncio.create_task(session.call("run_command", command="echo up; sleep 600"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not session.output:
             await asyncio.sleep(0.01)
 

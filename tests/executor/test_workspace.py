@@ -342,17 +342,25 @@ async def test_names_links_and_settings_that_lead_elsewhere(
         file.write("odd\n")
     with (files / "sparse").open("wb") as file:
         file.truncate(10 * 1024**4)
+    # What is a repository's own folder on some system, and goes into no tree.
+    unwanted = (".GIT/config", ".git /config", ".g\u200cit/config", "git~1/config", "deep/.git::$INDEX_ALLOCATION/x")
+    for name in unwanted:
+        (files / name).parent.mkdir(parents=True)
+        (files / name).write_text(f"[core]\n\tfsmonitor = {program}\n")
+    (files / "deep" / ".gitmodules").symlink_to(elsewhere / "secret.txt")
+    (files / ".github").mkdir()
+    (files / ".github" / "kept").touch()
 
     taken = await workspace.snapshot(spec)
 
     assert taken
     shown = {file.path for file in taken.files}
-    assert shown == {".gitmodules", "gitlink/own.txt", "up", "line\nend \ufffd\ufffd"}
-    assert taken.left_out == ("sparse",)
+    assert shown == {".github/kept", ".gitmodules", "gitlink/own.txt", "up", "line\nend \ufffd\ufffd"}
+    assert set(taken.left_out) == {"sparse", "deep/.gitmodules", *unwanted}
     commit = await workspace.commit(spec, "All", source)
     for bundle in (taken.bundle, commit.bundle):
         git(tmp_path, "clone", "-q", str(server.folder / "repo.git"), bundle.stem)
-        git(tmp_path / bundle.stem, "fetch", "-q", str(bundle), "+refs/*:refs/taken/*")
+        git(tmp_path / bundle.stem, "-c", "fetch.fsckObjects=true", "fetch", "-q", str(bundle), "+refs/*:refs/taken/*")
         assert secret not in git(tmp_path / bundle.stem, "cat-file", "--batch-all-objects", "--batch-check")
     assert b"the server's" not in taken.whole_diff.read_bytes()
     assert await workspace.prepare(after(spec, taken, server), 2, source)

@@ -18,6 +18,8 @@ class Proxy:
         """What it did to those who came through."""
         self.cut = threading.Event()
         """While it is set nothing gets through, and what was open is closed."""
+        self.silent = threading.Event()
+        """While it is set a request of git is heard and never answered."""
         self._target, self._chance = target, random.Random(seed)
         self._ready, self._stop = threading.Event(), threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -29,12 +31,12 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(60)
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -73,6 +75,9 @@ class Proxy:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_SECONDS)
         request = head + await self._body(reader, head)
         line = head.partition(b"\r\n")[0].decode()
+        if "/git/" in line and self.silent.is_set():
+            self.done["git kept waiting"] += 1
+            await asyncio.sleep(3_600)
         if "/stream?" in line:
             await self._stream(request, writer)
             return False

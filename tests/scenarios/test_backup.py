@@ -11,7 +11,7 @@ import pytest
 from tests.instance import Instance
 from tests.scenarios.test_chat import chat
 from tests.scenarios.test_deletion import git
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import UNTIL_LET_GO, call, let_go, payloads, start
 
 
 def _heads(instance: Instance) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
     runs = start(
         first,
         {"call": write},
-        {"call": call("run_command", command="cat kept.txt; sleep 20")},
+        {"call": call("run_command", command=f"cat kept.txt; {UNTIL_LET_GO}")},
         {"say": "Slept."},
         **work,
     )
@@ -75,6 +75,8 @@ def _destroyed_and_made_again(first: Instance, second: Instance, file: Path) -> 
         now, *others = _settled(second, one)
         assert {name: (now[name], view[name]) for name in view if now[name] != view[name]} == {}
         assert others == rest
+    second.wait(lambda: len(payloads(second.events(runs), "tool_call.started")) == 3, 60, "the command runs again")
+    let_go(second, runs)
     second.wait_for(runs, "finished", "idle")
     events = second.events(runs)
     assert events[: len(log)] == log
@@ -104,9 +106,23 @@ def test_a_backup_needs_no_running_server_and_a_restore_refuses_one(tmp_path: Pa
         assert "already runs" in instance.qd("restore", _backed_up(instance, tmp_path / "live"), code=1).stderr
         assert instance.stop() == 0
         _backed_up(instance, tmp_path / "at rest")
+        found = _doctors(instance)
+        assert (found["backup"]["state"], "0 hours old" in found["backup"]["detail"]) == ("ok", True)
+        assert str(tmp_path / "at rest") in found["backup"]["detail"]
+        assert str(instance.home) in found["disk"]["detail"]
+        noted = instance.home / "last-backup.json"
+        noted.write_text(json.dumps({**json.loads(noted.read_text()), "at": "2026-01-01T00:00:00Z"}))
+        (tmp_path / "at rest").unlink()
+        found = _doctors(instance)
+        assert (found["backup"]["state"], "no longer" in found["backup"]["detail"]) == ("warning", True)
         assert not (instance.home / "server.json").exists()
     finally:
         instance.remove()
+
+
+def _doctors(instance: Instance) -> dict[str, Any]:
+    told = instance.qd("doctor", "--json", code=None).stdout
+    return {finding["name"]: finding for finding in json.loads(told)}
 
 
 def _backed_up(instance: Instance, file: Path) -> str:

@@ -16,7 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from typing_extensions import override
 
+from tests import ports
 from tests.engine import stubs
 from tests.instance import Instance
 from tests.scenarios.work import call, flow, payloads, script, start
@@ -193,7 +195,7 @@ def test_hostile_text_is_shown_as_text(instance: Instance) -> None:
         {"expect": "end", "say": "Done."},
         goal="a goal with \0 and \x1b]0;title\x07",
     )
-    view = instance.wait_for(session_id, "finished", seconds=30)
+    view = instance.wait_for(session_id, "finished")
     assert "\0" not in view["goal"]
     texts = [one["text"] for one in payloads(instance.events(session_id), "tool_call.finished")]
     assert "caf\ufffd" in texts[-1] + texts[-2]
@@ -271,12 +273,20 @@ def test_a_script_that_is_surprised_pauses_its_session_each_time(instance: Insta
         assert "what really came" in view["reason"]
         turn = view["turn_no"]
         instance.qd("session", "resume", str(session_id))
-        instance.wait(lambda turn=turn: instance.session(session_id)["turn_no"] > turn, 30, "the script is asked again")
+        instance.wait(lambda turn=turn: instance.session(session_id)["turn_no"] > turn, 60, "the script is asked again")
         view = instance.wait_for(session_id, "paused")
     assert instance.events(session_id)[: len(recorded)] == recorded
     shown = instance.qd("session", "show", str(session_id)).stdout
     assert "what was hoped for" in shown
     instance.qd("session", "cancel", str(session_id), "--wait")
+
+
+class Steady(stubs.Stub):
+    """Gives its last reply for good: an answer that was thrown away is asked for once more."""
+
+    @override
+    def next(self) -> stubs.Reply:
+        return self.replies[0] if len(self.replies) == 1 else super().next()
 
 
 @dataclass
@@ -293,10 +303,10 @@ class Provider:
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
-    loop, stub = asyncio.new_event_loop(), stubs.Stub([])
+    loop, stub = asyncio.new_event_loop(), Steady([])
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(stub.serve, "127.0.0.1", 0), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(stub.serve, "127.0.0.1", 0), loop).result(60)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield Provider(loop, stub)
 
@@ -306,9 +316,9 @@ def provider() -> Iterator[Provider]:
             wire.cut()
         await server.wait_closed()
 
-    asyncio.run_coroutine_threadsafe(close(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(close(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 
@@ -326,23 +336,18 @@ class Keyed(Instance):
 @pytest.fixture(scope="module")
 def keyed(provider: Provider) -> Iterator[Instance]:
     """A server of its own: `openai-compatible:` is the stub, at `ollama:` nobody listens."""
+    nobody = ports.reserved()
     given = {
         "OPENAI_BASE_URL": f"{provider.stub.url}/v1",
         "OPENAI_API_KEY": "sk-of-the-tests-0123456789",
-        "OLLAMA_BASE_URL": f"http://127.0.0.1:{closed_port()}/v1",
+        "OLLAMA_BASE_URL": f"http://127.0.0.1:{ports.number(nobody)}/v1",
     }
     running = Keyed(given=given)
     try:
         yield running.start()
     finally:
         running.remove()
-
-
-def closed_port() -> int:
-    """A port of loopback on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+        nobody.close()
 
 
 def asking(instance: Instance, model: str) -> int:
@@ -383,7 +388,7 @@ def test_a_model_that_cannot_be_reached_is_waited_for(keyed: Instance) -> None:
         waiting: Any = keyed.session(session_id)["waiting_for"]
         return waiting is not None and waiting["on"] == "model" and waiting["until"] is not None
 
-    keyed.wait(waits, 30, "the session waits for its model")
+    keyed.wait(waits, 60, "the session waits for its model")
     view = keyed.session(session_id)
     assert view["status"] == "running"
     assert "127.0.0.1" in payloads(keyed.events(session_id), "model.retried")[0]["error"]
@@ -391,10 +396,10 @@ def test_a_model_that_cannot_be_reached_is_waited_for(keyed: Instance) -> None:
 
 
 def test_a_server_that_cannot_start_says_why_in_one_sentence(instance: Instance, tmp_path: Path) -> None:
-    taken = instance.url.rpartition(":")[2]
+    nobody, taken = ports.reserved(), instance.url.rpartition(":")[2]
     cases: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
         "unreachable": (
-            {"DATABASE_URL": f"postgresql://a:secret@127.0.0.1:{closed_port()}/b"},
+            {"DATABASE_URL": f"postgresql://a:secret@127.0.0.1:{ports.number(nobody)}/b"},
             (),
             "PostgreSQL can't be",
         ),
@@ -417,6 +422,7 @@ def test_a_server_that_cannot_start_says_why_in_one_sentence(instance: Instance,
         assert not list(home.glob("postgres*")), name
         assert not (home / "server.json").exists(), name
     assert instance.get("/health")["workers"] > 0
+    nobody.close()
 
 
 def serve(variables: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
@@ -483,4 +489,4 @@ def forger(path: str, names: tuple[tuple[bytes, bytes], ...]) -> Generator[int]:
             yield int(listening.getsockname()[1])
         finally:
             listening.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(60)

@@ -18,7 +18,7 @@ def test_the_demo_repairs_the_sample(instance: Instance) -> None:
     assert newest["checks_passed"] == 1
     found: list[Any] = instance.get("/projects/sample/pipelines", ref=newest["branch"])
     assert [one["status"] for one in found] == ["success"]
-    instance.wait(lambda: _printed(instance, newest["id"]), 30, "what a command printed is found")
+    instance.wait(lambda: _printed(instance, newest["id"]), 60, "what a command printed is found")
     events = instance.events(newest["id"])
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert {artifact["artifact"] for artifact in newest["artifacts"]} == {"branch", "commit", "merge_request"}

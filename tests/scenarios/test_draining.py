@@ -8,7 +8,7 @@ import httpx
 from httpx_sse import aconnect_sse
 
 from tests.instance import Instance, processes_below
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import LONG, call, payloads, start
 
 STREAMS = 100
 
@@ -43,13 +43,13 @@ def test_a_stop_under_a_hundred_streams_closes_them_and_tells_of_what_it_interru
         assert instance.process is not None
         session_id = start(
             instance,
-            {"call": call("run_command", command="[ -e up ] || { touch up; sleep 8647; }")},
+            {"call": call("run_command", command=f"[ -e up ] || {{ touch up; sleep {LONG}; }}")},
             {"say": "I have seen it."},
             pre_approved=["run_commands"],
         )
         instance.wait(lambda: "tool_call.started" in str(instance.events(session_id)), 60, "the call runs")
         below = processes_below(instance.process.pid)
-        assert any("sleep 8647" in line for line in below.values())
+        assert any(f"sleep {LONG}" in line for line in below.values())
         lasts = asyncio.run(_stopped_under_streams(instance, session_id))
         assert lasts == ["closing"] * STREAMS
         now = processes_below(1)

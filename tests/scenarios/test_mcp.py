@@ -48,12 +48,12 @@ def web_server() -> Generator[McpServer]:
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield found[0]
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def start(instance: Instance, *steps: dict[str, Any], **more: Any) -> int:

@@ -20,7 +20,7 @@ from tests.scenarios.work import call, payloads, start
 
 ROOT = Path(__file__).parents[2]
 
-PROBES = {"server", "database", "workers", "runner", "models", "sandbox", "git", "disk"}
+PROBES = {"server", "database", "workers", "runner", "models", "sandbox", "git", "disk", "backup"}
 NOBODY = 65_534
 
 
@@ -94,7 +94,7 @@ def test_what_was_there_is_there_after_a_stop_and_after_a_kill(fresh: Instance) 
         below = processes_below(fresh.process.pid)
         code = fresh.stop(how)
         assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-        fresh.wait(lambda below=below: not _alive(below), 30, "all processes of it have ended")
+        fresh.wait(lambda below=below: not _alive(below), 60, "all processes of it have ended")
         fresh.start()
         assert state(fresh) == before
         assert fresh.events(session["id"]) == events
@@ -175,7 +175,7 @@ def test_an_ordinary_account_serves_with_all_walls_up(ordinary: Instance) -> Non
     assert os.geteuid() != 0 or ordinary.get("/whoami")["username"] == "nobody"
     assert stat.S_IMODE((ordinary.home / "token").stat().st_mode) == 0o600
     session_id = start(ordinary, {"say": "Go.", "call": call("run_command", command="pwd; ls")}, {"say": "Done."})
-    view = ordinary.wait_for(session_id, "finished", seconds=60)
+    view = ordinary.wait_for(session_id, "finished")
     assert view["isolation"] == "full"
     assert "/workspace" in payloads(ordinary.events(session_id), "tool_call.finished")[0]["text"]
     assert ordinary.stop() == 0

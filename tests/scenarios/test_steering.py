@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.instance import Instance, processes_below
-from tests.scenarios.work import call, payloads, start
+from tests.scenarios.work import LONG, UNTIL_LET_GO, call, let_go, payloads, start
 
 NASTY = (
-    "for i in 1 2 3; do ( trap '' TERM HUP INT; setsid sh -c \"trap '' TERM; sleep 3141.$i\" & ) ; done; "
+    f"for i in 1 2 3; do ( trap '' TERM HUP INT; setsid sh -c \"trap '' TERM; sleep {LONG}.$i\" & ) ; done; "
     "python3 -c 'import os,time\n"
-    "os.fork() and os._exit(0)\nos.setsid()\nos.fork() and os._exit(0)\ntime.sleep(3141.9)' & "
+    f"os.fork() and os._exit(0)\nos.setsid()\nos.fork() and os._exit(0)\ntime.sleep({LONG}.9)' & "
     "echo begun; trap '' TERM; while :; do sleep 1; done"
 )
 
@@ -49,12 +49,13 @@ def test_an_approval_is_given_denied_with_a_reason_and_given_changed(instance: I
 def test_a_paused_session_finishes_its_call_and_goes_on_when_resumed(instance: Instance) -> None:
     session_id = start(
         instance,
-        {"say": "Slow.", "call": call("run_command", command="sleep 2; echo slow")},
+        {"say": "Slow.", "call": call("run_command", command=f"{UNTIL_LET_GO}; echo slow")},
         {"expect": "slow", "say": "Done."},
     )
     instance.wait(lambda: bool(payloads(instance.events(session_id), "tool_call.started")), 60, "the call runs")
     instance.qd("session", "pause", str(session_id))
     assert instance.session(session_id)["status"] == "paused"
+    let_go(instance, session_id)
     instance.wait(lambda: bool(payloads(instance.events(session_id), "tool_call.finished")), 60, "the call ends")
     time.sleep(1)
     assert instance.session(session_id)["status"] == "paused"
@@ -71,11 +72,12 @@ def test_a_paused_session_finishes_its_call_and_goes_on_when_resumed(instance: I
 def test_a_message_is_taken_at_the_next_step(instance: Instance) -> None:
     session_id = start(
         instance,
-        {"say": "Working.", "call": call("run_command", command="sleep 2")},
+        {"say": "Working.", "call": call("run_command", command=UNTIL_LET_GO)},
         {"expect": "by the way", "say": "I have read it."},
     )
     instance.wait(lambda: bool(payloads(instance.events(session_id), "tool_call.started")), 60, "the call runs")
     instance.qd("session", "reply", str(session_id), "by the way, hurry")
+    let_go(instance, session_id)
     instance.wait_for(session_id, "finished")
     refused = instance.qd("session", "reply", str(session_id), "too late", code=None)
     assert refused.returncode != 0
@@ -103,7 +105,7 @@ def test_cancel_while_a_command_with_hidden_children_runs_leaves_nothing(instanc
 
 
 def _sleepers() -> int:
-    return sum("3141." in line for line in processes_below(1).values())
+    return sum(f"{LONG}." in line for line in processes_below(1).values())
 
 
 def test_cancel_while_the_model_streams_and_while_it_waits(instance: Instance) -> None:
@@ -137,12 +139,14 @@ def _partials(instance: Instance, session_id: int) -> str:
 def test_output_is_seen_while_the_command_runs_and_a_stream_resumes(instance: Instance) -> None:
     session_id = start(
         instance,
-        {"say": "Go.", "call": call("run_command", command="echo early-word; sleep 3; echo late-word")},
+        {"say": "Go.", "call": call("run_command", command=f"echo early-word; {UNTIL_LET_GO}; echo late-word")},
         {"say": "Done."},
     )
     read: list[tuple[str, str, Any]] = []
     follower = threading.Thread(target=_follow, args=(instance, session_id, read))
     follower.start()
+    instance.wait(lambda: any(name == "output" for _, name, _ in read), 60, "output is seen")
+    let_go(instance, session_id)
     follower.join(90)
     assert not follower.is_alive(), "the stream ends with the session"
     kinds = [name for _, name, _ in read]
@@ -187,7 +191,7 @@ def test_delete_takes_everything_but_a_tombstone(instance: Instance) -> None:
     instance.qd("session", "delete", str(session_id), "--yes")
     assert instance.qd("session", "show", str(session_id), code=None).returncode == 3
     workspace = instance.home / "runner" / "workspaces"
-    instance.wait(lambda: not list(workspace.glob(f"session*{session_id}")), 30, "the runner has wiped the workspace")
+    instance.wait(lambda: not list(workspace.glob(f"session*{session_id}")), 60, "the runner has wiped the workspace")
 
 
 @pytest.mark.parametrize(
@@ -228,3 +232,57 @@ def test_calls_that_cannot_be_are_told_to_the_model(instance: Instance) -> None:
     finished = payloads(instance.events(session_id), "tool_call.finished")
     assert [one["outcome"] for one in finished][:2] == ["error", "error"]
     assert len(finished) == 3
+
+
+def test_a_total_that_is_used_up_pauses_the_session_until_it_is_raised(instance: Instance) -> None:
+    instance.qd("project", "edit", "sample", "--limits", "output=1M, memory=1G")
+    try:
+        assert "memory=1G, output=1M" in instance.qd("project", "show", "sample").stdout
+        assert "cpu" in instance.qd("project", "edit", "sample", "--limits", "cpu=1", code=2).stderr
+        session_id = start(
+            instance,
+            {"say": "A flood.", "call": call("run_command", command="yes")},
+            {"expect": "1M of output", "say": "Again.", "call": call("run_command", command="echo who; echo le")},
+            {"expect": "who", "say": "Done."},
+        )
+        reason = instance.wait_for(session_id, "paused")["reason"]
+        assert reason.startswith("It has used up its 1M of output of all its commands together. An owner can raise")
+        refused = instance.qd("session", "resume", str(session_id), code=6)
+        assert "Nothing has changed" in refused.stderr
+        shown = instance.qd("session", "show", str(session_id)).stdout
+        assert "memory=1G, output=1M" in shown
+        assert "bytes of output" in shown
+    finally:
+        instance.qd("project", "edit", "sample", "--limits", "")
+    instance.qd("session", "resume", str(session_id))
+    instance.wait_for(session_id, "finished")
+    ends = payloads(instance.events(session_id), "tool_call.finished")
+    assert [one["limit"] and one["limit"]["name"] for one in ends] == ["output", None]
+    assert ends[1]["used"]["output"] == len("who\nle\n"), "what it took itself, after the flood"
+
+
+LEADING = """
+version: v1
+environment: ambient
+name: leading
+components:
+  - {name: lead, type: AgentComponent, prompt_id: p, subagents: [{name: hand}]}
+  - {name: hand, type: AgentComponent, prompt_id: p, description: Runs, toolset: [run_command]}
+routers: [{from: lead, to: end}]
+flow: {entry_point: lead}
+prompts: [{prompt_id: p, prompt_template: {system: s, user: g}}]
+"""
+
+
+def test_cancel_while_a_subagent_works(instance: Instance) -> None:
+    lead = {"say": "You do it.", "call": call("delegate_task", agent="hand", task="Sleep.")}
+    hand = {"say": "I sleep.", "call": call("run_command", command=f"setsid sleep {LONG}.7 & sleep {LONG}.8")}
+    script = json.dumps({"components": {"lead": [lead], "hand": [hand]}})
+    session_id = start(instance, flow_yaml=LEADING, script=script)
+    instance.wait(lambda: _sleepers() >= 2, 90, "the subagent's command runs")
+    told = instance.qd_json("session", "cancel", str(session_id), "--wait")
+    assert told["teardown"]["killed"] >= 2
+    assert (_sleepers(), told["teardown"]["left"], told["below"]) == (0, 0, [])
+    events = instance.events(session_id)
+    assert payloads(events, "delegation.started")[0]["component"] == "lead:hand:1"
+    assert not payloads(events, "delegation.ended")

@@ -1,7 +1,9 @@
 """A flow of one agent with all tools, and scripts for it, so that a scenario says only what it is about."""
 
 import json
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tests.instance import Instance
 
@@ -54,6 +56,18 @@ def start(instance: Instance, *steps: dict[str, Any], asks: bool = False, **more
         **more,
     }
     return int(instance.post("/sessions", body)["id"])
+
+
+LONG = uuid4().int % 10**8 + 10**8
+"""Seconds that no other sleep on this machine has, so that what is left of it can be looked for."""
+UNTIL_LET_GO = "until rm go 2>/dev/null; do sleep 0.05; done"
+"""In the workspace's own folder: waits for `let_go`, however long that takes."""
+
+
+def let_go(instance: Instance, session_id: int, runner: Path | None = None) -> None:
+    """Lets a command go on that waits in a workspace: of the instance's own runner, or of the one with that home."""
+    home = runner or instance.home / "runner"
+    (home / "workspaces" / f"session-{session_id}" / "files" / "go").touch()
 
 
 def payloads(events: list[Any], kind: str) -> list[Any]:

@@ -22,15 +22,15 @@ def diff(folder: Path, old: dict[str, bytes], new: dict[str, bytes]) -> tuple[Fi
             path.write_bytes(data)
         (folder / side).mkdir(exist_ok=True)
     base = ("git", "-c", "core.quotePath=false", "-c", "init.defaultBranch=main", "-C", str(folder))
-    subprocess.run([*base, "init", "-q"], check=True, timeout=30)
+    subprocess.run([*base, "init", "-q"], check=True, timeout=60)
     trees: list[str] = []
     for side in "ab":
         work = (*base, f"--work-tree={folder / side}")
-        subprocess.run([*work, "add", "-A"], check=True, timeout=30)
-        trees.append(subprocess.run([*base, "write-tree"], check=True, capture_output=True, timeout=30).stdout.decode())
+        subprocess.run([*work, "add", "-A"], check=True, timeout=60)
+        trees.append(subprocess.run([*base, "write-tree"], check=True, capture_output=True, timeout=60).stdout.decode())
     told = subprocess.run(
         [*base, "diff", "--find-renames", "--no-color", *(tree.strip() for tree in trees)],
-        check=True, capture_output=True, timeout=30,
+        check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     text = told.stdout.decode()
     files = read_diff(text)

@@ -10,13 +10,13 @@ from tests.unit.world import CREATED, event
 RECORDS = {
     "session.renamed", "session.held", "session.released", "workspace.torn_down", "usage.recorded", "check.recorded",
     "link.added", "merge_request.ended", "budget.neared", "retention.changed", "session.imported",
-    "network.refused",
+    "network.refused", "teardown.missed", "children.used",
 }  # fmt: skip
 RESULTS = {
     "session.created", "status.changed", "message.added", "model.answered", "approval.requested", "approval.granted",
     "approval.denied", "snapshot.taken", "artifact.created", "workspace.torn_down", "check.recorded",
     "merge_request.ended", "question.answered", "model.interrupted", "history.copied",
-    "budget.changed", "budget.neared", "session.imported",
+    "budget.changed", "budget.neared", "session.imported", "teardown.missed",
 }  # fmt: skip
 
 

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import InvalidInputError
-from quarterdeck.core.network import GROUPS, REGISTRIES, NetworkPolicy, normal_host, refusal_of, rules, written_out
+from quarterdeck.core.network import (
+    GROUPS,
+    REGISTRIES,
+    NetworkPolicy,
+    beyond,
+    defined,
+    expanded,
+    normal_host,
+    refusal_of,
+    rules,
+    written_out,
+)
 
 
 def policy(*allowed: str, within: tuple[str, ...] = ("*",), denied: tuple[str, ...] = ()) -> NetworkPolicy:
@@ -69,8 +80,38 @@ def test_what_is_asked_for_in_vain_is_known() -> None:
     within = ("a.test", "*.b.test", "rubygems", "c.test:8080")
     fine = ("a.test", "x.b.test", "*.x.b.test", "*.b.test", "rubygems.org", "c.test:8080", "a.test:80")
     vain = ("b.test", "c.test", "*", REGISTRIES, "a.test:81", "*.a.test")
-    assert policy(*fine, *vain, within=within).idle() == vain
-    assert policy("*", "*.x.test", within=("*",)).idle() == ()
+    assert beyond((*fine, *vain), within) == vain
+    assert beyond(("*", "*.x.test"), ("*",)) == ()
+
+
+def test_groups_that_an_administrator_defines() -> None:
+    text = " PyPI = a.test , *.b.test:8443 ;crates=none; own=10.0.0.1:8080;"
+    groups = defined(text)
+    assert groups == {"pypi": ("a.test", "*.b.test:8443"), "crates": (), "own": ("10.0.0.1:8080",)}
+    assert defined("") == {}
+    all_of_them = {**GROUPS, **groups}
+    assert expanded(("x.test", " PYPI", "a.test", "crates", "hex"), all_of_them) == (
+        "x.test",
+        *groups["pypi"],
+        *GROUPS["hex"],
+    )
+    everything = expanded((REGISTRIES,), all_of_them)
+    assert {*groups["pypi"], *groups["own"], *GROUPS["go"]} < {*everything}
+    assert not {*GROUPS["crates"]} & {*everything}
+    # Nothing is a word any more, so that a runner of any version reads it alike.
+    assert all(len(rules(host)) == 1 for host in everything)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("a.test", "is no group"), ("=a.test", "is no group"), ("a b=a.test", "is no group"),
+     ("registries=a.test", "is no group"), ("server=a.test", "is no group"), ("a=http://x", "is no host"),
+     ("a=crates", "a group itself"), ("a=pypi", "a group itself"), ("a=registries", "a group itself"),
+     (";".join(f"a{n}=x.test" for n in range(51)), "At most 50")],
+)  # fmt: skip
+def test_what_is_no_definition_of_groups_is_refused(text: str, told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        defined(text)
 
 
 def test_only_a_host_that_was_written_out_is_named() -> None:

@@ -46,7 +46,7 @@ def test_what_could_fill_the_memory_or_means_something_else_cannot(pattern: str,
 
 
 def test_searches_share_their_time() -> None:
-    shared = searches.Searches(seconds=0.05)
+    shared = searches.Searches(seconds=0.3)
     assert shared.found("b", "abc")
     assert not shared.found("^b", "abc")
     with pytest.raises(searches.SearchError, match="takes too long"):

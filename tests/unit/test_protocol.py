@@ -5,6 +5,7 @@ from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core import protocol as p
 from quarterdeck.core.events import FileChange, Outcome
+from quarterdeck.core.session_limits import Limits, ProjectLimits, Used
 
 WORKSPACE = p.WorkspaceSpec(
     clone_path="/git/a/b.git", token="t", ref="main", commit="c" * 40, branch="b", author="A", author_email="a@x",
@@ -26,13 +27,17 @@ MESSAGES: tuple[BaseModel, ...] = (
     p.Offer(
         call_id="c", subject="job:7", lease_epoch=1, tool="pipeline_job", workspace=WORKSPACE,
         job=p.JobSpec(name="test", script=("true",), needs_artifacts=(1, 2)),
+        limits=ProjectLimits(session=60), used=Used(ms=7, output=3),
     ),
     p.Cancel(subject="session:1", lease_epoch=2),
     p.Wipe(subject="session:1"),
     p.Heartbeat(runner=1, held=(p.Held(subject="session:1", lease_epoch=2),)),
     p.HeartbeatAnswer(lost=("session:1",)),
     p.Started(turn_no=1, lease_epoch=2),
-    p.Result(turn_no=1, lease_epoch=2, outcome=Outcome.TIMED_OUT, text="x", exit_code=124, snapshot=SNAPSHOT),
+    p.Result(
+        turn_no=1, lease_epoch=2, outcome=Outcome.TIMED_OUT, text="x", exit_code=124, snapshot=SNAPSHOT,
+        used=Used(ms=7), limit=Limits().reached("session"),
+    ),
     p.Prepared(lease_epoch=1, base_commit="c", isolation="reduced"),
     p.Teardown(lease_epoch=1, killed=3, left=0, duration_ms=0.5, method="pid namespace"),
     p.OutputAnswer(next_offset=3),

@@ -23,11 +23,11 @@ def test_items_are_unique_as_json_has_it(items: list[JsonValue], same: bool) -> 
 
 
 def test_a_long_answer_is_checked_in_a_moment_and_some_of_its_faults_are_told() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     many: list[JsonValue] = [{"n": n} for n in range(8_000)]
     assert schema.faults(of(type="array", uniqueItems=True), {"a": many}) == []
     assert len(schema.faults(of(type="array", items={"type": "string"}), {"a": many})) == schema.FAULTS
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_number_that_cannot_be_checked_does_not_fit() -> None:

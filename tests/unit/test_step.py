@@ -8,6 +8,7 @@ from quarterdeck.core import limits, step
 from quarterdeck.core.budget import Budget
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.fold import FINAL_RESPONSE, apply, begin
+from quarterdeck.core.session_limits import Limits, Used
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import Transition
 from quarterdeck.core.usage import Usage
@@ -126,6 +127,48 @@ def test_a_spent_budget_pauses_before_the_model_is_asked_and_more_of_it_goes_on(
     once = flow([one_off("o")], [])
     entered = e.ComponentEntered(component="o", user="u", converses=False)
     assert isinstance(next_(once, entered, given, used), step.End)
+
+
+def test_a_total_that_is_used_up_pauses_when_no_call_is_under_way_and_goes_on_when_resumed() -> None:
+    reached = Limits(session=60).reached("session", of=Limits())
+    used = Used(ms=60_000, output=7)
+    calls = (call("c1", parallel=True), call("c2", parallel=True), e.ToolCallsOffered(call_ids=("c1", "c2")))
+    over = finished("c1", e.Outcome.TIMED_OUT).model_copy(update={"limit": reached, "used": used})
+    memory = finished("c1", e.Outcome.ERROR).model_copy(update={"limit": Limits().reached("memory"), "used": used})
+    both: tuple[Happening, ...] = (finished("c2", e.Outcome.OK), over)
+    started: tuple[Happening, ...] = (ENTERED, answer("go"), *calls)
+    assert next_(ALONE, *started, memory, finished("c2", e.Outcome.OK)) == step.AskModel("a"), "the call alone ends"
+    assert next_(ALONE, *started, over) == step.Rest(), "the other goes on to its end"
+    assert next_(ALONE, *started, *both) == step.End(Transition.PAUSE, reached.pause)
+    assert next_(ALONE, *started, *both, Transition.PAUSE, Transition.RESUME) == step.AskModel("a")
+    state = after(*started, *both)
+    assert (state.used, state.exhausted) == (used, reached)
+    apply(state, event(state.seq + 1, e.HistoryCopied(session=1, seq=2, status=state.status)))
+    assert (state.used, state.exhausted) == (Used(), None), "a fork begins anew"
+
+    fixed = flow([deterministic("d")], [])
+    entered = e.ComponentEntered(component="d")
+    tried: tuple[Happening, ...] = (
+        entered,
+        call("c1", component="d"),
+        e.ToolCallsOffered(call_ids=("c1",)),
+        over,
+        Transition.PAUSE,
+    )
+    again = next_(fixed, *tried, Transition.RESUME)
+    assert isinstance(again, step.CallTool), "the step had no fault of its own"
+
+
+def test_what_sessions_below_have_used_is_of_the_budget_too() -> None:
+    below = e.ChildrenUsed(usage=Usage(requests=2, input_tokens=7))
+    used = e.UsageRecorded(component="a", model="m", usage=Usage(input_tokens=3))
+    given = e.BudgetChanged(budget=Budget(tokens=10), by="ada")
+    assert next_(ALONE, ENTERED, given, below) == step.AskModel("a")
+    spent = next_(ALONE, ENTERED, given, below, used)
+    assert isinstance(spent, step.End)
+    assert "10 tokens is spent ($0, 10 tokens)" in spent.reason
+    more = e.ChildrenUsed(usage=Usage(requests=3, input_tokens=8))
+    assert after(ENTERED, given, below, more).spent.input_tokens == 8, "it is a sum already"
 
 
 FORMAL = flow(

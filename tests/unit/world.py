@@ -377,6 +377,8 @@ RECORDS: tuple[e.AnyPayload, ...] = (
     e.RetentionChanged(days=7, by="ada"),
     e.WorkspaceTornDown(executor="runner", killed=3, left=0, duration_ms=1.5, method="pid namespace"),
     e.WorkspaceTornDown(executor="runner", killed=3, left=1, duration_ms=1.5, method="pid namespace"),
+    e.TeardownMissed(executor="runner", why="unreachable"),
+    e.ChildrenUsed(usage=Usage(requests=1, input_tokens=3)),
     e.UsageRecorded(component="a", model="m", usage=Usage(requests=1, input_tokens=3, cost=Decimal("0.1"))),
     e.CheckRecorded(name="pipeline", passed=True),
     e.CheckRecorded(name="pipeline", passed=False),

@@ -1,8 +1,9 @@
 """The ability check of a use case: who may not know of a thing gets 404, who may know but not do gets 403."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
@@ -21,6 +22,8 @@ class Project:
     description: str
     default_branch: str
     retention_days: int
+    network_hosts: tuple[str, ...]
+    """What of the server's allowance its sessions may ask for."""
     role: Role | None
 
 
@@ -44,17 +47,23 @@ async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str,
     role = Role.OWNER if row is not None and actor.admin else Role(row.role) if row is not None and row.role else None
     if row is None or not allows(role, Ability.READ_PROJECT):
         raise NotFoundError(f"There is no project {ref!r} that you may see.")
-    project = Project(
+    project = of_row(row, role)
+    demand(project, ability)
+    return project
+
+
+def of_row(row: Row[Any], role: Role | None) -> Project:
+    """A row of the table of projects as use cases need it."""
+    return Project(
         row.id,
         row.path,
         row.name,
         row.description,
         row.default_branch,
         row.retention_days,
+        tuple(row.network_hosts),
         role,
     )
-    demand(project, ability)
-    return project
 
 
 def demand(project: Project, ability: Ability) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.model_access import ModelAccess
-from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient
+from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
-from quarterdeck.core.network import REGISTRIES
+from quarterdeck.core.network import REGISTRIES, Groups
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
@@ -39,8 +39,11 @@ class App:
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
+    registries: Registries
     network_hosts: tuple[str, ...] = (REGISTRIES,)
     """Rules and groups of hosts that a repository may ask for."""
+    network_groups: Groups = field(default_factory=dict[str, tuple[str, ...]])
+    """Groups that the administrator defined; they come before those that ship and what tools say."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
     appends: Together[Append, Appended] = field(default_factory=lambda: Together(2_000, attrgetter("size")))

@@ -16,6 +16,7 @@ from quarterdeck.app.session_access import steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core.budget import NEAR, Budget, BudgetChanged, BudgetNeared
 from quarterdeck.core.errors import ConflictError, InvalidInputError
+from quarterdeck.core.record_events import ChildrenUsed
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Status, human
 from quarterdeck.core.usage import Usage
@@ -60,8 +61,51 @@ async def change(app: App, actor: Actor, session_id: int, budget: Budget | None)
 def warn(it: Change) -> None:
     """Says once of each budget that most of it is used; for whoever has just noted a use."""
     state = it.state
-    if state.budget is not None and not state.budget_neared and state.budget.used(state.usage) >= NEAR:
-        it.append(BudgetNeared(budget=state.budget, usage=state.usage))
+    if state.budget is not None and not state.budget_neared and state.budget.used(state.spent) >= NEAR:
+        it.append(BudgetNeared(budget=state.budget, usage=state.spent))
+
+
+async def count_children(it: Change) -> bool:
+    """Notes what the sessions below this one have used by now, if its budget has to be kept and that is more.
+
+    They go on while it does: each has a budget of its own, and all of them together use this one's.
+    """
+    if it.state.budget is None:
+        return False
+    usage = await _used_below(it, it.session.id)
+    if usage.requests <= it.state.children_usage.requests:
+        return False
+    it.append(ChildrenUsed(usage=usage))
+    warn(it)
+    return True
+
+
+async def spent_above(it: Change) -> str:
+    """Why no model may be asked for a session that works for others: the budget of one of those is spent.
+
+    By itself, this one, or another that works for it; empty when none is.
+    """
+    above = it.state.created.parent_id
+    while above is not None:
+        columns = sessions.c.parent_id, sessions.c.state["usage"], sessions.c.state["budget"]
+        row = (await it.connection.execute(select(*columns).where(sessions.c.id == above))).one_or_none()
+        if row is None:
+            break
+        parent, used, given = row
+        if given is not None:
+            usage = Usage.model_validate(used) + await _used_below(it, above)
+            if spent := Budget.model_validate(given).spent(usage):
+                return f"Of session #{above}, for which it works: {spent}"
+        above = parent
+    return ""
+
+
+async def _used_below(it: Change, session_id: int) -> Usage:
+    """What all sessions below one have used; of the one that is being changed as it is now."""
+    columns = sessions.c.id, sessions.c.state["usage"]
+    rows = await it.connection.execute(select(*columns).where(sessions.c.id.in_(below(session_id))))
+    found = (it.state.usage if number == it.session.id else Usage.model_validate(used) for number, used in rows)
+    return sum(found, Usage())
 
 
 async def for_child(connection: AsyncConnection, parent_id: int, parent: SessionState) -> Budget | None:

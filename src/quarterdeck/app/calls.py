@@ -112,6 +112,9 @@ def _intent(
     level = tool.level if tool else e.Level.CONCISE
     failure = e.Level.CONCISE if level is e.Level.FULL else level
     level, failure = shown(component, SUCCESS, level), shown(component, FAILURE, failure)
+    asks = not refused and tool is not None and _asks(component, tool, state, call.args)
+    if asks:  # beside the question stands what was asked for, and what came of it
+        level, failure = (e.Level.CONCISE if one is e.Level.FULL else one for one in (level, failure))
     return log.Draft(
         e.ToolCallRequested(
             call_id=call_id,
@@ -119,7 +122,7 @@ def _intent(
             tool=call.tool,
             args=call.args,
             side=tool.side if tool else "server",
-            asks=not refused and tool is not None and _asks(component, tool, state, call.args),
+            asks=asks,
             parallel=tool.parallel if tool else False,
             level=level,
             failure_level=failure,

@@ -106,6 +106,7 @@ async def _created(
         may_ask=request.may_ask,
         budget=request.budget,
         attachments=given,
+        runner_tags=request.tags(),
         retention_days=project.retention_days if project else limits.RETENTION_DAYS,
     )
     return created, flow_text, choice, around.session_id

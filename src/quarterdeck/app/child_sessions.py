@@ -65,6 +65,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             # What the parent may not do at all, its children may not either.
             privileges=None if parent.privileges is None else tuple(map(Privilege, parent.privileges)),
             may_ask=parent.may_ask,
+            runner_tags=parent.runner_tags,
             budget=await budgets.for_child(connection, parent_id, standing),
         )
         child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)

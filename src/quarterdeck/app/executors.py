@@ -30,6 +30,7 @@ from quarterdeck.core.errors import (
     TooLargeError,
     UnauthenticatedError,
 )
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import blobs, log
@@ -139,7 +140,9 @@ async def _held(connection: AsyncConnection, hands: Hands, call_id: str, epoch: 
 
 async def _running(connection: AsyncConnection, call_id: str) -> None:
     await connection.execute(
-        update(offers).where(offers.c.call_id == call_id, offers.c.status == "offered").values(status="running")
+        update(offers)
+        .where(offers.c.call_id == call_id, offers.c.status == "offered")
+        .values(status="running", started_at=func.now())
     )
 
 
@@ -271,6 +274,9 @@ def _result_drafts(it: Change, call_id: str, said: p.Result) -> list[log.Draft |
                 output_bytes=said.output_bytes,
                 output_sha256=said.output_sha256,
                 truncated=said.truncated,
+                # An executor of the version before doesn't say what commands took.
+                used=said.used or Used(ms=max(0, said.duration_ms), output=max(0, said.output_bytes)),
+                limit=said.limit,
             ),
             call.end_level(said.outcome),
         )

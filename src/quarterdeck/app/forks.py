@@ -250,7 +250,7 @@ async def _created(
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
             "parent_id": None,
             # What a file says is allowed, nobody here has allowed.
-            **({"pre_approved": (), "pre_approved_patterns": {}} if source.state.imported else {}),
+            **({"pre_approved": (), "pre_approved_patterns": {}, "runner_tags": ()} if source.state.imported else {}),
             "budget": request.budget or source.state.budget,
             "forked_from": ForkedFrom(session=source.id, seq=seq),
         }

@@ -11,6 +11,7 @@ from quarterdeck.app.pipeline_views import newest
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.pipeline import CiPipeline, prerequisites
 from quarterdeck.core.protocol import JobSpec
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.store.tables import pipeline_jobs, pipelines, projects
 
 
@@ -21,6 +22,7 @@ class JobOffer:
     project_id: int
     ref: str
     sha: str
+    limits: ProjectLimits
     spec: JobSpec
 
 
@@ -29,7 +31,7 @@ async def job_offer(connection: AsyncConnection, app: App, job_id: int) -> JobOf
     del app
     row = (
         await connection.execute(
-            select(pipelines, projects.c.path, projects.c.default_branch, pipeline_jobs.c.name)
+            select(pipelines, projects.c.path, projects.c.default_branch, projects.c.limits, pipeline_jobs.c.name)
             .join(pipeline_jobs, pipeline_jobs.c.pipeline_id == pipelines.c.id)
             .join(projects, projects.c.id == pipelines.c.project_id)
             .where(pipeline_jobs.c.id == job_id)
@@ -57,6 +59,7 @@ async def job_offer(connection: AsyncConnection, app: App, job_id: int) -> JobOf
         project_id=row.project_id,
         ref=row.ref,
         sha=row.sha,
+        limits=ProjectLimits.model_validate(row.limits),
         spec=JobSpec(
             name=job.name,
             before_script=job.before_script,

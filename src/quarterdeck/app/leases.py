@@ -1,24 +1,26 @@
 """Leases: which executor has a subject, fenced by the epoch, and what becomes of it when it is not heard of."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs
 from quarterdeck.app.application import App
-from quarterdeck.app.change import Change, changing
+from quarterdeck.app.change import Change, change, changing
 from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import Call, CallStatus
-from quarterdeck.store import log
+from quarterdeck.store import clock, log
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import leases, offers, runners, tokens
+from quarterdeck.store.tables import leases, offers, runners, sessions, tokens
 
 OPEN = ("waiting", "offered", "running")
 """The statuses of an offer that has not ended."""
@@ -130,18 +132,49 @@ async def expire(app: App) -> int:
     """Ends the leases of executors that were not heard of in time, and answers how many.
 
     Calls that were given to them are interrupted and the model is told; their pipeline jobs start again elsewhere. A
-    lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back. One
-    that was removed will not be back, and goes when nothing is held in its name.
+    lease whose subject has ended stays: its executor still owes the proof that nothing runs, whenever it is back, and
+    the log says so. One that was removed will not be back, which the log says, too; it goes when nothing is held in
+    its name.
+
+    When the database's clock has jumped, they get the time to be renewed by it first: all look as if they had run out.
     """
     async with app.database.transaction() as connection:
+        await clock.ask(connection)
+        if not clock.steady(p.DROP_SECONDS):
+            return 0
         rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
         async with app.database.transaction() as connection:
             await _end(app, connection, subject_of(row.subject), row.epoch, _overdue(), _UNHEARD)
+    await _tell_of_missed(app)
     async with app.database.transaction() as connection:
         await _forget_removed(connection)
     return len(expired)
+
+
+async def _tell_of_missed(app: App) -> None:
+    """Says once in the logs of ended sessions that no proof has come of their executors, and why."""
+    why = case((runners.c.state == "removed", "removed"), else_="unreachable")
+    number = cast(func.split_part(leases.c.subject, ":", 2), BigInteger)
+    missed = (
+        select(sessions.c.id, leases.c.subject, runners.c.id.label("runner_id"), runners.c.name, why.label("why"))
+        .join(runners, runners.c.id == leases.c.runner_id)
+        .join(sessions, sessions.c.id == number)
+        .where(leases.c.cancelled, leases.c.torn_down.is_(False), leases.c.subject.like("session:%"))
+        .where((runners.c.state == "removed") | (leases.c.expires_at < func.now()))
+        .where(func.coalesce(sessions.c.state["teardown_missed"].as_string(), "") != why)
+    )
+    async with app.database.transaction() as connection:
+        rows = (await connection.execute(missed)).all()
+    for row in rows:
+        with suppress(NotFoundError):
+            async with change(app, row.id) as it:
+                if not it.state.torn_down and it.state.teardown_missed != row.why:
+                    it.append(e.TeardownMissed(executor=row.name, why=row.why))
+                if row.why == "removed":  # with the event, so that who waits for the proof is told and let go
+                    mine = (leases.c.subject == row.subject) & (leases.c.runner_id == row.runner_id)
+                    await it.connection.execute(delete(leases).where(mine, leases.c.cancelled))
 
 
 async def _forget_removed(connection: AsyncConnection) -> None:
@@ -204,8 +237,8 @@ async def _end(
             async with changing(app, connection, subject.id) as it:
                 if not await _unlease(connection, subject, epoch, still):
                     return
-                for call_id, call in await _given(it):
-                    it.append(_interrupted(call_id, call.tool, it.state.executor, why))
+                for call_id, call, used in await _given(it):
+                    it.append(_interrupted(call_id, call.tool, it.state.executor, why, used))
                     await finish_offer(connection, call_id)
         except NotFoundError:
             await _unlease(connection, subject, epoch, still)
@@ -226,16 +259,21 @@ async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int, st
     return done.one_or_none() is not None
 
 
-async def _given(it: Change) -> list[tuple[str, Call]]:
-    """The session's calls that the dead executor was sent; those that still wait go to the next one."""
+async def _given(it: Change) -> list[tuple[str, Call, Used]]:
+    """The session's calls that the dead executor was sent; those that still wait go to the next one.
+
+    With what each took: its executor won't say, but it kept nothing running for longer than its lease was good.
+    """
+    until = func.least(func.now(), leases.c.expires_at)
+    seconds = func.greatest(0, func.coalesce(func.extract("epoch", until - offers.c.started_at), 0))
     rows = await it.connection.execute(
-        select(offers.c.call_id).where(
-            offers.c.subject == f"session:{it.session.id}", offers.c.status.in_(("offered", "running"))
-        )
+        select(offers.c.call_id, offers.c.output_bytes, cast(seconds * 1000, BigInteger).label("ms"))
+        .join(leases, leases.c.subject == offers.c.subject)
+        .where(offers.c.subject == f"session:{it.session.id}", offers.c.status.in_(("offered", "running")))
     )
-    sent = set(rows.scalars())
+    sent = {row.call_id: Used(ms=row.ms, output=row.output_bytes) for row in rows}
     return [
-        (call_id, call)
+        (call_id, call, sent[call_id])
         for call_id, call in it.state.calls.items()
         if call_id in sent and call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING)
     ]
@@ -247,13 +285,16 @@ def in_time() -> ColumnElement[datetime]:
 
 
 def _overdue() -> ColumnElement[bool]:
-    return leases.c.runner_id.is_not(None) & (leases.c.expires_at < func.now()) & leases.c.cancelled.is_(False)
+    """Those that ran out, and those that a clock gave too long which was put back since and that nobody renews."""
+    end, now = leases.c.expires_at, func.now()
+    over = (end < now) | (end > now + timedelta(seconds=2 * p.DROP_SECONDS))
+    return leases.c.runner_id.is_not(None) & over & leases.c.cancelled.is_(False)
 
 
 _UNHEARD = f"was not heard of for {p.DROP_SECONDS} s while it had this call"
 
 
-def _interrupted(call_id: str, tool: str, executor: str, why: str) -> log.Draft:
+def _interrupted(call_id: str, tool: str, executor: str, why: str, used: Used) -> log.Draft:
     return log.Draft(
         e.ToolCallFinished(
             call_id=call_id,
@@ -261,6 +302,7 @@ def _interrupted(call_id: str, tool: str, executor: str, why: str) -> log.Draft:
             outcome=e.Outcome.INTERRUPTED,
             text=f"The executor {executor} {why}. It may or may not have been carried out; the workspace is made anew "
             "from its last snapshot.",
+            used=used,
         ),
         e.Level.CONCISE,
     )

@@ -7,7 +7,7 @@ git keeps of a deleted branch goes an hour later, because a push that is under w
 
 from collections import defaultdict
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, func, select, tuple_, update
@@ -18,6 +18,7 @@ from quarterdeck.app import pipelines
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import NotFoundError, QuarterdeckError
 from quarterdeck.core.status import FINAL
+from quarterdeck.store import clock
 from quarterdeck.store.tables import leftovers, merge_requests, partials, projects, sessions
 from quarterdeck.store.tables import pipelines as pipeline_rows
 
@@ -43,7 +44,7 @@ async def clear(
 
     Without `prune` git's own tidying, which can take minutes, is left to the next.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     async with app.database.transaction() as connection:
         await connection.execute(
             delete(partials).where(~select(sessions.c.id).where(sessions.c.id == partials.c.session_id).exists())

@@ -1,7 +1,7 @@
 """Waking a session: the message that it wanted at a time, or when something ends. It survives every restart."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.pipeline import PIPELINE_ENDED, PipelineStatus
 from quarterdeck.core.status import FINAL, Status, Transition, human
 from quarterdeck.core.text import clean
+from quarterdeck.store import clock
 from quarterdeck.store.presence import present
 from quarterdeck.store.tables import notifications_wanted as rows
 from quarterdeck.store.tables import pipelines as pipeline_rows
@@ -61,7 +62,7 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
         if (await connection.execute(count)).scalar_one() >= MOST:
             raise ConflictError(f"This session has asked to be woken {MOST} times, which is as often as it may.")
         ended = await _ended(connection, wish.target, wish.target_id)
-        at = wish.at or (datetime.now(UTC) if ended else None)
+        at = wish.at or (clock.now() if ended else None)
         notification_id = (
             await connection.execute(
                 insert(rows)

@@ -1,8 +1,9 @@
 """What an executor has to do: offers of free work, endings of its own, over one stream."""
 
+import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -34,7 +35,9 @@ from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.mcp import is_mcp
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.state import CallStatus
+from quarterdeck.store import clock
 from quarterdeck.store.tables import leases, offers, projects, runners, sessions, tokens, users
 
 Order = p.Offer | p.Cancel | p.Wipe | p.Drained
@@ -78,7 +81,8 @@ def _candidates() -> Select[*tuple[Any, ...]]:
     return (
         select(
             offers.c.call_id, offers.c.subject, offers.c.status, runners.c.name.label("runner"), runners.c.capacity,
-            users.c.name, users.c.username, users.c.email, projects.c.path, busy.label("busy"),
+            users.c.name, users.c.username, users.c.email, projects.c.path, projects.c.limits,
+            projects.c.created_at.label("project_made"), busy.label("busy"),
         )
         .select_from(offers)
         .join(runners, runners.c.id == _RUNNER)
@@ -247,6 +251,8 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
         tool=row.tool,
         args=row.args,
         mcp=mcp,
+        limits=ProjectLimits.model_validate(candidate.limits),
+        used=it.state.used,
         workspace=p.WorkspaceSpec(
             clone_path=repositories.git_path(candidate.path),
             token=await _workspace_token(it.connection, line, subject, created.project_id, fresh=held.fresh),
@@ -263,7 +269,24 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
             committer_email=candidate.email or f"{candidate.username}@localhost",
             setup_script=created.agent_config.setup_script if created.agent_config else (),
             network=created.agent_config.network if created.agent_config else None,
+            cache=_cache(it, candidate),
         ),
+    )
+
+
+def _cache(it: Change, candidate: Row[Any]) -> p.CacheSpec | None:
+    """What of the setup is kept; only of a workspace that stands at the default branch, before anything ran in it."""
+    created = it.state.created
+    config = created.agent_config
+    if config is None or config.cache is None:
+        return None
+    place = f"{created.project_id} {candidate.project_made.timestamp()}"
+    return p.CacheSpec(
+        scope=hashlib.sha256(place.encode()).hexdigest()[:32],
+        key=config.cache.key,
+        files=config.cache.files,
+        paths=config.cache.paths,
+        save=created.commit == config.commit and not it.state.snapshot_commit,
     )
 
 
@@ -300,6 +323,7 @@ async def _give_job(
         tool=row.tool,
         args=row.args,
         job=offer.spec,
+        limits=offer.limits,
         workspace=p.WorkspaceSpec(
             clone_path=await repositories.clone_path(connection, offer.project_id),
             token=await _workspace_token(connection, line, subject, offer.project_id, fresh=held.fresh),
@@ -330,7 +354,7 @@ async def _workspace_token(
     connection: AsyncConnection, line: _Line, subject: Subject, project_id: int, *, fresh: bool
 ) -> str:
     """The one that the line has for the subject; another one when it grows old, and for a lease that is `fresh`."""
-    now = datetime.now(UTC)
+    now = clock.now()
     known, until = line.tokens.get(str(subject), ("", now)) if not fresh else ("", now)
     if now < until:
         return known

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core import limits
 from quarterdeck.core.flow import Examined, Flow
+from quarterdeck.core.network import Groups
 from quarterdeck.core.pipeline import CiPipeline
 
 
@@ -62,6 +63,14 @@ class Dispatch(Protocol):
 
     async def workers(self, connection: AsyncConnection) -> int:
         """How many workers are alive."""
+        ...
+
+
+class Registries(Protocol):
+    """What the tools of the server's machine say of the package registries that they use."""
+
+    async def found(self) -> Groups:
+        """The hosts of `pypi`, `npm` and `apt`, as far as they are known."""
         ...
 
 

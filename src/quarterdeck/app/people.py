@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import UnauthenticatedError
+from quarterdeck.store import clock
 from quarterdeck.store.tables import tokens
 
 SIGN_IN_MINUTES = 60
@@ -74,7 +75,7 @@ async def issue(
             subject=subject,
             runner_id=runner_id,
             tags=list(tags) if tags is not None else null(),
-            expires_at=datetime.now(UTC) + lasts if lasts else None,
+            expires_at=clock.now() + lasts if lasts else None,
         )
     )
     return secret
@@ -93,7 +94,7 @@ async def _known(app: App, asking: Sequence[tuple[str, Door]]) -> Sequence[Actor
     """Looks up the tokens of all who ask at the same time."""
     wanted = [(digest(secret), "browser" if door == "web" else "personal") for secret, door in asking]
     async with app.database.reading() as connection:
-        rows = await connection.exec_driver_sql(_KNOWN, ([hash_ for hash_, _ in wanted], datetime.now(UTC)))
+        rows = await connection.exec_driver_sql(_KNOWN, ([hash_ for hash_, _ in wanted], clock.now()))
         found = {(bytes(row.hash), row.kind): row for row in rows}
     unknown = "The token is not known here or has expired. Sign in again, or pass a valid token."
     return [
@@ -159,4 +160,4 @@ async def whoami(app: App, actor: Actor) -> PersonView:
 
 def valid():
     """Whether a token has not expired."""
-    return tokens.c.expires_at.is_(None) | (tokens.c.expires_at > datetime.now(UTC))
+    return tokens.c.expires_at.is_(None) | (tokens.c.expires_at > clock.now())

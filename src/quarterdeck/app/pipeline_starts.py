@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app.access import Project
+from quarterdeck.app.access import Project, of_row
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import source_name
 from quarterdeck.app.pipeline_jobs import advance
@@ -48,8 +48,7 @@ async def start_for(
     ).one_or_none()
     if latest is not None and latest.sha == sha:
         return latest.id
-    project = Project(row.id, row.path, row.name, row.description, row.default_branch, row.retention_days, None)
-    return await create(connection, app, project, ref, sha, source=source, session_id=session_id)
+    return await create(connection, app, of_row(row, None), ref, sha, source=source, session_id=session_id)
 
 
 async def create(

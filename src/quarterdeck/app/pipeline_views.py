@@ -10,10 +10,12 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
+from quarterdeck.app.runner_choice import explained_jobs
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import RESULT_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline, JobStatus, PipelineStatus
+from quarterdeck.core.state import Waiting
 from quarterdeck.core.text import cut, decode
 from quarterdeck.store import output
 from quarterdeck.store.tables import pipeline_jobs, pipelines, projects
@@ -40,6 +42,8 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    waiting_for: Waiting | None = None
+    """The runner that it waits for, while none has it."""
 
 
 class PipelineView(BaseModel):
@@ -97,7 +101,7 @@ async def load(app: App, connection: AsyncConnection, pipeline_id: int) -> Pipel
     row = (await connection.execute(query().where(pipelines.c.id == pipeline_id))).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no pipeline #{pipeline_id} that you may see.")
-    attempts = await all_attempts(connection, pipeline_id)
+    attempts = await with_waits(connection, await all_attempts(connection, pipeline_id))
     counted = {job.name: job for job in attempts}
     stages = CiPipeline.model_validate(row.definition).stages
     jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), job.name))
@@ -110,6 +114,12 @@ async def all_attempts(connection: AsyncConnection, pipeline_id: int) -> list[Jo
         select(pipeline_jobs).where(pipeline_jobs.c.pipeline_id == pipeline_id).order_by(pipeline_jobs.c.id)
     )
     return [job_view(row) for row in rows]
+
+
+async def with_waits(connection: AsyncConnection, jobs: Sequence[JobView]) -> list[JobView]:
+    """The same, and of those that no runner has taken for which they wait."""
+    waits = await explained_jobs(connection, [job.id for job in jobs if job.status is JobStatus.PENDING])
+    return [job.model_copy(update={"waiting_for": waits.get(job.id)}) for job in jobs]
 
 
 async def newest(connection: AsyncConnection, pipeline_id: int) -> dict[str, JobView]:

@@ -107,7 +107,8 @@ async def _allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, a
 async def job(app: App, actor: Actor, job_id: int) -> JobView:
     """One attempt at a job."""
     async with app.database.transaction() as connection:
-        return views.job_view(await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE))
+        found = views.job_view(await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE))
+        return (await views.with_waits(connection, [found]))[0]
 
 
 async def job_log(app: App, actor: Actor, job_id: int, *, offset: int = 0, limit: int = LOG_PAGE_BYTES) -> bytes:

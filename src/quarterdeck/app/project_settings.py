@@ -13,6 +13,7 @@ from quarterdeck.app.projects import ProjectView
 from quarterdeck.core.access import Ability
 from quarterdeck.core.limits import RETENTION_DAYS_MOST
 from quarterdeck.core.protocol import TAGS, Tag
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.text import clean
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import projects as rows
@@ -33,6 +34,10 @@ class EditProject(BaseModel):
     runner_tags: Annotated[tuple[Tag, ...], Field(max_length=TAGS)] | None = Field(
         default=None, description="Its sessions go only to runners that have all of these tags."
     )
+    limits: ProjectLimits | None = Field(
+        default=None,
+        description="In place of all before: what a session or job may use of a runner, where the runner allows more.",
+    )
 
 
 async def edit(app: App, actor: Actor, project: int | str, request: EditProject) -> ProjectView:
@@ -44,6 +49,8 @@ async def edit(app: App, actor: Actor, project: int | str, request: EditProject)
     }
     if request.runner_tags is not None:
         changes["runner_tags"] = sorted({clean(tag) for tag in request.runner_tags})
+    if request.limits is not None:
+        changes["limits"] = request.limits.model_dump(exclude_none=True)
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.MANAGE_PROJECT)
         # Before the time is changed, whoever is starting a session in it is waited for.

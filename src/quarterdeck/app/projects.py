@@ -16,6 +16,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.job_deletion import forget_jobs
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.text import clean
 from quarterdeck.store.tables import members, pipeline_jobs, projects, sessions, users
 from quarterdeck.store.tables import pipelines as pipeline_rows
@@ -46,6 +47,8 @@ class ProjectView(BaseModel):
     retention_days: int
     runner_tags: tuple[str, ...]
     """Its sessions go only to runners that have all of these."""
+    limits: ProjectLimits
+    """What its sessions and jobs may use of a runner, where that is less than the runner's own limits."""
     role: str
     """The actor's own role."""
     clone_url: str
@@ -260,6 +263,7 @@ def _view(app: App, actor: Actor, row: Row[Any]) -> ProjectView:
         default_branch=row.default_branch,
         retention_days=row.retention_days,
         runner_tags=tuple(row.runner_tags),
+        limits=ProjectLimits.model_validate(row.limits),
         role=role.name.lower(),
         clone_url=f"{app.public_url}/git/{row.path}.git",
         url=f"{app.public_url}/projects/{row.id}",

@@ -1,7 +1,7 @@
 """How a distant runner gets its token: somebody who may manage runners makes a registration, which works once."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,7 @@ from quarterdeck.core.errors import (
     VersionMismatchError,
 )
 from quarterdeck.core.text import clean
+from quarterdeck.store import clock
 from quarterdeck.store.tables import projects, runners, tokens
 
 HOURS = 1
@@ -77,7 +78,7 @@ async def add(app: App, actor: Actor, request: AddRegistration) -> RegistrationV
         )
     return RegistrationView(
         token=secret,
-        expires_at=datetime.now(UTC) + lasts,
+        expires_at=clock.now() + lasts,
         project=project.path if project else "",
         tags=request.tags,
     )

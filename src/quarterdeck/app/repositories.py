@@ -11,7 +11,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import people, pipelines
-from quarterdeck.app.access import Project, demand, project_for
+from quarterdeck.app.access import Project, demand, of_row, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.outside import RefUpdate
@@ -135,8 +135,7 @@ async def _workspace(app: App, secret: str, path: str, service: Service) -> GitA
         raise NotFoundError(f"There is no project {path!r} that this workspace may see.")
     if service != "git-upload-pack":
         raise ForbiddenError("A workspace doesn't push; its work leaves it as a bundle.")
-    project = Project(row.id, row.path, row.name, row.description, row.default_branch, row.retention_days, None)
-    return GitAccess(project, service)
+    return GitAccess(of_row(row, None), service)
 
 
 def serve(

@@ -24,7 +24,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
-from quarterdeck.store import log, outbox
+from quarterdeck.store import clock, log, outbox
 from quarterdeck.store.room import vacuum
 from quarterdeck.store.tables import projects, sessions, sweeps
 
@@ -110,9 +110,10 @@ async def sweep(app: App, *, at: datetime | None = None) -> Swept:
 
 
 async def _now(app: App) -> datetime:
-    """By the database's clock, and not before ours: what is deleted too early can't be brought back."""
-    async with app.database.transaction() as connection:
-        return min(datetime.now(UTC), (await connection.execute(select(func.now()))).scalar_one())
+    """By the database's clock and by ours, and without a jump: what is deleted too early can't be brought back."""
+    async with app.database.reading() as connection:
+        await clock.ask(connection)
+    return min(datetime.now(UTC), clock.cautious())
 
 
 async def _over(app: App, at: datetime) -> int:

@@ -1,10 +1,10 @@
-"""Which runners may be given which work, and what is said of sessions whose work none has."""
+"""Which runners may be given which work, and what is said of sessions and jobs whose work none has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, exists, func, null, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.protocol import DROP_SECONDS
@@ -32,27 +32,67 @@ def suits(runner: Any, project_id: ColumnElement[Any], session_tags: ColumnEleme
 async def explained(connection: AsyncConnection, waiting: Mapping[int, Waiting | None]) -> dict[int, Waiting]:
     """What sessions wait for that no runner has taken: for which one, and whether there is any."""
     ids = [number for number, one in waiting.items() if one is not None and one.on == "runner"]
-    if not ids:
-        return {}
-    waits = exists().where(offers.c.session_id == sessions.c.id, offers.c.status == "waiting")
-    held = exists().where(leases.c.subject == func.concat("session:", sessions.c.id), leases.c.runner_id.is_not(None))
+    asked = offers.c.session_id == sessions.c.id
     lone = (
-        select(sessions.c.id, sessions.c.project_id, func.coalesce(projects.c.runner_tags, _NONE).label("tags"))
+        select(sessions.c.id, sessions.c.project_id, offers.c.tags, projects.c.runner_tags)
+        .join(offers, asked & (offers.c.status == "waiting"))
         .outerjoin(projects, projects.c.id == sessions.c.project_id)
-        .where(sessions.c.id.in_(ids), waits, ~held)
+        .where(sessions.c.id.in_(ids), _unheld())
     )
+    return await _explained(connection, lone) if ids else {}
+
+
+async def explained_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Waiting]:
+    """The same for jobs."""
+    lone = (
+        select(offers.c.job_id, pipelines.c.project_id, offers.c.tags, null())
+        .join(pipeline_jobs, pipeline_jobs.c.id == offers.c.job_id)
+        .join(pipelines, pipelines.c.id == pipeline_jobs.c.pipeline_id)
+        .where(offers.c.job_id.in_(ids), offers.c.status == "waiting", _unheld())
+    )
+    return await _explained(connection, lone) if ids else {}
+
+
+def _unheld() -> ColumnElement[bool]:
+    return ~exists().where(leases.c.subject == offers.c.subject, leases.c.runner_id.is_not(None))
+
+
+async def _explained(connection: AsyncConnection, lone: Select[*tuple[Any, ...]]) -> dict[int, Waiting]:
+    """`lone` has rows of a number, its project, and the tags that it and its project ask for."""
+    needs = {
+        number: (project, {*tags, *(more or ())}) for number, project, tags, more in await connection.execute(lone)
+    }
+    if not needs:
+        return {}
     alive = func.coalesce(runners.c.last_contact > func.now() - timedelta(seconds=DROP_SECONDS), text("false"))
     known = select(runners.c.project_id, runners.c.tags, runners.c.state, alive.label("alive"))
-    rows = (await connection.execute(lone)).all()
-    if not rows:
-        return {}
     there = (await connection.execute(known.where(runners.c.state != "removed"))).all()
-    return {row.id: Waiting(on="runner", detail=_for_which(row, there)) for row in rows}
+    return {
+        number: Waiting(on="runner", detail=_for_which(project, sorted(tags), there))
+        for number, (project, tags) in needs.items()
+    }
 
 
-def _for_which(session: Row[*tuple[Any, ...]], there: Sequence[Row[*tuple[Any, ...]]]) -> str:
-    fit = [one for one in there if one.project_id in (None, session.project_id) and {*session.tags} <= {*one.tags}]
-    tags = f" with tag{'s' if len(session.tags) > 1 else ''} {', '.join(session.tags)}" if session.tags else ""
+async def owed(connection: AsyncConnection, session_id: int) -> Waiting | None:
+    """The proof that nothing of an ended session runs any more, if a runner still has to bring it."""
+    row = (
+        await connection.execute(
+            select(runners.c.name, runners.c.last_contact)
+            .join(leases, leases.c.runner_id == runners.c.id)
+            .where(leases.c.subject == f"session:{session_id}", leases.c.cancelled, leases.c.torn_down.is_(False))
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    heard = f"{row.last_contact:%Y-%m-%d %H:%M:%S} UTC" if row.last_contact else "never"
+    return Waiting(
+        on="runner", detail=f"the proof of {row.name} that nothing of it runs any more; last heard of: {heard}"
+    )
+
+
+def _for_which(project_id: int | None, tags: list[str], there: Sequence[Row[*tuple[Any, ...]]]) -> str:
+    fit = [one for one in there if one.project_id in (None, project_id) and {*tags} <= {*one.tags}]
+    named = f" with tag{'s' if len(tags) > 1 else ''} {', '.join(tags)}" if tags else ""
     if not fit:
         why = "none is registered that fits"
     elif not any(one.alive for one in fit):
@@ -61,4 +101,4 @@ def _for_which(session: Row[*tuple[Any, ...]], there: Sequence[Row[*tuple[Any, .
         why = "those that fit are paused"
     else:
         why = "those that fit are busy"
-    return f"a runner{tags}; {why}"
+    return f"a runner{named}; {why}"

@@ -1,7 +1,7 @@
 """Runners as people see and manage them: of the instance by administrators, of a project by its maintainers."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -16,6 +16,7 @@ from quarterdeck.app.session_views import visible
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.errors import ConflictError, NotFoundError
 from quarterdeck.core.protocol import DROP_SECONDS
+from quarterdeck.store import clock
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import (
     leases,
@@ -97,7 +98,7 @@ def views_of(rows: Sequence[Row[*tuple[Any, ...]]]) -> tuple[RunnerView, ...]:
 
 
 def _fields(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
-    heard = datetime.now(UTC) - timedelta(seconds=DROP_SECONDS)
+    heard = clock.now() - timedelta(seconds=DROP_SECONDS)
     same = ("id", "name", "description", "tags", "state", "registered", "version", "isolation", "capacity")
     return {
         **{name: getattr(row, name) for name in same},

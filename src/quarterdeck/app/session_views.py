@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.runner_choice import explained
+from quarterdeck.app.runner_choice import explained, owed
 from quarterdeck.core import limits
 from quarterdeck.core.access import LEAST_ROLE, Ability
 from quarterdeck.core.budget import Budget
@@ -18,8 +18,9 @@ from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import PlanItem
 from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.imported import SessionImported
+from quarterdeck.core.session_limits import ProjectLimits, Used
 from quarterdeck.core.state import ArtifactRef, LinkRef, SessionState, Waiting
-from quarterdeck.core.status import GROUPS, Status, StatusGroup
+from quarterdeck.core.status import FINAL, GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import members, projects, sessions
 
@@ -62,6 +63,8 @@ class SessionView(BaseModel):
     privileges: tuple[str, ...] | None
     pre_approved: tuple[str, ...]
     may_ask: bool
+    runner_tags: tuple[str, ...]
+    """What its runners must have, beside what its project asks of them."""
     component_models: dict[str, str]
     status: Status
     status_group: StatusGroup
@@ -83,6 +86,12 @@ class SessionView(BaseModel):
     executor: str
     steps: int
     torn_down: bool
+    teardown_missed: Literal["", "unreachable", "removed"]
+    """Why the proof of its end has not come."""
+    used: Used
+    """Milliseconds and bytes of output of its commands, on all runners."""
+    limits: ProjectLimits
+    """What its project asks for; the stricter of this and the runner's own holds."""
     usage: Usage
     budget: Budget | None
     warnings: int
@@ -105,12 +114,12 @@ class SessionView(BaseModel):
     url: str
 
 
-Shown = Select[int, Any, datetime, str]
-"""A query of sessions as views need them: id, state, last activity, the project's path."""
+Shown = Select[int, Any, datetime, str, Any]
+"""A query of sessions as views need them: id, state, last activity, the project's path and limits."""
 
-_SHOWN: Shown = select(sessions.c.id, sessions.c.state, sessions.c.last_activity, projects.c.path).outerjoin(
-    projects, projects.c.id == sessions.c.project_id
-)
+_SHOWN: Shown = select(
+    sessions.c.id, sessions.c.state, sessions.c.last_activity, projects.c.path, projects.c.limits
+).outerjoin(projects, projects.c.id == sessions.c.project_id)
 
 
 async def load(app: App, connection: AsyncConnection, session_id: int) -> SessionView:
@@ -119,6 +128,8 @@ async def load(app: App, connection: AsyncConnection, session_id: int) -> Sessio
     if row is None:
         raise NotFoundError(f"There is no session #{session_id}.")
     view = _view(app, row)
+    if view.status in FINAL and not view.torn_down:
+        return view.model_copy(update={"waiting_for": await owed(connection, row.id)})
     for waiting in (await explained(connection, {row.id: view.waiting_for})).values():
         view = view.model_copy(update={"waiting_for": waiting})
     return view
@@ -136,12 +147,12 @@ def visible(actor: Actor) -> Shown:
     return query.where(or_(mine, sessions.c.project_id.in_(developed) & sessions.c.origin.not_in(("chat", "ide"))))
 
 
-def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str]]) -> tuple[SessionView, ...]:
+def views_of(app: App, rows: Sequence[Row[int, Any, datetime, str, Any]]) -> tuple[SessionView, ...]:
     """The views of the rows of such a query."""
     return tuple(_view(app, row) for row in rows)
 
 
-def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
+def _view(app: App, row: Row[int, Any, datetime, str, Any]) -> SessionView:
     state = SessionState.model_validate(row.state)
     created = state.created
     left = max(0, (state.expires_on - datetime.now(UTC).date()).days) if state.expires_on else None
@@ -161,6 +172,7 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         privileges=created.privileges,
         pre_approved=created.pre_approved,
         may_ask=created.may_ask,
+        runner_tags=created.runner_tags,
         component_models=created.component_models,
         status=state.status,
         status_group=GROUPS[state.status],
@@ -182,6 +194,9 @@ def _view(app: App, row: Row[int, Any, datetime, str]) -> SessionView:
         executor=state.executor,
         steps=state.step,
         torn_down=state.torn_down,
+        teardown_missed=state.teardown_missed,
+        used=state.used,
+        limits=ProjectLimits.model_validate(row.limits or {}),
         usage=state.usage,
         budget=state.budget,
         warnings=state.warnings,

@@ -117,6 +117,7 @@ async def start_within(
         context_tokens=choice.context_tokens,
         budget=request.budget,
         attachments=given,
+        runner_tags=request.tags(),
     )
     links = list(brought.links)
     if parent_id is not None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.attachment import NAME_CHARACTERS, Attachment
 from quarterdeck.core.budget import Budget
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.protocol import TAGS, Tag
 from quarterdeck.core.text import clean, clean_value, deeper, finite
 from quarterdeck.tools.tool import Privilege
 
@@ -84,6 +86,13 @@ class StartOptions(BaseModel):
         max_length=limits.ATTACHMENTS,
         description="Files and images, by the numbers that `POST /attachments` gave them.",
     )
+    runner_tags: Annotated[tuple[Tag, ...], Field(max_length=TAGS)] = Field(
+        default=(), description="Its runners must have all of these, beside those that the project asks for."
+    )
+
+    def tags(self) -> tuple[str, ...]:
+        """The tags as they are kept: each once, in order."""
+        return tuple(sorted({clean(tag) for tag in self.runner_tags}))
 
     def given_inputs(self) -> dict[str, JsonValue]:
         """The inputs that came as context; several of one category are envelopes of several versions."""

@@ -15,6 +15,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.children import stop_children
 from quarterdeck.app.session_access import may, steer_check
+from quarterdeck.app.session_totals import check_raised
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.skills import with_skill
 from quarterdeck.app.start_options import check_sight
@@ -223,6 +224,7 @@ async def resume(app: App, actor: Actor, session_id: int) -> SessionView:
             raise ConflictError(
                 f"Session #{session_id} is {human(it.state.status)}, not paused: answer it instead of resuming it."
             )
+        await check_raised(it)
         it.move(Transition.RESUME, by=actor.username)
         await log.flush(it.connection, it.session)
         return await views.load(app, it.connection, session_id)

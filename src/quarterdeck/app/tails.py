@@ -6,7 +6,7 @@ watcher that is so far behind that its next one is gone is dropped, and goes on 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -35,12 +35,19 @@ class Moment:
     through: int
     """The last event that the log had then."""
     _told: dict[object, bytes] = field(default_factory=dict[object, bytes])
+    _made: dict[object, asyncio.Task[bytes]] = field(default_factory=dict[object, asyncio.Task[bytes]])
 
     def told(self, tell: Callable[[Sequence[Signal]], bytes]) -> bytes:
         """As `tell` writes it: once, however many are told."""
         if tell not in self._told:
             self._told[tell] = tell(self.signals)
         return self._told[tell]
+
+    async def once(self, key: object, make: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
+        """What else belongs to the moment and has to be looked up: once for all who ask with the same `key`."""
+        if key not in self._made:
+            self._made[key] = asyncio.create_task(make())
+        return await asyncio.shield(self._made[key])
 
 
 class Tail:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import func, insert, literal, select
@@ -32,6 +32,7 @@ from quarterdeck.core.model_rules import ModelRules
 from quarterdeck.core.state import SessionState
 from quarterdeck.core.status import FINAL, Transition
 from quarterdeck.core.text import clean, line
+from quarterdeck.store import clock
 from quarterdeck.store.doorbell import Listener, ring
 from quarterdeck.store.tables import documents, offers, partials, sessions
 from quarterdeck.tools.tool import Tool
@@ -152,11 +153,7 @@ async def _steps(
     without the session's lock.
     """
     while True:
-        next_ = step.next_step(flow, it.state)
-        if isinstance(next_, step.AskModel | step.CallTool):
-            asks = await mcp_calls.listings(it, flow, next_.component)
-            it.append(*asks)
-            next_ = step.next_step(flow, it.state) if asks else next_
+        next_ = await _next_step(it, flow)
         match next_:
             case step.AskModel() | step.Compact() as asking:
                 return asking
@@ -177,6 +174,22 @@ async def _steps(
                 await _offer(app, it, act(app.flows, it, flow, other, histories))
 
 
+async def _next_step(it: Change, flow: Flow) -> step.Step:
+    """What comes next; before a model is asked, with what others say: MCP servers, and those that share a budget."""
+    next_ = step.next_step(flow, it.state)
+    if isinstance(next_, step.AskModel | step.CallTool) and (
+        asks := await mcp_calls.listings(it, flow, next_.component)
+    ):
+        it.append(*asks)
+        next_ = step.next_step(flow, it.state)
+    if isinstance(next_, step.AskModel | step.Compact):
+        if await budgets.count_children(it):
+            next_ = step.next_step(flow, it.state)
+        if spent := await budgets.spent_above(it):
+            next_ = step.End(Transition.PAUSE, spent)
+    return next_
+
+
 async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
     for call_id in call_ids:
         call = it.state.calls[call_id]
@@ -189,6 +202,7 @@ async def _offer(app: App, it: Change, call_ids: tuple[str, ...]) -> None:
                 side=call.side,
                 tool=call.tool,
                 args=call.args,
+                tags=list(it.state.created.runner_tags) if call.side == "executor" else [],
                 status="waiting" if call.side == "executor" else "offered",
             )
         )
@@ -281,7 +295,7 @@ async def failed_to_answer(app: App, turn: Turn, component: str, error: str, ret
     `retry_after` is in seconds, as the provider wished; the back-off doubles from 1 s to 60 s without it.
     """
     async with change(app, turn.session_id, turn_no=turn.turn_no) as it:
-        now = datetime.now(UTC)
+        now = clock.now()
         last = it.state.retry
         since = last.since if last else now
         attempt = last.attempt + 1 if last else 1

@@ -2,6 +2,6 @@
 
 from quarterdeck.backup.file import BackupFileError
 from quarterdeck.backup.restoring import NotEmptyError, Restored, restore
-from quarterdeck.backup.taking import Taken, take
+from quarterdeck.backup.taking import Taken, last, take
 
-__all__ = ["BackupFileError", "NotEmptyError", "Restored", "Taken", "restore", "take"]
+__all__ = ["BackupFileError", "NotEmptyError", "Restored", "Taken", "last", "restore", "take"]

@@ -4,12 +4,12 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from quarterdeck import __version__
 from quarterdeck.backup.file import DATABASE, REPOSITORIES, SECRETS, Head, Writer, writing
@@ -21,6 +21,9 @@ from quarterdeck.settings import Settings
 from quarterdeck.store import dump
 from quarterdeck.store.embedded import EmbeddedPostgres
 from quarterdeck.store.vault import KEY_FILE
+
+LAST_FILE = "last-backup.json"
+"""In the home: what was taken last."""
 
 
 class Taken(BaseModel, frozen=True):
@@ -47,7 +50,23 @@ async def take(settings: Settings, file: Path, *, with_secrets: bool) -> Taken:
             with writing(stream) as writer:
                 at, repositories = await _write(settings, url, writer, with_secrets=with_secrets)
         size = stream.tell()
-    return Taken(file=file, at=at, size=size, repositories=repositories, secrets=with_secrets)
+    taken = Taken(file=file, at=at, size=size, repositories=repositories, secrets=with_secrets)
+    await asyncio.to_thread(_note, settings.home, taken)
+    return taken
+
+
+def _note(home: Path, taken: Taken) -> None:
+    told = taken.model_copy(update={"file": taken.file.absolute()})
+    with suppress(OSError):  # there is a backup, whether it can be noted or not
+        (home / LAST_FILE).write_text(told.model_dump_json(), encoding="utf-8")
+
+
+def last(home: Path) -> Taken | None:
+    """The backup that was taken of this home last, as far as is known."""
+    try:
+        return Taken.model_validate_json((home / LAST_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class AsyncGroups:
         self.people = AsyncPeople(transport)
         self.rules = AsyncRules(transport)
         self.retention = AsyncRetention(transport)
+        self.network = AsyncNetwork(transport)
         self.runners = AsyncRunners(transport)
         self.health = AsyncHealth(transport)
 
@@ -222,6 +223,7 @@ class AsyncSessions(AsyncCalls):
         budget: models.Budget | Unset | None = UNSET,
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
+        runner_tags: list[str] | Unset = UNSET,
         flow: str | Unset = UNSET,
         flow_yaml: str | Unset | None = UNSET,
         goal: str | Unset = UNSET,
@@ -249,6 +251,7 @@ class AsyncSessions(AsyncCalls):
                 "budget": budget,
                 "additional_context": additional_context,
                 "attachments": attachments,
+                "runner_tags": runner_tags,
                 "project": project,
                 "flow": flow,
                 "flow_yaml": flow_yaml,
@@ -701,6 +704,7 @@ class AsyncChats(AsyncCalls):
         budget: models.Budget | Unset | None = UNSET,
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
+        runner_tags: list[str] | Unset = UNSET,
         project: int | str | Unset | None = UNSET,
         agent: str | Unset = UNSET,
     ) -> models.SessionView:
@@ -722,6 +726,7 @@ class AsyncChats(AsyncCalls):
                 "budget": budget,
                 "additional_context": additional_context,
                 "attachments": attachments,
+                "runner_tags": runner_tags,
                 "message": message,
                 "project": project,
                 "agent": agent,
@@ -979,6 +984,7 @@ class AsyncProjects(AsyncCalls):
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
+        limits: models.ProjectLimits | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return await self._send(
@@ -990,6 +996,7 @@ class AsyncProjects(AsyncCalls):
                 "description": description,
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
+                "limits": limits,
             },
         )
 
@@ -1467,6 +1474,30 @@ class AsyncRetention(AsyncCalls):
     async def everywhere(self) -> models.RetentionView:
         """Show what the next sweep deletes. Of all projects; administrators only."""
         return await self._send("GET", "/retention/preview", models.RetentionView)
+
+
+class AsyncNetwork(AsyncCalls):
+    """Calls about network."""
+
+    async def show(self) -> models.NetworkView:
+        """Show what sessions may reach.
+
+        What an `agent-config.yml` may ask for here, and what each group of package registries stands for.
+        """
+        return await self._send("GET", "/network", models.NetworkView)
+
+    async def of_project(self, project: int | str) -> models.ProjectNetworkView:
+        """Show what a project's sessions may reach. What the project allows of what the server does."""
+        return await self._send("GET", f"/projects/{part(project)}/network", models.ProjectNetworkView)
+
+    async def edit(self, project: int | str, *, hosts: list[str]) -> models.ProjectNetworkView:
+        """Say what a project's sessions may reach.
+
+        For those that start from now on, and never more than the server allows.
+        """
+        return await self._send(
+            "PUT", f"/projects/{part(project)}/network", models.ProjectNetworkView, body={"hosts": hosts}
+        )
 
 
 class AsyncRunners(AsyncCalls):

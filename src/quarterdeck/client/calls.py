@@ -42,6 +42,7 @@ class Groups:
         self.people = People(transport)
         self.rules = Rules(transport)
         self.retention = Retention(transport)
+        self.network = Network(transport)
         self.runners = Runners(transport)
         self.health = Health(transport)
 
@@ -222,6 +223,7 @@ class Sessions(Calls):
         budget: models.Budget | Unset | None = UNSET,
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
+        runner_tags: list[str] | Unset = UNSET,
         flow: str | Unset = UNSET,
         flow_yaml: str | Unset | None = UNSET,
         goal: str | Unset = UNSET,
@@ -249,6 +251,7 @@ class Sessions(Calls):
                 "budget": budget,
                 "additional_context": additional_context,
                 "attachments": attachments,
+                "runner_tags": runner_tags,
                 "project": project,
                 "flow": flow,
                 "flow_yaml": flow_yaml,
@@ -689,6 +692,7 @@ class Chats(Calls):
         budget: models.Budget | Unset | None = UNSET,
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
+        runner_tags: list[str] | Unset = UNSET,
         project: int | str | Unset | None = UNSET,
         agent: str | Unset = UNSET,
     ) -> models.SessionView:
@@ -710,6 +714,7 @@ class Chats(Calls):
                 "budget": budget,
                 "additional_context": additional_context,
                 "attachments": attachments,
+                "runner_tags": runner_tags,
                 "message": message,
                 "project": project,
                 "agent": agent,
@@ -967,6 +972,7 @@ class Projects(Calls):
         description: str | Unset | None = UNSET,
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
+        limits: models.ProjectLimits | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return self._send(
@@ -978,6 +984,7 @@ class Projects(Calls):
                 "description": description,
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
+                "limits": limits,
             },
         )
 
@@ -1451,6 +1458,28 @@ class Retention(Calls):
     def everywhere(self) -> models.RetentionView:
         """Show what the next sweep deletes. Of all projects; administrators only."""
         return self._send("GET", "/retention/preview", models.RetentionView)
+
+
+class Network(Calls):
+    """Calls about network."""
+
+    def show(self) -> models.NetworkView:
+        """Show what sessions may reach.
+
+        What an `agent-config.yml` may ask for here, and what each group of package registries stands for.
+        """
+        return self._send("GET", "/network", models.NetworkView)
+
+    def of_project(self, project: int | str) -> models.ProjectNetworkView:
+        """Show what a project's sessions may reach. What the project allows of what the server does."""
+        return self._send("GET", f"/projects/{part(project)}/network", models.ProjectNetworkView)
+
+    def edit(self, project: int | str, *, hosts: list[str]) -> models.ProjectNetworkView:
+        """Say what a project's sessions may reach.
+
+        For those that start from now on, and never more than the server allows.
+        """
+        return self._send("PUT", f"/projects/{part(project)}/network", models.ProjectNetworkView, body={"hosts": hosts})
 
 
 class Runners(Calls):

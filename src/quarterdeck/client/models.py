@@ -82,6 +82,7 @@ class AgentConfig(Model):
     commit: str
     setup_script: list[str] = Field(default_factory=lambda: [])
     network: NetworkPolicy | None = None
+    cache: CacheConfig | None = None
     notes: list[str] = Field(default_factory=lambda: [])
 
 
@@ -282,6 +283,14 @@ class BulkResults(Model):
     results: list[BulkResult]
 
 
+class CacheConfig(Model):
+    """What of a setup script's work is kept for the next sessions."""
+
+    key: str
+    files: list[str] = Field(default_factory=lambda: [])
+    paths: list[str]
+
+
 class CallUsage(Model):
     """What one model call used; `cost` is None where the price is not known."""
 
@@ -333,6 +342,13 @@ class ChildView(Model):
     status: Status
     created_at: datetime
     url: str
+
+
+class ChildrenUsed(Model):
+    """What all sessions below this one have used by now: its budget is theirs, too."""
+
+    kind: Literal["children.used"] = "children.used"
+    usage: Usage
 
 
 class CommentView(Model):
@@ -505,7 +521,9 @@ class Event(Model):
         | SessionImported
         | RetentionChanged
         | WorkspaceTornDown
+        | TeardownMissed
         | UsageRecorded
+        | ChildrenUsed
         | CheckRecorded
         | LinkAdded
         | MergeRequestEnded
@@ -677,6 +695,7 @@ class JobView(Model):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    waiting_for: Waiting | None = None
 
 
 class KeyView(Model):
@@ -927,6 +946,13 @@ class NetworkRefused(Model):
     call_id: str
 
 
+class NetworkView(Model):
+    """What a repository's `agent-config.yml` may ask for."""
+
+    hosts: list[str]
+    groups: dict[str, list[str]]
+
+
 class NoticeAdded(Model):
     """The server told an agent something, as a message of its conversation."""
 
@@ -996,6 +1022,26 @@ class ProjectFlows(Model):
     left_out: int
 
 
+class ProjectLimits(Model):
+    """What a project asks for its sessions and jobs; of this and a runner's own the stricter holds."""
+
+    memory: int | None = None
+    processes: int | None = None
+    workspace: int | None = None
+    files: int | None = None
+    output: int | None = None
+    call: int | None = None
+    session: int | None = None
+
+
+class ProjectNetworkView(Model):
+    """The same, and what of it the project allows its sessions."""
+
+    hosts: list[str]
+    groups: dict[str, list[str]]
+    project_hosts: list[str]
+
+
 class ProjectView(Model):
     """A project as doors show it."""
 
@@ -1006,6 +1052,7 @@ class ProjectView(Model):
     default_branch: str
     retention_days: int
     runner_tags: list[str]
+    limits: ProjectLimits
     role: str
     clone_url: str
     url: str
@@ -1026,6 +1073,14 @@ class QuestionAnswered(Model):
     text: str
     by: str
     door: str
+
+
+class Reached(Model):
+    """A limit that a session has reached: which, its bound as people write it, and whose it is."""
+
+    name: Literal["memory", "processes", "workspace", "files", "output", "call", "session"]
+    bound: str
+    of: Literal["runner", "project"] = "runner"
 
 
 class RegistrationView(Model):
@@ -1170,6 +1225,7 @@ class SessionCreated(Model):
     agent_config: AgentConfig | None = None
     budget: Budget | None = None
     attachments: list[Attachment] = Field(default_factory=lambda: [])
+    runner_tags: list[str] = Field(default_factory=lambda: [])
 
 
 class SessionFilter(Model):
@@ -1311,6 +1367,7 @@ class SessionView(Model):
     privileges: list[str] | None
     pre_approved: list[str]
     may_ask: bool
+    runner_tags: list[str]
     component_models: dict[str, str]
     status: Status
     status_group: StatusGroup
@@ -1332,6 +1389,9 @@ class SessionView(Model):
     executor: str
     steps: int
     torn_down: bool
+    teardown_missed: Literal["", "unreachable", "removed"]
+    used: Used
+    limits: ProjectLimits
     usage: Usage
     budget: Budget | None
     warnings: int
@@ -1572,6 +1632,14 @@ class StepView(Model):
     files: list[FileChange]
 
 
+class TeardownMissed(Model):
+    """The proof of a stop has not come: its runner is not heard of and brings it when it is back, or was removed."""
+
+    kind: Literal["teardown.missed"] = "teardown.missed"
+    executor: str
+    why: Literal["unreachable", "removed"]
+
+
 class ToolCallFinished(Model):
     """A call ended; `text` is what the model is told, the whole output is kept under the call's id."""
 
@@ -1585,6 +1653,8 @@ class ToolCallFinished(Model):
     output_bytes: int = 0
     output_sha256: str = ""
     truncated: bool = False
+    used: Used | None = None
+    limit: Reached | None = None
 
 
 class ToolCallRequested(Model):
@@ -1666,6 +1736,13 @@ class UsageView(Model):
     models: dict[str, Usage]
     calls: list[CallUsage]
     next: int | None
+
+
+class Used(Model):
+    """What a session's commands took of its totals."""
+
+    ms: int = 0
+    output: int = 0
 
 
 class Waiting(Model):

@@ -34,6 +34,7 @@ class Ability(StrEnum):
     HOLD_SESSION = "hold_session"
     PUSH_PROTECTED = "push_protected"
     MANAGE_RUNNER = "manage_runner"
+    MANAGE_NETWORK = "manage_network"
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
@@ -60,6 +61,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.HOLD_SESSION: Role.MAINTAINER,
     Ability.PUSH_PROTECTED: Role.MAINTAINER,
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
+    Ability.MANAGE_NETWORK: Role.MAINTAINER,
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,

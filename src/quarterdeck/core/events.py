@@ -28,6 +28,7 @@ from quarterdeck.core.mcp import McpToolsPinned
 from quarterdeck.core.payload import EventClass, Level, Payload
 from quarterdeck.core.record_events import (
     CheckRecorded,
+    ChildrenUsed,
     LinkAdded,
     MergeRequestEnded,
     NetworkRefused,
@@ -35,9 +36,11 @@ from quarterdeck.core.record_events import (
     SessionHeld,
     SessionReleased,
     SessionRenamed,
+    TeardownMissed,
     UsageRecorded,
     WorkspaceTornDown,
 )
+from quarterdeck.core.session_limits import Reached, Used
 from quarterdeck.core.status import Status, Transition
 
 
@@ -91,6 +94,8 @@ class SessionCreated(Payload):
     """What it may use; None is without end."""
     attachments: tuple[Attachment, ...] = ()
     """Files and texts that its agents are shown with their prompts."""
+    runner_tags: tuple[str, ...] = ()
+    """What its runners must have, beside what its project asks of them."""
 
 
 class StatusChanged(Payload):
@@ -262,6 +267,10 @@ class ToolCallFinished(Payload):
     output_bytes: int = 0
     output_sha256: str = ""
     truncated: bool = False
+    used: Used | None = None
+    """What commands took of the session's totals since a call told of that last; None of a call that starts none."""
+    limit: Reached | None = None
+    """The limit that ended it."""
 
 
 Ask = Literal["tool_call", "plan", "input"]
@@ -430,7 +439,9 @@ AnyPayload = Annotated[
     | SessionImported
     | RetentionChanged
     | WorkspaceTornDown
+    | TeardownMissed
     | UsageRecorded
+    | ChildrenUsed
     | CheckRecorded
     | LinkAdded
     | MergeRequestEnded

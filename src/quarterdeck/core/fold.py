@@ -13,6 +13,7 @@ from quarterdeck.core.approval import fingerprint
 from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.errors import SessionEndedError
 from quarterdeck.core.mcp import McpPin
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import (
     ArtifactRef,
     Call,
@@ -192,9 +193,14 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.WorkspaceTornDown() as p:
             state.torn_down = True
             state.errors += 1 if p.left else 0
+        case e.TeardownMissed() as p:
+            state.teardown_missed = p.why
+            state.warnings += 1
         case e.UsageRecorded() as p:
             state.usage += p.usage
             state.tokens[p.component] = p.usage.input_tokens + p.usage.output_tokens
+        case e.ChildrenUsed() as p:
+            state.children_usage = p.usage
         case e.CheckRecorded() as p:
             state.checks_passed += p.passed
             state.checks_failed += not p.passed
@@ -224,7 +230,7 @@ def _status(state: SessionState, change: e.StatusChanged, at: datetime) -> None:
     state.status = change.to_status
     state.reason = change.reason
     if change.to_status is Status.RUNNING:
-        state.retry = None
+        state.retry = state.exhausted = None
         state.started_at = state.started_at or at
     if change.to_status is Status.IDLE:
         state.component, state.component_done, state.ended = "", False, True
@@ -248,6 +254,7 @@ def _fork(state: SessionState, at: datetime) -> None:
             call.status = CallStatus.REQUESTED
     state.approvals = {}
     state.session_approvals, state.session_patterns = (), {}
+    state.used, state.exhausted = Used(), None
     state.started_at = at if state.status is Status.RUNNING else None
 
 
@@ -358,6 +365,9 @@ def _finish_call(state: SessionState, finished: e.ToolCallFinished, seq: int) ->
     if call is None or call.status is CallStatus.FINISHED:
         return
     call.status, call.outcome = CallStatus.FINISHED, finished.outcome
+    state.used += finished.used or Used()
+    if finished.limit is not None and finished.limit.total:
+        call.exhausted, state.exhausted = True, finished.limit
     state.warnings += finished.outcome is not e.Outcome.OK
     if call.listing:
         _listed(state, finished, seq)

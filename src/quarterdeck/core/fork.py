@@ -128,7 +128,7 @@ class Copy:
                 e.SessionCreated() | e.TurnStarted() | e.TurnEnded() | e.ModelRetried() | e.McpToolsPinned()
                 | e.ExecutorAttached() | e.WorkspacePrepared() | e.ArtifactCreated() | e.SessionRenamed()
                 | e.SessionHeld() | e.SessionReleased() | e.WorkspaceTornDown() | e.UsageRecorded() | e.CheckRecorded()
-                | e.MergeRequestEnded() | e.NetworkRefused() | e.SetupFinished()
+                | e.ChildrenUsed() | e.TeardownMissed() | e.MergeRequestEnded() | e.NetworkRefused() | e.SetupFinished()
                 | e.RetentionChanged() | e.BudgetChanged() | e.BudgetNeared()
             ):  # fmt: skip
                 return None

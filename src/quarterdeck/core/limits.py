@@ -20,6 +20,11 @@ OUTPUT_BYTES = 16 * 1024 * 1024
 OUTPUT_CHUNK_BYTES = 256 * 1024
 JOB_LOG_TAIL_BYTES = 150 * 1024
 BUNDLE_BYTES = 256 * 1024 * 1024
+CACHE_BYTES = 512 * 1024 * 1024
+"""What a runner keeps of a setup script under one key, packed."""
+CACHES_BYTES = 4 * 1024 * 1024 * 1024
+"""And of all projects together."""
+CACHE_PATHS = 50
 IMPORT_BYTES = 512 * 1024 * 1024
 """The largest file of a session that is imported."""
 IMPORT_STATE_CHARACTERS = 4 * 1024 * 1024

@@ -1,6 +1,7 @@
 """Which hosts a session's commands may reach: rules, groups of package registries, and the addresses behind a name."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -18,14 +19,29 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "packagist": ("packagist.org", "repo.packagist.org"),
     "hex": ("hex.pm", "repo.hex.pm"),
     "alpine": ("dl-cdn.alpinelinux.org",),
+    "pypi": (),
+    "npm": (),
+    "apt": (),
 }
-"""The package registries of a language or a system, by the one word that allows them."""
+"""The package registries of a language or a system, by the one word that allows them.
+
+Those of the last three are whatever pip, npm and apt of the server's machine say that they use.
+"""
 REGISTRIES = "registries"
 """The word for all groups; what `include_recommended_allowed` asks for."""
+SERVER = "server"
+"""In a project's setting: whatever the server allows."""
+NONE = "none"
+"""In settings and on the command line: nothing."""
 WEB_PORTS = (80, 443)
 """What a rule without a port allows."""
 HOST_CHARACTERS = 253
+GROUPS_DEFINED = 50
 
+Groups = Mapping[str, tuple[str, ...]]
+"""Hosts by the words that stand for them."""
+
+_WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)")
@@ -123,9 +139,45 @@ class NetworkPolicy(BaseModel):
         """Whether it is a host that the administrator wrote out."""
         return _covered(self.named, host, port)
 
-    def idle(self) -> tuple[str, ...]:
-        """What is asked for and lies outside of what may be asked for."""
-        return tuple(text for text in self.allowed if not all(_within(text, texts) for texts in self.within))
+
+def defined(text: str) -> dict[str, tuple[str, ...]]:
+    """Groups as an administrator writes them: `pypi=a.example,b.example; internal=*.c.example:8443`.
+
+    Raises:
+        InvalidInputError: it can't be read, or has no group there; says which part.
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, map(str.strip, text.split(";"))):
+        word, equals, hosts = part.partition("=")
+        word = word.strip().lower()
+        if not equals or not _WORD.fullmatch(word) or word in (REGISTRIES, SERVER, NONE):
+            raise InvalidInputError(
+                f"{part[:100]!r} is no group; write WORD=HOST,HOST with a semicolon between groups."
+            )
+        groups[word] = tuple(host.strip().lower() for host in hosts.split(",") if host.strip() not in ("", NONE))
+        for host in groups[word]:
+            rules(host)
+            if _group(host):
+                raise InvalidInputError(f"The group {word} has {host!r} in it, which is a group itself.")
+    if len(groups) > GROUPS_DEFINED:
+        raise InvalidInputError(f"At most {GROUPS_DEFINED} groups can be defined; these are {len(groups)}.")
+    return groups
+
+
+def expanded(texts: tuple[str, ...], groups: Groups) -> tuple[str, ...]:
+    """The same with hosts in place of the words of groups, each once: what a runner reads, which knows no groups."""
+    found: dict[str, None] = {}
+    for text in texts:
+        word = text.strip().lower()
+        words = groups if word == REGISTRIES else (word,)
+        for one in words:
+            found |= dict.fromkeys(groups.get(one, (text,)))
+    return tuple(found)
+
+
+def beyond(asked: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of which no part, or only a part, is within what is allowed."""
+    return tuple(text for text in asked if not _within(text, allowed))
 
 
 def written_out(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.core.network import NetworkPolicy
+from quarterdeck.core.session_limits import ProjectLimits, Reached, Used
 
 PROTOCOL_VERSION = 1
 VERSIONS_APART = 1
@@ -107,6 +108,19 @@ class Welcome(_Wire):
     wipe: tuple[str, ...] = ()
 
 
+class CacheSpec(_Wire):
+    """Files of the workspace that a runner keeps between sessions of one project."""
+
+    scope: str
+    """Stands for the project, also against those of other servers and databases: 32 hexadecimal digits."""
+    key: str
+    files: tuple[str, ...] = ()
+    """What is in them as the workspace is made is a part of the key."""
+    paths: tuple[str, ...]
+    save: bool = False
+    """Whether this workspace stands at the default branch, so that what the setup script makes in it may be kept."""
+
+
 class WorkspaceSpec(_Wire):
     """How to make the workspace, the first time or on another executor."""
 
@@ -131,6 +145,7 @@ class WorkspaceSpec(_Wire):
     """Lines of shell that are run once in a fresh workspace, before its first call."""
     network: NetworkPolicy | None = None
     """What commands may reach; None is nothing."""
+    cache: CacheSpec | None = None
 
 
 class JobSpec(_Wire):
@@ -171,6 +186,10 @@ class Offer(_Wire):
     workspace: WorkspaceSpec
     job: JobSpec | None = None
     mcp: McpSpec | None = None
+    limits: ProjectLimits | None = None
+    """What the project asks for; of this and the executor's own the stricter holds."""
+    used: Used = Used()
+    """What the session's commands have taken, on all executors."""
 
 
 class Cancel(_Wire):
@@ -217,7 +236,10 @@ class HeartbeatAnswer(_Wire):
 
 
 class Started(_Wire):
-    """The call began; its start is in the executor's journal already."""
+    """The call began, and its start is in the executor's journal already; or the setup script began before it.
+
+    What that prints is the beginning of the call's output.
+    """
 
     turn_no: int
     lease_epoch: int
@@ -274,6 +296,10 @@ class Result(_Wire):
     mcp_left_out: int = 0
     setup: SetupReport | None = None
     refused: tuple[Refusal, ...] = ()
+    used: Used | None = None
+    """What commands of the session took since a result told of that last; None from an executor that doesn't say."""
+    limit: Reached | None = None
+    """The limit that ended the call."""
 
 
 class Prepared(_Wire):

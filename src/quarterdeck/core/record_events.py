@@ -52,6 +52,16 @@ class WorkspaceTornDown(Record):
     method: str
 
 
+class TeardownMissed(Record):
+    """The proof of a stop has not come: its runner is not heard of and brings it when it is back, or was removed."""
+
+    kind: Literal["teardown.missed"] = "teardown.missed"
+    default_level: ClassVar[Level] = Level.RESULT
+    executor: str
+    why: Literal["unreachable", "removed"]
+    """What is unreachable kills by itself when its own lease is over; of what was removed no proof comes any more."""
+
+
 class UsageRecorded(Record):
     """What one model call used, also one whose answer was thrown away."""
 
@@ -59,6 +69,14 @@ class UsageRecorded(Record):
     default_level: ClassVar[Level] = Level.FULL
     component: str
     model: str
+    usage: Usage
+
+
+class ChildrenUsed(Record):
+    """What all sessions below this one have used by now: its budget is theirs, too."""
+
+    kind: Literal["children.used"] = "children.used"
+    default_level: ClassVar[Level] = Level.FULL
     usage: Usage
 
 

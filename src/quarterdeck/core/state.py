@@ -11,6 +11,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.budget import Budget
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.mcp import McpPin
+from quarterdeck.core.session_limits import Reached, Used
 from quarterdeck.core.status import AWAITING, FINAL, Status, human
 from quarterdeck.core.usage import Usage
 
@@ -47,6 +48,8 @@ class Call(BaseModel):
     text: str = ""
     seq: int = 0
     """The event that asked for it."""
+    exhausted: bool = False
+    """It ended because a total of the session was used up."""
 
     def end_level(self, outcome: e.Outcome) -> e.Level:
         """The level of its end."""
@@ -196,21 +199,34 @@ class SessionState(BaseModel):
     checks_passed: int = 0
     checks_failed: int = 0
     usage: Usage = Usage()
+    children_usage: Usage = Usage()
+    """What all sessions below it had used when its model was asked last."""
     budget: Budget | None = None
     budget_neared: bool = False
     """The session has said that most of its budget is used."""
+    used: Used = Used()
+    """What its commands have taken, on all runners."""
+    exhausted: Reached | None = None
+    """The total that is used up; a person who resumes the session has had it raised."""
     warnings: int = 0
     errors: int = 0
     held: bool = False
     kept_days: int | None = None
     """How long it is kept after its last activity, where the project has changed that since its start."""
     torn_down: bool = False
+    teardown_missed: Literal["", "unreachable", "removed"] = ""
+    """Why the proof of its end has not come."""
     imported: SessionImported | None = None
     """The file that it was brought by; its log was written elsewhere."""
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
     last_activity: AwareDatetime
+
+    @property
+    def spent(self) -> Usage:
+        """What counts towards its budget."""
+        return self.usage + self.children_usage
 
     @property
     def final(self) -> bool:

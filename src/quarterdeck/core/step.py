@@ -123,7 +123,7 @@ class AskHuman:
 
 @dataclass(frozen=True)
 class End:
-    """The flow is over: `finish`, `idle` (its merge request is open) or `drop`; or `pause`: its budget is spent."""
+    """The flow is over: `finish`, `idle` (its merge request is open), `drop`; or `pause`: what it may use is spent."""
 
     transition: Transition
     reason: str = ""
@@ -151,6 +151,8 @@ def next_step(flow: Flow, state: SessionState) -> Step:
                 Transition.DROP,
                 f"The flow went through more than {limits.NODE_TRANSITIONS} components.",
             )
+        if state.exhausted is not None and not state.in_flight:
+            return End(Transition.PAUSE, state.exhausted.pause)
         if not state.component:
             return _end(flow, state) if state.ended else Enter(flow.entry_point)
         if state.component_done:
@@ -271,7 +273,7 @@ def _give_up(state: SessionState, reason: str) -> Step:
 
 def _ask(component: Prompted, state: SessionState) -> Step:
     """Asks the model, or first for a shorter conversation; at least two answers must have come since the last time."""
-    if state.budget is not None and (spent := state.budget.spent(state.usage)):
+    if state.budget is not None and (spent := state.budget.spent(state.spent)):
         return End(Transition.PAUSE, spent)
     path, compaction = state.component, component.compaction
     before = state.compacted.get(path)
@@ -302,7 +304,7 @@ def _one_off(component: OneOffComponent, state: SessionState) -> Step:
 
 def _deterministic(component: DeterministicStepComponent, state: SessionState) -> Step:
     last = next(reversed(state.calls.values()), None)
-    died = last is not None and last.outcome is Outcome.INTERRUPTED
+    died = last is not None and (last.outcome is Outcome.INTERRUPTED or last.exhausted)
     if last is None or (died and state.visit_calls <= limits.INTERRUPTED_REPEATS):
         fixed = {
             name: value

@@ -32,6 +32,7 @@ from quarterdeck.doors.api import (
     mcp_servers,
     merge_requests,
     models,
+    network,
     people,
     pipelines,
     project_flows,
@@ -81,6 +82,7 @@ API = (
     people,
     rules,
     retention,
+    network,
     runners,
     health,
 )

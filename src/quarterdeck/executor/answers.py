@@ -19,4 +19,5 @@ def told(heading: str, ended: Ended) -> Done:
         f"{heading}\n{text}" if text.strip() else f"{heading} It printed nothing.",
         exit_code=ended.exit_code,
         truncated=ended.truncated or len(ended.text) > room,
+        limit=ended.reached,
     )

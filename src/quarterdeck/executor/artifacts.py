@@ -3,7 +3,7 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from quarterdeck.core.errors import InvalidInputError, TooLargeError
@@ -12,18 +12,18 @@ ARTIFACTS_BYTES = 1024**3
 """What one archive may hold unpacked."""
 
 
-def pack(root: Path, patterns: tuple[str, ...], target: Path) -> int:
+def pack(root: Path, patterns: tuple[str, ...], target: Path, *, level: int = 6) -> int:
     """Write a tar.gz of all that the patterns match; the answer is how many files it has.
 
     A pattern is relative to `root`: a file, a folder with all in it, or a glob with `*`, `?`, `**`. Symbolic links
-    are packed as links and never followed; `.git` is never packed.
+    are packed as links and never followed; `.git` is never packed. `level` is how hard gzip tries.
 
     Raises:
         TooLargeError: the files are more than an archive may hold.
     """
     wanted = [_matcher(pattern) for pattern in patterns]
     count = size = 0
-    with tarfile.open(target, "w:gz", compresslevel=6) as archive:
+    with tarfile.open(target, "w:gz", compresslevel=level) as archive:
         for name in _files(root):
             if not any(matcher.fullmatch(name) for matcher in wanted):
                 continue
@@ -42,8 +42,8 @@ def matches(pattern: str, name: str) -> bool:
     return _matcher(pattern).fullmatch(name) is not None
 
 
-def unpack(archive: Path, root: Path) -> None:
-    """Unpack a tar.gz over a folder.
+def unpack(archive: Path, root: Path, *, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Unpack a tar.gz over a folder, until it is all there or not `wanted` any more.
 
     Raises:
         InvalidInputError: it isn't one, or has a member that would leave the folder; nothing outside is written.
@@ -53,6 +53,8 @@ def unpack(archive: Path, root: Path) -> None:
     try:
         with tarfile.open(archive, "r:gz") as source:
             for member in source:
+                if not wanted():
+                    return
                 size += member.size
                 if size > ARTIFACTS_BYTES:
                     raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")

@@ -13,6 +13,7 @@ from quarterdeck.core.limits import RESULT_CHARACTERS
 from quarterdeck.core.text import clean, cut
 from quarterdeck.executor import tools
 from quarterdeck.executor.hands import Done, Hands
+from quarterdeck.executor.watch import LimitReachedError
 from quarterdeck.tools.catalogue import tool
 from quarterdeck.tools.tool import ToolArgs
 
@@ -39,6 +40,8 @@ async def carry_out(hands: Hands, name: str, args: dict[str, JsonValue]) -> Done
         entry = tool(name)
         async with asyncio.timeout(entry.timeout_seconds):
             done = await body(name)(hands, entry.parse(args))
+    except LimitReachedError as error:
+        done = Done(Outcome.ERROR, error.message, limit=error.reached)
     except QuarterdeckError as error:
         done = Done(Outcome.ERROR, error.message)
     except TimeoutError:

@@ -6,11 +6,12 @@ reported. A call that the journal knows is answered from there and never begun a
 
 import asyncio
 from asyncio import TaskGroup
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,6 +20,7 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import BUNDLE_BYTES, RESULT_CHARACTERS
 from quarterdeck.core.protocol import JobSpec, Offer, Prepared, Result, SetupReport, SnapshotReport, Started
 from quarterdeck.core.redaction import Redactor
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.text import clean, cut
 from quarterdeck.executor import bodies, jobs, mcp, setup
 from quarterdeck.executor.client import Client, Pauses, RefusedError, SubjectLostError
@@ -28,7 +30,8 @@ from quarterdeck.executor.home import Home
 from quarterdeck.executor.journal import Journal, JournalError
 from quarterdeck.executor.network import Network
 from quarterdeck.executor.parallel import first, in_parallel
-from quarterdeck.executor.processes import Processes
+from quarterdeck.executor.processes import LimitReachedError, Processes
+from quarterdeck.executor.setup import Setup
 from quarterdeck.executor.snapshots import Snapshot
 from quarterdeck.executor.spool import Spool
 from quarterdeck.executor.workspace import Source, TokenRefusedError, Workspace
@@ -39,6 +42,8 @@ _log = structlog.get_logger(__name__)
 SHORT_SECONDS = 0.03
 """A call that is over sooner is told of once: its start with its end."""
 _TOKEN_REFUSALS = 5
+_IDLE = "of agent-config.yml has no effect:"
+_T = TypeVar("_T")
 _UNKNOWN = (
     "It is not known how much of the call was done: files may be changed only in part. Look at the state of the "
     "workspace before you do it again."
@@ -76,7 +81,9 @@ class Call:
         self._abandoned = False
         self.begun = False
         """Whether the journal says that it began, so that it must not just be forgotten."""
-        self._body: asyncio.Task[jobs.JobDone] | None = None
+        self._work: asyncio.Task[Any] | None = None
+        """The setup script, then the body."""
+        self._at_work = asyncio.Event()
 
     def _policed(self, offer: Offer) -> Network | None:
         """The network that its commands may have: none where no walls of their own hold them to it."""
@@ -84,11 +91,11 @@ class Call:
         return Network(offer.workspace.network) if offer.workspace.network and full else None
 
     def interrupt(self, reason: str, outcome: Outcome = Outcome.INTERRUPTED) -> None:
-        """End the body, and report the call as interrupted, with the reason for whoever reads the result."""
+        """End setup or body, and report the call as interrupted, with the reason for whoever reads the result."""
         if not self._interruption:
             self._interruption, self._interrupted_as = reason, outcome
-        if self._body:
-            self._body.cancel()
+        if self._work:
+            self._work.cancel()
 
     def renew(self, offer: Offer) -> None:
         """Take what is new in an offer of the same call: its token, as the one before ended with its stream."""
@@ -122,8 +129,8 @@ class Call:
             return await self._do()
         return record.result or await self._interrupted()
 
-    async def _ended_by(self, fault: str) -> Result:
-        """An `error` in place of a result that can't be had or told."""
+    async def _ended_by(self, fault: str, used: Used | None = None) -> Result:
+        """An `error` in place of a result that can't be had or told, of which `used` stays."""
         text = cut(clean(f"{fault} {_UNKNOWN}"), RESULT_CHARACTERS)
         self._spool.close()
         result = Result(
@@ -134,6 +141,7 @@ class Call:
             text=text,
             output_bytes=self._spool.size,
             output_sha256=self._spool.sha256,
+            used=used or self._equipment.processes.used(self.offer.subject),
         )
         await self._end(result)
         return result
@@ -144,28 +152,40 @@ class Call:
     async def _do(self) -> Result:
         began = monotonic()
         fault = await self._ready()
-        try:
-            await self._journal.begin(self.offer)
-        except JournalError as error:
-            return await self._result(
-                jobs.JobDone(Done(Outcome.ERROR, f"{error.message} So it did not start this call."))
-            )
-        self.begun = True
         over = asyncio.Event()
         async with TaskGroup() as reports:
             reports.create_task(self._tell_of_start(over))
             reports.create_task(_unless_refused(self._spool.send()))
             try:
-                ended = jobs.JobDone(Done(Outcome.ERROR, fault)) if fault else await self._watched_body()
-                result = await self._result(ended, began)
-                await self._end(result)
+                if not fault:
+                    await self._watched(self._set_up())
+                result = await self._result(await self._carried_out(fault), began)
+                if self.begun:
+                    await self._end(result)
             finally:
                 over.set()
+                self._at_work.set()
                 self._spool.close()
         return result
 
+    async def _carried_out(self, fault: str) -> jobs.JobDone:
+        """The end of the body, which begins when its start is on disk."""
+        try:
+            await self._journal.begin(self.offer)
+        except JournalError as error:
+            return jobs.JobDone(Done(Outcome.ERROR, f"{error.message} So it did not start this call."))
+        self.begun = True
+        self._at_work.set()
+        if fault:
+            return jobs.JobDone(Done(Outcome.ERROR, fault))
+        ended = await self._watched(self._run_body())
+        if ended and (not self._interruption or ended.done.outcome is Outcome.OK):
+            return ended
+        return jobs.JobDone(Done(self._interrupted_as, self._interruption))
+
     async def _tell_of_start(self, over: asyncio.Event) -> None:
-        """Tell the server that the call began, unless its end is about to."""
+        """Tell the server that the call began, or the setup before it, unless its end is about to."""
+        await self._at_work.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(SHORT_SECONDS):
                 await over.wait()
@@ -201,38 +221,52 @@ class Call:
             )
             await _unless_refused(self._client.prepared(self.offer.subject, prepared))
             self._workspace.announced = self.offer.lease_epoch
-        script = self.offer.workspace.setup_script
-        processes = self._equipment.processes
-        self._setup = await setup.once(self.offer.subject, self._workspace, script, processes, self._network)
         return ""
+
+    async def _set_up(self) -> None:
+        """Run the project's setup script if it is still to be run here: what it prints is the call's first output."""
+
+        async def sink(data: bytes) -> None:
+            self._at_work.set()
+            await self._spool.write(data)
+
+        spec, processes, folder = self.offer.workspace, self._equipment.processes, self._equipment.home.caches
+        script = Setup(self.offer.subject, spec, self._workspace, processes, self._network, folder)
+        self._setup = await script.once(sink)
 
     def _missing(self) -> tuple[str, ...]:
         """What of the project's configuration there is not, and why."""
-        if self.offer.workspace.network is None or self._network:
-            return ()
-        isolation = self._equipment.processes.sandbox.isolation
-        return (f"The network policy of agent-config.yml has no effect: it needs full isolation, this is {isolation}.",)
+        isolation, spec = self._equipment.processes.sandbox.isolation, self.offer.workspace
+        missing = list[str]()
+        if spec.network and not self._network:
+            missing.append(f"The network policy {_IDLE} it needs full isolation, this is {isolation}.")
+        if spec.cache and isolation == "none":
+            missing.append(f"The cache {_IDLE} without a sandbox any command could write into it.")
+        return tuple(missing)
 
-    async def _watched_body(self) -> jobs.JobDone:
-        """The body's end, also when it was interrupted or failed in a way that nobody foresaw."""
-        if not self._interruption:
-            self._body = asyncio.create_task(self._run_body())
-            try:
-                ended = await self._body
-                if self._abandoned:
-                    raise asyncio.CancelledError
-                if not self._interruption or ended.done.outcome is Outcome.OK:
-                    return ended
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if not self._interruption or (task and task.cancelling()):
-                    raise
-        return jobs.JobDone(Done(self._interrupted_as, self._interruption))
+    async def _watched(self, work: Coroutine[None, None, _T]) -> _T | None:
+        """What comes of setup or body; None when the call is interrupted before or within it."""
+        if self._interruption:
+            work.close()
+            return None
+        self._work = under_way = asyncio.create_task(work)
+        try:
+            done = await under_way
+            if self._abandoned:
+                raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._interruption or (task and task.cancelling()):
+                raise
+            return None
+        return done
 
     async def _run_body(self) -> jobs.JobDone:
         offer = self.offer
         try:
             return await self._run_job(offer.job) if offer.job else jobs.JobDone(await self._run_tool())
+        except LimitReachedError as error:
+            return jobs.JobDone(Done(Outcome.ERROR, error.message, limit=error.reached))
         except QuarterdeckError as error:
             return jobs.JobDone(Done(Outcome.ERROR, error.message))
         except Exception as error:
@@ -313,6 +347,8 @@ class Call:
             mcp_left_out=ended.done.tools_left_out,
             setup=self._setup,
             refused=refused,
+            used=self._equipment.processes.used(self.offer.subject),
+            limit=ended.done.limit,
         )
 
     async def _snapshot(self) -> tuple[SnapshotReport | None, list[str]]:
@@ -363,7 +399,7 @@ class Call:
         await _unless_refused(self._spool.send())
         if refusal := await self._refusal(result):
             fault = f"The server did not take the result of this call, nor a snapshot of its files: {refusal}"
-            if await self._refusal(await self._ended_by(fault)):
+            if await self._refusal(await self._ended_by(fault, result.used)):
                 return  # the journal keeps it as untold, and it is told again after the next hello
         # In this order a crash between the two costs one more report, in the other it would leave the file for good.
         self._spool.discard()
@@ -390,7 +426,8 @@ class Call:
 def _notes(taken: Snapshot) -> list[str]:
     notes: list[str] = []
     if taken.left_out:
-        notes.append(f"(Left out of the snapshot, too large or unreadable: {', '.join(taken.left_out[:10])})")
+        names = ", ".join(taken.left_out[:10])
+        notes.append(f"(Left out of the snapshot, too large, unreadable, or with names that git refuses: {names})")
     if taken.files_changed > len(taken.files):
         notes.append(f"({taken.files_changed:,} files changed; the first {len(taken.files):,} are listed.)")
     return notes

@@ -2,13 +2,12 @@
 
 import os
 import resource
+from contextlib import suppress
 
 from quarterdeck.core.session_limits import Limits
 
 FILE_BYTES = 8 * 1024**3
 OPEN_FILES = 8_192
-_SHARED_PROCESSES = 4_096
-"""Without a user namespace the count is of everything that the runner's user runs."""
 SPARE_PROCESSES = 16
 _SPARE_BYTES = 1024**3
 """Beyond the session's limits, so that whoever counts sees them reached."""
@@ -31,9 +30,25 @@ def rlimits(limits: Limits, *, own_user_namespace: bool) -> list[tuple[int, int]
         resource.RLIMIT_DATA: limits.memory + max(limits.memory // 4, _SPARE_BYTES),
         resource.RLIMIT_FSIZE: FILE_BYTES,
         resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_NPROC: limits.processes + SPARE_PROCESSES if own_user_namespace else _SHARED_PROCESSES,
+        resource.RLIMIT_NPROC: limits.processes + SPARE_PROCESSES + (0 if own_user_namespace else _running()),
     }
     return [(limit, _within(bound, resource.getrlimit(limit)[1])) for limit, bound in wanted.items()]
+
+
+def _running() -> int:
+    """What counts already without a user namespace: all processes and threads of the runner's user.
+
+    A command that forks without end would otherwise have more of them than can be looked at, and never be killed: each
+    that dies makes room for others. Root's are counted for nothing; only a control group bounds them.
+    """
+    if (user := os.geteuid()) == 0:
+        return 0
+    found = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.stat(f"/proc/{name}").st_uid == user:
+                found += len(os.listdir(f"/proc/{name}/task"))
+    return found
 
 
 def _within(bound: int, hard: int) -> int:

@@ -24,6 +24,8 @@ _SETTINGS = {
     "core.excludesFile": "/dev/null",
     "core.fsmonitor": "false",
     "core.hooksPath": "/dev/null",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
     "core.untrackedCache": "false",
     "diff.ignoreSubmodules": "all",
     "fetch.recurseSubmodules": "false",
@@ -151,6 +153,13 @@ class Git:
         """The full id of the commit that a name stands for; empty when there is none."""
         try:
             return await self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        except GitError:
+            return ""
+
+    async def object_of(self, commit: str, path: str) -> str:
+        """The id of what a commit has at a path; empty when that is nothing."""
+        try:
+            return await self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
         except GitError:
             return ""
 

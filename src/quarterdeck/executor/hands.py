@@ -10,6 +10,7 @@ from typing import Protocol
 
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
+from quarterdeck.core.session_limits import Reached
 from quarterdeck.executor.files import Files
 from quarterdeck.executor.network import Network
 from quarterdeck.executor.processes import Ended, LimitReachedError, Processes, Sink
@@ -27,6 +28,8 @@ class Done:
     tools: tuple[McpTool, ...] = ()
     """What an MCP server has, where it was asked."""
     tools_left_out: int = 0
+    limit: Reached | None = None
+    """The limit of the session that ended it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,6 @@ class Hands:
             sink=None if quiet else self.sink,
             network=self.network if online else None,
         )
-        if ended.limit and quiet:
-            raise LimitReachedError(ended.limit)
+        if ended.reached and quiet:
+            raise LimitReachedError(ended.reached)
         return ended

@@ -52,6 +52,11 @@ class Home:
             raise InvalidInputError(f"{call_id!r} is no id of a call.")
         return self.outputs(subject) / call_id
 
+    @property
+    def caches(self) -> Path:
+        """Where what setup scripts made is kept, each project's in a folder of its own."""
+        return self.root / "caches"
+
     def subjects(self) -> set[str]:
         """All subjects that have a workspace here, or half of one."""
         folder = self.root / "workspaces"

@@ -39,7 +39,7 @@ async def run(
     sink: Sink,
 ) -> JobDone:
     """Run a job in a workspace that was made for it, and leave that to the caller to delete."""
-    log = _Log(sink)
+    log = Log(sink)
     walls = processes.sandbox.isolation
     await log.say(f"Job {job.name} at {spec.commit[:10]} of {spec.ref}, isolation: {walls}.")
     try:
@@ -61,14 +61,17 @@ async def run(
     packed = await _pack(job, ended, workspace, log)
     words = f"Job {job.name} {_words(ended, job.timeout_seconds)} after {monotonic() - began:.0f} s."
     await log.say(words if ended.outcome is Outcome.OK else f"ERROR: {words}")
-    return JobDone(Done(ended.outcome, words, ended.exit_code, ended.truncated), packed)
+    return JobDone(Done(ended.outcome, words, ended.exit_code, ended.truncated, limit=ended.reached), packed)
 
 
 @dataclass(frozen=True)
-class _Log:
+class Log:
+    """Lines of our own in an output."""
+
     sink: Sink
 
     async def say(self, text: str) -> None:
+        """One line."""
         await self.sink(f"{text}\n".encode("utf-8", "replace"))
 
 
@@ -120,7 +123,7 @@ async def _unpack(blob: int, workspace: Workspace, source: Source) -> None:
     archive.unlink()
 
 
-async def _pack(job: JobSpec, ended: Ended, workspace: Workspace, log: _Log) -> Path | None:
+async def _pack(job: JobSpec, ended: Ended, workspace: Workspace, log: Log) -> Path | None:
     succeeded = ended.outcome is Outcome.OK
     wanted = job.artifacts_when == "always" or succeeded == (job.artifacts_when == "on_success")
     if not job.artifact_paths or not wanted:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.protocol import Offer, Result
+from quarterdeck.core.session_limits import Used
 
 _log = structlog.get_logger(__name__)
 
@@ -99,10 +100,10 @@ class Journal:
             newest[offer.subject] = max(offer.lease_epoch, newest.get(offer.subject, 0))
         return newest
 
-    def used(self, subject: str) -> tuple[float, int]:
-        """Seconds and bytes of output of all the subject's calls that have ended."""
+    def used(self, subject: str) -> Used:
+        """What commands of the subject took, by the results of all its calls that have ended."""
         results = [one.result for one in self._records.values() if one.result and one.offer.subject == subject]
-        return sum(one.duration_ms for one in results) / 1000, sum(one.output_bytes for one in results)
+        return sum((one.used or Used(ms=one.duration_ms, output=one.output_bytes) for one in results), Used())
 
     async def begin(self, offer: Offer) -> None:
         """Put on disk that a call is about to start."""

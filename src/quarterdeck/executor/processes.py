@@ -14,7 +14,7 @@ from pathlib import Path
 
 from quarterdeck.core.errors import QuarterdeckError, SessionEndedError
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.session_limits import LimitName, Limits
+from quarterdeck.core.session_limits import LimitName, Limits, ProjectLimits, Reached, Used
 from quarterdeck.executor.cgroup import SessionGroup
 from quarterdeck.executor.command import Command, Killed, SandboxBrokenError
 from quarterdeck.executor.confines import within
@@ -44,12 +44,18 @@ class Ended:
     """All that it printed, kept or not."""
     truncated: bool
     duration_ms: int
-    limit: str = ""
-    """The limit of its session that ended it, in words for whoever waits for it."""
+    reached: Reached | None = None
+    """The limit of its session that ended it."""
+
+    @property
+    def limit(self) -> str:
+        """That limit in words for whoever waits for it; empty when none did."""
+        return str(self.reached or "")
 
 
 @dataclass
 class _Subject:
+    limits: Limits
     usage: Usage
     commands: set[Command] = field(default_factory=set[Command])
     closed: bool = False
@@ -61,9 +67,9 @@ class Processes:
     """All commands of one runner. Use it from one event loop, in a thread that lives as long as the runner."""
 
     def __init__(
-        self, sandbox: Sandbox, limits: Limits | None = None, used: Callable[[str], tuple[float, int]] | None = None
+        self, sandbox: Sandbox, limits: Limits | None = None, used: Callable[[str], Used] | None = None
     ) -> None:
-        """`used` says what a subject has used of seconds and output before, when it is first heard of."""
+        """`used` says what was told of a subject before, when it is first heard of."""
         SessionGroup.sweep()
         self.sandbox = sandbox
         self.limits = within(limits or Limits())
@@ -119,7 +125,7 @@ class Processes:
             output.total,
             output.truncated,
             round((time.monotonic() - began) * 1000),
-            self.limits.reached(reached) if reached else "",
+            held.limits.reached(reached, of=self.limits) if reached else None,
         )
 
     @asynccontextmanager
@@ -151,7 +157,7 @@ class Processes:
         except QuarterdeckError as error:
             watch.judge()
             if watch.reached:
-                raise LimitReachedError(self.limits.reached(watch.reached)) from error
+                raise LimitReachedError(held.limits.reached(watch.reached, of=self.limits)) from error
             raise
         finally:
             watching.cancel()
@@ -177,9 +183,20 @@ class Processes:
             method=" + ".join(sorted({proof.method for proof in proofs})) or "nothing ran",
         )
 
-    def admit(self, subject: str) -> None:
-        """The subject may start commands again: a new lease of it was taken up."""
-        self._subject(subject).closed = False
+    def admit(self, subject: str, asked: ProjectLimits | None = None, used: Used | None = None) -> None:
+        """The subject may start commands, also after it was killed: a call of it came.
+
+        With it comes what its project asks for as limits of those that start from now on, and what the server has
+        counted.
+        """
+        held = self._subject(subject)
+        held.closed = False
+        held.limits = held.usage.limits = self.limits.within(asked)
+        held.usage.count(used or Used())
+
+    def used(self, subject: str) -> Used:
+        """What its commands that have ended took since this was asked last."""
+        return self._subject(subject).usage.tell()
 
     def forget(self, subject: str) -> None:
         """Drop what is known of a subject that runs nothing and is gone for good."""
@@ -189,8 +206,8 @@ class Processes:
 
     def _subject(self, name: str) -> _Subject:
         if name not in self._subjects:
-            seconds, output = self._used(name) if self._used else (0, 0)
-            self._subjects[name] = _Subject(Usage(self.limits, seconds, output))
+            told = self._used(name) if self._used else Used()
+            self._subjects[name] = _Subject(self.limits, Usage(self.limits, told.ms / 1000, told.output, told))
         return self._subjects[name]
 
     def _admitted(self, subject: str) -> _Subject:
@@ -198,7 +215,7 @@ class Processes:
         if held.closed:
             raise SessionEndedError(f"{subject} was stopped here; no command is started for it.")
         if reached := held.usage.reached():
-            raise LimitReachedError(self.limits.reached(reached))
+            raise LimitReachedError(held.limits.reached(reached, of=self.limits))
         return held
 
     def _begin(
@@ -214,17 +231,17 @@ class Processes:
         network: Network | None = None,
     ) -> Watch:
         """A command that is not started yet, counted as one of its session's."""
-        held.group = held.group or SessionGroup.made(self.limits)
-        if held.disk is None or held.disk.root != root:
-            held.disk = Disk(root, self.limits)
+        held.group = held.group or SessionGroup.made(held.limits)
+        if held.disk is None or (held.disk.root, held.disk.limits) != (root, held.limits):
+            held.disk = Disk(root, held.limits)
         kind = NamespacedCommand if self.sandbox.has_pid_namespace else SupervisedCommand
         command = kind(
-            self.sandbox, argv, root=root, env=env, readable=readable, limits=self.limits, group=held.group,
+            self.sandbox, argv, root=root, env=env, readable=readable, limits=held.limits, group=held.group,
             talks=talks, network=network,
         )  # fmt: skip
         held.commands.add(command)
         held.usage.begin(command, output)
-        return Watch(command, self.limits, held.usage, held.disk, held.group, lambda: list(held.commands))
+        return Watch(command, held.limits, held.usage, held.disk, held.group, lambda: list(held.commands))
 
     async def _end(self, command: Command, held: _Subject, output: Output) -> None:
         try:

@@ -31,6 +31,7 @@ from quarterdeck.core.protocol import (
     fits,
 )
 from quarterdeck.core.session_limits import Limits
+from quarterdeck.executor.caches import trim
 from quarterdeck.executor.calls import Call, Equipment
 from quarterdeck.executor.client import ClashError, Client, Message, Pauses, SubjectLostError, UnreadableOffer, guard
 from quarterdeck.executor.deletion import delete_tree
@@ -265,7 +266,7 @@ class Runner:
                 known.renew(offer)
                 return
             subject.teardown = None
-            self._processes.admit(subject.name)
+            self._processes.admit(subject.name, offer.limits, offer.used)
             call = Call(offer, self._equipment, subject.workspace)
             subject.calls[call] = asyncio.create_task(self._carry_out(subject, call))
 
@@ -424,6 +425,7 @@ class Runner:
             with suppress(ProcessLookupError):
                 os.kill(stray.pid, signal.SIGKILL)
         untold = {record.offer.subject for record in self._journal.untold()}
+        await asyncio.to_thread(trim, self._home.caches)
         for name in {*self._home.subjects(), *self._journal.subjects()}:
             subject = self._subject(name)
             if subject.is_job and name not in untold:

@@ -5,6 +5,7 @@ itself, and doesn't grow with the number of steps.
 """
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ LISTED_BYTES = 256 * 1024
 """What the list of changed files may take as JSON, so that the server takes the result that has it."""
 NESTED_REPOSITORIES = 500
 """How many are looked into, one git process each; what is in more of them is left out, and the result says so."""
+_LIKE_GIT = re.compile(rb"(?i)(^|/)(\.g[^/]*t|git~)")
 _DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 _NOBODY = Identity("Quarterdeck", "snapshots@quarterdeck.invalid", "Quarterdeck", "snapshots@quarterdeck.invalid")
 _Change = Literal["added", "modified", "deleted", "renamed"]
@@ -39,7 +41,7 @@ _CHANGES: dict[str, _Change] = {
 
 @dataclass(frozen=True)
 class Tree:
-    """The files as they are now, in git's eyes; `left_out` names what is too large or can't be read."""
+    """The files as they are now, in git's eyes; `left_out` names what is too large, unreadable or refused by git."""
 
     id: str
     left_out: tuple[str, ...]
@@ -98,6 +100,7 @@ async def tree_of_files(git: Git) -> Tree:
         if some:
             stdin = b"".join(name + b"\0" for name in some)
             await git.run("update-index", "-z", "--replace", option, "--stdin", stdin=stdin)
+    left_out += await _ignored(git, taken)
     return Tree(await git.line("write-tree"), tuple(decode(name) for name in (*left_out, *unseen)))
 
 
@@ -149,6 +152,15 @@ async def _untracked(git: Git) -> tuple[list[bytes], list[bytes]]:
             # A name with a slash at its end is a repository, which git doesn't look into.
             (folders if name.endswith(b"/") else names).append(prefix + name)
     return names, list(folders)
+
+
+async def _ignored(git: Git, taken: list[bytes]) -> list[bytes]:
+    """What git passes over without a word, because somewhere it would be a `.git`, or lead one elsewhere."""
+    odd = [name for name in taken if _LIKE_GIT.search(name)]
+    if not odd:
+        return []
+    known = set(_names(await git.run("ls-files", "--cached", "-z")))
+    return [name for name in odd if name not in known]
 
 
 def _listed(files: tuple[FileChange, ...]) -> tuple[FileChange, ...]:

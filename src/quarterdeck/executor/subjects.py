@@ -41,6 +41,7 @@ class Subject:
             call.abandon()
         killed = await processes.kill_tree(self.name)
         await _cancelled(list(calls.values()))
+        processes.used(self.name)  # whoever ended the lease has counted it
         return killed, list(calls)
 
     async def interrupt(self, processes: Processes, reason: str) -> None:

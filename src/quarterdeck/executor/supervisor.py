@@ -19,6 +19,7 @@ from quarterdeck.executor import landlock, procfs
 
 _CHILD_SUBREAPER = 36
 _PATIENCE_SECONDS = 5
+_ROUNDS = 3
 
 Request = tuple[list[str], dict[str, str], str, list[tuple[int, int]], list[str], list[str] | None, str]
 """argv, env, cwd, limits as pairs of resource and bound, readable paths, writable ones (None: without Landlock), and
@@ -103,18 +104,36 @@ def _wait(command: int, fd: int) -> int | None:
 
 
 def _sweep() -> tuple[int, int]:
-    """Kill until there is no child: what is below a subreaper has its roots in its children, so the kernel says it."""
+    """Kill until there is no child: what is below a subreaper has its roots in its children, so the kernel says it.
+
+    What is still there after some rounds forks faster than it dies, and is made to stand still before the next one:
+    who stands can't take the room of the dead.
+    """
     killed: set[procfs.Process] = set()
-    give_up = time.monotonic() + _PATIENCE_SECONDS
+    standing: set[procfs.Process] = set()
+    rounds, give_up = 0, time.monotonic() + _PATIENCE_SECONDS
     while _reap() and time.monotonic() < give_up:
-        for process in procfs.descendants(os.getpid()):
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except OSError:
-                continue
-            killed.add(process)
+        rounds += 1
+        found = procfs.descendants(os.getpid())
+        moving = [process for process in found if process not in standing]
+        if rounds > _ROUNDS and moving:
+            standing.update(_signalled(moving, signal.SIGSTOP))
+            continue
+        killed.update(_signalled(found, signal.SIGKILL))
         time.sleep(0.001)
     return len(killed), len(procfs.descendants(os.getpid()))
+
+
+def _signalled(processes: list[procfs.Process], number: int) -> list[procfs.Process]:
+    """Those that the signal was sent to."""
+    sent: list[procfs.Process] = []
+    for process in processes:
+        try:
+            os.kill(process.pid, number)
+        except OSError:
+            continue
+        sent.append(process)
+    return sent
 
 
 def _reap() -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from quarterdeck.core.errors import QuarterdeckError
-from quarterdeck.core.session_limits import LimitName, Limits
+from quarterdeck.core.session_limits import LimitName, Limits, Reached, Used
 from quarterdeck.executor import procfs
 from quarterdeck.executor.cgroup import SessionGroup
 from quarterdeck.executor.command import Command
@@ -21,6 +21,10 @@ class LimitReachedError(QuarterdeckError):
 
     code = "limit_reached"
 
+    def __init__(self, reached: Reached) -> None:
+        super().__init__(str(reached))
+        self.reached = reached
+
 
 @dataclass
 class Usage:
@@ -31,6 +35,8 @@ class Usage:
     """Of all commands that have ended."""
     output: int = 0
     """What was kept of theirs."""
+    told: Used = field(default_factory=Used)
+    """What of this the server counts, or will when it has heard of all results."""
     running: dict[Command, tuple[float, Output]] = field(default_factory=dict[Command, tuple[float, Output]])
     """When each began, and what it prints."""
 
@@ -43,6 +49,20 @@ class Usage:
         began, output = self.running.pop(command)
         self.seconds += monotonic() - began
         self.output += output.kept
+
+    def count(self, used: Used) -> None:
+        """The server has counted so much: more than we told it where others worked on the session, too."""
+        more = Used(ms=max(0, used.ms - self.told.ms), output=max(0, used.output - self.told.output))
+        self.told += more
+        self.seconds += more.ms / 1000
+        self.output += more.output
+
+    def tell(self) -> Used:
+        """What commands that have ended took, as far as it was not told; it is from now on."""
+        whole = Used(ms=max(self.told.ms, round(self.seconds * 1000)), output=self.output)
+        fresh = Used(ms=whole.ms - self.told.ms, output=whole.output - self.told.output)
+        self.told = whole
+        return fresh
 
     def reached(self) -> LimitName | None:
         """The limit that all commands together have used up."""

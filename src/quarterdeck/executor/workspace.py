@@ -161,6 +161,16 @@ class Workspace:
             await snapshots.write_bundle(self._shadow, bundle, f"refs/heads/{spec.branch}", spec.commit)
             return Commit(spec.branch, commit, await snapshots.changes(self._shadow, parent, commit), bundle)
 
+    async def restore_tracked(self) -> None:
+        """Give all files of the repository what the index of the host says, in a workspace that was just made."""
+        async with self._lock:
+            await self._shadow.run("checkout-index", "--all", "--force", "--index")
+
+    async def object_of(self, name: str) -> str:
+        """What a file or folder of the repository has in it when the workspace is made, as git's id; empty: no such."""
+        state = self.state
+        return await self._shadow.object_of(state.base, name) if state else ""
+
     async def delete(self) -> None:
         """Delete everything of the subject."""
         async with self._lock:
@@ -259,7 +269,8 @@ def _explained(error: GitError) -> QuarterdeckError:
 
 def _nothing(spec: WorkspaceSpec, parent: str, left_out: tuple[str, ...]) -> str:
     since = "it started" if parent == spec.commit else f"commit {parent[:10]} on {spec.branch}"
-    more = f" Left out, because they are too large or can't be read: {', '.join(left_out[:5])}." if left_out else ""
+    why = "because they are too large, can't be read, or have names that git refuses"
+    more = f" Left out, {why}: {', '.join(left_out[:5])}." if left_out else ""
     return f"There is nothing to commit: no file of the workspace has changed since {since}.{more}"
 
 

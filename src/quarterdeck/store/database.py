@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, UnavailableError
+from quarterdeck.store import clock
 
 OLDEST_VERSION = 16
 """The oldest PostgreSQL major version that is accepted from outside; the embedded one is 18."""
@@ -90,6 +91,7 @@ class Database:
         """
         with self._plain_errors():
             async with self.engine.begin() as connection:
+                await _told_the_time(connection)
                 yield connection
 
     @asynccontextmanager
@@ -101,6 +103,7 @@ class Database:
         """
         with self._plain_errors():
             async with self._reading.connect() as connection:
+                await _told_the_time(connection)
                 yield connection
 
     @contextmanager
@@ -130,6 +133,11 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+
+
+async def _told_the_time(connection: AsyncConnection) -> None:
+    if clock.due():
+        await clock.ask(connection)
 
 
 async def planned(connection: AsyncConnection, query: Executable) -> Sequence[Row[Any]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import zstandard
@@ -28,7 +28,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.errors import FencedError, SessionGoneError
 from quarterdeck.core.fold import apply, begin
 from quarterdeck.core.state import SessionState
-from quarterdeck.store import outbox, search, session_columns, steps
+from quarterdeck.store import clock, outbox, search, session_columns, steps
 from quarterdeck.store.doorbell import CHANNEL, ring
 from quarterdeck.store.tables import (
     approvals,
@@ -129,7 +129,7 @@ async def create(
     Raises:
         sqlalchemy.exc.IntegrityError: the initiator has used the idempotency key before.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     first = e.Event(
         session=0,
         seq=1,
@@ -198,7 +198,7 @@ def append(session: Locked, *drafts: Draft | e.AnyPayload) -> None:
     Raises:
         SessionEndedError, IllegalTransitionError: from the fold; the transaction must not go on then.
     """
-    now = max(datetime.now(UTC), session.state.last_activity)
+    now = max(clock.now(), session.state.last_activity)
     for draft in drafts:
         whole = draft if isinstance(draft, Draft) else Draft(draft)
         event = e.Event(

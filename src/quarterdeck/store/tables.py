@@ -104,6 +104,10 @@ projects = Table(
     Column("merge_request_counter", Integer, nullable=False, server_default=text("0")),
     Column("issue_counter", Integer, nullable=False, server_default=text("0")),
     Column("runner_tags", JSONB, nullable=False, server_default=text("'[]'")),  # its sessions' runners have them all
+    Column("limits", JSONB, nullable=False, server_default=text("'{}'")),  # of what its sessions use of a runner
+    Column(
+        "network_hosts", JSONB, nullable=False, server_default=text("'[\"server\"]'")
+    ),  # what of the server's they reach
     _created(),
 )
 
@@ -262,6 +266,7 @@ offers = Table(
     Column("tags", JSONB, nullable=False, server_default=text("'[]'")),  # a runner needs all of them
     Column("status", Text, nullable=False),  # waiting, offered, running, cancelling, finished, cancelled
     Column("output_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("started_at", _TIME),  # of one that an executor has told of while it ran
     _created(),
     Index(None, "subject"),
     Index(

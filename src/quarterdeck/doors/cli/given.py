@@ -59,6 +59,16 @@ def budget(cost: str | None, tokens: int | None) -> "JsonValue":
     return {"cost": cost, "tokens": tokens}
 
 
+def limits(text: str) -> "JsonValue":
+    """Limits as the server takes them. Raises Failure for what is none."""
+    from quarterdeck.core.session_limits import ProjectLimits
+
+    try:
+        return ProjectLimits.parse(text).model_dump(exclude_none=True)
+    except ValueError as error:
+        raise Failure(f"--limits: {error}.", Exit.USAGE) from None
+
+
 def inputs(pairs: list[str]) -> "dict[str, dict[str, JsonValue]]":
     """Inputs by category and field; a value that is no JSON is text."""
     import json

@@ -18,6 +18,7 @@ from quarterdeck.doors.cli import (
     mcp,
     merge_request,
     model,
+    network,
     people,
     pipeline,
     processes,
@@ -53,6 +54,7 @@ session_reading.register(session.group)
 app.add_typer(session.group, name="session")
 session_search.register(session.group)
 fork.register(session.group)
+network.register(project.group)
 app.add_typer(project.group, name="project")
 app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")

@@ -54,9 +54,12 @@ async def wait(cli: Cli, client: Client, answer: JsonValue) -> JsonValue:
     while True:
         one = parse(PipelineView, answer)
         for job in one.jobs:
-            if seen.get(job.id) != job.status and job.status not in ("created", "pending"):
+            # A job that waits is worth a word only when no runner will take it by itself.
+            stuck = job.waiting_for is not None and "busy" not in job.waiting_for.detail
+            stands = f"{job.status}{_why(job)}" if stuck else job.status
+            if seen.get(job.id) != stands and (stuck or job.status not in ("created", "pending")):
                 cli.say(f"  {screen.status(job.status).plain}  {line(job.name)}{_why(job)}")
-            seen[job.id] = job.status
+            seen[job.id] = stands
         if one.status in PIPELINE_ENDED:
             return answer
         await asyncio.sleep(POLL_SECONDS)
@@ -116,7 +119,8 @@ def _took(job: JobView) -> str:
 
 
 def _why(job: JobView) -> str:
+    waits = f" waits for {line(job.waiting_for.detail, 200)}" if job.waiting_for else ""
     code = f" exit code {job.exit_code}" if job.exit_code else ""
     may = " (allowed to fail)" if job.allow_failure and job.status == "failed" else ""
     reason = f" {line(job.reason, 200)}" if job.reason else ""
-    return f"{code}{reason}{may}"
+    return f"{code}{reason}{may}{waits}"

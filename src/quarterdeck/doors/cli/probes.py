@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,15 +18,20 @@ from pydantic import BaseModel, ConfigDict
 from rich.text import Text
 
 import quarterdeck
+from quarterdeck.client.models import NetworkView
 from quarterdeck.doors.cli import model_servers, screen
 from quarterdeck.doors.cli.client import Client, Place, find, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
+from quarterdeck.doors.cli.network import groups, listed
 from quarterdeck.doors.cli.plain import line
 
 OLDEST_GIT = (2, 30)
 LEAST_DISK = 1024**3
 """A gigabyte: less, and the next session may not have room."""
+LEAST_FILES = 10_000
+"""Room for names: a disk may be full of files with space left."""
+OLD_BACKUP = timedelta(days=7)
 PROBE_SECONDS = 30.0
 
 
@@ -62,6 +69,7 @@ async def examine(cli: Cli) -> None:
     findings = [*await _server(cli, place)]
     local: list[Callable[[Place], Awaitable[Finding]]] = [_sandbox, _git, _disk]
     findings += [await probe(place) for probe in local]
+    findings += _backup(place)
     findings += [Finding("model", "ok", server.detail, server.remedy) for server in await model_servers.find()]
     if cli.json:
         cli.print([asdict(finding) for finding in findings])
@@ -85,7 +93,7 @@ def _print(findings: list[Finding]) -> None:
 async def _server(cli: Cli, place: Place) -> list[Finding]:
     try:
         async with cli.client() as client:
-            health = await _health(client)
+            health, network = await _health(client), await _network(client)
     except Failure as failure:
         if failure.exit is Exit.UNREACHABLE:
             return [Finding("server", "failed", str(failure), "Type: qd serve"), await _port(place)]
@@ -99,6 +107,7 @@ async def _server(cli: Cli, place: Place) -> list[Finding]:
         _workers(health),
         *_runners(health),
         _models(health),
+        *network,
     ]
 
 
@@ -140,6 +149,21 @@ def _models(health: _Health) -> Finding:
     )  # fmt: skip
 
 
+async def _network(client: Client) -> list[Finding]:
+    """What a repository may ask for, and what each group stands for."""
+    try:
+        reach = parse(NetworkView, await client.get("/network"))
+    except Failure:
+        return []  # an older server, of which the version tells
+    unknown = [word for word, hosts in sorted(reach.groups.items()) if not hosts]
+    told = [Finding("network", "ok", f"an agent-config.yml may ask for {listed(reach.hosts)}")]
+    told += [Finding("network", "ok", f"{word}: {hosts}") for word, hosts in groups(reach) if word not in unknown]
+    if unknown:
+        remedy = f"Say them: QUARTERDECK_NETWORK_GROUPS='{unknown[0]}=HOST,HOST'"
+        told.append(Finding("network", "ok", f"no host is known for {', '.join(unknown)}", remedy))
+    return told
+
+
 async def _port(place: Place) -> Finding:
     """Only asked when no server answers: does something else sit on the port?"""
     parts = urlsplit(place.url)
@@ -179,12 +203,42 @@ async def _git(_: Place) -> Finding:
 
 
 async def _disk(place: Place) -> Finding:
-    folder = next((one for one in (place.home, *place.home.parents) if one.exists()), Path("/"))
-    free = shutil.disk_usage(folder).free
-    words = f"{free / 1024**3:.1f} GB free in {place.home}"
-    if free < LEAST_DISK:
+    """Of the home, and of the database where that lies elsewhere."""
+    folders = [place.home]
+    with suppress(OSError):
+        folders.append(Path((place.home / "postgres.path").read_text(encoding="utf-8").strip()))
+    room = {folder: _room(folder) for folder in folders}
+    words = ", ".join(f"{free / 1024**3:.1f} GB free in {folder}" for folder, (free, _) in room.items())
+    if any(free < LEAST_DISK for free, _ in room.values()):
         return Finding("disk", "failed", words, "Free some space, or move QUARTERDECK_HOME to a larger disk.")
+    if any(files is not None and files < LEAST_FILES for _, files in room.values()):
+        return Finding("disk", "failed", f"{words}, but no room for more files", "Delete files that nobody needs.")
     return Finding("disk", "ok", words)
+
+
+def _room(folder: Path) -> tuple[int, int | None]:
+    """Bytes that are free, and files, where the file system counts them."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
+
+
+def _backup(place: Place) -> list[Finding]:
+    from quarterdeck.backup import last
+
+    if not os.path.isdir(place.home / "repositories"):  # no server's home, but that of one who uses it from afar
+        return []
+    remedy = "Type: qd backup FILE, and let cron do it each night."
+    taken = last(place.home)
+    if taken is None:
+        return [Finding("backup", "warning", f"none was ever taken of {place.home}", remedy)]
+    age = datetime.now(UTC) - taken.at
+    old = f"{age.days} days" if age.days > 1 else f"{max(0, round(age / timedelta(hours=1)))} hours"
+    words = f"the last one is {old} old: {taken.file}, {taken.size:,} bytes"
+    words += ", with secrets.key" if taken.secrets else ", without secrets.key"
+    if not taken.file.exists():
+        words += "; the file is there no longer"
+    return [Finding("backup", "warning", words, remedy) if age > OLD_BACKUP else Finding("backup", "ok", words)]
 
 
 async def _said(*argv: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quarterdeck.doors.cli import given
 from quarterdeck.doors.cli.command import Cli, command
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import quote
@@ -79,12 +80,21 @@ async def edit(
         list[str] | None,
         typer.Option("--runner-tag", help="What its sessions' runners must have; may be repeated. '' for none."),
     ] = None,
+    limits: Annotated[
+        str | None,
+        typer.Option(
+            "--limits",
+            help="What a session may use of a runner, such as memory=4G,session=2h. '' for the runner's own.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, also when sessions are deleted sooner.")] = False,
 ) -> None:
-    """Change a project: its name, its description, how long its sessions are kept, which runners they get."""
+    """Change a project: its name, its description, how long its sessions are kept, what of runners they get."""
     changes: dict[str, JsonValue] = {"name": name, "description": description, "retention_days": retention_days}
     if runner_tags is not None:
         changes["runner_tags"] = [tag for tag in runner_tags if tag]
+    if limits is not None:
+        changes["limits"] = given.limits(limits)
     path = f"/projects/{quote(project)}"
     async with cli.client() as client:
         if retention_days is not None and not yes:
@@ -125,6 +135,7 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
         cli.print(answer)
         return
     from quarterdeck.client.models import ProjectView
+    from quarterdeck.core.session_limits import ProjectLimits
     from quarterdeck.doors.cli import screen
     from quarterdeck.doors.cli.client import parse
 
@@ -137,6 +148,7 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
                 ("description", one.description),
                 ("default branch", one.default_branch),
                 ("runners need", ", ".join(one.runner_tags)),
+                ("limits", ProjectLimits.model_validate(one.limits.model_dump()).words()),
                 ("sessions kept", f"{one.retention_days} days"),
             ]
         )

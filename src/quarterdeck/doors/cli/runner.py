@@ -3,9 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from quarterdeck.doors.cli.command import Cli, command
 
@@ -14,7 +15,24 @@ if TYPE_CHECKING:
 
     from quarterdeck.client.models import RunnerDetailView, RunnerView
 
-group = typer.Typer(help="Runners: the hands that carry out tool calls and pipeline jobs, on any machine.")
+
+class _StartGroup(TyperGroup):
+    """The group whose name alone is its `start`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts the command in where options or nothing follow."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["start", *args]
+        return super().parse_args(ctx, args)
+
+
+group = typer.Typer(
+    cls=_StartGroup,
+    help="""Runners: the hands that carry out tool calls and pipeline jobs, on any machine.
+
+    Without a command it starts one, as `qd runner start` does.
+    """,
+)
 
 Url = Annotated[str | None, typer.Option("--url", help="The server; a registered runner knows it.")]
 Token = Annotated[
@@ -29,31 +47,6 @@ Unsandboxed = Annotated[bool, typer.Option("--allow-unsandboxed", help="Run comm
 Limits = Annotated[str, typer.Option("--limits", help="Of each session and job, such as memory=4G,workspace=10G.")]
 Plain = Annotated[bool, typer.Option("--allow-plain-http", help="Send the token where others can read it.")]
 Number = Annotated[int, typer.Argument(metavar="RUNNER", min=1, help="The runner's number.")]
-
-
-@group.callback(invoke_without_command=True)
-def alone(
-    context: typer.Context,
-    url: Url = None,
-    token_file: Token = None,
-    home: Home = None,
-    name: Name = None,
-    capacity: Capacity = None,
-    tag: Tags = None,
-    limits: Limits = "",
-    allow_reduced_isolation: Reduced = False,
-    allow_unsandboxed: Unsandboxed = False,
-    allow_plain_http: Plain = False,
-) -> None:
-    """Runners: the hands that carry out tool calls and pipeline jobs, on any machine.
-
-    Without a command it starts one, as `qd runner start` does.
-    """
-    if context.invoked_subcommand is None:
-        start(
-            url, token_file, home, name, capacity, tag, limits, allow_reduced_isolation, allow_unsandboxed,
-            allow_plain_http,
-        )  # fmt: skip
 
 
 @group.command()

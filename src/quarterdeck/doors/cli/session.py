@@ -46,6 +46,9 @@ async def start(
         typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
     ] = None,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="What its runner must have, such as gpu; may be repeated.")
+    ] = None,
     attach: given.Attach = None,
     context_files: given.ContextFiles = None,
     cost: given.Cost = None,
@@ -62,7 +65,7 @@ async def start(
             "privileges": privilege or None, "may_ask": not no_questions,
             "title": title, "origin": "cli", "inputs": given.inputs(inputs or []),
             "budget": given.budget(cost, tokens), "additional_context": given.contexts(context_files),
-            "attachments": await given.attached(client, attach),
+            "attachments": await given.attached(client, attach), "runner_tags": tag or [],
         }  # fmt: skip
         if Path(flow).suffix in (".yml", ".yaml"):
             body |= {"flow": "custom", "flow_yaml": given.text(Path(flow))}
@@ -168,16 +171,19 @@ async def cancel(
     session: Number,
     reason: Annotated[str, typer.Option("--reason")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Until it is proved that nothing runs any more.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for the proof.")
+    ] = 60,
 ) -> None:
-    """Stop a session for good and kill what it runs."""
+    """Stop a session for good, with all that it started, and kill what they run."""
     async with cli.client() as client:
         answer = await client.post(f"/sessions/{session}/cancel", {"reason": reason})
         if not wait:
             _print(cli, answer)
             return
-        from quarterdeck.doors.cli import session_pages
+        from quarterdeck.doors.cli import teardown
 
-        await session_pages.print_teardown(cli, client, _parsed(answer))
+        await teardown.prove(cli, client, _parsed(answer), timeout)
 
 
 @command(group)

@@ -1,21 +1,20 @@
 """What `qd session` prints."""
 
 import asyncio
-import json
 from datetime import datetime
 
 from pydantic import JsonValue
 from rich.text import Text
 
 from quarterdeck.client.models import SessionRow, SessionView
-from quarterdeck.core.events import Event, Level, WorkspaceTornDown
+from quarterdeck.core.events import Event, Level
+from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.doors.cli import screen
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
 from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import line, visible
-from quarterdeck.doors.cli.signals import signals
-from quarterdeck.doors.cli.timeline import row, torn_down, unspoken, whole
+from quarterdeck.doors.cli.timeline import row, unspoken, whole
 from quarterdeck.doors.cli.watching import Watcher, verdict, watch
 
 
@@ -46,12 +45,15 @@ def print_session(session: SessionView) -> None:
                 ("imported", f"it was #{brought.number} of {line(brought.initiator)} elsewhere" if brought else ""),
                 ("flow", session.flow),
                 ("model", session.model + (f" ({unspoken(session.model)})" if session.scripted else "")),
+                ("runners need", ", ".join(session.runner_tags)),
                 ("isolation", session.isolation if session.isolation != "full" else ""),
                 ("branch", session.branch),
                 ("merge request", session.merge_request or ""),
                 ("checks", _checks(session)),
                 ("usage", tokens if session.usage.requests else ""),
                 ("budget", _budget(session)),
+                ("limits", ProjectLimits.model_validate(session.limits.model_dump()).words()),
+                ("commands used", _used(session)),
                 ("deleted on", deleted_on(session)),
                 ("page", session.url),
             ]
@@ -96,23 +98,6 @@ async def follow(
     return watcher
 
 
-async def print_teardown(cli: Cli, client: Client, session: SessionView) -> None:
-    """Waits for the proof that nothing runs any more. Raises Failure when something is left."""
-    proof: WorkspaceTornDown | None = None
-    async for signal in signals(client, session.id):
-        if signal.event == "workspace.torn_down":
-            proof = WorkspaceTornDown.model_validate(json.loads(signal.data)["payload"])
-    if cli.json:
-        shown = proof.model_dump(mode="json") if proof else None
-        cli.print({"session": session.id, "status": "stopped", "teardown": shown})
-    elif proof is None:
-        cli.say(f"Session #{session.id} is stopped; it had no workspace, so nothing was running.")
-    else:
-        cli.say(f"Session #{session.id} is stopped; {torn_down(proof)}.")
-    if proof is not None and proof.left:
-        raise Failure(f"{proof.left} processes are left.", Exit.FAILED)
-
-
 def deleted_on(session: SessionView | SessionRow) -> str:
     """The date on which it goes, or that it is held."""
     return "never (held)" if session.held else str(session.expires_on or "")
@@ -132,6 +117,12 @@ def _budget(session: SessionView) -> str:
     cost = f"${session.budget.cost}" if session.budget.cost is not None else ""
     tokens = f"{session.budget.tokens:,} tokens" if session.budget.tokens is not None else ""
     return " and ".join(part for part in (cost, tokens) if part)
+
+
+def _used(session: SessionView) -> str:
+    if not session.used.ms + session.used.output:
+        return ""
+    return f"{screen.duration(session.used.ms)}, {session.used.output:,} bytes of output"
 
 
 def _checks(session: SessionView) -> str:

@@ -143,6 +143,8 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⚓", f"kept for {p.days} days by {p.by}", "dim")
         case e.WorkspaceTornDown() as p:
             return Row("■", torn_down(p), "red" if p.left else "dim")
+        case e.TeardownMissed() as p:
+            return Row("!", missed(p), "bold red")
         case e.CheckRecorded() as p:
             return Row("✓" if p.passed else "✗", f"{line(p.name)} {'passed' if p.passed else 'failed'}",
                        "green" if p.passed else "red")  # fmt: skip
@@ -152,7 +154,7 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("↔", f"{p.relation.replace('_', ' ')}: {p.target.replace('_', ' ')} {line(p.name)}", "dim")
         case (
             e.TurnStarted() | e.TurnEnded() | e.ComponentLeft() | e.ToolCallsOffered() | e.ToolCallStarted()
-            | e.UsageRecorded()
+            | e.UsageRecorded() | e.ChildrenUsed()
         ):  # fmt: skip
             return None
         case _:
@@ -183,6 +185,13 @@ def torn_down(p: e.WorkspaceTornDown) -> str:
         f"torn down: {p.killed} process{'' if p.killed == 1 else 'es'} killed, {p.left} left, "
         f"{duration(p.duration_ms)} ({line(p.method, 60)})"
     )
+
+
+def missed(p: e.TeardownMissed) -> str:
+    """Why there is no proof of a stop, in words."""
+    if p.why == "removed":
+        return f"the runner {line(p.executor)} was removed: no proof will come that nothing runs there"
+    return f"the runner {line(p.executor)} is not heard of; the proof that nothing runs there comes when it is back"
 
 
 def _status(p: e.StatusChanged) -> Row:

@@ -169,9 +169,12 @@ def _told(payload: e.AnyPayload) -> tuple[str, Look, str, str]:  # noqa: C901 on
         case e.WorkspaceTornDown() as p:
             told = f"torn down: {p.killed} processes killed, {p.left} left, {p.duration_ms:.0f} ms"
             return told, "bad" if p.left else "dim", "", ""
-        case e.UsageRecorded() as p:
+        case e.TeardownMissed() as p:
+            return f"no proof from {p.executor}: it {_MISSED[p.why]}", "bad", "", ""
+        case e.UsageRecorded() | e.ChildrenUsed() as p:
             cost = "unknown" if p.usage.cost is None else f"${p.usage.cost}"
-            told = f"{p.usage.input_tokens:,} tokens in, {p.usage.output_tokens:,} out, cost {cost}"
+            whose = "" if isinstance(p, e.UsageRecorded) else "sessions below: "
+            told = f"{whose}{p.usage.input_tokens:,} tokens in, {p.usage.output_tokens:,} out, cost {cost}"
             return told, "dim", "", ""
         case e.CheckRecorded() as p:
             return f"{p.name} {'passed' if p.passed else 'failed'}", "good" if p.passed else "bad", p.url, ""
@@ -187,6 +190,7 @@ _STATUS_LOOKS: dict[str, Look] = {
     "finished": "good", "idle": "good", "failed": "bad", "stopped": "bad", "paused": "warn", "input_required": "warn",
     "plan_approval_required": "warn", "tool_call_approval_required": "warn",
 }  # fmt: skip
+_MISSED = {"unreachable": "is not heard of", "removed": "was removed"}
 _FOLDED = {"component.entered": "prompt", "delegation.started": "prompt", "model.answered": "thinking"}
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled": "[-]"}
 

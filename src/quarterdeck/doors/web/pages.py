@@ -1,7 +1,7 @@
-"""The pages: sign in, the list of sessions, one session's log, stop it. No script."""
+"""All pages: who may ask for them, in which language, and what an error looks like."""
 
-from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import Provide
@@ -9,31 +9,29 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromQuery
 from litestar.response import Redirect
 
-from quarterdeck.app import people, session_lists, session_log, sessions, steering
+from quarterdeck.app import people
 from quarterdeck.app.actor import Actor
-from quarterdeck.core.status import FINAL
-from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
-from quarterdeck.doors.problem import problem_of
-from quarterdeck.doors.web import forge_pages
+from quarterdeck.doors import problem
+from quarterdeck.doors.api.parameters import TheApp
+from quarterdeck.doors.web import (
+    fields,
+    home_pages,
+    languages,
+    list_pages,
+    project_pages,
+    run_pages,
+    session_acts,
+    session_pages,
+    session_stream,
+    static_files,
+)
 from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, name, own_pages_only
-from quarterdeck.doors.web.entries import entries
-from quarterdeck.doors.web.rendering import HEADERS, page
-
-EVENTS = 1_000
-"""The newest of them on a page; the API has the rest."""
-
-_STYLE = (files("quarterdeck.doors.web") / "static" / "style.css").read_bytes()
-
-
-@get("/style.css", media_type="text/css")
-async def style() -> Response[bytes]:
-    """The stylesheet."""
-    return Response(_STYLE, media_type="text/css", headers={**HEADERS, "Cache-Control": "max-age=300"})
+from quarterdeck.doors.web.rendering import page
 
 
 @get("/sign-in")
 async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[str]:
-    """Takes a link's token, once, and goes on to the list."""
+    """Takes a link's token, once, and goes on to the first page."""
     if not token:
         return page("sign_in.html", 401, problem=None)
     secret = await people.sign_in(app, token)
@@ -41,30 +39,6 @@ async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[
     response = page("signed_in.html")
     response.set_cookie(cookie(app, secret))
     return response
-
-
-@get("/")
-async def index(app: TheApp, actor: Caller, cursor: FromQuery[str | None] = None) -> Response[str]:
-    """The sessions that you may see."""
-    found = await session_lists.find(app, actor, cursor=cursor)
-    return page("sessions.html", actor=actor, page=found)
-
-
-@get("/sessions/{session_id:int}")
-async def show(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
-    """A session and the newest part of its log."""
-    session = await sessions.show(app, actor, session_id)
-    events = await session_log.events(app, actor, session_id, after=max(0, session.seq - EVENTS), limit=EVENTS)
-    return page(
-        "session.html", actor=actor, session=session, entries=entries(events, session), ended=session.status in FINAL
-    )
-
-
-@post("/sessions/{session_id:int}/cancel", status_code=303)
-async def cancel(app: TheApp, actor: Caller, session_id: SessionId) -> Redirect:
-    """Stops it for good."""
-    await steering.cancel(app, actor, session_id)
-    return Redirect(f"/sessions/{session_id}", status_code=303)
 
 
 @post("/sign-out", status_code=303)
@@ -76,9 +50,24 @@ async def sign_out(app: TheApp, request: Request[Actor, None, Any]) -> Redirect:
     return response
 
 
-def _error(_: Request[Any, Any, Any], error: Exception) -> Response[str]:
-    problem = problem_of(error)
-    return page("sign_in.html" if problem.status == 401 else "error.html", problem.status, problem=problem)
+def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    found = problem.problem_of(error)
+    if "application/json" in request.headers.get("accept", ""):  # a script of ours sent a form
+        return problem.respond(found)
+    if found.status == 401 and request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        # A link elsewhere led here, and so no cookie came: a page of our own asks again, which a browser lets bring it.
+        return page("again.html", 401, path=request.url.path, query=request.url.query)
+    return page("sign_in.html" if found.status == 401 else "error.html", found.status, problem=found)
+
+
+async def _before(request: Request[Any, Any, Any]) -> Redirect | None:
+    """Speaks the browser's language; takes what was left empty in a form of filters out of the URL."""
+    languages.speak(request.headers.get("accept-language", ""))
+    given = list(request.query_params.multi_items())
+    if request.method != "GET" or all(value for _, value in given):
+        return None
+    query = urlencode([(name, value) for name, value in given if value])
+    return Redirect(f"{request.url.path}?{query}" if query else request.url.path, status_code=303)
 
 
 def _actor(request: Request[Actor, None, Any]) -> Actor:
@@ -87,13 +76,32 @@ def _actor(request: Request[Actor, None, Any]) -> Actor:
 
 _ERRORS = {Exception: _error, HTTPException: _error}
 ROUTES = (
-    Router("/", route_handlers=[style, sign_in], exception_handlers=_ERRORS, include_in_schema=False),
     Router(
         "/",
-        route_handlers=[index, show, cancel, sign_out, *forge_pages.ROUTES],
+        route_handlers=[static_files.static, sign_in],
+        before_request=_before,
+        exception_handlers=_ERRORS,
+        include_in_schema=False,
+    ),
+    Router(
+        "/",
+        route_handlers=[
+            sign_out,
+            *home_pages.ROUTES,
+            *list_pages.ROUTES,
+            *session_pages.ROUTES,
+            *session_stream.ROUTES,
+            *session_acts.ROUTES,
+            *project_pages.ROUTES,
+            *run_pages.ROUTES,
+        ],
+        before_request=_before,
         middleware=[BrowserMiddleware],
         guards=[own_pages_only],
-        dependencies={"actor": Provide(_actor, sync_to_thread=False)},
+        dependencies={
+            "actor": Provide(_actor, sync_to_thread=False),
+            "form": Provide(fields.form),
+        },
         exception_handlers=_ERRORS,
         include_in_schema=False,
     ),

@@ -1,24 +1,85 @@
-"""Pages from templates: everything escaped, nothing loaded from elsewhere."""
+"""Pages and fragments from templates: everything escaped, every text through gettext, nothing loaded from elsewhere."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
+from markupsafe import Markup
 
-from quarterdeck.core.status import human
+from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
+from quarterdeck.doors.export.entries import clock, line
+from quarterdeck.doors.export.terminal import plain
+from quarterdeck.doors.web import languages, static_files, texts
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",  # with no-referrer the Origin of our own forms is null, and they are refused
     "Cache-Control": "no-store",
 }
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-_TEMPLATES.filters["human"] = human
+_GLYPHS: dict[StatusGroup, str] = {
+    StatusGroup.ACTIVE: "●",
+    StatusGroup.PAUSED: "‖",
+    StatusGroup.AWAITING_INPUT: "?",
+    StatusGroup.COMPLETED: "✓",
+    StatusGroup.FAILED: "✗",
+    StatusGroup.CANCELED: "■",
+}
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def glyph(status: str) -> str:
+    """A sign beside the word of a session's status: nothing is told by colour alone."""
+    return _GLYPHS[GROUPS[Status(status)]]
+
+
+def word(status: str) -> str:
+    """The status as pages have it: *Stopped*, *Tool call approval required*."""
+    return languages.gettext(human(Status(status)).capitalize())
+
+
+def age(at: datetime) -> str:
+    """How long ago: `3 min`; the browser may know better by the time."""
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    return next(
+        (f"{int(seconds // size)} {name}" for size, name in _AGES if seconds >= size), f"{max(0, int(seconds))} s"
+    )
+
+
+def cost(amount: object) -> str:
+    """Money; what is not known is said so, and never 0."""
+    return languages.gettext("cost unknown") if amount is None else f"${float(str(amount)):.4f}"
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, extensions=["jinja2.ext.i18n"],
+    )  # fmt: skip
+    # Newstyle: what is put into a text is escaped by itself.
+    cast("Any", made).install_gettext_callables(languages.gettext, languages.ngettext, newstyle=True)
+    made.filters |= {
+        "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
+        "plain": plain, "markdown": texts.markdown, "terminal": texts.terminal, "changes": texts.changes,
+    }  # fmt: skip
+    cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
+    return made
+
+
+TEMPLATES = _environment()
+
+
+def fragment(template: str, /, **values: object) -> Markup:
+    """A rendered part of a page."""
+    return Markup(TEMPLATES.get_template(template).render(**values).strip())  # noqa: S704 the templates escape
 
 
 def page(template: str, /, status: int = 200, **values: object) -> Response[str]:
     """A rendered page."""
-    html = _TEMPLATES.get_template(template).render(**values)
+    html = TEMPLATES.get_template(template).render(**{"actor": None, "frame": None, **values})
     return Response(html, status_code=status, media_type="text/html", headers=HEADERS)

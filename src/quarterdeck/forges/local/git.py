@@ -1,4 +1,7 @@
-"""The git program: run with nothing of the machine's configuration, bounded in time and output, killed as a group."""
+"""The git program: run with nothing of the machine's configuration, bounded in time and output, killed as a group.
+
+What takes objects in that somebody else made is bounded in memory, too: a pack of some bytes may come to any number.
+"""
 
 import asyncio
 import os
@@ -16,6 +19,8 @@ SECONDS = 60.0
 OUTPUT_BYTES = 16 * 1024 * 1024
 ERROR_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
+WARY_BYTES = 2 * 1024**3
+"""Of memory for git that takes in what others made; it holds an object and what that is a delta of at once."""
 
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -28,6 +33,9 @@ _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "http:https:file",
     "GIT_LITERAL_PATHSPECS": "1",
 }
+# Not by options on its command line: git takes those away from the programs that it starts in other repositories.
+_WARY = {"GIT_CONFIG_GLOBAL": str(Path(__file__).with_name("gitconfig-wary"))}
+_BOUNDED = ("/bin/sh", "-c", f'ulimit -v {WARY_BYTES // 1024}; exec "$@"', "sh")
 
 
 class GitError(QuarterdeckError):
@@ -76,9 +84,14 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    *arguments: str, directory: Path | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    wary: bool = False,
 ) -> AsyncGenerator[Process]:
     """A git process in a group of its own, which is killed whole at the end of the block.
+
+    A `wary` one takes objects in that somebody else made, and gets no more than `WARY_BYTES` of memory.
 
     Raises:
         UnavailableError: git is not installed.
@@ -87,10 +100,11 @@ async def process(
     if program is None:
         raise UnavailableError("The program git is not installed. Install it (apt install git) and try again.")
     started = await asyncio.create_subprocess_exec(
+        *(_BOUNDED if wary else ()),
         program,
         *arguments,
         cwd=directory,
-        env={**_ENVIRONMENT, **(environment or {})},
+        env={**_ENVIRONMENT, **(_WARY if wary else {}), **(environment or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -113,6 +127,7 @@ async def run(
     stdin: bytes = b"",
     seconds: float = SECONDS,
     limit: int = OUTPUT_BYTES,
+    wary: bool = False,
 ) -> Ended:
     """Runs git to its end, whatever its exit code is.
 
@@ -123,7 +138,7 @@ async def run(
     try:
         async with (
             asyncio.timeout(seconds),
-            process(*arguments, directory=directory, environment=environment) as started,
+            process(*arguments, directory=directory, environment=environment, wary=wary) as started,
             asyncio.TaskGroup() as group,
         ):
             group.create_task(feed(started.stdin, stdin))

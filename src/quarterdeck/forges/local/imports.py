@@ -127,6 +127,7 @@ async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) ->
                 directory=folder,
                 environment=environment,
                 seconds=FETCH_SECONDS,
+                wary=True,
             )
             fetched = await _watched(folder, asyncio.create_task(fetching))
     except git.GitError as error:

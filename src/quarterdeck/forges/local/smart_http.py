@@ -73,7 +73,8 @@ async def _settle(folder: Path, updates: tuple[RefUpdate, ...], gate: PushGate) 
 async def _stream(arguments: tuple[str, ...], body: AsyncIterator[bytes], protocol: str) -> AsyncGenerator[bytes]:
     environment = {"GIT_PROTOCOL": protocol} if protocol else {}
     deadline = asyncio.get_running_loop().time() + REQUEST_SECONDS
-    async with git.process(*arguments, environment=environment) as started:
+    wary = arguments[0] == "receive-pack"
+    async with git.process(*arguments, environment=environment, wary=wary) as started:
         sending = asyncio.create_task(_send(started.stdin, body))
         errors = asyncio.create_task(git.drain(started.stderr))
         try:

@@ -1,0 +1,54 @@
+"""What stands around every page: the project's navigation, and the sessions and chats of whoever looks."""
+
+from dataclasses import dataclass
+
+from litestar import Response
+
+from quarterdeck.app import session_lists
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.session_filter import SessionFilter
+from quarterdeck.app.session_lists import SessionRow
+from quarterdeck.core.status import AWAITING
+from quarterdeck.doors.web.rendering import page
+
+RAIL_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands at the sides."""
+
+    sessions: tuple[SessionRow, ...]
+    """Those that the person triggered, in all projects: first those that need an answer."""
+    chats: tuple[SessionRow, ...]
+    project_id: int | None = None
+    project_path: str = ""
+    here: str = ""
+    """The entry of the navigation that the page belongs to."""
+    needing: int = 0
+
+
+async def framed(
+    app: App,
+    actor: Actor,
+    template: str,
+    /,
+    *,
+    project_id: int | None = None,
+    project_path: str = "",
+    here: str = "",
+    **values: object,
+) -> Response[str]:
+    """A page with all that stands around it."""
+    needing = await _mine(app, actor, SessionFilter(mine=True, kind="flow", needs_me=True))
+    newest = await _mine(app, actor, SessionFilter(mine=True, kind="flow"))
+    chats = await _mine(app, actor, SessionFilter(mine=True, kind="chat"))
+    others = [row for row in newest if row.status not in AWAITING]
+    sessions = (*needing, *others)[:RAIL_ROWS]
+    frame = Frame(sessions, chats, project_id, project_path, here, len(needing))
+    return page(template, 200, actor=actor, frame=frame, **values)
+
+
+async def _mine(app: App, actor: Actor, wanted: SessionFilter) -> tuple[SessionRow, ...]:
+    return (await session_lists.find(app, actor, wanted, limit=RAIL_ROWS)).items

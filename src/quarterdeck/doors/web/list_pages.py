@@ -1,0 +1,202 @@
+"""Lists of sessions: filters and order in the URL, live in place, and one action on those that are chosen."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import Provide
+from litestar.response import Stream
+
+from quarterdeck.app import live_lists, projects, session_bulk, session_counts, session_lists
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.live_lists import ChangedSignal, GoneSignal, PageSignal
+from quarterdeck.app.session_bulk import Action, BulkOrder, BulkWish
+from quarterdeck.app.session_filter import SessionFilter
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.status import StatusGroup
+from quarterdeck.doors.api import session_lists as parameters
+from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
+from quarterdeck.doors.api.session_lists import Cursor, Direction, Sorting, Wanted
+from quarterdeck.doors.sse import Closes, chunk, message, stream
+from quarterdeck.doors.web.fields import Form
+from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.web.rendering import fragment
+
+ACTIONS: dict[str, Action] = {"cancel": "cancel", "delete": "delete"}
+"""What a list offers for many sessions at once."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A list and its parameters, for the links of its page."""
+
+    path: str
+    parameters: tuple[tuple[str, str], ...]
+
+    def url(self, **changed: str | None) -> str:
+        """The same list with other parameters, from its first page; None takes one away."""
+        kept = [(name, value) for name, value in self.parameters if name not in changed and name != "cursor"]
+        there = kept + [(name, value) for name, value in changed.items() if value]
+        return f"{self.path}?{urlencode(there)}" if there else self.path
+
+    @property
+    def stream(self) -> str:
+        """Where the changes of exactly this page come from."""
+        return f"{self.path}/stream?{urlencode(self.parameters)}"
+
+    def get(self, name: str) -> str:
+        """The parameter's value, empty if it is not there."""
+        return dict(self.parameters).get(name, "")
+
+
+@get("/sessions")
+async def all_sessions(
+    app: TheApp,
+    actor: Caller,
+    request: Request[Actor, None, Any],
+    wanted: Wanted,
+    sort: Sorting = None,
+    order: Direction = None,
+    cursor: Cursor = None,
+) -> Response[str]:
+    """The sessions of all projects that you may see."""
+    return await _list(app, actor, _place(request), wanted, sort, order, cursor)
+
+
+@get("/projects/{project_id:int}/sessions")
+async def sessions_of_project(
+    app: TheApp,
+    actor: Caller,
+    request: Request[Actor, None, Any],
+    project_id: RowId,
+    wanted: Wanted,
+    sort: Sorting = None,
+    order: Direction = None,
+    cursor: Cursor = None,
+) -> Response[str]:
+    """The sessions of a project: all but its chats."""
+    inside = wanted.model_copy(update={"project": project_id, "kind": "flow"})
+    return await _list(app, actor, _place(request), inside, sort, order, cursor)
+
+
+@get("/sessions/stream", media_type="text/event-stream")
+async def changes_of_all(
+    app: TheApp,
+    actor: Caller,
+    closing: Closes,
+    wanted: Wanted,
+    sort: Sorting = None,
+    order: Direction = None,
+    cursor: Cursor = None,
+) -> Stream:
+    """What changes in the list."""
+    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor)
+    return stream(_chunks(signals, in_project=False), closing)
+
+
+@get("/projects/{project_id:int}/sessions/stream", media_type="text/event-stream")
+async def changes_of_project(
+    app: TheApp,
+    actor: Caller,
+    closing: Closes,
+    project_id: RowId,
+    wanted: Wanted,
+    sort: Sorting = None,
+    order: Direction = None,
+    cursor: Cursor = None,
+) -> Stream:
+    """What changes in the project's list."""
+    inside = wanted.model_copy(update={"project": project_id, "kind": "flow"})
+    signals = live_lists.changes(app, actor, inside, sort=sort, order=order, cursor=cursor)
+    return stream(_chunks(signals, in_project=True), closing)
+
+
+@post("/sessions/bulk")
+async def bulk(app: TheApp, actor: Caller, form: Form) -> Response[Any]:
+    """The question first; with `confirmed` it is done, and each session says what came of it."""
+    action = ACTIONS.get(form.text("action"))
+    if action is None:
+        raise InvalidInputError("Choose what to do: cancel or delete.")
+    ids = form.numbers("ids")
+    if not ids:
+        raise InvalidInputError("Choose at least one session.")
+    back = form.text("back") if form.text("back").startswith("/") else "/sessions"
+    if form.text("confirmed") != "yes":
+        preview = await session_bulk.preview(app, actor, BulkWish(action=action))
+        doable = tuple(one for one in ids if one in set(preview.ids))
+        return await framed(
+            app, actor, "bulk.html", action=action, ids=doable, others=len(ids) - len(doable), results=None, back=back
+        )
+    done = await session_bulk.act(app, actor, BulkOrder(action=action, ids=ids))
+    return await framed(app, actor, "bulk.html", action=action, ids=ids, others=0, results=done.results, back=back)
+
+
+async def _list(
+    app: App,
+    actor: Actor,
+    place: Place,
+    wanted: SessionFilter,
+    sort: Sorting,
+    order: Direction,
+    cursor: Cursor,
+) -> Response[str]:
+    found = await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor)
+    project = None if wanted.project is None else await projects.show(app, actor, wanted.project)
+    counted = await session_counts.counts(app, actor, wanted.project)
+    return await framed(
+        app,
+        actor,
+        "sessions.html",
+        project_id=project.id if project else None,
+        project_path=project.path if project else "",
+        here="sessions",
+        place=place,
+        found=found,
+        wanted=wanted,
+        project=project,
+        groups=list(StatusGroup),
+        counted=counted.mine if wanted.mine else counted.all,
+        needing=counted.needs_me,
+        sort=sort or "updated",
+        order=order or "",
+        filtered=bool([name for name, _ in place.parameters if name not in ("sort", "order", "cursor")]),
+    )
+
+
+def _place(request: Request[Actor, None, Any]) -> Place:
+    given = tuple((name, value) for name, value in request.query_params.multi_items() if value)
+    return Place(request.url.path, given)
+
+
+async def _chunks(signals: AsyncIterator[list[live_lists.Signal]], *, in_project: bool) -> AsyncIterator[bytes]:
+    async for found in signals:
+        yield chunk(one for signal in found for one in _messages(signal, in_project=in_project))
+
+
+def _messages(signal: live_lists.Signal, *, in_project: bool) -> list[bytes]:
+    match signal:
+        case PageSignal(page=page):
+            rows = {row.id: _row(row, in_project=in_project) for row in page.items}
+            return [message("page", json.dumps({"rows": rows, "order": list(rows)}))]
+        case ChangedSignal(row=row):
+            return [message("changed", json.dumps({"id": row.id, "html": _row(row, in_project=in_project)}))]
+        case GoneSignal(session_id=session_id):
+            return [message("gone", json.dumps({"id": session_id}))]
+
+
+def _row(row: session_lists.SessionRow, *, in_project: bool) -> str:
+    return fragment("parts/session_row.html", row=row, in_project=in_project)
+
+
+ROUTES = (
+    Router(
+        "/",
+        route_handlers=[all_sessions, sessions_of_project, changes_of_all, changes_of_project],
+        dependencies={"wanted": Provide(parameters.wanted, sync_to_thread=False)},
+    ),
+    bulk,
+)

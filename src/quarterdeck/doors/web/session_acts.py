@@ -1,0 +1,110 @@
+"""What people do with a session: each form one use case, and back to where it was sent from."""
+
+from typing import Any
+
+from litestar import Response, post
+
+from quarterdeck.app import chats, deletion, forks, interruption, steering
+from quarterdeck.app.chats import StartChat
+from quarterdeck.app.forks import ForkSession
+from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
+from quarterdeck.doors.web.fields import Form
+
+Answer = Response[Any]
+
+
+@post("/sessions/{session_id:int}/messages")
+async def say(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """A message, an answer, or what to change of a plan."""
+    await steering.reply(app, actor, session_id, form.text("text"))
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/approve")
+async def approve(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Yes: this once, or for the session."""
+    for_session = form.text("for_session") == "yes"
+    await steering.approve(app, actor, session_id, form.text("approval") or None, for_session=for_session)
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/deny")
+async def deny(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """No, with a reason that the model is told."""
+    await steering.deny(app, actor, session_id, form.text("approval") or None, reason=form.text("reason"))
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/pause")
+async def pause(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Takes effect after the present call."""
+    await steering.pause(app, actor, session_id)
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/resume")
+async def resume(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Goes on."""
+    await steering.resume(app, actor, session_id)
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/interrupt")
+async def interrupt(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Ends a chat's answer; the chat lives on."""
+    await interruption.interrupt(app, actor, session_id)
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/cancel")
+async def cancel(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Stops it for good."""
+    await steering.cancel(app, actor, session_id, form.text("reason"))
+    return form.go(f"/sessions/{session_id}")
+
+
+@post("/sessions/{session_id:int}/hold")
+async def hold(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Keeps it, or lets its clock count again."""
+    await steering.hold(app, actor, session_id, held=form.text("held") == "yes", reason=form.text("reason"))
+    return form.go(f"/sessions/{session_id}/details")
+
+
+@post("/sessions/{session_id:int}/rename")
+async def rename(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Another title."""
+    await steering.rename(app, actor, session_id, form.text("title"))
+    return form.go(f"/sessions/{session_id}/details")
+
+
+@post("/sessions/{session_id:int}/delete")
+async def delete(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """Deletes everything of it; its number has to be typed."""
+    if form.text("number").lstrip("#") != str(session_id):
+        raise InvalidInputError(f"To delete session #{session_id}, type its number.")
+    await deletion.delete_session(app, actor, session_id)
+    return form.go("/")
+
+
+@post("/sessions/{session_id:int}/fork")
+async def fork(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
+    """A new session from one of its entries."""
+    seq = next(iter(form.numbers("seq")), None)
+    wanted = ForkSession(seq=seq, message=form.text("message"), origin="web")
+    made = await forks.fork(app, actor, session_id, wanted)
+    return form.go(f"/sessions/{made.id}")
+
+
+@post("/chats")
+async def chat(app: TheApp, actor: Caller, form: Form) -> Answer:
+    """A new chat, about the project whose page it was begun on."""
+    project = next(iter(form.numbers("project")), None)
+    if not form.text("message"):
+        raise InvalidInputError("The message is empty.")
+    wish = StartChat(message=form.text("message"), project=project, model=form.text("model") or None)
+    made = await chats.start(app, actor, wish)
+    return form.go(f"/sessions/{made.id}")
+
+
+ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, chat)

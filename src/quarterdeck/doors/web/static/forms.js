@@ -1,0 +1,48 @@
+// @ts-check
+// Forms that are sent without leaving the page, and dialogs that ask before one is.
+
+/** Sends its form; what comes of it comes by the page's stream. Without a stream the page is loaded again. */
+class LiveForm extends HTMLElement {
+  connectedCallback() { this.addEventListener("submit", (event) => void this.send(event)); }
+
+  /** @param {SubmitEvent} event */
+  async send(event) {
+    event.preventDefault();
+    const form = /** @type {HTMLFormElement} */ (event.target);
+    const body = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
+    const buttons = form.querySelectorAll("button");
+    for (const button of buttons) button.disabled = true;
+    const said = await this.post(form.action, body);
+    for (const button of buttons) button.disabled = false;
+    form.querySelector(".problem")?.remove();
+    if (said) {
+      const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: said });
+      problem.setAttribute("role", "alert");
+      form.append(problem);
+    } else if (document.querySelector("session-log:not([over], [cut])")) form.reset();
+    else location.reload();
+  }
+
+  /** What went wrong, empty if nothing did. @param {string} url @param {URLSearchParams} body */
+  async post(url, body) {
+    try {
+      const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" } });
+      return answer.ok ? "" : (await answer.json()).detail;
+    } catch (error) {
+      return String(error);
+    }
+  }
+}
+
+/** Opens a dialog instead of going to the page that asks the same. */
+class OpenDialog extends HTMLElement {
+  connectedCallback() {
+    this.addEventListener("submit", (event) => {
+      event.preventDefault();
+      /** @type {HTMLDialogElement | null} */ (document.getElementById(this.getAttribute("for") ?? ""))?.showModal();
+    });
+  }
+}
+
+customElements.define("live-form", LiveForm);
+customElements.define("open-dialog", OpenDialog);

@@ -1,0 +1,53 @@
+// @ts-check
+// Single keys, outside of fields. None of them decides anything.
+
+const LEVELS = ".levels a[aria-current]";
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  "/": () => document.getElementById("go")?.focus(),
+  "?": () => /** @type {HTMLDialogElement | null} */ (document.getElementById("keys"))?.showModal(),
+  j: () => step(".entry", 1),
+  k: () => step(".entry", -1),
+  n: () => step(".entry.bad", 1),
+  p: () => step(".entry.bad", -1),
+  o: () => {
+    const folds = document.activeElement?.querySelectorAll("details") ?? [];
+    for (const one of folds) one.open = !one.open;
+  },
+  f: () => document.querySelector("session-log")?.dispatchEvent(new Event("follow")),
+  ".": () => {
+    const now = document.querySelector(LEVELS);
+    const next = now?.nextElementSibling ?? now?.parentElement?.firstElementChild;
+    /** @type {HTMLElement | null | undefined} */ (next)?.click();
+  },
+};
+let before = "";
+
+document.addEventListener("keydown", (event) => {
+  const at = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (at.isContentEditable || at.matches("input, textarea, select, dialog *")) return;
+  if (before === "g" && event.key === "s") location.href = document.querySelector(".side a[href$='/sessions']")?.getAttribute("href") ?? "/sessions";
+  else if (KEYS[event.key]) {
+    event.preventDefault();
+    KEYS[event.key]();
+  }
+  before = event.key;
+});
+
+/** Moves the focus to the next or the previous of the entries. @param {string} which @param {number} by */
+function step(which, by) {
+  const all = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(which)].filter((one) => one.checkVisibility()));
+  const focused = document.activeElement?.closest(".entry") ?? null;
+  const middle = innerHeight / 3;
+  let place = focused ? all.indexOf(/** @type {HTMLElement} */ (focused)) : -1;
+  if (place < 0) {
+    const below = all.findIndex((one) => one.getBoundingClientRect().top >= (focused?.getBoundingClientRect().top ?? middle));
+    place = by > 0 ? (below < 0 ? all.length : below) - 1 : below < 0 ? all.length : below;
+  }
+  const next = all[place + by];
+  if (!next) return;
+  next.tabIndex = -1;
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+}

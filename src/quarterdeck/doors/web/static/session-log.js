@@ -1,0 +1,235 @@
+// @ts-check
+// A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
+import { Source } from "./source.js";
+
+const NEAR_END = 160;
+const CHUNK = 200;
+const CHUNKS_KEPT = 12;
+const OUTPUT_KEPT = 200;
+const ANNOUNCE_MS = 10_000;
+
+class SessionLog extends HTMLElement {
+  /** @type {Source | null} */
+  #source = null;
+  #follows = false;
+  #unseen = 0;
+  #unsaid = 0;
+  #through = 0;
+  #parts = { header: "", waiting: "", composer: "" };
+  /** How many bytes of a call's output are here. @type {Map<string, number>} */
+  #printed = new Map();
+  #scrolled = () => this.#atEnd() && this.#seen();
+
+  connectedCallback() {
+    this.#through = Number(this.getAttribute("after"));
+    this.#follows = !this.hasAttribute("cut") && !location.hash;
+    this.querySelector(".earlier")?.addEventListener("click", (event) => void this.#earlier(event));
+    this.querySelector(".new-entries")?.addEventListener("click", () => this.#toEnd());
+    this.addEventListener("follow", () => this.#toEnd());
+    addEventListener("scroll", this.#scrolled, { passive: true });
+    addEventListener("hashchange", () => this.#mark());
+    this.#mark();
+    if (this.hasAttribute("over")) return;
+    if (this.#follows && this.querySelector(".timeline li")) this.#toEnd();
+    this.#source = new Source(() => `/sessions/${this.getAttribute("session")}/stream?after=${this.#through}`, {
+      entries: (html, id) => this.#add(html, Number(id)),
+      partial: ({ text }) => this.#partial(text),
+      output: (told) => this.#output(told),
+      parts: (told) => this.#change(told),
+    }, (connected) => { this.#one(".connection").hidden = connected; });
+    this.timer = setInterval(() => this.#announce(), ANNOUNCE_MS);
+  }
+
+  disconnectedCallback() {
+    this.#source?.close();
+    clearInterval(this.timer);
+    removeEventListener("scroll", this.#scrolled);
+  }
+
+  /** @param {string} selector @returns {HTMLElement} */
+  #one(selector) { return /** @type {HTMLElement} */ (this.querySelector(selector)); }
+
+  get #list() { return this.#one(".timeline"); }
+
+  /** Marks the entry that the address names and opens what it is folded in. */
+  #mark() {
+    const [, id] = /^#(e\d+)/.exec(location.hash) ?? [];
+    const entry = id && document.getElementById(id);
+    if (id && !entry) location.replace(`${location.pathname}?at=${id.slice(1)}${location.hash}`);
+    if (!entry) return;
+    for (let fold = entry.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+    this.#follows = false;
+    entry.scrollIntoView({ block: "center" });
+  }
+
+  /** @param {string} html @param {number} id */
+  #add(html, id) {
+    if (id <= this.#through) return;
+    this.#through = id;
+    if (this.hasAttribute("cut")) return;
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    const fresh = /** @type {HTMLElement[]} */ ([...template.content.children]);
+    const stays = this.#follows && this.#atEnd();
+    for (const entry of fresh) this.#place(entry);
+    if (fresh.some((entry) => entry.dataset.kind === "model.answered" || entry.dataset.kind === "model.interrupted")) this.#partial("");
+    this.#trim();
+    if (stays) this.#toEnd();
+    else if (fresh.length) this.#count(fresh.length);
+    this.#unsaid += fresh.length;
+  }
+
+  /** A beginning and an end go into the card of their call, what only Full shows into a fold, all else to the end. @param {HTMLElement} entry */
+  #place(entry) {
+    const { begins, ends } = entry.dataset;
+    if (begins && this.#list.querySelector(`[data-call="${CSS.escape(begins)}"]`)) return;
+    const card = ends && this.#list.querySelector(`[data-call="${CSS.escape(ends)}"]`);
+    if (card) {
+      this.#printed.delete(ends);
+      card.querySelector(".result")?.replaceChildren(...(entry.querySelector(".what")?.children ?? []));
+      card.querySelector(".end")?.setAttribute("id", entry.id);
+      if (entry.classList.contains("bad")) {
+        card.classList.add("bad");
+        card.closest("details")?.setAttribute("open", "");
+      }
+      return;
+    }
+    const last = /** @type {HTMLElement | null} */ (this.#list.lastElementChild);
+    if (entry.classList.contains("quiet") && last?.classList.contains("fold")) this.#fold(last, entry);
+    else this.#list.append(entry);
+  }
+
+  /** @param {HTMLElement} fold @param {HTMLElement} entry */
+  #fold(fold, entry) {
+    fold.querySelector("ol")?.append(entry);
+    const inside = /** @type {HTMLElement[]} */ ([...fold.querySelectorAll(".entry")]);
+    /** @type {Map<string, number>} */
+    const tools = new Map();
+    for (const { dataset } of inside) if (dataset.tool) tools.set(dataset.tool, (tools.get(dataset.tool) ?? 0) + 1);
+    const count = fold.querySelector("[data-count]");
+    if (count) count.textContent = String(inside.length);
+    const named = fold.querySelector("[data-tools]");
+    if (named) named.textContent = [...tools].map(([tool, n]) => (n > 1 ? `${tool} ×${n}` : tool)).join(", ");
+  }
+
+  /** The page holds so much of a log and no more: the rest is behind “Earlier entries”. */
+  #trim() {
+    const list = this.#list;
+    if (list.childElementCount <= CHUNK * CHUNKS_KEPT || !this.#follows) return;
+    while (list.childElementCount > CHUNK * (CHUNKS_KEPT - 1)) list.firstElementChild?.remove();
+    const first = list.querySelector(".entry");
+    if (first instanceof HTMLElement && first.dataset.seq) this.#begins(first.dataset.seq);
+  }
+
+  /** Where the entries here begin; empty for the log's own beginning. @param {string} seq */
+  #begins(seq) {
+    let link = /** @type {HTMLAnchorElement | null} */ (this.querySelector(".earlier"));
+    if (!seq) return link?.remove();
+    if (!link) return;
+    link.href = `/sessions/${this.getAttribute("session")}?before=${seq}`;
+  }
+
+  /** @param {Event} event */
+  async #earlier(event) {
+    event.preventDefault();
+    const link = /** @type {HTMLAnchorElement} */ (event.currentTarget);
+    const answer = await fetch(link.href.replace("?before", "/entries?before"));
+    if (!answer.ok) return location.assign(link.href);
+    const height = document.documentElement.scrollHeight;
+    this.#follows = false;
+    this.#list.insertAdjacentHTML("afterbegin", await answer.text());
+    scrollBy({ top: document.documentElement.scrollHeight - height, behavior: "instant" });
+    this.#begins(answer.headers.get("Quarterdeck-First") ?? "");
+  }
+
+  /** @param {string} text */
+  #partial(text) {
+    const place = this.#one(".partial");
+    const stays = this.#follows && this.#atEnd();
+    place.textContent = text;
+    place.hidden = !text;
+    if (stays) this.#toEnd();
+  }
+
+  /** @param {{call: string, offset: number, bytes: number, html: string}} told */
+  #output({ call, offset, bytes, html }) {
+    const card = this.#list.querySelector(`[data-call="${CSS.escape(call)}"] [data-output]`);
+    const known = this.#printed.get(call) ?? 0;
+    if (!(card instanceof HTMLElement) || (offset && offset + bytes <= known)) return;
+    const stays = this.#follows && this.#atEnd();
+    if (!offset) card.textContent = "";
+    card.insertAdjacentHTML("beforeend", html);
+    this.#printed.set(call, offset + bytes);
+    card.hidden = false;
+    while (card.childNodes.length > OUTPUT_KEPT) card.firstChild?.remove();
+    card.scrollTop = card.scrollHeight;
+    if (stays) this.#toEnd();
+  }
+
+  /** @param {{title: string, header: string, waiting: string, composer: string}} told */
+  #change({ title, ...parts }) {
+    document.title = title;
+    const status = () => document.querySelector("#session-header .state")?.textContent?.trim();
+    const before = status();
+    const stays = this.#follows && this.#atEnd();
+    for (const [name, html] of /** @type {[keyof typeof parts, string][]} */ (Object.entries(parts))) {
+      const place = document.getElementById(`session-${name}`);
+      if (!place || this.#parts[name] === html) continue;
+      this.#parts[name] = html;
+      const focused = place.contains(document.activeElement) ? document.activeElement?.id : "";
+      const typed = /** @type {HTMLTextAreaElement | null} */ (place.querySelector("textarea"))?.value;
+      place.innerHTML = html;
+      const field = place.querySelector("textarea");
+      if (field && typed) field.value = typed;
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    }
+    if (status() !== before) this.#announce(status());
+    const now = document.querySelector("#session-header .state");
+    const listed = document.querySelector(`#rail a[href="/sessions/${this.getAttribute("session")}"] .state`);
+    if (now && listed) {
+      listed.className = now.className;
+      listed.firstElementChild?.replaceWith(...[now.firstElementChild?.cloneNode(true) ?? ""]);
+      const word = listed.querySelector(".unseen");
+      if (word) word.textContent = now.textContent?.trim().slice(1).trim() ?? "";
+    }
+    if (stays) this.#toEnd();
+  }
+
+  #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }
+
+  get #bottom() {
+    const last = document.getElementById("session-composer") ?? this;
+    return last.getBoundingClientRect().bottom + scrollY;
+  }
+
+  #toEnd() {
+    this.#follows = true;
+    this.#seen();
+    scrollTo({ top: this.#bottom - innerHeight + 24, behavior: "instant" });
+  }
+
+  #seen() {
+    this.#follows = !this.hasAttribute("cut");
+    this.#unseen = 0;
+    this.#one(".new-entries").hidden = true;
+  }
+
+  /** @param {number} more */
+  #count(more) {
+    this.#unseen += more;
+    const pill = this.#one(".new-entries");
+    pill.textContent = `↓ ${(pill.dataset.text ?? "{n}").replace("{n}", String(this.#unseen))}`;
+    pill.hidden = false;
+  }
+
+  /** Says a new status at once, and seldom how many entries are new. @param {string} [status] */
+  #announce(status) {
+    const place = this.#one("[data-announce]");
+    if (status) place.textContent = status;
+    if (status || !this.#unsaid) return;
+    place.textContent = (place.dataset.text ?? "{n}").replace("{n}", String(this.#unsaid));
+    this.#unsaid = 0;
+  }
+}
+
+customElements.define("session-log", SessionLog);

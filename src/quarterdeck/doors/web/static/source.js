@@ -1,0 +1,58 @@
+// @ts-check
+// One stream of server-sent events for a visible page: closed while it is hidden, resumed where it was.
+
+/** @typedef {Record<string, (data: any, id: string) => void>} Handlers */
+
+const AGAIN_MS = 1500;
+
+export class Source {
+  /** @type {EventSource | null} */
+  #stream = null;
+  #over = false;
+  /** @type {number | undefined} */
+  #timer;
+  #visible = () => (document.hidden ? this.#pause() : this.#open());
+
+  /**
+   * @param {() => string} url where to go on from, asked for each time
+   * @param {Handlers} handlers by the kinds of events; data is JSON
+   * @param {(connected: boolean) => void} told of each change of the connection
+   */
+  constructor(url, handlers, told = () => {}) {
+    this.url = url;
+    this.handlers = handlers;
+    this.told = told;
+    document.addEventListener("visibilitychange", this.#visible);
+    if (!document.hidden) this.#open();
+  }
+
+  close() {
+    this.#over = true;
+    this.#pause();
+    document.removeEventListener("visibilitychange", this.#visible);
+  }
+
+  #pause() {
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  #again() {
+    this.#pause();
+    this.told(false);
+    if (!document.hidden) this.#timer = setTimeout(() => this.#open(), AGAIN_MS);
+  }
+
+  #open() {
+    if (this.#over || this.#stream) return;
+    const stream = (this.#stream = new EventSource(this.url()));
+    stream.onopen = () => this.told(true);
+    stream.onerror = () => { if (this.#stream === stream) this.#again(); };
+    stream.addEventListener("closing", () => this.#again());
+    stream.addEventListener("end", () => this.close());
+    for (const [kind, handle] of Object.entries(this.handlers)) {
+      stream.addEventListener(kind, (event) => handle(JSON.parse(event.data), event.lastEventId));
+    }
+  }
+}

@@ -1,0 +1,207 @@
+"""A session's events as a timeline: one card for a call and its end, and what only Full shows folded in groups."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template
+from markupsafe import Markup
+
+from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
+from quarterdeck.core import events as e
+from quarterdeck.core.events import Event, Level
+from quarterdeck.core.text import decode
+from quarterdeck.doors.export.entries import Entry, entry
+from quarterdeck.doors.export.terminal import plain
+from quarterdeck.doors.sse import chunk, message
+from quarterdeck.doors.web import languages
+from quarterdeck.doors.web.rendering import TEMPLATES, fragment
+from quarterdeck.doors.web.texts import terminal
+from quarterdeck.tools.catalogue import CATALOGUE
+
+EXCERPT_LINES = 20
+"""Of what a call came to; a link leads to the rest."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How a timeline is looked at. Who have the same lens are sent the same bytes."""
+
+    session_id: int
+    began: datetime
+    level: Level
+    language: str
+
+
+@dataclass
+class Item:
+    """An event as a template has it; `p` is the payload."""
+
+    event: Event
+    entry: Entry
+    end: "Item | None" = None
+    """Of a call: how it ended."""
+    whole: bool = False
+    """Nothing is left out: the entry stands alone on its page."""
+
+    @property
+    def p(self) -> Any:
+        """The payload, which templates know by the kind that they are named by."""
+        return self.event.payload
+
+    @property
+    def tool(self) -> str:
+        """The tool, where the event is about a call."""
+        match self.event.payload:
+            case e.ToolCallRequested(tool=tool) | e.ToolCallFinished(tool=tool):
+                return tool
+            case _:
+                return ""
+
+    @property
+    def brief(self) -> str:
+        """What a call is about, in a line: the command, the file, the first of its arguments."""
+        args = self.p.args
+        for name in ("command", "file_path", "pattern", "path"):
+            if isinstance(args.get(name), str):
+                return args[name]
+        return next((value for value in args.values() if isinstance(value, str)), "")
+
+    @property
+    def bad(self) -> bool:
+        """Whether it went wrong, itself or its end."""
+        return self.entry.look == "bad" or (self.end is not None and self.end.bad)
+
+    @property
+    def folds(self) -> bool:
+        """Whether it is one of the many that only a detailed look wants."""
+        known = CATALOGUE.get(self.tool)
+        works = known is not None and known.risk != "read" and isinstance(self.event.payload, e.ToolCallRequested)
+        return self.event.level is Level.FULL and not works and not self.bad
+
+
+@dataclass
+class Fold:
+    """Items that follow one another and fold to a line."""
+
+    items: list[Item] = field(default_factory=list[Item])
+
+    @property
+    def tools(self) -> str:
+        """Which tools were used, and how often."""
+        counted = Counter(one.tool for one in self.items if one.tool)
+        return ", ".join(f"{tool} \u00d7{n}" if n > 1 else tool for tool, n in counted.items())
+
+
+def timeline(events: Sequence[Event], lens: Lens) -> Markup:
+    """The entries of a page."""
+    rows: list[Item | Fold] = []
+    for item in _with_ends([_item(event, lens) for event in events]):
+        last = rows[-1] if rows else None
+        if not item.folds:
+            rows.append(item)
+        elif isinstance(last, Fold):
+            last.items.append(item)
+        else:
+            rows.append(Fold([item]))
+    return Markup("\n").join(_row(row, lens) for row in rows)
+
+
+def alone(event: Event, lens: Lens) -> Markup:
+    """One entry with nothing left out."""
+    item = _item(event, lens)
+    item.whole = True
+    return _html(item, lens)
+
+
+def _row(row: Item | Fold, lens: Lens) -> Markup:
+    if isinstance(row, Item):
+        return _html(row, lens)
+    if len(row.items) == 1:
+        return _html(row.items[0], lens)
+    entries = Markup("\n").join(_html(item, lens) for item in row.items)
+    return fragment("parts/fold.html", fold=row, entries=entries)
+
+
+def _with_ends(items: list[Item]) -> list[Item]:
+    """The same, with the beginning and the end of each call that is among them within its card."""
+    calls: dict[str, Item] = {}
+    found: list[Item] = []
+    for item in items:
+        match item.event.payload:
+            case e.ToolCallRequested(call_id=call_id):
+                calls[call_id] = item
+            case e.ToolCallFinished(call_id=call_id) if call_id in calls:
+                calls[call_id].end = item
+                continue
+            case e.ToolCallStarted(call_id=call_id) if call_id in calls:
+                continue  # its card says that it runs
+            case _:
+                pass
+        found.append(item)
+    return found
+
+
+def _item(event: Event, lens: Lens) -> Item:
+    return Item(event, entry(event, lens.began))
+
+
+def _html(item: Item, lens: Lens) -> Markup:
+    end = None if item.end is None else _rendered(item.end, lens, nested=True)
+    inner = _rendered(item, lens, end=end)
+    return fragment("parts/entry.html", it=item, entry=item.entry, lens=lens, inner=inner)
+
+
+def _rendered(item: Item, lens: Lens, *, end: Markup | None = None, nested: bool = False) -> Markup:
+    lines = 1 << 30 if item.whole else EXCERPT_LINES
+    html = _template(item.event.kind).render(
+        it=item, p=item.p, entry=item.entry, lens=lens, end=end, nested=nested, lines=lines
+    )
+    return Markup(html.strip())  # noqa: S704 the templates escape
+
+
+@lru_cache
+def _template(kind: str) -> Template:
+    """A kind's own template, or the one of all that have none."""
+    return TEMPLATES.select_template([f"events/{kind}.html", "events/other.html"])
+
+
+@lru_cache(maxsize=4096)
+def teller(lens: Lens) -> "Teller":
+    """What writes a moment of the session for all who watch it through the same lens."""
+    return Teller(lens)
+
+
+class Teller:
+    """Writes what is new as server-sent events."""
+
+    def __init__(self, lens: Lens) -> None:
+        self._lens = lens
+
+    def __call__(self, signals: Sequence[Signal]) -> bytes:
+        """One chunk: `entries` as HTML, `partial` answers, and `output` of calls that run."""
+        languages.speak(self._lens.language)
+        return chunk(self._messages(signals))
+
+    def _messages(self, signals: Sequence[Signal]) -> list[bytes]:
+        events = [signal.event for signal in signals if isinstance(signal, EventSignal)]
+        found: list[bytes] = []
+        if events:
+            shown = [event for event in events if event.level.within(self._lens.level)]
+            entries = Markup("\n").join(_html(_item(event, self._lens), self._lens) for event in shown)
+            found.append(message("entries", json.dumps(entries), events[-1].seq))
+        for signal in signals:
+            match signal:
+                case PartialSignal(text=text):
+                    found.append(message("partial", json.dumps({"text": plain(text)})))
+                case OutputSignal(call_id=call_id, offset=offset, data=data):
+                    html = terminal(decode(data))
+                    told = {"call": call_id, "offset": offset, "bytes": len(data), "html": html}
+                    found.append(message("output", json.dumps(told)))
+                case _:
+                    pass
+        return found

@@ -1,0 +1,176 @@
+"""What pages are made of: who is shown what, texts that can be translated, and one rendering for all who watch."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from quarterdeck.app import people
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.core.access import Role
+from quarterdeck.doors.web import languages, session_stream
+from quarterdeck.doors.web.rendering import TEMPLATES
+from quarterdeck.doors.web.texts import markdown, terminal
+from tests.app.test_forks import person
+from tests.conftest import PERSON, Start
+from tests.doors.conftest import Api, Running
+from tests.doors.test_sessions import NEW, begin
+from tests.doors.test_web import harmless
+
+NAMES = {"provider", "model", "Quarterdeck", "Markdown", "UTC", "ms", "JSON", "replay", "scripted"}
+"""Words that are the same in every language, or the names of things."""
+
+
+def untranslated(source: str) -> set[str]:
+    """The words of a template's own HTML that are not within `trans`; expressions are left out."""
+    html, inside = "", False
+    for _, kind, value in TEMPLATES.lex(source):
+        if kind == "name" and value in ("trans", "endtrans"):
+            inside = value == "trans"
+        elif kind == "data" and not inside:
+            html += value
+    texts = re.findall(r'(?:aria-label|placeholder|title|alt)="([^"]*)"', html)
+    texts.append(re.sub(r"<(code|kbd)[^>]*>.*?</\1>|<[^>]*>|&\w+;", " ", html, flags=re.DOTALL))
+    return {word for text in texts for word in re.findall(r"[A-Za-z]{2,}", text)}
+
+
+async def browser(app: App, actor: Actor) -> dict[str, str]:
+    """The cookie of somebody who is signed in."""
+    secret = (await people.sign_in_link(app, actor)).partition("token=")[2]
+    return {"Cookie": f"quarterdeck={await people.sign_in(app, secret)}"}
+
+
+@pytest.mark.parametrize("name", TEMPLATES.list_templates())
+def test_every_text_can_be_translated(name: str) -> None:
+    assert TEMPLATES.loader
+    source, _, _ = TEMPLATES.loader.get_source(TEMPLATES, name)
+    assert untranslated(source) <= NAMES
+
+
+def test_a_language_is_chosen_by_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loud(languages.catalogues.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return message.upper()
+
+    def catalogue(_: str) -> Loud:
+        return Loud()
+
+    there = frozenset({"en", "de"})
+    for accepted, chosen in (
+        ("fr-CH, de;q=0.9, en;q=0.8", "de"),
+        ("de;q=0.1, en;q=0.8", "en"),
+        ("de;q=0", "en"),
+        ("de;q=x, *", "en"),
+        ("", "en"),
+        ("DE-at", "de"),
+    ):
+        assert languages.chosen(accepted, there) == chosen, accepted
+    monkeypatch.setattr(languages, "_catalogue", catalogue)
+    html = TEMPLATES.get_template("sign_in.html").render(actor=None, frame=None, problem=None)
+    assert "<h1>SIGN IN</h1>" in html
+    assert '<html lang="en">' in html
+
+
+def test_what_others_wrote_is_text_and_no_more() -> None:
+    told = markdown("**b** <b>x</b> ![i](http://e/x.png) [a](javascript:x) [c](https://e/) `\u202e` <!-- -->")
+    assert "<strong>b</strong>" in told
+    assert "&lt;b&gt;" in told
+    assert not re.search('<img|javascript:[^)]*"|<b>|\u202e|<!--', told)
+    assert 'rel="nofollow noopener noreferrer"' in told
+    assert terminal("\x1b[31m<i>\x1b[0m\x1b]8;;http://e\x07x\x1b]8;;\x07") == '<span class="c1">&lt;i&gt;</span>x'
+    assert len(terminal("x" * 1_000_000)) < 5_000
+    assert markdown("# " + "long " * 30_000).startswith("<pre>"), "what is too long for Markdown is shown as it is"
+
+
+async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: App, start: Start) -> None:
+    """Of a project's sessions: a developer sees them, a guest is told which role it takes, a stranger nothing."""
+    session = await begin(api, title="Secret plan")
+    project = (await api.get("/projects/sample")).json()["id"]
+    paths = (f"/projects/{project}/sessions", f"/sessions/{session['id']}", f"/sessions/{session['id']}/details")
+    found: dict[str, list[httpx.Response]] = {}
+    for name, role in (("dora", Role.DEVELOPER), ("gus", Role.GUEST), ("eve", None)):
+        cookie = await browser(app, await person(app, name, role))
+        found[name] = [await api.client.get(path, headers=cookie) for path in paths]
+        for page in found[name]:
+            assert harmless(page)
+            assert page.headers["x-frame-options"] == "DENY"
+            assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+            assert ("Secret plan" in page.text) is (name == "dora")
+    assert [page.status_code for page in found["dora"]] == [200, 200, 200]
+    assert [page.status_code for page in found["gus"]] == [403, 404, 404]
+    assert [page.status_code for page in found["eve"]] == [404, 404, 404]
+    assert "you need the role Developer; yours is Guest" in found["gus"][0].text
+    # Another developer watches: nothing is offered that would be refused.
+    assert f'action="/sessions/{session["id"]}/messages"' not in found["dora"][1].text
+    assert "Only ada, Maintainers and Owners cancel it." in found["dora"][2].text
+    headers = {**await browser(app, start.owner), "Sec-Fetch-Site": "same-origin", "Accept": "application/json"}
+    refused = await api.client.post(f"/sessions/{session['id']}/approve", headers=headers)
+    assert refused.status_code == 409
+    assert "no approval is open" in refused.json()["detail"], "a script of a page is told in words too"
+
+
+async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:
+    headers = {**await browser(app, start.owner), "Sec-Fetch-Site": "same-origin"}
+    project = (await api.get("/projects/sample")).json()["id"]
+    path = f"/projects/{project}/run?flow=fix_pipeline/v1&pipeline_id=1"
+    asked = await api.client.get(path, headers=headers)
+    assert asked.status_code == 200, asked.text
+    assert 'name="pipeline_id" type="number" value="1" required' in asked.text
+    form = {"flow": "fix_pipeline/v1", "goal": "Repair it", "pipeline_id": "1", "model": "scripted", "key": "once"}
+    went = [
+        await api.client.post(f"/projects/{project}/run", data=form, headers=headers, follow_redirects=False)
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in went] == [303, 303]
+    assert went[0].headers["location"] == went[1].headers["location"], "sent twice, started once"
+    session = (await api.get(went[0].headers["location"])).json()
+    assert (session["goal"], session["origin"]) == ("Repair it", "web")
+    wrong = await api.client.post(f"/projects/{project}/run", data={**form, "goal": "x" * 20_000}, headers=headers)
+    assert wrong.status_code == 400
+    assert "goal" in wrong.text
+
+
+async def test_a_moment_is_rendered_once_for_all_who_watch(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    real = session_stream.parts
+
+    def counting(*given: Any) -> Any:
+        rendered.append("")
+        return real(*given)
+
+    monkeypatch.setattr(session_stream, "parts", counting)
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as http:
+        bearer = {"Authorization": f"Bearer {PERSON}"}
+        link = (await http.post("/api/v1/sign-in-links", headers=bearer)).json()["url"]
+        await http.get(link)
+        number = (await http.post("/api/v1/sessions", json=NEW, headers=bearer)).json()["id"]
+        path = f"/sessions/{number}"
+        seen = (await http.get(f"/api/v1{path}", headers=bearer)).json()["seq"]
+        watching = [asyncio.create_task(_watched(http, f"{path}/stream?after={seen}")) for _ in range(5)]
+        await asyncio.sleep(1)
+        before = len(rendered)
+        await http.post(f"/api/v1{path}/cancel", json={"reason": "<i>enough</i>"}, headers=bearer)
+        live = await asyncio.gather(*watching)
+        moments = len(rendered) - before
+        again = await _watched(http, f"{path}/stream?after={seen}")
+    assert all(one == live[0] for one in live)
+    assert moments <= 2, "of a stop and its proof the parts are made once each, not for every watcher"
+    told = [signal for signal in live[0] if signal[0] == "entries"]
+    assert told == [signal for signal in again if signal[0] == "entries"], "who comes later is told the same"
+    assert any("&lt;i&gt;enough&lt;/i&gt;" in data for _, data, _ in told)
+    assert any("Stopped" in json.loads(data)["header"] for kind, data, _ in live[0] if kind == "parts")
+
+
+async def _watched(http: httpx.AsyncClient, url: str) -> list[tuple[str, str, str]]:
+    found: list[ServerSentEvent] = []
+    async with asyncio.timeout(30), aconnect_sse(http, "GET", url) as source:
+        async for signal in source.aiter_sse():
+            found.append(signal)
+            if signal.event == "end":
+                break
+    return [(signal.event, signal.data, signal.id) for signal in found]
