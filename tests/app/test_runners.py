@@ -24,6 +24,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import Hands
 from quarterdeck.app.forks import ForkSession
+from quarterdeck.app.people import authenticate_workspace
 from quarterdeck.app.project_settings import EditProject
 from quarterdeck.app.registrations import AddRegistration
 from quarterdeck.core import events as e
@@ -375,6 +376,7 @@ async def test_a_removed_runner_writes_nothing_more_and_its_calls_are_interrupte
         executors.output(app, hands, one.call_id, one.lease_epoch, 0, b"late"),
         executors.heartbeat(app, hands, p.Heartbeat(runner=runner)),
         hellos.hello(app, hands, hello()),
+        authenticate_workspace(app, one.workspace.token),
     ):
         with pytest.raises((UnauthenticatedError, FencedError, NotFoundError)):
             await report

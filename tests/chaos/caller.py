@@ -39,7 +39,7 @@ class Caller:
         """Set when nobody is to wait any longer."""
         self._clients = [
             httpx.Client(
-                base_url=f"{url}/api/v1", headers=headers, timeout=ANSWER_SECONDS, trust_env=False,
+                base_url=f"{url}/api/v1", headers=headers, timeout=ANSWER_SECONDS, trust_env=False, verify=False,
                 limits=httpx.Limits(max_connections=None),
             )
             for url in cluster.urls

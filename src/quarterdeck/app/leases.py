@@ -124,7 +124,7 @@ async def finish_offer(connection: AsyncConnection, call_id: str) -> bool:
 async def release(connection: AsyncConnection, subject: Subject) -> None:
     """A job's lease ends with it; its executor has wiped the workspace, and may take other work."""
     await connection.execute(delete(leases).where(leases.c.subject == str(subject)))
-    await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
+    await _forget_keys(connection, subject)
     await ring(connection, "runners:all")
 
 
@@ -256,7 +256,15 @@ async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int, st
         .values(runner_id=None)
         .returning(leases.c.subject)
     )
-    return done.one_or_none() is not None
+    if done.one_or_none() is None:
+        return False
+    await _forget_keys(connection, subject)
+    return True
+
+
+async def _forget_keys(connection: AsyncConnection, subject: Subject) -> None:
+    """Whoever had the subject fetches nothing more for it."""
+    await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
 
 
 async def _given(it: Change) -> list[tuple[str, Call, Used]]:

@@ -358,7 +358,8 @@ async def _workspace_token(
     known, until = line.tokens.get(str(subject), ("", now)) if not fresh else ("", now)
     if now < until:
         return known
-    if not known:  # another's, who has no lease any more; one that grew old may still be fetched with
+    # Under the same lease what was given before may still be fetched with: by a call that hasn't heard of another one.
+    if fresh:
         await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
     secret = await people.issue(connection, "workspace", project_id=project_id, subject=str(subject), lasts=TOKEN_LASTS)
     if subject.kind == "session":  # a job is offered once
