@@ -38,6 +38,7 @@ from quarterdeck.core.errors import (
     UnauthenticatedError,
     VersionMismatchError,
 )
+from quarterdeck.store import log
 from quarterdeck.store.tables import leases as lease_rows
 from quarterdeck.store.tables import offers as offer_rows
 from quarterdeck.store.tables import runners as rows
@@ -276,6 +277,30 @@ async def test_arguments_of_a_tool_are_no_tags(app: App, start: Start) -> None:
         mine = offer_rows.c.session_id == session_id
         await connection.execute(update(offer_rows).where(mine).values(args={"tags": ["gpu"], "file_path": "a"}))
     assert calls(await given(app, *await joined(app, start.owner)))
+
+
+async def test_of_two_runners_that_reach_for_a_call_the_second_leaves_it_with_the_first(app: App, start: Start) -> None:
+    """Else it would wait again though it runs, and who has it next would do it once more."""
+    session_id = await asked(app, start, 1)
+    streams = [offers.stream(app, *await joined(app, start.owner, name)) for name in ("one", "two")]
+
+    async def others(condition: str, count: int) -> None:
+        query = f"select count(*) from pg_stat_activity where datname = current_database() and {condition}"
+        async with asyncio.timeout(30), app.database.reading() as connection:
+            while (await connection.exec_driver_sql(f"{query} and pid <> pg_backend_pid()")).scalar_one() != count:
+                await asyncio.sleep(0.02)
+
+    async with app.database.transaction() as holding:
+        await log.lock(holding, session_id)
+        reaching = [asyncio.create_task(anext(stream)) for stream in streams]
+        await others("wait_event_type = 'Lock'", 2)  # both saw it wait
+    await others("state in ('active', 'idle in transaction')", 0)
+    async with app.database.reading() as connection:
+        statuses = await connection.execute(select(offer_rows.c.status).where(offer_rows.c.session_id == session_id))
+        assert statuses.scalars().all() == ["offered"]
+    for task in reaching:
+        task.cancel()
+    await asyncio.wait(reaching)
 
 
 async def test_a_paused_runner_finishes_what_it_has(app: App, start: Start) -> None:

@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.core.events import Event
 from quarterdeck.core.fold import FINAL_RESPONSE, fold
 from quarterdeck.core.state import SessionState
 from quarterdeck.store import log
 from quarterdeck.store.database import Database
-from quarterdeck.store.tables import leases, offers, partials, pipeline_jobs, pipeline_waits, pipelines, sessions
+from quarterdeck.store.tables import (
+    leases,
+    offers,
+    partials,
+    pipeline_jobs,
+    pipeline_waits,
+    pipelines,
+    sessions,
+    tokens,
+)
 from tests.chaos.kills import pid_of
 from tests.instance import Instance, processes_below
 from tests.scenarios.work import payloads
@@ -71,14 +82,20 @@ async def _stored(instance: Instance, session_id: int) -> None:
     database = Database(database_url(instance))
     try:
         async with database.transaction() as connection:
-            query = select(sessions.c.state, sessions.c.seq, sessions.c.status).where(sessions.c.id == session_id)
-            row = (await connection.execute(query)).one()
-            folded = fold(await log.read(connection, session_id, limit=1_000_000))
-        stored = SessionState.model_validate(row.state)
-        assert folded.model_dump_json() == stored.model_dump_json(), "the same, in the same order"
-        assert (folded.seq, folded.status.value) == (row.seq, row.status)
+            await agreeing(connection, session_id)
     finally:
         await database.close()
+
+
+async def agreeing(connection: AsyncConnection, session_id: int) -> tuple[list[Event], SessionState]:
+    """A session's log and its row, which must be the fold of it."""
+    query = select(sessions.c.state, sessions.c.seq, sessions.c.status).where(sessions.c.id == session_id)
+    row = (await connection.execute(query)).one()
+    events = await log.read(connection, session_id, limit=1_000_000)
+    folded, stored = fold(events), SessionState.model_validate(row.state)
+    assert folded.model_dump_json() == stored.model_dump_json(), "the same, in the same order"
+    assert (folded.seq, folded.status.value) == (row.seq, row.status)
+    return events, stored
 
 
 def database_url(instance: Instance) -> str:
@@ -110,7 +127,7 @@ def _left(instance: Instance) -> str:
     outputs = [str(path) for path in (instance.home / "runner" / "outputs").rglob("*") if path.is_file()]
     files = [path.name for path in instance.home.glob("push-*")]
     found = {"tools": tools, "strangers": strangers, "folders": folders, "outputs": outputs, "files": files}
-    rows = asyncio.run(_rows(instance))
+    rows = asyncio.run(open_rows(database_url(instance)))
     return ", ".join(f"{name}: {what}" for name, what in (found | rows).items() if what)
 
 
@@ -119,21 +136,22 @@ def _own(instance: Instance) -> dict[int, str]:
     return {instance.process.pid: ""}
 
 
-async def _rows(instance: Instance) -> dict[str, Any]:
-    """Rows that only sessions and jobs at work have."""
-    database = Database(database_url(instance))
+async def open_rows(url: str, *, living: bool = True) -> dict[str, Any]:
+    """Rows that only sessions and jobs at work have; where no session is `living`, none holds a lease either."""
+    database = Database(url)
     try:
         async with database.transaction() as connection:
 
             async def count(query: Any) -> int:
                 return (await connection.execute(query)).scalar_one()
 
-            at_work = ("waiting", "offered", "running")
+            at_work = ("waiting", "offered", "running", "cancelling")
+            held = leases.c.subject.like("job:%") if living else leases.c.runner_id.is_not(None)
+            keys = tokens.c.kind == "workspace", tokens.c.subject.like("job:%" if living else "%")
             return {
                 "open offers": await count(select(func.count()).where(offers.c.status.in_(at_work))),
-                "leases of jobs": await count(
-                    select(func.count()).select_from(leases).where(leases.c.subject.like("job:%"))
-                ),
+                "leases": await count(select(func.count()).select_from(leases).where(held)),
+                "keys of workspaces": await count(select(func.array_agg(tokens.c.subject)).where(*keys)),
                 "partials": await count(select(func.count()).select_from(partials)),
                 "jobs": await count(
                     text(

@@ -12,6 +12,7 @@ from typing_extensions import override
 from quarterdeck.app import session_log, sessions, steering
 from quarterdeck.app.application import App
 from quarterdeck.core.answer import Reply
+from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.events import ModelAnswered, TurnStarted
 from quarterdeck.core.status import Status
 from quarterdeck.core.usage import Usage
@@ -198,3 +199,53 @@ async def test_a_worker_whose_place_was_given_up_ends(app: App) -> None:
         await asyncio.wait((task,), timeout=60)
         with pytest.raises(Exception, match="ended"):
             task.result()
+
+
+async def test_a_worker_that_stood_still_takes_no_job_from_the_one_that_has_it_now(app: App, start: Start) -> None:
+    goes_on = asyncio.Event()
+
+    async def stand_still(_: OnText) -> None:
+        await goes_on.wait()
+
+    model = Slow(stand_still)
+    session_id = await begin(app, start)
+    async with working(app, model):
+        await until(lambda: _is(model.asked == 1))
+        async with app.database.transaction() as connection:
+            made = await connection.exec_driver_sql(
+                "insert into procrastinate_workers (last_heartbeat) values (now() + interval '1 hour') returning id"
+            )
+            other = made.scalar_one()
+            await connection.exec_driver_sql("update procrastinate_jobs set worker_id = %s", (other,))
+        goes_on.set()
+        await until(lambda: stands(app, start, session_id, Status.FINISHED))
+    async with app.database.transaction() as connection:
+        jobs = await connection.exec_driver_sql("select status, worker_id from procrastinate_jobs")
+        assert ("doing", other) in [tuple(job) for job in jobs], "if that one dies, somebody has to find it"
+
+
+REFUSE_ONCE = """
+create sequence refusals;
+create function refuse() returns trigger language plpgsql as $$ begin
+  if nextval('refusals') = 1 then raise 'no room' using errcode = '53100'; end if;
+  return new;
+end $$;
+create trigger refuse before update on procrastinate_jobs for each row
+  when (old.status = 'doing' and new.status = 'todo') execute function refuse()
+"""
+
+
+async def test_a_job_that_could_not_be_given_out_again_is_not_lost(app: App, start: Start) -> None:
+    """A disk that is full fails a turn, and then the word that it failed; its worker lives."""
+
+    async def away_at_first(_: OnText) -> None:
+        if model.asked == 1:
+            raise UnavailableError
+
+    model = Slow(away_at_first)
+    async with app.database.transaction() as connection:
+        await connection.exec_driver_sql(REFUSE_ONCE)
+    session_id = await begin(app, start)
+    async with working(app, model):
+        await until(lambda: stands(app, start, session_id, Status.FINISHED))
+    assert model.asked == 2

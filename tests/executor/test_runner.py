@@ -197,6 +197,7 @@ async def test_a_lost_subject_is_killed_and_forgotten(
         await server.until(lambda: bytes(server.outputs[call]) == b"up\n")
         match way:
             case "heartbeat":
+                server.wipe = ("session:1",)
                 server.lost.add("session:1")
                 await none_left(MARK)
             case _:
@@ -207,7 +208,11 @@ async def test_a_lost_subject_is_killed_and_forgotten(
                 await none_left(MARK)
         await server.until(lambda: not server.heartbeats[-1].held)
         assert not server.results[call]
-        assert (settings.home / "workspaces/session-1/files/app.py").exists()
+        await server.until(lambda: len(server.hellos) == 2)  # on a stream that goes on it asks what is to go
+        if server.wipe:
+            await gone(settings.home / "workspaces/session-1")
+        else:
+            assert (settings.home / "workspaces/session-1/files/app.py").exists()
 
 
 async def test_without_a_server_the_runner_ends_its_own_leases(

@@ -114,10 +114,11 @@ async def test_a_stop_kills_it_and_the_next_call_runs_it_again(
 async def test_what_it_prints_is_heard_at_once_and_a_cancelled_call_takes_it_along(
     server: ProtocolServer, settings: RunnerSettings
 ) -> None:
-    spec = server.spec(setup_script=(f"echo first; test -e again || {{ touch again; trap '' TERM; sleep {MARK}; }}",))
+    script = f"test -e again || {{ touch again; echo first; trap '' TERM; sleep {MARK}; }}"
+    spec = server.spec(setup_script=(script,))
     async with running(settings):
         call = await server.offer("run_command", command("echo on"), workspace=spec)
-        await server.until(lambda: b"first" in server.outputs[call] and bool(server.started[call]))
+        await server.until(lambda: b"\nfirst\n" in server.outputs[call] and bool(server.started[call]))
         other = await server.offer("run_command", command("echo on"), workspace=spec)
         server.send(Cancel(subject="session:1", lease_epoch=1, call_id=call))
         result = await server.result(call)

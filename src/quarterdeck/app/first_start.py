@@ -12,6 +12,7 @@ from quarterdeck.store.tables import tokens, users
 
 SAMPLE = "sample"
 """The path of the sample project."""
+_ADMINISTRATOR = select(users).where(users.c.admin).order_by(users.c.id).limit(1)
 
 
 class FirstStart(BaseModel):
@@ -29,7 +30,11 @@ async def ensure(app: App, *, administrator: str, token: str, runner_token: str)
     takes them over, so that the CLI and the runner go on.
     """
     async with app.database.transaction() as connection:
-        row = (await connection.execute(select(users).where(users.c.admin).order_by(users.c.id).limit(1))).one_or_none()
+        row = (await connection.execute(_ADMINISTRATOR)).one_or_none()
+        if row is None:
+            # Of servers that start at once on an empty database one makes what is missing, and the others find it.
+            await connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('first start'))")
+            row = (await connection.execute(_ADMINISTRATOR)).one_or_none()
         first = row is None
         if row is None:
             row = (

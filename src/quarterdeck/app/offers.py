@@ -213,14 +213,18 @@ async def _forget_ended(connection: AsyncConnection, line: _Line) -> None:
 async def _give(app: App, line: _Line, candidate: Row[Any]) -> p.Offer | None:
     """Leases the subject to the line's runner if nobody has it, and makes the offer; None when it went elsewhere."""
     subject = subject_of(candidate.subject)
-    async with app.database.transaction() as connection:
-        if subject.kind == "job":
-            return await _give_job(app, connection, line, candidate, subject)
-        try:
+    try:
+        async with app.database.transaction() as connection:
+            if subject.kind == "job":
+                return await _give_job(app, connection, line, candidate, subject)
             async with changing(app, connection, subject.id) as it:
                 return await _give_call(app, it, line, candidate, subject)
-        except NotFoundError:
-            return None
+    except (NotFoundError, _ElsewhereError):
+        return None
+
+
+class _ElsewhereError(Exception):
+    """Another runner has the subject by now. All is undone: what became of the call since we looked is that one's."""
 
 
 async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], subject: Subject) -> p.Offer | None:
@@ -233,8 +237,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
         return None
     held = await lease.take(it.connection, line.runner_id, subject)
     if held is None:
-        await _give_back(it.connection, call_id, candidate.status)
-        return None
+        raise _ElsewhereError
     if held.fresh:
         it.append(e.ExecutorAttached(executor=candidate.runner, executor_kind="runner", lease_epoch=held.epoch))
     created = it.state.created
@@ -311,8 +314,7 @@ async def _give_job(
         return None
     held = await lease.take(connection, line.runner_id, subject)
     if held is None:
-        await _give_back(connection, call_id, candidate.status)
-        return None
+        raise _ElsewhereError
     offer = await job_offers.job_offer(connection, app, subject.id)
     return p.Offer(
         call_id=call_id,
@@ -346,12 +348,6 @@ async def _open_offer(connection: AsyncConnection, call_id: str):
             .returning(offers.c.turn_no, offers.c.tool, offers.c.args)
         )
     ).one_or_none()
-
-
-async def _give_back(connection: AsyncConnection, call_id: str, status: str) -> None:
-    """Nobody was given the call that was opened, so it waits as it did."""
-    unchanged = (offers.c.call_id == call_id) & (offers.c.status == "offered")
-    await connection.execute(update(offers).where(unchanged, literal(status == "waiting")).values(status="waiting"))
 
 
 async def _workspace_token(

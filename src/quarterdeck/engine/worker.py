@@ -34,6 +34,7 @@ from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
+from quarterdeck.engine.held_jobs import HeldJobs
 from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
@@ -162,6 +163,8 @@ class _JobThread:
 
     def __init__(self, jobs: procrastinate.App, url: str, concurrency: int, lose: Callable[[], None]) -> None:
         self._jobs, self._url, self._lose = jobs, url, lose
+        self._manager = jobs.job_manager = HeldJobs(jobs.connector)
+        self._at_work = set[int | None]()
         self._loop = asyncio.new_event_loop()
         self._worker = JobWorker(
             app=jobs,
@@ -173,6 +176,7 @@ class _JobThread:
             shutdown_graceful_timeout=DRAIN_SECONDS,
             delete_jobs="successful",
             install_signal_handlers=False,
+            worker_middleware=[self._noted],
         )
         self._over = threading.Event()
 
@@ -197,9 +201,17 @@ class _JobThread:
         finally:
             self._over.set()
 
+    async def _noted(self, go_on: Callable[[], Awaitable[object]], context: JobContext, worker: JobWorker) -> object:
+        del worker
+        self._at_work.add(context.job.id)
+        try:
+            return await go_on()
+        finally:
+            self._at_work.discard(context.job.id)
+
     async def _reap(self) -> None:
-        """Gives the jobs of workers that stopped renewing their heartbeat to the living."""
-        manager = self._jobs.job_manager
+        """Gives the jobs of workers that stopped renewing their heartbeat to the living, and lost ones of our own."""
+        manager, ended = self._manager, set[int | None]()
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             if self._worker.worker_id is None:
@@ -208,9 +220,22 @@ class _JobThread:
                 for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
                     _log.info("a dead worker's job is given out again", job=job.id, task=job.task_name)
                     await manager.retry_job(job)
+                ended = await self._found_again(self._worker.worker_id, ended)
                 await manager.prune_stalled_workers(STALLED_SECONDS * 10)
             except ProcrastinateException as error:
                 _log.warning("stalled jobs could not be looked for", reason=str(error))
+
+    async def _found_again(self, worker: int, ended: set[int | None]) -> set[int | None]:
+        """Gives out again what is ours by the database alone, which failed when we took it or told it of an end.
+
+        One that it calls ours for the first time, and not among the `ended` of the last look, may be on its way.
+        """
+        held = await self._manager.held(worker, without=self._at_work)
+        for job in held:
+            if job.id in ended:
+                _log.warning("a job that nobody works on is given out again", job=job.id, task=job.task_name)
+                await self._manager.retry_job(job)
+        return {job.id for job in held}
 
     def _beat(self) -> None:
         try:

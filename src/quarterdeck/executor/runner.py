@@ -51,7 +51,7 @@ SHUTDOWN_SECONDS = 5
 CALLS_AT_ONCE = 8
 """Of one subject; more than that only wait for the same processors."""
 FORGET_SECONDS = 1
-"""How long the words of a wiped subject stay in the journal's file."""
+"""How long the words of a wiped subject stay in the journal, and files of a lost one until they are asked for."""
 _STEADY_SECONDS = 5
 """A stream that lived this long was no failure; the next pause is short again."""
 
@@ -125,7 +125,7 @@ class Runner:
         self._background: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._closing = False
-        self._forgetting = False
+        self._forgetting = self._asking = False
         self._leases = Leases(
             self._client,
             self._processes,
@@ -254,6 +254,7 @@ class Runner:
         """Begin a call, unless it is under way; a newer lease ends what ran under an older one."""
         subject = self._subject(offer.subject)
         async with subject.lock:
+            self._subjects[subject.name] = subject  # it may have been wiped while this waited
             if subject.epoch is not None and offer.lease_epoch < subject.epoch:
                 _log.info("offer of an older lease", call_id=offer.call_id, subject=offer.subject)
                 return
@@ -349,6 +350,21 @@ class Runner:
             _, calls = await subject.abandon(self._processes)
             subject.epoch = None
             await self._close_records(calls, None)
+        if not self._asking:
+            self._asking = True
+            self._aside(self._ask_what_goes())
+
+    async def _ask_what_goes(self) -> None:
+        """Ask by a hello, as the stream may stay open for weeks; what was offered anew meanwhile stays."""
+        await asyncio.sleep(FORGET_SECONDS)
+        self._asking = False
+        try:
+            welcome = await self._client.hello(self._hello())
+        except QuarterdeckError as error:
+            _log.info("not known what goes", fault=error.message)
+            return
+        for name in welcome.wipe:
+            await self._wipe(name, unless_held=True)
 
     async def _close_records(self, calls: list[Call], outcome: Outcome | None) -> None:
         """Note that the server wants no result of these, so that none is reported after a restart."""
@@ -360,11 +376,13 @@ class Runner:
             if record:
                 await self._journal.tell(offer.call_id)
 
-    async def _wipe(self, name: str) -> None:
+    async def _wipe(self, name: str, *, unless_held: bool = False) -> None:
         """Delete everything that is kept of the subject; what can't be deleted is tried again after the next hello."""
         try:
             subject = self._subject(name)
             async with subject.lock:
+                if unless_held and subject.epoch is not None:
+                    return
                 await subject.abandon(self._processes)
                 await subject.workspace.delete()
                 await asyncio.to_thread(delete_tree, self._home.outputs(name))
