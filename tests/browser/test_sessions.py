@@ -44,6 +44,7 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
     page.get_by_role("navigation", name="Level of detail").get_by_role("link", name="Full").click()
     expect(log).to_contain_text("line 3")
     expect(log.locator("[data-output]")).to_contain_text("waiting")  # of a call that runs
+    expect(log.locator("p.running elapsed-time")).to_be_visible()
     shoot(page, "session-running")
     entry = log.locator(".entry", has_text="line 3").first
     entry.locator(".at").click()
@@ -76,11 +77,13 @@ def test_an_approval_where_it_happens(page: Page, context: BrowserContext, insta
         {"expect": "Exit code 0", "say": "All done."},
         asks=True,
     )
+    instance.wait_for(session, "tool_call_approval_required")
     other = context.new_page()
     for window in (page, other):
         window.goto(f"/sessions/{session}?level=concise")
     asked = page.get_by_role("region", name="It needs you")
     expect(asked).to_contain_text("$ rm -rf shelf")
+    expect(page.locator("p.running")).to_have_count(0)  # it waits, and doesn't run
     expect(page).to_have_title(f"? #{session} Do what the script says. · Quarterdeck")
     expect(page.get_by_role("complementary").get_by_title("need you")).to_be_visible()
     shoot(page, "session-approval")

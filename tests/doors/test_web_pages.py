@@ -112,6 +112,10 @@ async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: Ap
     refused = await api.client.post(f"/sessions/{session['id']}/approve", headers=headers)
     assert refused.status_code == 409
     assert "no approval is open" in refused.json()["detail"], "a script of a page is told in words too"
+    for back, leads in (("//evil.example/", "/sessions"), ("/sessions?text=a", "/sessions?text=a")):
+        form = {"action": "cancel", "ids": str(session["id"]), "back": back}
+        asked = await api.client.post("/sessions/bulk", data=form, headers={**headers, "Accept": "text/html"})
+        assert f'<a href="{leads}">Go back</a>' in asked.text
 
 
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:

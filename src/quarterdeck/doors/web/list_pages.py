@@ -1,6 +1,7 @@
 """Lists of sessions: filters and order in the URL, live in place, and one action on those that are chosen."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ from quarterdeck.doors.web.rendering import fragment
 
 ACTIONS: dict[str, Action] = {"cancel": "cancel", "delete": "delete"}
 """What a list offers for many sessions at once."""
+_OURS = re.compile(r"/(projects/[0-9]+/)?sessions(\?[!-~]*)?")
+"""A list that one may be sent back to."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ async def bulk(app: TheApp, actor: Caller, form: Form) -> Response[Any]:
     ids = form.numbers("ids")
     if not ids:
         raise InvalidInputError("Choose at least one session.")
-    back = form.text("back") if form.text("back").startswith("/") else "/sessions"
+    back = form.text("back") if _OURS.fullmatch(form.text("back")) else "/sessions"
     if form.text("confirmed") != "yes":
         preview = await session_bulk.preview(app, actor, BulkWish(action=action))
         doable = tuple(one for one in ids if one in set(preview.ids))

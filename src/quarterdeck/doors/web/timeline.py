@@ -43,6 +43,8 @@ class Item:
 
     event: Event
     entry: Entry
+    begun: "Item | None" = None
+    """Of a call: when somebody began it."""
     end: "Item | None" = None
     """Of a call: how it ended."""
     whole: bool = False
@@ -139,7 +141,8 @@ def _with_ends(items: list[Item]) -> list[Item]:
                 calls[call_id].end = item
                 continue
             case e.ToolCallStarted(call_id=call_id) if call_id in calls:
-                continue  # its card says that it runs
+                calls[call_id].begun = item
+                continue
             case _:
                 pass
         found.append(item)
@@ -152,14 +155,17 @@ def _item(event: Event, lens: Lens) -> Item:
 
 def _html(item: Item, lens: Lens) -> Markup:
     end = None if item.end is None else _rendered(item.end, lens, nested=True)
-    inner = _rendered(item, lens, end=end)
+    begun = None if item.begun is None else _rendered(item.begun, lens)
+    inner = _rendered(item, lens, begun=begun, end=end)
     return fragment("parts/entry.html", it=item, entry=item.entry, lens=lens, inner=inner)
 
 
-def _rendered(item: Item, lens: Lens, *, end: Markup | None = None, nested: bool = False) -> Markup:
+def _rendered(
+    item: Item, lens: Lens, *, begun: Markup | None = None, end: Markup | None = None, nested: bool = False
+) -> Markup:
     lines = 1 << 30 if item.whole else EXCERPT_LINES
     html = _template(item.event.kind).render(
-        it=item, p=item.p, entry=item.entry, lens=lens, end=end, nested=nested, lines=lines
+        it=item, p=item.p, entry=item.entry, lens=lens, begun=begun, end=end, nested=nested, lines=lines
     )
     return Markup(html.strip())  # noqa: S704 the templates escape
 

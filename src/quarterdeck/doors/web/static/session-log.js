@@ -82,7 +82,8 @@ class SessionLog extends HTMLElement {
   /** A beginning and an end go into the card of their call, what only Full shows into a fold, all else to the end. @param {HTMLElement} entry */
   #place(entry) {
     const { begins, ends } = entry.dataset;
-    if (begins && this.#list.querySelector(`[data-call="${CSS.escape(begins)}"]`)) return;
+    const waiting = begins && this.#list.querySelector(`[data-call="${CSS.escape(begins)}"] .result`);
+    if (waiting) return waiting.append(...(entry.querySelector(".what")?.children ?? []));
     const card = ends && this.#list.querySelector(`[data-call="${CSS.escape(ends)}"]`);
     if (card) {
       this.#printed.delete(ends);
