@@ -95,7 +95,6 @@ def fruitful(case: Any) -> None:
         case.body = STARTS[case.operation.label]
 
 
-@pytest.mark.timeout(90)
 def test_each_operation(schema: Any) -> None:
     answered: Counter[int] = Counter()
 
@@ -107,7 +106,6 @@ def test_each_operation(schema: Any) -> None:
     assert {200, 201, 400, 404} <= set(answered), answered
 
 
-@pytest.mark.timeout(90)
 def test_one_operation_after_another(schema: Any) -> None:
     answered: Counter[str] = Counter()
     machine: Any = schema.include(path_regex="/(sessions|chats)").as_state_machine()
