@@ -30,6 +30,12 @@ class _Stop:
     missed: TeardownMissed | None = None
     owed: bool = True
 
+    @property
+    def unproved(self) -> bool:
+        """Whether a runner had something of it, and no proof will come."""
+        proved = self.proof is not None or self.session.torn_down
+        return not self.owed and not proved and bool(self.missed or self.session.executor)
+
     def words(self) -> str:
         head = f"Session #{self.session.id} is {self.session.status}; "
         if self.proof is not None:
@@ -78,8 +84,8 @@ async def prove(cli: Cli, client: Client, session: SessionView, seconds: float) 
         cli.print({**first, "below": list(below)})
     if left := sum(stop.proof.left for stop in stops if stop.proof):
         raise Failure(f"{left} processes are left.", Exit.FAILED)
-    if any(stop.missed and not stop.owed and not stop.proof for stop in stops):
-        raise Failure("Of what a removed runner did there is no proof.", Exit.FAILED)
+    if any(stop.unproved for stop in stops):
+        raise Failure("Of what a lost or removed runner did there is no proof.", Exit.FAILED)
     if any(stop.owed for stop in stops):
         again = f"qd session cancel {session.id} --wait"
         raise Failure(f"Not proved within {seconds:g} s that nothing runs. Wait again: {again}", Exit.UNREACHABLE)
