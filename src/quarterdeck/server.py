@@ -35,6 +35,18 @@ WEB_MODULES = (
     "quarterdeck.forges.local.repository",
 )
 """What the web process is made of; loaded before it needs its database."""
+WORKER_MODULES = (
+    "quarterdeck.app.search_index",
+    "quarterdeck.engine.brain",
+    "quarterdeck.engine.desk",
+    "quarterdeck.engine.jobs",
+    "quarterdeck.engine.models.keyring",
+    "quarterdeck.engine.worker",
+    "quarterdeck.flows.library",
+    "quarterdeck.forges.local.repository",
+    "quarterdeck.store.schema",
+)
+"""The same of the worker."""
 
 
 def assemble(settings: Settings, database_url: str) -> "App":
@@ -243,9 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
     log_to_stderr()
     settings = load()
     gc.disable()  # loading makes nothing that could be collected; looking for it costs a sixth of the time
-    if given.role == "web":
-        for name in WEB_MODULES:  # while PostgreSQL starts
-            importlib.import_module(name)
+    for name in WEB_MODULES if given.role == "web" else WORKER_MODULES:  # while PostgreSQL starts
+        importlib.import_module(name)
     try:
         url = database_url(settings)
         if given.role == "worker":

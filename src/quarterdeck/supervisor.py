@@ -136,12 +136,14 @@ class _Supervisor:
             postgres = await _Postgres.start(settings)
             environment = child_environment(settings, postgres.url)
             keepers.append(asyncio.create_task(postgres.keep()))
-            # It loads on another core while the web process does.
-            keepers.append(asyncio.create_task(self._keep(_worker(environment))))
+            # It loads on another core while the web process begins, which alone says what keeps both from it.
+            worker = await self._start(_worker(child_environment(settings, None)), told=True)
             started = await web.ready(postgres.url)
             if started is None:
                 return 1
             keepers.append(asyncio.create_task(self._keep(replace(web.role, environment=environment), web.process)))
+            _tell(worker, postgres.url)
+            keepers.append(asyncio.create_task(self._keep(_worker(environment), worker)))
             _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
             _announce(settings, link=started)
             if self._runner:
@@ -164,24 +166,28 @@ class _Supervisor:
         """Starts the web process; it loads while PostgreSQL starts, and is told its URL then."""
         reading, writing = os.pipe()
         command = (sys.executable, "-m", "quarterdeck.server", "web", "--parent", str(os.getpid()))
-        command += ("--socket", str(listening.fileno()))
-        environment = child_environment(settings, None)
-        process = await asyncio.create_subprocess_exec(
-            *(*command, "--ready", str(writing)),
-            env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=(listening.fileno(), writing),
-            start_new_session=True,  # a Ctrl-C in the terminal is for us, who end all in their order
+        role = Role(
+            "web",
+            (*command, "--socket", str(listening.fileno())),
+            child_environment(settings, None),
+            (listening.fileno(),),
         )
+        first = replace(
+            role, command=(*role.command, "--ready", str(writing)), descriptors=(*role.descriptors, writing)
+        )
+        process = await self._start(first, told=True)
         os.close(writing)
-        self._children["web"] = process
-        return _FirstWeb(Role("web", command, environment, (listening.fileno(),)), process, reading)
+        return _FirstWeb(role, process, reading)
 
-    async def _start(self, role: Role) -> asyncio.subprocess.Process:
+    async def _start(self, role: Role, *, told: bool = False) -> asyncio.subprocess.Process:
+        """Starts a process in a session of its own: a Ctrl-C in the terminal is for us, who end all in their order.
+
+        `told`: it waits for its database's URL on its input.
+        """
         process = await asyncio.create_subprocess_exec(
             *role.command,
             env=role.environment,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if told else asyncio.subprocess.DEVNULL,
             pass_fds=role.descriptors,
             start_new_session=True,
         )
@@ -250,6 +256,12 @@ async def _terminate(processes: list[asyncio.subprocess.Process], end: float) ->
             await asyncio.gather(*(process.wait() for process in processes))
 
 
+def _tell(process: asyncio.subprocess.Process, database_url: str) -> None:
+    if process.stdin is not None:
+        process.stdin.write(f"{database_url}\n".encode())
+        process.stdin.close()
+
+
 @dataclass(frozen=True)
 class _FirstWeb:
     """The web process as `serve` starts it first; when it can't begin, the server can't."""
@@ -260,9 +272,7 @@ class _FirstWeb:
 
     async def ready(self, database_url: str) -> str | None:
         """Tells it the database, and answers its word (a sign-in link at the first start); None when it ended."""
-        if self.process.stdin is not None:
-            self.process.stdin.write(f"{database_url}\n".encode())
-            self.process.stdin.close()
+        _tell(self.process, database_url)
         said = await asyncio.get_running_loop().run_in_executor(None, _read_all, self.descriptor)
         if said:
             return said.decode().strip()

@@ -28,8 +28,9 @@ from tests.store.test_upgrade import STORED, before, keep, upgrade_to
 HELLO = p.Hello(protocol=p.PROTOCOL_VERSION, version="0", name="r", capacity=4, isolation="none")
 COMMAND = RequestedCall("p1", "run_command", {"command": "sleep 60"})
 ENDED = {"event_batches", "leases", "offers", "pipeline_jobs", "procrastinate_events", "procrastinate_jobs",
-         "runners", "search_pieces", "sessions"}  # fmt: skip
-"""The tables in which the end of two leases shows: a call's in the log and in a turn, a job's in its next attempt."""
+         "runners", "search_pieces", "sessions", "tokens"}  # fmt: skip
+"""The tables in which the end of two leases shows: a call's in the log and in a turn, a job's in its next attempt; the
+keys of their workspaces are gone."""
 
 
 def settings_of(home: Path, url: str) -> Settings:

@@ -15,7 +15,7 @@ PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def instance() -> Iterator[Instance]:
     """`quarterdeck serve` as processes, with its sample project."""
     running = Instance()
@@ -25,9 +25,12 @@ def instance() -> Iterator[Instance]:
         running.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Generator[Browser]:
-    """The Chromium of this machine; none is ever downloaded."""
+    """The Chromium of this machine; none is ever downloaded.
+
+    It goes with this folder's last test: as long as it is there, its library's loop runs in the thread of all tests.
+    """
     program = shutil.which("chromium")
     assert program, "the browser tests need the program chromium; `python3 dev.py test` says how to install it"
     with sync_playwright() as playwright:
@@ -37,7 +40,7 @@ def browser() -> Generator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(instance: Instance, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the cookies of a browser are that followed the sign-in link."""
     context = browser.new_context()

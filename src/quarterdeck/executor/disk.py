@@ -116,6 +116,7 @@ async def _du(folder: Path) -> tuple[int, int] | None:
         finally:
             if process.returncode is None:
                 process.kill()
+                await process.wait()
         number = said.split(b"\t")[0]
         if not number.isdigit():
             _log.warning("workspace not measured", folder=str(folder))
