@@ -1,4 +1,4 @@
-"""A real server, a real browser: one of each for all tests of this folder in a test process."""
+"""A real server, a real browser: one of each for the tests of a module in a test process."""
 
 import shutil
 from collections.abc import Generator, Iterator
@@ -15,7 +15,7 @@ PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def instance() -> Iterator[Instance]:
     """`quarterdeck serve` as processes, with its sample project."""
     running = Instance()
@@ -25,11 +25,11 @@ def instance() -> Iterator[Instance]:
         running.remove()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """The Chromium of this machine; none is ever downloaded.
 
-    It goes with this folder's last test: as long as it is there, its library's loop runs in the thread of all tests.
+    It goes with a module: as long as it is there, its loop runs in the thread of all tests.
     """
     program = shutil.which("chromium")
     assert program, "the browser tests need the program chromium; `python3 dev.py test` says how to install it"
@@ -40,7 +40,7 @@ def browser() -> Generator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def signed_in(instance: Instance, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the cookies of a browser are that followed the sign-in link."""
     context = browser.new_context()
