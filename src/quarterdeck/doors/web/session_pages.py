@@ -1,5 +1,6 @@
 """A session's pages: its log, its details, what it changed; and what is read of it as files."""
 
+from asyncio import to_thread
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, get
@@ -86,7 +87,7 @@ async def activity(
         session,
         "session.html",
         tab="activity",
-        entries=timeline(events, lens),
+        entries=await to_thread(timeline, events, lens),
         events=events,
         earlier=earlier,
         later=later,
@@ -118,7 +119,7 @@ async def entries(
     lens = _lens(await sessions.show(app, actor, session_id), level_of(request))
     events, more = await _chunk(app, actor, lens, before=before, newest_first=True)
     headers = {**HEADERS, "Quarterdeck-First": str(events[0].seq) if events and more else ""}
-    return Response(timeline(events, lens), media_type=MediaType.HTML, headers=headers)
+    return Response(await to_thread(timeline, events, lens), media_type=MediaType.HTML, headers=headers)
 
 
 @get("/sessions/{session_id:int}/entries/{seq:int}")
@@ -128,7 +129,7 @@ async def one_entry(
     """One entry with nothing left out, and the event as JSON."""
     session = await sessions.show(app, actor, session_id)
     event = await session_log.event(app, actor, session_id, seq)
-    shown = alone(event, _lens(session, Level.FULL))
+    shown = await to_thread(alone, event, _lens(session, Level.FULL))
     raw = event.model_dump_json(indent=2)
     return await _framed(app, actor, session, "entry.html", tab="activity", entry=shown, raw=raw, seq=seq)
 
