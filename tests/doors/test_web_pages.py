@@ -20,7 +20,7 @@ from tests.app.test_forks import person
 from tests.conftest import PERSON, Start
 from tests.doors.conftest import Api, Running
 from tests.doors.test_sessions import NEW, begin
-from tests.doors.test_web import harmless
+from tests.doors.test_web import OURS, harmless
 
 NAMES = {"provider", "model", "Quarterdeck", "Markdown", "UTC", "ms", "JSON", "replay", "scripted"}
 """Words that are the same in every language, or the names of things."""
@@ -151,7 +151,7 @@ async def test_a_moment_is_rendered_once_for_all_who_watch(running: Running, mon
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as http:
         bearer = {"Authorization": f"Bearer {PERSON}"}
         link = (await http.post("/api/v1/sign-in-links", headers=bearer)).json()["url"]
-        await http.get(link)
+        await http.post("/sign-in", data={"token": link.partition("token=")[2]}, headers=OURS)
         number = (await http.post("/api/v1/sessions", json=NEW, headers=bearer)).json()["id"]
         path = f"/sessions/{number}"
         seen = (await http.get(f"/api/v1{path}", headers=bearer)).json()["seq"]

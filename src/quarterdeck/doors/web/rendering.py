@@ -64,10 +64,11 @@ def _environment() -> Environment:
     )  # fmt: skip
     # Newstyle: what is put into a text is escaped by itself.
     cast("Any", made).install_gettext_callables(languages.gettext, languages.ngettext, newstyle=True)
-    made.filters |= {
+    cast("dict[str, Any]", made.filters).update({
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
-        "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown, "terminal": texts.terminal, "changes": texts.changes,
-    }  # fmt: skip
+        "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
+        "terminal": texts.terminal, "changes": texts.changes,
+    })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
     return made
 

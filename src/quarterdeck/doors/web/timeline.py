@@ -208,7 +208,9 @@ class Teller:
             match signal:
                 case PartialSignal(text=text):
                     found.append(message("partial", json.dumps({"text": plain(text)})))
-                case OutputSignal(call_id=call_id, offset=offset, data=data):
+                case OutputSignal(call_id=call_id, offset=offset, data=data, skipped=skipped):
+                    if skipped:  # whole lines, in place of what a page that comes back has of it
+                        offset, data = 0, b"[\xe2\x80\xa6]\n" + (data.partition(b"\n")[2] or data)
                     html = texts.terminal(decode(data))
                     told = {"call": call_id, "offset": offset, "bytes": len(data), "html": html}
                     found.append(message("output", json.dumps(told)))
