@@ -1,6 +1,7 @@
 """A session's pages: its log, its details, what it changed; and what is read of it as files."""
 
 from asyncio import to_thread
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, get
@@ -30,7 +31,8 @@ ENTRIES = 200
 """Of one chunk of the log."""
 DIFF_CHARACTERS = 500_000
 """Of one page; the API and git have the rest."""
-OUTPUT_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
+"""Of a call's output, read at once."""
 
 Seq = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1)]
 
@@ -181,13 +183,17 @@ def by_file(diff: str) -> list[tuple[str, str]]:
 
 
 @get("/sessions/{session_id:int}/calls/{call_id:str}/output")
-async def output(app: TheApp, actor: Caller, session_id: SessionId, call_id: CallId) -> Response[bytes]:
-    """The end of what a call printed, raw; as plain text, which a browser makes nothing of."""
+async def output(app: TheApp, actor: Caller, session_id: SessionId, call_id: CallId) -> Stream:
+    """All that a call has printed by now, raw; as plain text, which a browser makes nothing of."""
     size = await session_log.output_size(app, actor, session_id, call_id)
-    data = await session_log.output(
-        app, actor, session_id, call_id, offset=max(0, size - OUTPUT_BYTES), limit=OUTPUT_BYTES
-    )
-    return Response(data, media_type="text/plain; charset=utf-8", headers={**HEADERS, **_PLAIN})
+    pieces = _pieces(app, actor, session_id, call_id, size)
+    return Stream(pieces, media_type="text/plain; charset=utf-8", headers={**HEADERS, **_PLAIN})
+
+
+async def _pieces(app: App, actor: Actor, session_id: int, call_id: str, size: int) -> AsyncIterator[bytes]:
+    for offset in range(0, size, PIECE_BYTES):
+        limit = min(PIECE_BYTES, size - offset)
+        yield await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit)
 
 
 @get("/sessions/{session_id:int}/export")
