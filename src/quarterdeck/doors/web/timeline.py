@@ -14,11 +14,11 @@ from markupsafe import Markup
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
-from quarterdeck.core.text import decode
 from quarterdeck.doors.export.entries import Entry, entry
 from quarterdeck.doors.export.terminal import plain
 from quarterdeck.doors.sse import chunk, message
 from quarterdeck.doors.web import languages, texts
+from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.rendering import TEMPLATES, fragment
 from quarterdeck.tools.catalogue import CATALOGUE
 
@@ -190,6 +190,7 @@ class Teller:
 
     def __init__(self, lens: Lens) -> None:
         self._lens = lens
+        self._printing = Printing()
 
     def __call__(self, signals: Sequence[Signal]) -> bytes:
         """One chunk: `entries` as HTML, `partial` answers, and `output` of calls that run."""
@@ -209,9 +210,9 @@ class Teller:
                 case PartialSignal(text=text):
                     found.append(message("partial", json.dumps({"text": plain(text)})))
                 case OutputSignal(call_id=call_id, offset=offset, data=data, skipped=skipped):
-                    if skipped:  # whole lines, in place of what a page that comes back has of it
-                        offset, data = 0, b"[\xe2\x80\xa6]\n" + (data.partition(b"\n")[2] or data)
-                    html = texts.terminal(decode(data))
+                    html = self._printing.html(call_id, offset, data)
+                    if skipped:  # in place of what a page that comes back has of it
+                        offset, html = 0, Markup("[…]") + html
                     told = {"call": call_id, "offset": offset, "bytes": len(data), "html": html}
                     found.append(message("output", json.dumps(told)))
                 case _:
