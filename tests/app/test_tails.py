@@ -15,7 +15,8 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import events as e
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import outputs
+from quarterdeck.store.output import write
+from quarterdeck.store.tables import offers, outputs
 from tests.app.chats import begin
 from tests.conftest import Start
 
@@ -157,3 +158,50 @@ async def _resumed(app: App, start: Start, session_id: int, after: int) -> tuple
     watching = asyncio.create_task(told(app, start, session_id, after, "last"))
     await append(app, session_id, check("last"))
     return await watching
+
+
+async def test_who_comes_to_a_page_is_told_the_end_of_what_was_printed(app: App, start: Start) -> None:
+    session_id = await begin(app, start.owner)
+    before = await append(app, session_id, check("first"))
+    about: dict[str, object] = {
+        "component": "chat",
+        "tool": "run_command",
+        "args": {},
+        "side": "executor",
+        "asks": False,
+    }
+    calls = [f"c_{session_id}_{n}" for n in range(2)]
+    for call_id in calls:
+        await append(
+            app,
+            session_id,
+            e.ToolCallRequested.model_validate({"call_id": call_id, **about}),
+            e.ToolCallsOffered(call_ids=(call_id,)),
+            e.ToolCallStarted(call_id=call_id, executor="local"),
+        )
+        row = {"call_id": call_id, "subject": f"session:{session_id}", "session_id": session_id, "status": "running"}
+        async with app.database.transaction() as connection:
+            await connection.execute(insert(offers).values(**row, side="executor", tool="run_command", args={}))
+            await write(connection, f"session:{session_id}", call_id, 0, bytes(range(100)))
+    await append(
+        app, session_id, e.ToolCallFinished(call_id=calls[1], tool="run_command", outcome=e.Outcome.OK, text="")
+    )
+    source = cast(
+        "AsyncGenerator[tails.Moment]",
+        await watch.session(app, start.owner, session_id, after=before, most_output=10),
+    )
+    found = list[signals.OutputSignal]()
+    async with aclosing(source), asyncio.timeout(60):
+        async for moment in source:
+            found += [one for one in moment.signals if isinstance(one, signals.OutputSignal)]
+            if len(found) == 2:
+                async with app.database.transaction() as connection:
+                    await write(connection, f"session:{session_id}", calls[0], 100, bytes(50))
+            if len(found) > 2:
+                break
+    told = {(one.call_id, one.offset): (one.data, one.skipped) for one in found}
+    assert told == {
+        (calls[1], 90): (bytes(range(90, 100)), True),
+        (calls[0], 90): (bytes(range(90, 100)), True),
+        (calls[0], 100): (bytes(50), False),
+    }, "the end of what is there, and whatever comes"

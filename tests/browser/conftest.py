@@ -46,6 +46,7 @@ def signed_in(instance: Instance, browser: Browser, tmp_path_factory: pytest.Tem
     context = browser.new_context()
     page = context.new_page()
     page.goto(instance.qd("sign-in-link").stdout.split()[-1])
+    page.get_by_role("button", name="Sign in as").click()
     expect(page.get_by_role("heading", name="Needs you")).to_be_visible()
     kept = tmp_path_factory.mktemp("browser") / "cookies.json"
     context.storage_state(path=kept)

@@ -177,6 +177,7 @@ def test_what_is_hostile_does_nothing(page: Page, instance: Instance) -> None:
     raw = page.request.get(f"/sessions/{session}/calls/{_call(instance, session)}/output")
     assert raw.headers["content-type"].startswith("text/plain")
     assert raw.headers["x-content-type-options"] == "nosniff"
+    assert len(raw.body()) > 1_000_000, "all of it"
     assert not dialogs
     assert all(url.startswith(instance.url) for url in asked), "something was loaded from elsewhere"
 

@@ -13,6 +13,8 @@ from tests.conftest import Start
 from tests.doors.conftest import Api
 from tests.doors.test_sessions import begin
 
+OURS = {"Sec-Fetch-Site": "same-origin"}
+
 
 def harmless(page: httpx.Response) -> bool:
     """Whether its only script is our own, which is named by a path of ours."""
@@ -21,15 +23,27 @@ def harmless(page: httpx.Response) -> bool:
 
 async def signed_in(api: Api, app: App, start: Start) -> dict[str, str]:
     link = await people.sign_in_link(app, start.owner)
-    answer = await api.client.get(link.removeprefix(app.public_url))
-    assert answer.status_code == 200
+    path, token = link.removeprefix(app.public_url), link.partition("token=")[2]
+    for _ in range(2):
+        asked = await api.client.get(path)
+        assert asked.status_code == 200
+        assert f"Sign in as {start.owner.username}" in asked.text
+        assert "set-cookie" not in asked.headers, "a link alone signs nobody in, and a previewer does not use it up"
+    foreign = await api.client.post("/sign-in", data={"token": token}, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    answer = await api.client.post("/sign-in", data={"token": token}, headers=OURS, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
     assert "Secure" not in cookie
-    again = await api.client.get(link.removeprefix(app.public_url))
-    assert again.status_code == 401
-    assert "used already" in again.text
+    api.client.cookies.clear()
+    for again in (
+        await api.client.get(path),
+        await api.client.post("/sign-in", data={"token": token}, headers=OURS),
+    ):
+        assert again.status_code == 401
+        assert "used already" in again.text
     return {"Cookie": cookie.partition(";")[0]}
 
 
@@ -106,7 +120,8 @@ async def test_under_https_the_cookie_is_bound_to_the_host(app: App, start: Star
     secure = replace(app, public_url="https://quarterdeck.example")
     async with AsyncTestClient(application(secure)) as client:
         link = await people.sign_in_link(secure, start.owner)
-        answer = await client.get(link.removeprefix(secure.public_url))
+        form = {"token": link.partition("token=")[2]}
+        answer = await client.post("/sign-in", data=form, headers=OURS, follow_redirects=False)
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("__Host-quarterdeck=")
     assert "Secure" in cookie

@@ -70,7 +70,11 @@ def test_the_first_start_makes_one_administrator_and_lets_nobody_else_in(fresh: 
 def test_the_printed_link_signs_a_browser_in_once(fresh: Instance) -> None:
     link = printed_link(fresh.start())
     with httpx.Client() as browser:
-        assert browser.get(link).status_code == 200
+        asked = browser.get(link)
+        assert (asked.status_code, "Sign in as " in asked.text) == (200, True)
+        assert browser.get(fresh.url).status_code == 401, "the link asks first"
+        form, ours = {"token": link.partition("token=")[2]}, {"Sec-Fetch-Site": "same-origin"}
+        assert browser.post(f"{fresh.url}/sign-in", data=form, headers=ours).status_code == 303
         listed = browser.get(fresh.url)
         assert listed.status_code == 200
         assert fresh.get("/whoami")["username"] in listed.text

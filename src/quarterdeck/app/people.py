@@ -15,7 +15,7 @@ from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import UnauthenticatedError
 from quarterdeck.store import clock
-from quarterdeck.store.tables import tokens
+from quarterdeck.store.tables import tokens, users
 
 SIGN_IN_MINUTES = 60
 BROWSER_DAYS = 30
@@ -120,6 +120,20 @@ async def authenticate_workspace(app: App, secret: str) -> WorkspaceToken:
     return WorkspaceToken(row.project_id, row.subject)
 
 
+async def signs_in(app: App, secret: str) -> str:
+    """The username of whom a sign-in link's token would sign in; it stays good.
+
+    Raises:
+        UnauthenticatedError: the link was used or is too old.
+    """
+    async with app.database.reading() as connection:
+        query = select(users.c.username).join(tokens, tokens.c.user_id == users.c.id).where(*_link(secret))
+        username = (await connection.execute(query)).scalar_one_or_none()
+    if username is None:
+        raise UnauthenticatedError(_USED)
+    return username
+
+
 async def sign_in(app: App, secret: str) -> str:
     """Takes a sign-in link's token, once, and answers a browser token.
 
@@ -128,15 +142,18 @@ async def sign_in(app: App, secret: str) -> str:
     """
     async with app.database.transaction() as connection:
         user_id = (
-            await connection.execute(
-                delete(tokens)
-                .where(tokens.c.hash == digest(secret), tokens.c.kind == "sign_in", valid())
-                .returning(tokens.c.user_id)
-            )
+            await connection.execute(delete(tokens).where(*_link(secret)).returning(tokens.c.user_id))
         ).scalar_one_or_none()
         if user_id is None:
-            raise UnauthenticatedError("This sign-in link was used already or is too old. `qd sign-in-link` makes one.")
+            raise UnauthenticatedError(_USED)
         return await issue(connection, "browser", user_id=user_id, lasts=timedelta(days=BROWSER_DAYS))
+
+
+def _link(secret: str):
+    return tokens.c.hash == digest(secret), tokens.c.kind == "sign_in", valid()
+
+
+_USED = "This sign-in link was used already or is too old. `qd sign-in-link` makes one."
 
 
 async def sign_out(app: App, secret: str) -> None:

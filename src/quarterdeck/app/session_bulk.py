@@ -1,10 +1,11 @@
 """Doing one thing to many sessions: first a look at which, then exactly those, each in a transaction of its own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import deletion, session_filter, session_lists, steering
 from quarterdeck.app.actor import Actor
@@ -89,11 +90,7 @@ async def preview(app: App, actor: Actor, wish: BulkWish) -> BulkPreview:
         branches = await session_filter.branches(connection, actor, wish.filter)
         if not branches:
             return BulkPreview(action=wish.action, ids=(), first=(), not_allowed=0, nothing_to_do=0, more=False)
-        columns = (rows.c.id, rows.c.status, rows.c.held, rows.c.initiator_id, members.c.role)
-        membership = (members.c.project_id == rows.c.project_id) & (members.c.user_id == actor.user_id)
-        parts = [select(*columns).outerjoin(members, membership).where(*one) for one in branches]
-        whole = union_all(*parts).subquery()
-        found = (await connection.execute(select(whole).order_by(whole.c.id.desc()).limit(FOUND + 1))).all()
+        found = await _found(connection, actor, branches, FOUND + 1)
         more, found = len(found) > FOUND, found[:FOUND]
         allowed = [row for row in found if _may(actor, wish.action, row)]
         ids = tuple(row.id for row in allowed if _does(wish.action, row))
@@ -107,6 +104,27 @@ async def preview(app: App, actor: Actor, wish: BulkWish) -> BulkPreview:
         nothing_to_do=len(allowed) - len(ids),
         more=more,
     )
+
+
+async def doable(app: App, actor: Actor, action: Action, ids: Collection[int]) -> tuple[int, ...]:
+    """Those of the sessions that the action would do something to; nothing is done."""
+    async with app.database.reading() as connection:
+        branches = await session_filter.branches(connection, actor, SessionFilter(), numbered=True)
+        if not branches:
+            return ()
+        among = rows.c.id.in_([one for one in ids if one < 1 << 63])
+        found = await _found(connection, actor, [[*one, among] for one in branches], AT_ONCE)
+    return tuple(row.id for row in found if _may(actor, action, row) and _does(action, row))
+
+
+async def _found(
+    connection: AsyncConnection, actor: Actor, branches: Sequence[Sequence[session_filter.Condition]], most: int
+) -> Sequence[Row[Any]]:
+    columns = (rows.c.id, rows.c.status, rows.c.held, rows.c.initiator_id, members.c.role)
+    membership = (members.c.project_id == rows.c.project_id) & (members.c.user_id == actor.user_id)
+    parts = [select(*columns).outerjoin(members, membership).where(*one) for one in branches]
+    whole = union_all(*parts).subquery()
+    return (await connection.execute(select(whole).order_by(whole.c.id.desc()).limit(most))).all()
 
 
 async def act(app: App, actor: Actor, order: BulkOrder) -> BulkResults:

@@ -49,6 +49,8 @@ class OutputSignal:
     call_id: str
     offset: int
     data: bytes
+    skipped: bool = False
+    """What stands before it was left out."""
 
     @property
     def size(self) -> int:
@@ -68,12 +70,15 @@ class Cursor:
     running: dict[str, int] = field(default_factory=dict[str, int])
     """Calls that print, and how many bytes of each were sent."""
     ended: bool = False
+    most_output: int | None = None
+    """How much is read of what a call has printed and was not sent; None for all."""
     behind: bool = False
     """Whether the last look left some of the log for the next."""
 
     def copy(self) -> "Cursor":
-        """Another one at the same place."""
+        """Another one at the same place, which leaves out nothing from there on."""
         other = copy(self)
+        other.most_output = None
         other.running = dict(self.running)
         return other
 
@@ -149,8 +154,14 @@ async def look(connection: AsyncConnection, session_id: int, cursor: Cursor) -> 
 async def _output(connection: AsyncConnection, call_id: str, cursor: Cursor) -> list[Signal]:
     """What a call printed that was not sent yet."""
     found: list[Signal] = []
+    skipped = False
+    if cursor.most_output is not None:
+        first = await outputs.size(connection, call_id) - cursor.most_output
+        skipped = first > cursor.running[call_id]
+        cursor.running[call_id] = max(first, cursor.running[call_id])
     while data := await outputs.read(connection, call_id, cursor.running[call_id]):
-        found.append(OutputSignal(call_id, cursor.running[call_id], data))
+        found.append(OutputSignal(call_id, cursor.running[call_id], data, skipped))
+        skipped = False
         cursor.running[call_id] += len(data)
     return found
 

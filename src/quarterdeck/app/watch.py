@@ -10,8 +10,12 @@ from quarterdeck.app.tails import Moment, Tail
 from quarterdeck.core.access import Ability
 
 
-async def session(app: App, actor: Actor, session_id: int, *, after: int) -> AsyncIterator[Moment]:
+async def session(
+    app: App, actor: Actor, session_id: int, *, after: int, most_output: int | None = None
+) -> AsyncIterator[Moment]:
     """What is new since event `after`, then whatever comes; an empty moment keeps alive.
+
+    Of what calls have printed by now only the last `most_output` bytes each are told, if it is given.
 
     Ends when the session has ended and its teardown, if it had an executor, is in the log; or when it is deleted.
 
@@ -19,7 +23,7 @@ async def session(app: App, actor: Actor, session_id: int, *, after: int) -> Asy
         NotFoundError: there is no such session for the actor; said before anything is asked of what comes.
         WatcherBehindError: (later) the session goes on faster than the moments are taken.
     """
-    cursor = Cursor(after)
+    cursor = Cursor(after, most_output=most_output)
     async with app.database.reading() as connection:
         await may(connection, actor, session_id, Ability.READ_SESSION)
         if after:

@@ -54,10 +54,17 @@ async def read(connection: AsyncConnection, call_id: str, offset: int = 0, limit
     return b"".join(parts)[:limit]
 
 
-async def tail(connection: AsyncConnection, call_id: str, size: int) -> bytes:
-    """The last `size` bytes of a call's output."""
-    total = (await connection.execute(select(offers.c.output_bytes).where(offers.c.call_id == call_id))).scalar()
-    return await read(connection, call_id, max(0, (total or 0) - size), size)
+async def size(connection: AsyncConnection, call_id: str) -> int:
+    """How many bytes of a call's output there are."""
+    return (await connection.execute(_SIZE, {"call": call_id})).scalar() or 0
+
+
+_SIZE = select(offers.c.output_bytes).where(offers.c.call_id == bindparam("call"))
+
+
+async def tail(connection: AsyncConnection, call_id: str, most: int) -> bytes:
+    """The last `most` bytes of a call's output."""
+    return await read(connection, call_id, max(0, await size(connection, call_id) - most), most)
 
 
 async def copy(connection: AsyncConnection, calls: dict[str, str], session_id: int) -> int:

@@ -197,10 +197,11 @@ _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled
 
 def _arguments(args: dict[str, JsonValue]) -> str:
     """Values as they are when they are texts, else as JSON."""
-    return "\n".join(f"{name}: {_value(value)}" for name, value in args.items())
+    return "\n".join(f"{name}: {shown(value)}" for name, value in args.items())
 
 
-def _value(value: JsonValue) -> str:
+def shown(value: JsonValue) -> str:
+    """A value as it is when it is a text, else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -5,14 +5,14 @@ Whatever comes from people, models and tools is escaped or fenced: it makes no h
 
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from quarterdeck.app.exports import Export
 from quarterdeck.core.events import Level
 from quarterdeck.core.status import Status, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import Entry, attached, clock, entry, line
-from quarterdeck.doors.export.terminal import plain
+from quarterdeck.doors.export.terminal import plain, visible
 
 RESULT_CHARACTERS = 4_000
 """Of a result or arguments below level full."""
@@ -48,9 +48,9 @@ def _ended(begun: Entry | None, ended: Entry | None, level: Level) -> str:
     return _call(begun, ended, level) if visible else ""
 
 
-def fence(text: str, language: str = "") -> str:
-    """`text` as a block of code that nothing in it can end."""
-    safe = plain(text)
+def fence(text: str, language: str = "", *, read: Callable[[str], str] = plain) -> str:
+    """`text` as a block of code that nothing in it can end; `read` makes it harmless."""
+    safe = read(text)
     longest = max((len(run) for run in re.findall("`+", safe)), default=0)
     marks = "`" * max(3, longest + 1)
     return f"{marks}{language}\n{safe.rstrip()}\n{marks}\n"
@@ -122,10 +122,13 @@ def _call(begun: Entry | None, ended: Entry | None, level: Level) -> str:
     first = begun or ended
     seconds = first.seconds if first else 0.0
     name = ended.head if ended else f"{begun.head if begun else ''}: no end"
-    brief = line(begun.verbatim) if begun else ""
+    brief = line(visible(begun.verbatim)) if begun else ""
     summary = _MENTION.sub("\\1\u2060", html.escape(line(plain(f"{name} · {brief}" if brief else name))))
-    parts = [one.verbatim for one in (begun, ended) if one is not None and one.verbatim]
-    inside = "\n".join(fence(cut(part, most)) for part in parts)
+    # What was asked for loses nothing, what came of it is read as a terminal would.
+    parts = [
+        (one.verbatim, read) for one, read in ((begun, visible), (ended, plain)) if one is not None and one.verbatim
+    ]
+    inside = "\n".join(fence(cut(part, most), read=read) for part, read in parts)
     return f"<details><summary>{clock(seconds)} {summary}</summary>\n\n{inside}\n</details>\n\n"
 
 
@@ -134,4 +137,4 @@ async def _diff(export: Export, blob_id: int) -> str:
     if not data:
         return "The diff is not there.\n\n"
     more = f"\n… more than {DIFF_BYTES:,} bytes; the rest is left out" if len(data) >= DIFF_BYTES else ""
-    return fence(data[:DIFF_BYTES].decode("utf-8", "replace") + more, "diff") + "\n"
+    return fence(data[:DIFF_BYTES].decode("utf-8", "replace") + more, "diff", read=visible) + "\n"

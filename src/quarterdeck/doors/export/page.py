@@ -15,7 +15,7 @@ from quarterdeck.core.attachment import Attachment
 from quarterdeck.core.status import Status, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import Entry, attached, clock, entry
-from quarterdeck.doors.export.terminal import Span, coloured, diff, plain
+from quarterdeck.doors.export.terminal import Span, coloured, diff, plain, visible
 
 OUTPUT_BYTES = 128 * 1024
 """The end of a call's output; NDJSON has all of it."""
@@ -67,9 +67,10 @@ async def document(export: Export, *, files: bool) -> AsyncIterator[bytes]:
         made = entry(event, state.created_at)
         output = await _output(export, made) if made.kind == "tool_call.finished" else []
         changes = diff(await _text(export, made.diff)) if made.diff and files else []
-        shown = cut(made.verbatim, TEXT_CHARACTERS)
+        text = cut(made.verbatim, TEXT_CHARACTERS)
+        verbatim = [Span("", visible(text))] if made.kind == "tool_call.requested" else coloured(text)
         shots = {file.id: await images.url(file) for file in made.files} if files else {}
-        yield one.render(entry=made, verbatim=coloured(shown), output=output, changes=changes, images=shots).encode()
+        yield one.render(entry=made, verbatim=verbatim, output=output, changes=changes, images=shots).encode()
     yield _TEMPLATES.get_template("tail.html").render(script=SCRIPT).encode()
 
 

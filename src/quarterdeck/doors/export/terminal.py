@@ -1,4 +1,8 @@
-"""What commands print, made harmless: escape sequences become the name of a colour, or nothing."""
+"""What others wrote, made harmless for a page.
+
+What commands print is read: escape sequences become the name of a colour, or nothing. What people decide on (a command,
+a file, a diff) is looked at: there nothing is left out, and what is not seen is shown by a sign.
+"""
 
 import re
 from typing import NamedTuple
@@ -11,6 +15,11 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]?"
 )
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff]"
+)
+"""Controls, marks that turn the direction of writing, blanks that are none, and what has no width."""
 
 
 class Span(NamedTuple):
@@ -25,9 +34,18 @@ def plain(text: str) -> str:
     return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n"))
 
 
+def visible(text: str) -> str:
+    """`text` with nothing left out: `␛`, `⟨U+202E⟩` for what is not seen. Line feeds and tabs stay."""
+    return _HIDDEN.sub(lambda found: _sign(ord(found.group())), text)
+
+
 def coloured(text: str) -> list[Span]:
     """`text` in pieces of one colour each."""
-    look: set[str] = set()
+    return coloured_from(text, frozenset())[0]
+
+
+def coloured_from(text: str, look: frozenset[str]) -> tuple[list[Span], frozenset[str]]:
+    """The same from a look on, and the look behind it."""
     found: list[Span] = []
     # split: text, the numbers of a sequence, text, …
     for place, piece in enumerate(_COLOURS.split(text)):
@@ -35,12 +53,18 @@ def coloured(text: str) -> list[Span]:
             look = _after(look, piece)
         elif shown := plain(piece):
             found.append(Span(" ".join(sorted(look)), shown))
-    return found
+    return found, look
 
 
 def diff(text: str) -> list[Span]:
-    """A diff, each line by what it does."""
-    return [Span(_line_look(row), row) for row in plain(text).splitlines(keepends=True)]
+    """A diff, each line by what it does. Only a line feed ends a line of it, as git has it."""
+    return [Span(_line_look(row), visible(row)) for row in re.findall(r"[^\n]*\n|[^\n]+", text)]
+
+
+def _sign(number: int) -> str:
+    if number < 0x20:
+        return chr(0x2400 + number)
+    return "␡" if number == 0x7F else f"⟨U+{number:04X}⟩"
 
 
 def _line_look(row: str) -> str:
@@ -49,7 +73,7 @@ def _line_look(row: str) -> str:
     return {"+": "plus", "-": "minus", "@": "hunk"}.get(row[:1], "")
 
 
-def _after(look: set[str], numbers: str) -> set[str]:
+def _after(look: frozenset[str], numbers: str) -> frozenset[str]:
     """The look behind a sequence; what has more colours than sixteen is shown without."""
     changed = set(look)
     codes = [int(number) if number else 0 for number in re.split("[;:]", numbers)]
@@ -67,4 +91,4 @@ def _after(look: set[str], numbers: str) -> set[str]:
             changed = {one for one in changed if not one.startswith("c")} | {f"c{code % 10}"}
         elif code == 39:
             changed = {one for one in changed if not one.startswith("c")}
-    return changed
+    return frozenset(changed)

@@ -20,6 +20,11 @@ def name(public_url: str) -> str:
     return "__Host-quarterdeck" if public_url.startswith("https://") else "quarterdeck"
 
 
+def secret(app: App, connection: Connection) -> str:
+    """The browser's token; empty if it brought none."""
+    return connection.cookies.get(name(app.public_url), "")
+
+
 def cookie(app: App, value: str) -> Cookie:
     """The cookie that signs a browser in, or out when `value` is empty."""
     return Cookie(
@@ -39,10 +44,10 @@ class BrowserMiddleware(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The person behind the cookie. Raises UnauthenticatedError."""
         app = quarterdeck(connection)
-        secret = connection.cookies.get(name(app.public_url))
-        if not secret:
+        given = secret(app, connection)
+        if not given:
             raise UnauthenticatedError
-        return AuthenticationResult(user=await people.authenticate(app, secret, "web"), auth=None)
+        return AuthenticationResult(user=await people.authenticate(app, given, "web"), auth=None)
 
 
 def own_pages_only(connection: Connection, _: BaseRouteHandler) -> None:

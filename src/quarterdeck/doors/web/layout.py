@@ -1,5 +1,6 @@
 """What stands around every page: the project's navigation, and the sessions and chats of whoever looks."""
 
+from asyncio import to_thread
 from dataclasses import dataclass
 
 from litestar import Response
@@ -47,7 +48,7 @@ async def framed(
     others = [row for row in newest if row.status not in AWAITING]
     sessions = (*needing, *others)[:RAIL_ROWS]
     frame = Frame(sessions, chats, project_id, project_path, here, len(needing))
-    return page(template, 200, actor=actor, frame=frame, **values)
+    return await to_thread(page, template, 200, actor=actor, frame=frame, **values)
 
 
 async def _mine(app: App, actor: Actor, wanted: SessionFilter) -> tuple[SessionRow, ...]:

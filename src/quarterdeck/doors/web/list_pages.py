@@ -15,7 +15,7 @@ from quarterdeck.app import live_lists, projects, session_bulk, session_counts, 
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.live_lists import ChangedSignal, GoneSignal, PageSignal
-from quarterdeck.app.session_bulk import Action, BulkOrder, BulkWish
+from quarterdeck.app.session_bulk import Action, BulkOrder
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.status import StatusGroup
@@ -127,12 +127,20 @@ async def bulk(app: TheApp, actor: Caller, form: Form) -> Response[Any]:
     ids = form.numbers("ids")
     if not ids:
         raise InvalidInputError("Choose at least one session.")
+    if len(ids) > session_bulk.AT_ONCE:
+        raise InvalidInputError(f"Choose at most {session_bulk.AT_ONCE} sessions.")
     back = form.text("back") if _OURS.fullmatch(form.text("back")) else "/sessions"
     if form.text("confirmed") != "yes":
-        preview = await session_bulk.preview(app, actor, BulkWish(action=action))
-        doable = tuple(one for one in ids if one in set(preview.ids))
+        doable = await session_bulk.doable(app, actor, action, set(ids))
         return await framed(
-            app, actor, "bulk.html", action=action, ids=doable, others=len(ids) - len(doable), results=None, back=back
+            app,
+            actor,
+            "bulk.html",
+            action=action,
+            ids=doable,
+            others=len(set(ids)) - len(doable),
+            results=None,
+            back=back,
         )
     done = await session_bulk.act(app, actor, BulkOrder(action=action, ids=ids))
     return await framed(app, actor, "bulk.html", action=action, ids=ids, others=0, results=done.results, back=back)

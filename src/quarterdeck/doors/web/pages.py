@@ -25,26 +25,31 @@ from quarterdeck.doors.web import (
     session_stream,
     static_files,
 )
-from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, name, own_pages_only
+from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only, secret
+from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.rendering import page
 
 
 @get("/sign-in")
 async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[str]:
-    """Takes a link's token, once, and goes on to the first page."""
+    """Says whom a link would sign in and asks: a link alone, from anywhere, makes nobody somebody else."""
     if not token:
         return page("sign_in.html", 401, problem=None)
-    secret = await people.sign_in(app, token)
-    # A page of our own goes on, not a redirect: a browser that came from elsewhere would not send the new cookie.
-    response = page("signed_in.html")
-    response.set_cookie(cookie(app, secret))
+    return page("sign_in_as.html", username=await people.signs_in(app, token), token=token)
+
+
+@post("/sign-in", status_code=303, guards=[own_pages_only], dependencies={"form": Provide(fields.form)})
+async def sign_in_now(app: TheApp, form: Form) -> Redirect:
+    """Takes the link's token, once, and goes on to the first page."""
+    response = Redirect("/", status_code=303)
+    response.set_cookie(cookie(app, await people.sign_in(app, form.text("token"))))
     return response
 
 
 @post("/sign-out", status_code=303)
 async def sign_out(app: TheApp, request: Request[Actor, None, Any]) -> Redirect:
     """The browser forgets who you are, and its token opens nothing any more."""
-    await people.sign_out(app, request.cookies.get(name(app.public_url), ""))
+    await people.sign_out(app, secret(app, request))
     response = Redirect("/sign-in", status_code=303)
     response.set_cookie(cookie(app, ""))
     return response
@@ -78,7 +83,7 @@ _ERRORS = {Exception: _error, HTTPException: _error}
 ROUTES = (
     Router(
         "/",
-        route_handlers=[static_files.static, sign_in],
+        route_handlers=[static_files.static, sign_in, sign_in_now],
         before_request=_before,
         exception_handlers=_ERRORS,
         include_in_schema=False,

@@ -8,8 +8,9 @@ from litestar import Response
 from markupsafe import Markup
 
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
-from quarterdeck.doors.export.entries import clock, line
-from quarterdeck.doors.export.terminal import plain
+from quarterdeck.core.text import cut
+from quarterdeck.doors.export.entries import clock, line, shown
+from quarterdeck.doors.export.terminal import plain, visible
 from quarterdeck.doors.web import languages, static_files, texts
 
 HEADERS = {
@@ -63,10 +64,11 @@ def _environment() -> Environment:
     )  # fmt: skip
     # Newstyle: what is put into a text is escaped by itself.
     cast("Any", made).install_gettext_callables(languages.gettext, languages.ngettext, newstyle=True)
-    made.filters |= {
+    cast("dict[str, Any]", made.filters).update({
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
-        "plain": plain, "markdown": texts.markdown, "terminal": texts.terminal, "changes": texts.changes,
-    }  # fmt: skip
+        "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
+        "terminal": texts.terminal, "changes": texts.changes,
+    })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
     return made
 
@@ -80,6 +82,7 @@ def fragment(template: str, /, **values: object) -> Markup:
 
 
 def page(template: str, /, status: int = 200, **values: object) -> Response[str]:
-    """A rendered page."""
+    """A rendered page. What may be long is rendered in a thread."""
+    texts.begin_page()
     html = TEMPLATES.get_template(template).render(**{"actor": None, "frame": None, **values})
     return Response(html, status_code=status, media_type="text/html", headers=HEADERS)

@@ -1,5 +1,7 @@
 """A session's pages: its log, its details, what it changed; and what is read of it as files."""
 
+from asyncio import to_thread
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, get
@@ -29,7 +31,8 @@ ENTRIES = 200
 """Of one chunk of the log."""
 DIFF_CHARACTERS = 500_000
 """Of one page; the API and git have the rest."""
-OUTPUT_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 256 * 1024
+"""Of a call's output, read at once."""
 
 Seq = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1)]
 
@@ -86,7 +89,7 @@ async def activity(
         session,
         "session.html",
         tab="activity",
-        entries=timeline(events, lens),
+        entries=await to_thread(timeline, events, lens),
         events=events,
         earlier=earlier,
         later=later,
@@ -118,7 +121,7 @@ async def entries(
     lens = _lens(await sessions.show(app, actor, session_id), level_of(request))
     events, more = await _chunk(app, actor, lens, before=before, newest_first=True)
     headers = {**HEADERS, "Quarterdeck-First": str(events[0].seq) if events and more else ""}
-    return Response(timeline(events, lens), media_type=MediaType.HTML, headers=headers)
+    return Response(await to_thread(timeline, events, lens), media_type=MediaType.HTML, headers=headers)
 
 
 @get("/sessions/{session_id:int}/entries/{seq:int}")
@@ -128,7 +131,7 @@ async def one_entry(
     """One entry with nothing left out, and the event as JSON."""
     session = await sessions.show(app, actor, session_id)
     event = await session_log.event(app, actor, session_id, seq)
-    shown = alone(event, _lens(session, Level.FULL))
+    shown = await to_thread(alone, event, _lens(session, Level.FULL))
     raw = event.model_dump_json(indent=2)
     return await _framed(app, actor, session, "entry.html", tab="activity", entry=shown, raw=raw, seq=seq)
 
@@ -180,13 +183,17 @@ def by_file(diff: str) -> list[tuple[str, str]]:
 
 
 @get("/sessions/{session_id:int}/calls/{call_id:str}/output")
-async def output(app: TheApp, actor: Caller, session_id: SessionId, call_id: CallId) -> Response[bytes]:
-    """The end of what a call printed, raw; as plain text, which a browser makes nothing of."""
+async def output(app: TheApp, actor: Caller, session_id: SessionId, call_id: CallId) -> Stream:
+    """All that a call has printed by now, raw; as plain text, which a browser makes nothing of."""
     size = await session_log.output_size(app, actor, session_id, call_id)
-    data = await session_log.output(
-        app, actor, session_id, call_id, offset=max(0, size - OUTPUT_BYTES), limit=OUTPUT_BYTES
-    )
-    return Response(data, media_type="text/plain; charset=utf-8", headers={**HEADERS, **_PLAIN})
+    pieces = _pieces(app, actor, session_id, call_id, size)
+    return Stream(pieces, media_type="text/plain; charset=utf-8", headers={**HEADERS, **_PLAIN})
+
+
+async def _pieces(app: App, actor: Actor, session_id: int, call_id: str, size: int) -> AsyncIterator[bytes]:
+    for offset in range(0, size, PIECE_BYTES):
+        limit = min(PIECE_BYTES, size - offset)
+        yield await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit)
 
 
 @get("/sessions/{session_id:int}/export")

@@ -1,27 +1,34 @@
 """One stream for a session's page: new entries, the answer being written, output, and the parts that change."""
 
-from collections.abc import AsyncIterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from litestar import Request, get
 from litestar.response import Stream
 
-from quarterdeck.app import session_rights, sessions, watch
+from quarterdeck.app import people, session_rights, sessions, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_rights import SessionRights
 from quarterdeck.app.signals import EventSignal, Signal
 from quarterdeck.app.tails import Moment
 from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, TheApp
-from quarterdeck.doors.sse import Closes, stream
+from quarterdeck.doors.sse import KEEPALIVE, Closes, stream
 from quarterdeck.doors.web import languages
+from quarterdeck.doors.web.cookies import secret
 from quarterdeck.doors.web.session_parts import parts
-from quarterdeck.doors.web.timeline import Lens, teller
+from quarterdeck.doors.web.timeline import Lens, Teller, teller
 from quarterdeck.doors.web.views import level_of
 
 _UNSEEN = ("tool_call.", "model.", "component.", "message.", "notice.", "setup.", "network.", "context.", "delegation.")
 """Events of these kinds change nothing beside the log."""
+CHECK_SECONDS = 15.0
+"""How long somebody may go on watching who has signed out or lost their role."""
+OUTPUT_BYTES = 64 * 1024
+"""What a page is told of the output that calls printed before."""
 
 
 @get("/sessions/{session_id:int}/stream", media_type="text/event-stream")
@@ -36,21 +43,36 @@ async def follow(
 ) -> Stream:
     """What is new behind `after`, in the level of detail that the browser's cookie says."""
     session = await sessions.show(app, actor, session_id)
-    rights = await session_rights.rights(app, actor, session_id)
     lens = Lens(session_id, session.created_at, level_of(request), languages.spoken())
     start = after if last_event_id is None else last_event_id
-    moments = await watch.session(app, actor, session_id, after=start)
-    return stream(_chunks(app, actor, lens, rights, moments), closing)
+    moments = await watch.session(app, actor, session_id, after=start, most_output=OUTPUT_BYTES)
+    return stream(_chunks(app, secret(app, request), lens, moments), closing)
 
 
-async def _chunks(
-    app: App, actor: Actor, lens: Lens, rights: SessionRights, moments: AsyncIterator[Moment]
-) -> AsyncIterator[bytes]:
+async def _chunks(app: App, browser: str, lens: Lens, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
+    checked = monotonic()
     async for moment in moments:
-        told = moment.told(teller(lens))
-        if any(map(_changes_parts, moment.signals)):
-            told += await moment.once((rights, lens.language), partial(_parts, app, actor, lens.session_id, rights))
-        yield told
+        beside = b""
+        changed = any(map(_changes_parts, moment.signals))
+        if changed or not moment.signals or monotonic() - checked >= CHECK_SECONDS:
+            # Each watcher is let in again by itself; only what all of them may see is made once for all.
+            actor = await people.authenticate(app, browser, "web")
+            rights = await session_rights.rights(app, actor, lens.session_id)
+            checked = monotonic()
+            if changed:
+                make = partial(_parts, app, actor, lens.session_id, rights)
+                beside = await moment.once((rights, lens.language), make)
+        yield await _entries(moment, lens) + beside
+
+
+async def _entries(moment: Moment, lens: Lens) -> bytes:
+    """What is new in the log: made once for all who look through the same lens, in a thread."""
+    tell = teller(lens)
+    return await moment.once(tell, partial(_told, tell, moment.signals)) if moment.signals else KEEPALIVE
+
+
+async def _told(tell: Teller, signals: Sequence[Signal]) -> bytes:
+    return await to_thread(tell, signals)
 
 
 async def _parts(app: App, actor: Actor, session_id: int, rights: SessionRights) -> bytes:

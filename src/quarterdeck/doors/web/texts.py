@@ -2,16 +2,21 @@
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 
 import nh3
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from quarterdeck.doors.export.terminal import Span, coloured, diff, plain
+from quarterdeck.doors.export.terminal import Span, coloured_from, diff, plain
 
-MARKDOWN_CHARACTERS = 100_000
-"""A longer text is shown as it is."""
+MARKDOWN_CHARACTERS = 20_000
+"""A longer text is shown as it is: half a second is what the worst of this length takes."""
+PAGE_CHARACTERS = 200_000
+"""Of Markdown on one page; what comes behind is shown as it is."""
+CACHED_CHARACTERS = 4_000
+"""A longer text is read again each time, so that what is kept has a bound."""
 LINE_CHARACTERS = 4_000
 """What is shown of one line; the raw text has the rest."""
 
@@ -31,18 +36,40 @@ _CLEANER = nh3.Cleaner(
 )
 
 
-@lru_cache(maxsize=512)
+_MARKDOWN.render("*a*")  # its rules are made at the first use, which threads must not do at once
+_left: ContextVar[int] = ContextVar("left", default=PAGE_CHARACTERS)
+
+
+def begin_page() -> None:
+    """What is rendered from here on is another page."""
+    _left.set(PAGE_CHARACTERS)
+
+
 def markdown(text: str) -> Markup:
-    """Markdown of a person or a model. Made twice harmless: by how it is read, and by what is left of it."""
-    shown = plain(text)
-    if len(shown) > MARKDOWN_CHARACTERS:
-        return Markup("<pre>{}</pre>").format(shown)
-    return Markup(_CLEANER.clean(_MARKDOWN.render(shown)))  # noqa: S704 cleaned
+    """Markdown of a person or a model, as far as there is room for it on the page."""
+    if len(text) > min(MARKDOWN_CHARACTERS, _left.get()):
+        return Markup("<pre>{}</pre>").format(plain(text))
+    _left.set(_left.get() - len(text))
+    return _read(text) if len(text) <= CACHED_CHARACTERS else _rendered(text)
+
+
+def _rendered(text: str) -> Markup:
+    """Made twice harmless: by how it is read, and by what is left of it."""
+    return Markup(_CLEANER.clean(_MARKDOWN.render(plain(text))))  # noqa: S704 cleaned
+
+
+_read = lru_cache(maxsize=512)(_rendered)
 
 
 def terminal(text: str) -> Markup:
     """What a command printed, its colours as classes."""
-    return _spans(coloured(_narrow(text)))
+    return terminal_from(text, frozenset())[0]
+
+
+def terminal_from(text: str, look: frozenset[str]) -> tuple[Markup, frozenset[str]]:
+    """The same from a look on, and the look behind it."""
+    spans, after = coloured_from(_narrow(text), look)
+    return _spans(spans), after
 
 
 def changes(text: str) -> Markup:

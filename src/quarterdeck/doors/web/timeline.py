@@ -14,17 +14,18 @@ from markupsafe import Markup
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
-from quarterdeck.core.text import decode
 from quarterdeck.doors.export.entries import Entry, entry
 from quarterdeck.doors.export.terminal import plain
 from quarterdeck.doors.sse import chunk, message
-from quarterdeck.doors.web import languages
+from quarterdeck.doors.web import languages, texts
+from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.rendering import TEMPLATES, fragment
-from quarterdeck.doors.web.texts import terminal
 from quarterdeck.tools.catalogue import CATALOGUE
 
 EXCERPT_LINES = 20
 """Of what a call came to; a link leads to the rest."""
+EXCERPT_CHARACTERS = 20_000
+"""Of what a call was given; the entry's own page has the rest."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Fold:
 
 
 def timeline(events: Sequence[Event], lens: Lens) -> Markup:
-    """The entries of a page."""
+    """The entries of a page. Takes its time: call it in a thread."""
+    texts.begin_page()
     rows: list[Item | Fold] = []
     for item in _with_ends([_item(event, lens) for event in events]):
         last = rows[-1] if rows else None
@@ -110,7 +112,8 @@ def timeline(events: Sequence[Event], lens: Lens) -> Markup:
             last.items.append(item)
         else:
             rows.append(Fold([item]))
-    return Markup("\n").join(_row(row, lens) for row in rows)
+    # The newest come first to what room there is on a page for Markdown.
+    return Markup("\n").join([_row(row, lens) for row in reversed(rows)][::-1])
 
 
 def alone(event: Event, lens: Lens) -> Markup:
@@ -163,9 +166,9 @@ def _html(item: Item, lens: Lens) -> Markup:
 def _rendered(
     item: Item, lens: Lens, *, begun: Markup | None = None, end: Markup | None = None, nested: bool = False
 ) -> Markup:
-    lines = 1 << 30 if item.whole else EXCERPT_LINES
+    lines, most = (1 << 30, 1 << 30) if item.whole else (EXCERPT_LINES, EXCERPT_CHARACTERS)
     html = _template(item.event.kind).render(
-        it=item, p=item.p, entry=item.entry, lens=lens, begun=begun, end=end, nested=nested, lines=lines
+        it=item, p=item.p, entry=item.entry, lens=lens, begun=begun, end=end, nested=nested, lines=lines, most=most
     )
     return Markup(html.strip())  # noqa: S704 the templates escape
 
@@ -187,10 +190,12 @@ class Teller:
 
     def __init__(self, lens: Lens) -> None:
         self._lens = lens
+        self._printing = Printing()
 
     def __call__(self, signals: Sequence[Signal]) -> bytes:
         """One chunk: `entries` as HTML, `partial` answers, and `output` of calls that run."""
         languages.speak(self._lens.language)
+        texts.begin_page()
         return chunk(self._messages(signals))
 
     def _messages(self, signals: Sequence[Signal]) -> list[bytes]:
@@ -204,8 +209,10 @@ class Teller:
             match signal:
                 case PartialSignal(text=text):
                     found.append(message("partial", json.dumps({"text": plain(text)})))
-                case OutputSignal(call_id=call_id, offset=offset, data=data):
-                    html = terminal(decode(data))
+                case OutputSignal(call_id=call_id, offset=offset, data=data, skipped=skipped):
+                    html = self._printing.html(call_id, offset, data)
+                    if skipped:  # in place of what a page that comes back has of it
+                        offset, html = 0, Markup("[…]") + html
                     told = {"call": call_id, "offset": offset, "bytes": len(data), "html": html}
                     found.append(message("output", json.dumps(told)))
                 case _:
