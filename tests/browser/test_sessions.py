@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import shoot
 from tests.instance import Instance, processes_below
@@ -256,11 +257,8 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     expect(page.locator(f"#s{chat}")).to_have_count(0)
 
 
-def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
-    """Its end first, earlier ones when asked for, any entry by its link; what is new is counted while one reads.
-
-    The server's web process is killed on the way: nothing is lost and nothing comes twice.
-    """
+def _told(instance: Instance, notes: int) -> tuple[int, Callable[..., None]]:
+    """A session from elsewhere whose event N is `note N`, and what tells it more."""
     about = {"title": "A long one", "agent": "bot", "project": "sample", "goal": "Much"}
     session = instance.post("/sessions/external", about)["id"]
     told = 0
@@ -274,7 +272,16 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
         )
         told += len(events)
 
-    tell(*(f"note {n}" for n in range(4, 901)))  # `note N` is event N of the log
+    tell(*(f"note {n}" for n in range(4, notes + 1)))
+    return session, tell
+
+
+def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
+    """Its end first, earlier ones when asked for, any entry by its link; what is new is counted while one reads.
+
+    The server's web process is killed on the way: nothing is lost and nothing comes twice.
+    """
+    session, tell = _told(instance, 900)
     page.goto(f"/sessions/{session}?level=full")
     other = page.context.new_page()
     other.goto(f"/sessions/{session}?level=result")
@@ -314,6 +321,46 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("region", name="Found").get_by_role("link").click()
     expect(page.locator("#e450")).to_be_in_viewport()
+
+
+def test_a_page_holds_so_much_of_a_log(page: Page, instance: Instance) -> None:
+    """What nobody looks at goes, what is read stays; a page that is full leads on. With a sixth of the real bound."""
+
+    def smaller(route: Route) -> None:
+        answer = route.fetch()
+        text = answer.text().replace("12 * CHUNK", "2 * CHUNK")
+        assert text != answer.text()
+        route.fulfill(response=answer, body=text)
+
+    page.route("**/session-log.js", smaller)
+    session, tell = _told(instance, 950)
+    page.goto(f"/sessions/{session}?level=concise")
+    entries, earlier = page.locator(".timeline .entry"), page.locator(".earlier")
+
+    def read_back(*counts: int) -> None:
+        for count in counts:
+            earlier.click()
+            expect(entries).to_have_count(count)
+
+    read_back(400, 600)
+    tell("note 951")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(entries).to_have_count(601)  # it is being read
+    page.keyboard.press("f")
+    tell("note 952")
+    expect(entries).to_have_count(201)
+    expect(page.get_by_text("note 952", exact=True)).to_be_in_viewport()
+    read_back(401, 601, 801)
+    tell("note 953")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(entries).to_have_count(801)  # no more, also for who reads
+    page.get_by_role("button", name="1 new").click()
+    expect(page.get_by_text("note 953", exact=True)).to_be_in_viewport()
+    read_back(400, 600, 800)
+    earlier.click()
+    expect(page).to_have_url(f"{instance.url}/sessions/{session}?level=concise&before=154")
+    expect(page.locator("#e1")).to_have_count(1)
+    expect(earlier).to_be_hidden()
 
 
 @pytest.fixture
