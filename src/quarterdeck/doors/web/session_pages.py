@@ -1,5 +1,6 @@
 """A session's pages: its log, its details, what it changed; and what is read of it as files."""
 
+from asyncio import to_thread
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, get
@@ -53,7 +54,7 @@ async def _timeline(app: App, actor: Actor, lens: Lens, events: list[Event]) -> 
         if over := [seq for call_id, seq in unended.items() if call_id not in running]:
             wanted = Wanted(kinds=frozenset({"tool_call.finished"}))
             ends = (await session_log.page(app, actor, lens.session_id, wanted, after=min(over), limit=ENTRIES)).events
-    return timeline(events, lens, running, ends)
+    return await to_thread(timeline, events, lens, running, ends)
 
 
 def _lens(session: SessionView, level: Level) -> Lens:
