@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import shoot
 from tests.instance import Instance, processes_below
@@ -28,9 +29,24 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
     page.goto("/")
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox", name="Search or go to")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Keys").click()
+    lever = page.get_by_role("switch", name="These keys do something")
+    lever.uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.reload()
+    page.keyboard.press("?")
+    expect(lever).to_be_hidden()  # single keys are off, and stay so
+    page.get_by_role("button", name="Keys").click()
+    lever.check()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("/")
     page.keyboard.type("sample")
     page.keyboard.press("Enter")
     project = page.get_by_role("navigation", name="Project")
+    page.set_viewport_size({"width": 360, "height": 900})
+    expect(project.get_by_text("Automate")).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 900})
     expect(project.get_by_text("Automate")).to_be_visible()
     project.get_by_role("link", name="Sessions").click()
     expect(page.get_by_role("heading", name="Sessions", exact=True, level=1)).to_be_visible()
@@ -86,6 +102,12 @@ def test_an_approval_where_it_happens(page: Page, context: BrowserContext, insta
     expect(page.locator("p.running")).to_have_count(0)  # it waits, and doesn't run
     expect(page).to_have_title(f"? #{session} Do what the script says. · Quarterdeck")
     expect(page.get_by_role("complementary").get_by_title("need you")).to_be_visible()
+    page.locator("#to-cancel").focus()
+    page.evaluate("window.card = document.querySelector('#session-waiting section')")
+    instance.qd("session", "rename", str(session), "Named anew")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Named anew")
+    expect(page.locator("#to-cancel")).to_be_focused()
+    assert page.evaluate("window.card.isConnected"), "what had not changed was replaced"
     shoot(page, "session-approval")
     asked.get_by_role("textbox", name="Reason").fill("not that folder")
     asked.get_by_role("button", name="Deny").click()
@@ -132,6 +154,12 @@ def test_a_list_changes_in_place_and_many_are_cancelled(page: Page, instance: In
     expect(rows).to_have_count(2)
     assert page.evaluate("window.stays"), "the page was loaded again"
     shoot(page, "sessions")
+    _hide(page, hidden=True)
+    instance.qd("session", "rename", str(ids[0]), "Elsewhere")
+    _hide(page, hidden=False)
+    expect(page.locator(f"#s{ids[0]}.gone")).to_be_visible()
+    instance.qd("session", "rename", str(ids[0]), "Of the list again")
+    expect(page.locator(f"#s{ids[0]}:not(.gone)")).to_be_visible()
     page.get_by_role("link", name="1 new session").click()
     for row in rows.all():
         row.get_by_role("checkbox").check()
@@ -142,6 +170,20 @@ def test_a_list_changes_in_place_and_many_are_cancelled(page: Page, instance: In
     assert [instance.session(one)["status"] for one in ids] == ["stopped"] * 3
     page.goto("/sessions?needs_me=true&text=nothing-has-this")
     expect(page.get_by_text("No session fits these filters.")).to_be_visible()
+    page.goto("/sessions")
+    page.context.clear_cookies()
+    _hide(page, hidden=True)
+    _hide(page, hidden=False)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()  # the stream doesn't ask for ever
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    """As if the page were in a tab that is not looked at."""
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')) }",
+        hidden,
+    )
 
 
 def test_what_is_hostile_does_nothing(page: Page, instance: Instance) -> None:
@@ -216,37 +258,50 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     expect(page.locator(f"#s{chat}")).to_have_count(0)
 
 
-def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
-    """Its end first, earlier ones when asked for, any entry by its link; what is new is counted while one reads.
-
-    The server's web process is killed on the way: nothing is lost and nothing comes twice.
-    """
+def _told(instance: Instance, notes: int) -> tuple[int, Callable[..., None]]:
+    """A session from elsewhere whose event N is `note N`, and what tells it more."""
     about = {"title": "A long one", "agent": "bot", "project": "sample", "goal": "Much"}
     session = instance.post("/sessions/external", about)["id"]
     told = 0
 
-    def tell(*texts: str) -> None:
+    def tell(*texts: str, level: str = "result") -> None:
         nonlocal told
-        kinds = [{"kind": "message.added", "text": text, "by": "grace"} for text in texts]
+        kinds = [{"kind": "message.added", "text": text, "by": "grace", "level": level} for text in texts]
         events = [{"kind": "status.changed", "transition": "start"}, *kinds] if not told else kinds
         instance.post(
             f"/sessions/{session}/events", {"events": [{"seq": told + n, **e} for n, e in enumerate(events, 1)]}
         )
         told += len(events)
 
-    tell(*(f"note {n}" for n in range(4, 901)))  # `note N` is event N of the log
-    page.goto(f"/sessions/{session}")
+    tell(*(f"note {n}" for n in range(4, notes + 1)))
+    return session, tell
+
+
+def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
+    """Its end first, earlier ones when asked for, any entry by its link; what is new is counted while one reads.
+
+    The server's web process is killed on the way: nothing is lost and nothing comes twice.
+    """
+    session, tell = _told(instance, 900)
+    page.goto(f"/sessions/{session}?level=full")
+    other = page.context.new_page()
+    other.goto(f"/sessions/{session}?level=result")
     entries = page.locator(".timeline .entry")
     expect(entries).to_have_count(200)
     expect(page.get_by_text("note 900", exact=True)).to_be_in_viewport()
-    page.get_by_role("link", name="Earlier entries").click()
+    page.locator(".earlier").scroll_into_view_if_needed()
+    page.evaluate("for (const _ of [1, 2]) document.querySelector('.earlier').click()")
     expect(entries).to_have_count(400)
     expect(page.get_by_text("note 900", exact=True)).not_to_be_in_viewport()
-    tell("note 901", "note 902")
+    tell("note 901", level="full")  # this page shows it, whatever level another one chose last
+    tell("note 902")
     expect(page.get_by_role("button", name="2 new")).to_be_visible()
     page.keyboard.press("f")
     expect(page.get_by_text("note 902", exact=True)).to_be_in_viewport()
     expect(page.get_by_role("button", name="2 new")).to_be_hidden()
+    expect(other.get_by_text("note 902", exact=True)).to_be_in_viewport()
+    expect(other.get_by_text("note 901", exact=True)).to_have_count(0)
+    other.close()
 
     assert instance.process
     (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
@@ -267,6 +322,46 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("region", name="Found").get_by_role("link").click()
     expect(page.locator("#e450")).to_be_in_viewport()
+
+
+def test_a_page_holds_so_much_of_a_log(page: Page, instance: Instance) -> None:
+    """What nobody looks at goes, what is read stays; a page that is full leads on. With a sixth of the real bound."""
+
+    def smaller(route: Route) -> None:
+        answer = route.fetch()
+        text = answer.text().replace("12 * CHUNK", "2 * CHUNK")
+        assert text != answer.text()
+        route.fulfill(response=answer, body=text)
+
+    page.route("**/session-log.js", smaller)
+    session, tell = _told(instance, 950)
+    page.goto(f"/sessions/{session}?level=concise")
+    entries, earlier = page.locator(".timeline .entry"), page.locator(".earlier")
+
+    def read_back(*counts: int) -> None:
+        for count in counts:
+            earlier.click()
+            expect(entries).to_have_count(count)
+
+    read_back(400, 600)
+    tell("note 951")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(entries).to_have_count(601)  # it is being read
+    page.keyboard.press("f")
+    tell("note 952")
+    expect(entries).to_have_count(201)
+    expect(page.get_by_text("note 952", exact=True)).to_be_in_viewport()
+    read_back(401, 601, 801)
+    tell("note 953")
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(entries).to_have_count(801)  # no more, also for who reads
+    page.get_by_role("button", name="1 new").click()
+    expect(page.get_by_text("note 953", exact=True)).to_be_in_viewport()
+    read_back(400, 600, 800)
+    earlier.click()
+    expect(page).to_have_url(f"{instance.url}/sessions/{session}?level=concise&before=154")
+    expect(page.locator("#e1")).to_have_count(1)
+    expect(earlier).to_be_hidden()
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ async def test_the_date_and_the_warning_are_on_the_pages(api: Api, app: App, sta
     assert (held["expires_on"], held["days_left"], held["expires_soon"]) == (None, None, False)
     await api.post(f"/sessions/{soon['id']}/release", {})
     headers = await signed_in(api, app, start)
-    pages = {path: (await api.client.get(path, headers=headers)).text for path in ("/sessions", f"/sessions/{soon['id']}")}
+    pages = {
+        path: (await api.client.get(path, headers=headers)).text for path in ("/sessions", f"/sessions/{soon['id']}")
+    }
     assert f'<span class="warning">deleted on {soon["expires_on"]}</span>' in pages["/sessions"]
     assert f"<span>deleted on {calm['expires_on']}</span>" in pages["/sessions"]
     assert f"It is deleted on {soon['expires_on']} unless" in pages[f"/sessions/{soon['id']}"]

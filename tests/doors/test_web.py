@@ -73,6 +73,12 @@ async def test_what_others_wrote_is_text(api: Api, app: App, start: Start) -> No
         assert harmless(page)
         assert "<b>bold" not in page.text
     assert "a script does" in page.text
+    for query, chosen in (("level=full", True), ("level=full&before=2", False)):
+        page = await api.client.get(f"/sessions/{session['id']}?{query}", headers=headers)
+        assert 'level="full"' in page.text
+        assert ("quarterdeck_level=full" in page.headers.get("set-cookie", "")) is chosen, (
+            "what leads on chooses nothing"
+        )
     missing = await api.client.get("/sessions/4711", headers=headers)
     assert missing.status_code == 404
     assert "There is no session #4711" in missing.text

@@ -19,7 +19,7 @@ from quarterdeck.app import people
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_views import ApprovalView, CallView
-from quarterdeck.app.signals import OutputSignal
+from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.events import Event, Level
@@ -34,12 +34,13 @@ from quarterdeck.doors.web.texts import (
     markdown,
     terminal,
 )
-from quarterdeck.doors.web.timeline import Lens, Teller, timeline
+from quarterdeck.doors.web.timeline import Lens, Teller, open_calls, timeline
 from tests.app.test_forks import person
 from tests.conftest import PERSON, Start
 from tests.doors.conftest import Api, Running
 from tests.doors.test_sessions import NEW, begin
 from tests.doors.test_web import OURS, harmless
+from tests.unit.world import NOON, event
 
 NAMES = {"provider", "model", "Quarterdeck", "Markdown", "UTC", "ms", "JSON", "replay", "scripted"}
 """Words that are the same in every language, or the names of things."""
@@ -273,6 +274,48 @@ async def test_a_moment_is_rendered_once_for_all_who_watch(running: Running, mon
     assert told == [signal for signal in again if signal[0] == "entries"], "who comes later is told the same"
     assert any("&lt;i&gt;enough&lt;/i&gt;" in data for _, data, _ in told)
     assert any("Stopped" in json.loads(data)["header"] for kind, data, _ in live[0] if kind == "parts")
+
+
+def _call(seq: int, call_id: str, outcome: e.Outcome, level: Level) -> tuple[e.Event, e.Event, e.Event]:
+    """A write that anybody sees, its beginning, and its end at a level."""
+    asked = e.ToolCallRequested(
+        call_id=call_id, component="agent", tool="edit_file", args={"path": call_id}, side="executor", asks=False
+    )
+    ended = e.ToolCallFinished(call_id=call_id, tool="edit_file", outcome=outcome, text=f"told of {call_id}")
+    begun = event(seq + 1, e.ToolCallStarted(call_id=call_id, executor="alpha"))
+    return (
+        event(seq, asked).model_copy(update={"level": Level.CONCISE}),
+        begun.model_copy(update={"level": Level.CONCISE}),
+        event(seq + 2, ended).model_copy(update={"level": level}),
+    )
+
+
+def test_a_call_is_shown_as_running_only_while_it_runs() -> None:
+    """Where its end is in another chunk, and where the flow hides that it failed, too."""
+    lens = Lens(1, NOON, Level.CONCISE, "en")
+    asked, begun, failed = _call(1, "hidden", e.Outcome.ERROR, Level.FULL)
+    assert open_calls([asked, begun]) == {"hidden": 1}
+    assert not open_calls([asked, begun, failed])
+    for events in ([asked, begun], [begun]):
+        assert "elapsed-time" in timeline(events, lens, {"hidden"})
+        assert "elapsed-time" not in timeline(events, lens)
+    shown = timeline([asked, begun], lens, ends=[failed])
+    assert (shown.count("✗"), shown.count("told of")) == (1, 0), "that it failed is told, how is for Full"
+    _, _, seen = _call(1, "hidden", e.Outcome.ERROR, Level.CONCISE)
+    assert "told of hidden" in timeline([asked, begun], lens, ends=[seen])
+
+
+def test_a_stream_tells_what_ends_at_every_level() -> None:
+    """The end of an answer that the level doesn't show takes its first words away, before those of the next come."""
+    lens = Lens(1, NOON, Level.RESULT, "en")
+    _, _, failed = _call(1, "hidden", e.Outcome.ERROR, Level.FULL)
+    _, _, fine = _call(4, "fine", e.Outcome.OK, Level.FULL)
+    retried = e.ModelRetried(component="agent", attempt=1, since=NOON, retry_at=NOON, error="away")
+    signals = [EventSignal(one, "") for one in (failed, fine, event(7, retried))]
+    told = Teller(lens)([*signals, PartialSignal(3, "anew")]).decode()
+    assert 'data-ends=\\"hidden\\" data-hidden' in told
+    assert "fine" not in told
+    assert re.findall("event: partial\ndata: (.*)", told) == ['{"text": ""}', '{"text": "anew"}']
 
 
 async def _watched(http: httpx.AsyncClient, url: str) -> list[tuple[str, str, str]]:

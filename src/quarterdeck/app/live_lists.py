@@ -7,6 +7,7 @@ abilities in the same query. Of sessions that the watcher was never shown, and m
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from quarterdeck.app import session_lists
 from quarterdeck.app.actor import Actor
@@ -14,6 +15,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import Order, SessionPage, SessionRow, Sort
 from quarterdeck.core import limits
+from quarterdeck.store import clock
 from quarterdeck.store.doorbell import PATIENCE_SECONDS
 
 CALM_SECONDS = 0.1
@@ -46,6 +48,11 @@ class GoneSignal:
 
 
 Signal = PageSignal | ChangedSignal | GoneSignal
+
+
+def now() -> datetime:
+    """The time that sessions are dated by: what is created behind it is new to a list that is looked at now."""
+    return clock.now()
 
 
 @dataclass

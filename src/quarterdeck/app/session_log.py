@@ -9,10 +9,11 @@ from quarterdeck.app.session_access import may
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Event
+from quarterdeck.core.state import CallStatus, SessionState
 from quarterdeck.store import log, log_pages
 from quarterdeck.store import output as outputs
 from quarterdeck.store.log_pages import Page, Wanted
-from quarterdeck.store.tables import offers
+from quarterdeck.store.tables import offers, sessions
 
 READ_BYTES = 16 * 1024 * 1024
 """Behind so much a read ends, however few events it has."""
@@ -60,6 +61,16 @@ async def event(app: App, actor: Actor, session_id: int, seq: int) -> Event:
     if found is None:
         raise NotFoundError(f"Session #{session_id} has no event {seq}.")
     return found
+
+
+async def running(app: App, actor: Actor, session_id: int) -> frozenset[str]:
+    """The calls that run now, those of agents that wait for a subagent too."""
+    async with app.database.reading() as connection:
+        await may(connection, actor, session_id, Ability.READ_SESSION)
+        stored = (await connection.execute(select(sessions.c.state).where(sessions.c.id == session_id))).scalar_one()
+    state = SessionState.model_validate(stored)
+    calls = [state.calls, *(frame.calls for frame in state.stack)]
+    return frozenset(i for some in calls for i, call in some.items() if call.status is CallStatus.RUNNING)
 
 
 async def output(

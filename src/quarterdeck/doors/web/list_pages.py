@@ -155,6 +155,7 @@ async def _list(
     order: Direction,
     cursor: Cursor,
 ) -> Response[str]:
+    since = live_lists.now()
     found = await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor)
     project = None if wanted.project is None else await projects.show(app, actor, wanted.project)
     counted = await session_counts.counts(app, actor, wanted.project)
@@ -167,6 +168,7 @@ async def _list(
         here="sessions",
         place=place,
         found=found,
+        since=since,
         wanted=wanted,
         project=project,
         groups=list(StatusGroup),

@@ -24,7 +24,7 @@ from quarterdeck.doors.web import languages
 from quarterdeck.doors.web.layout import framed
 from quarterdeck.doors.web.rendering import HEADERS
 from quarterdeck.doors.web.session_parts import parts
-from quarterdeck.doors.web.timeline import Lens, alone, timeline
+from quarterdeck.doors.web.timeline import Lens, alone, open_calls, timeline
 from quarterdeck.doors.web.views import level_of, remembering
 
 ENTRIES = 200
@@ -46,6 +46,17 @@ async def _chunk(
         app, actor, lens.session_id, wanted, after=after, before=before, newest_first=newest_first, limit=ENTRIES
     )
     return (found.events[::-1] if newest_first else found.events), found.next is not None
+
+
+async def _timeline(app: App, actor: Actor, lens: Lens, events: list[Event]) -> Markup:
+    """The entries; a card has its call's end also where that is in the next chunk or not shown by itself."""
+    running, ends = frozenset[str](), list[Event]()
+    if unended := open_calls(events):
+        running = await session_log.running(app, actor, lens.session_id)
+        if over := [seq for call_id, seq in unended.items() if call_id not in running]:
+            wanted = Wanted(kinds=frozenset({"tool_call.finished"}))
+            ends = (await session_log.page(app, actor, lens.session_id, wanted, after=min(over), limit=ENTRIES)).events
+    return await to_thread(timeline, events, lens, running, ends)
 
 
 def _lens(session: SessionView, level: Level) -> Lens:
@@ -89,7 +100,7 @@ async def activity(
         session,
         "session.html",
         tab="activity",
-        entries=await to_thread(timeline, events, lens),
+        entries=await _timeline(app, actor, lens, events),
         events=events,
         earlier=earlier,
         later=later,
@@ -98,7 +109,7 @@ async def activity(
         words=q[:200],
         hits=await _hits(app, actor, session_id, q[:200]),
     )
-    if request.query_params.get("level") in set(Level):
+    if request.query_params.get("level") in set(Level) and (at, before, after) == (None, None, None):
         response.set_cookie(remembering(level))
     return response
 
@@ -121,7 +132,7 @@ async def entries(
     lens = _lens(await sessions.show(app, actor, session_id), level_of(request))
     events, more = await _chunk(app, actor, lens, before=before, newest_first=True)
     headers = {**HEADERS, "Quarterdeck-First": str(events[0].seq) if events and more else ""}
-    return Response(await to_thread(timeline, events, lens), media_type=MediaType.HTML, headers=headers)
+    return Response(await _timeline(app, actor, lens, events), media_type=MediaType.HTML, headers=headers)
 
 
 @get("/sessions/{session_id:int}/entries/{seq:int}")

@@ -41,7 +41,7 @@ async def follow(
     after: After = 0,
     last_event_id: LastEventId = None,
 ) -> Stream:
-    """What is new behind `after`, in the level of detail that the browser's cookie says."""
+    """What is new behind `after`, in the level of detail that the page has."""
     session = await sessions.show(app, actor, session_id)
     lens = Lens(session_id, session.created_at, level_of(request), languages.spoken())
     start = after if last_event_id is None else last_event_id

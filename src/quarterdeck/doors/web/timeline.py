@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -50,6 +50,8 @@ class Item:
     """Of a call: how it ended."""
     whole: bool = False
     """Nothing is left out: the entry stands alone on its page."""
+    runs: bool = True
+    """Of the beginning of a call: whether it goes on. What a stream tells of is new, and does."""
 
     @property
     def p(self) -> Any:
@@ -100,11 +102,15 @@ class Fold:
         return ", ".join(f"{tool} \u00d7{n}" if n > 1 else tool for tool, n in counted.items())
 
 
-def timeline(events: Sequence[Event], lens: Lens) -> Markup:
-    """The entries of a page. Takes its time: call it in a thread."""
+def timeline(events: Sequence[Event], lens: Lens, running: Container[str] = (), ends: Sequence[Event] = ()) -> Markup:
+    """The entries of a page: as running are shown the calls that are, and `ends` stand only within their cards.
+
+    Takes its time: call it in a thread.
+    """
     texts.begin_page()
     rows: list[Item | Fold] = []
-    for item in _with_ends([_item(event, lens) for event in events]):
+    items = [_item(event, lens) for event in events]
+    for item in _with_ends(items, [_item(event, lens) for event in ends], running):
         last = rows[-1] if rows else None
         if not item.folds:
             rows.append(item)
@@ -119,7 +125,7 @@ def timeline(events: Sequence[Event], lens: Lens) -> Markup:
 def alone(event: Event, lens: Lens) -> Markup:
     """One entry with nothing left out."""
     item = _item(event, lens)
-    item.whole = True
+    item.whole, item.runs = True, False
     return _html(item, lens)
 
 
@@ -132,7 +138,21 @@ def _row(row: Item | Fold, lens: Lens) -> Markup:
     return fragment("parts/fold.html", fold=row, entries=entries)
 
 
-def _with_ends(items: list[Item]) -> list[Item]:
+def open_calls(events: Sequence[Event]) -> dict[str, int]:
+    """The calls that these events ask for and don't end, and which event asks."""
+    found: dict[str, int] = {}
+    for event in events:
+        match event.payload:
+            case e.ToolCallRequested(call_id=call_id):
+                found[call_id] = event.seq
+            case e.ToolCallFinished(call_id=call_id):
+                found.pop(call_id, None)
+            case _:
+                pass
+    return found
+
+
+def _with_ends(items: list[Item], ends: list[Item], running: Container[str]) -> list[Item]:
     """The same, with the beginning and the end of each call that is among them within its card."""
     calls: dict[str, Item] = {}
     found: list[Item] = []
@@ -143,12 +163,17 @@ def _with_ends(items: list[Item]) -> list[Item]:
             case e.ToolCallFinished(call_id=call_id) if call_id in calls:
                 calls[call_id].end = item
                 continue
-            case e.ToolCallStarted(call_id=call_id) if call_id in calls:
-                calls[call_id].begun = item
-                continue
+            case e.ToolCallStarted(call_id=call_id):
+                item.runs = call_id in running
+                if card := calls.get(call_id):
+                    card.begun = item if item.runs else None
+                    continue
             case _:
                 pass
         found.append(item)
+    for item in ends:
+        if card := calls.get(item.p.call_id):
+            card.end = item
     return found
 
 
@@ -179,6 +204,15 @@ def _template(kind: str) -> Template:
     return TEMPLATES.select_template([f"events/{kind}.html", "events/other.html"])
 
 
+_ENDS_ANSWER = (e.ModelAnswered, e.ModelInterrupted, e.ModelRetried, e.StatusChanged)
+"""Behind these an answer is written no more, whether the lens shows them or not."""
+
+
+def _fails(event: Event) -> bool:
+    """Whether a call failed: the card of one that is shown says so, also where a flow hides its failures."""
+    return isinstance(event.payload, e.ToolCallFinished) and event.payload.outcome is not e.Outcome.OK
+
+
 @lru_cache(maxsize=4096)
 def teller(lens: Lens) -> "Teller":
     """What writes a moment of the session for all who watch it through the same lens."""
@@ -202,9 +236,11 @@ class Teller:
         events = [signal.event for signal in signals if isinstance(signal, EventSignal)]
         found: list[bytes] = []
         if events:
-            shown = [event for event in events if event.level.within(self._lens.level)]
+            shown = [event for event in events if event.level.within(self._lens.level) or _fails(event)]
             entries = Markup("\n").join(_html(_item(event, self._lens), self._lens) for event in shown)
             found.append(message("entries", json.dumps(entries), events[-1].seq))
+            if any(isinstance(event.payload, _ENDS_ANSWER) for event in events):
+                found.append(message("partial", json.dumps({"text": ""})))
         for signal in signals:
             match signal:
                 case PartialSignal(text=text):

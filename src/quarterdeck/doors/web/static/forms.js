@@ -14,13 +14,19 @@ class LiveForm extends HTMLElement {
     for (const button of buttons) button.disabled = true;
     const said = await this.post(form.action, body);
     for (const button of buttons) button.disabled = false;
-    form.querySelector(".problem")?.remove();
+    // The stream may have replaced the form meanwhile; its fields have the same ids.
+    const ids = /** @type {HTMLElement[]} */ ([...form.elements]).map(({ id }) => id).filter(Boolean);
+    const fields = /** @type {HTMLInputElement[]} */ (ids.map((id) => document.getElementById(id)).filter(Boolean));
+    const here = form.isConnected ? form : fields[0]?.form ?? form;
+    here.querySelector(".problem")?.remove();
     if (said) {
       const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: said });
       problem.setAttribute("role", "alert");
-      form.append(problem);
-    } else if (document.querySelector("session-log:not([over], [cut])")) form.reset();
-    else location.reload();
+      here.append(problem);
+    } else if (document.querySelector("session-log:not([over], [cut])")) {
+      // What was typed in the meantime is not what was sent.
+      for (const field of fields) if ("defaultValue" in field && field.value === body.get(field.name)) field.value = field.defaultValue;
+    } else location.reload();
   }
 
   /** What went wrong, empty if nothing did. @param {string} url @param {URLSearchParams} body */

@@ -1,11 +1,14 @@
 // @ts-check
-// Single keys, outside of fields. None of them decides anything.
+// Single keys, outside of fields, unless they are switched off. None of them decides anything.
 
+const OFF = "quarterdeck_keys_off";
+const help = /** @type {HTMLDialogElement | null} */ (document.getElementById("keys"));
+const lever = /** @type {HTMLInputElement | null} */ (document.getElementById("single-keys"));
 const LEVELS = ".levels a[aria-current]";
 /** @type {Record<string, () => void>} */
 const KEYS = {
   "/": () => document.getElementById("go")?.focus(),
-  "?": () => /** @type {HTMLDialogElement | null} */ (document.getElementById("keys"))?.showModal(),
+  "?": () => help?.showModal(),
   j: () => step(".entry", 1),
   k: () => step(".entry", -1),
   n: () => step(".entry.bad", 1),
@@ -23,8 +26,17 @@ const KEYS = {
 };
 let before = "";
 
+if (lever) {
+  lever.checked = localStorage.getItem(OFF) === null;
+  lever.addEventListener("change", () => (lever.checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "yes")));
+}
+const opener = document.getElementById("to-keys");
+if (opener) opener.hidden = false;
+opener?.addEventListener("click", () => help?.showModal());
+
 document.addEventListener("keydown", (event) => {
   const at = /** @type {HTMLElement} */ (event.target);
+  if (localStorage.getItem(OFF) !== null) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (at.isContentEditable || at.matches("input, textarea, select, dialog *")) return;
   if (before === "g" && event.key === "s") location.href = document.querySelector(".side a[href$='/sessions']")?.getAttribute("href") ?? "/sessions";

@@ -1,5 +1,5 @@
 // @ts-check
-// A list whose rows change where they are; what is new is counted and comes when it is asked for.
+// A list whose rows change where they are; what is new to it is counted and comes when it is asked for.
 import { Source } from "./source.js";
 
 class LiveList extends HTMLElement {
@@ -10,9 +10,21 @@ class LiveList extends HTMLElement {
 
   connectedCallback() {
     this.#source = new Source(() => this.getAttribute("src") ?? "", {
-      page: ({ rows }) => { for (const id of Object.keys(rows)) this.#put(Number(id), rows[id]); },
-      changed: ({ id, html }) => this.#put(id, html),
-      gone: ({ id }) => document.getElementById(`s${id}`)?.classList.add("gone"),
+      page: ({ rows, order }) => {
+        this.#unseen.clear();
+        for (const row of this.querySelectorAll(".row")) if (!order.includes(Number(row.id.slice(1)))) row.classList.add("gone");
+        for (const id of order) this.#put(id, rows[id]);
+        this.#count();
+      },
+      changed: ({ id, html }) => {
+        this.#put(id, html);
+        this.#count();
+      },
+      gone: ({ id }) => {
+        this.#unseen.delete(id);
+        document.getElementById(`s${id}`)?.classList.add("gone");
+        this.#count();
+      },
     });
   }
 
@@ -21,7 +33,10 @@ class LiveList extends HTMLElement {
   /** @param {number} id @param {string} html */
   #put(id, html) {
     const row = document.getElementById(`s${id}`);
-    if (!row) return this.#count(id);
+    if (!row) {
+      if (this.#isNew(html)) this.#unseen.add(id);
+      return;
+    }
     const chosen = row.querySelector("input")?.checked ?? false;
     const focused = row.contains(document.activeElement) ? document.activeElement?.localName : "";
     row.outerHTML = html;
@@ -31,14 +46,21 @@ class LiveList extends HTMLElement {
     if (focused) /** @type {HTMLElement | null | undefined} */ (fresh?.querySelector(focused))?.focus({ preventScroll: true });
   }
 
-  /** @param {number} id */
-  #count(id) {
-    this.#unseen.add(id);
+  /** Of a list with several pages a row that isn't here may stand on another of them. @param {string} html */
+  #isNew(html) {
+    if (this.hasAttribute("whole")) return true;
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    const row = /** @type {HTMLElement | null} */ (template.content.querySelector(".row"));
+    return Date.parse(row?.dataset.created ?? "") > Date.parse(this.getAttribute("since") ?? "");
+  }
+
+  #count() {
     const news = /** @type {HTMLElement} */ (this.querySelector(".news"));
     const link = /** @type {HTMLAnchorElement} */ (news.firstElementChild);
     const n = this.#unseen.size;
     link.textContent = n === 1 ? link.dataset.one ?? "" : (link.dataset.more ?? "").replace("{n}", String(n));
-    news.hidden = false;
+    news.hidden = !n;
   }
 }
 

@@ -4,9 +4,21 @@ import { Source } from "./source.js";
 
 const NEAR_END = 160;
 const CHUNK = 200;
-const CHUNKS_KEPT = 12;
+/** Entries that a page has while its reader is at the end, and while they read elsewhere. */
+const MOST = 12 * CHUNK;
+const MOST_READ = 2 * MOST;
 const OUTPUT_KEPT = 200;
 const ANNOUNCE_MS = 10_000;
+
+const PARTS = ["header", "waiting", "composer"];
+
+/** A part without what the browser itself writes into it, to compare two of them. @param {string} html */
+function still(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  for (const time of template.content.querySelectorAll("elapsed-time, relative-time")) time.textContent = "";
+  return template.innerHTML;
+}
 
 class SessionLog extends HTMLElement {
   /** @type {Source | null} */
@@ -15,14 +27,17 @@ class SessionLog extends HTMLElement {
   #unseen = 0;
   #unsaid = 0;
   #through = 0;
-  #parts = { header: "", waiting: "", composer: "" };
+  #fetching = false;
+  /** @type {Record<string, string>} */
+  #parts = {};
   /** How many bytes of a call's output are here. @type {Map<string, number>} */
   #printed = new Map();
-  #scrolled = () => this.#atEnd() && this.#seen();
+  #scrolled = () => !this.hasAttribute("cut") && this.#atEnd() && this.#seen();
 
   connectedCallback() {
     this.#through = Number(this.getAttribute("after"));
     this.#follows = !this.hasAttribute("cut") && !location.hash;
+    for (const name of PARTS) this.#parts[name] = still(document.getElementById(`session-${name}`)?.innerHTML ?? "");
     this.querySelector(".earlier")?.addEventListener("click", (event) => void this.#earlier(event));
     this.querySelector(".new-entries")?.addEventListener("click", () => this.#toEnd());
     this.addEventListener("follow", () => this.#toEnd());
@@ -31,7 +46,7 @@ class SessionLog extends HTMLElement {
     this.#mark();
     if (this.hasAttribute("over")) return;
     if (this.#follows && this.querySelector(".timeline li")) this.#toEnd();
-    this.#source = new Source(() => `/sessions/${this.getAttribute("session")}/stream?after=${this.#through}`, {
+    this.#source = new Source(() => this.#url("/stream", "after", this.#through), {
       entries: (html, id) => this.#add(html, Number(id)),
       partial: ({ text }) => this.#partial(text),
       output: (told) => this.#output(told),
@@ -46,10 +61,17 @@ class SessionLog extends HTMLElement {
     removeEventListener("scroll", this.#scrolled);
   }
 
+  /** An address of this session's log at the level of this page. @param {string} path @param {string} name @param {string | number} seq */
+  #url(path, name, seq) {
+    return `/sessions/${this.getAttribute("session")}${path}?level=${this.getAttribute("level")}&${name}=${seq}`;
+  }
+
   /** @param {string} selector @returns {HTMLElement} */
   #one(selector) { return /** @type {HTMLElement} */ (this.querySelector(selector)); }
 
   get #list() { return this.#one(".timeline"); }
+
+  get #entries() { return /** @type {HTMLCollectionOf<HTMLElement>} */ (this.#list.getElementsByClassName("entry")); }
 
   /** Marks the entry that the address names and opens what it is folded in. */
   #mark() {
@@ -69,21 +91,35 @@ class SessionLog extends HTMLElement {
     if (this.hasAttribute("cut")) return;
     const template = document.createElement("template");
     template.innerHTML = html;
-    const fresh = /** @type {HTMLElement[]} */ ([...template.content.children]);
     const stays = this.#follows && this.#atEnd();
-    for (const entry of fresh) this.#place(entry);
-    if (fresh.some((entry) => entry.dataset.kind === "model.answered" || entry.dataset.kind === "model.interrupted")) this.#partial("");
-    this.#trim();
+    if (stays) this.#trim();
+    const shown = /** @type {HTMLElement[]} */ ([...template.content.children]).filter((entry) => this.#place(entry)).length;
     if (stays) this.#toEnd();
-    else if (fresh.length) this.#count(fresh.length);
-    this.#unsaid += fresh.length;
+    else if (shown) this.#count(shown);
+    this.#unsaid += shown;
   }
 
-  /** A beginning and an end go into the card of their call, what only Full shows into a fold, all else to the end. @param {HTMLElement} entry */
+  /**
+   * A beginning and an end go into the card of their call, what only Full shows into a fold, all else to the end.
+   * Whether it is shown: the end of a call that isn't may come too, and a page that is read has room for so many entries.
+   * @param {HTMLElement} entry
+   */
   #place(entry) {
+    if (this.#inCard(entry)) return true;
+    if ("hidden" in entry.dataset) return false;
+    if (this.#entries.length >= MOST_READ) this.setAttribute("cut", "");
+    if (this.hasAttribute("cut")) return true;
+    const last = /** @type {HTMLElement | null} */ (this.#list.lastElementChild);
+    if (entry.classList.contains("quiet") && last?.classList.contains("fold")) this.#fold(last, entry);
+    else this.#list.append(entry);
+    return true;
+  }
+
+  /** Whether it found its card. @param {HTMLElement} entry */
+  #inCard(entry) {
     const { begins, ends } = entry.dataset;
     const waiting = begins && this.#list.querySelector(`[data-call="${CSS.escape(begins)}"] .result`);
-    if (waiting) return waiting.append(...(entry.querySelector(".what")?.children ?? []));
+    if (waiting && !waiting.querySelector(".end")) waiting.append(...(entry.querySelector(".what")?.children ?? []));
     const card = ends && this.#list.querySelector(`[data-call="${CSS.escape(ends)}"]`);
     if (card) {
       this.#printed.delete(ends);
@@ -93,16 +129,18 @@ class SessionLog extends HTMLElement {
         card.classList.add("bad");
         card.closest("details")?.setAttribute("open", "");
       }
-      return;
     }
-    const last = /** @type {HTMLElement | null} */ (this.#list.lastElementChild);
-    if (entry.classList.contains("quiet") && last?.classList.contains("fold")) this.#fold(last, entry);
-    else this.#list.append(entry);
+    return Boolean(waiting || card);
   }
 
   /** @param {HTMLElement} fold @param {HTMLElement} entry */
   #fold(fold, entry) {
     fold.querySelector("ol")?.append(entry);
+    this.#summary(fold);
+  }
+
+  /** @param {Element} fold */
+  #summary(fold) {
     const inside = /** @type {HTMLElement[]} */ ([...fold.querySelectorAll(".entry")]);
     /** @type {Map<string, number>} */
     const tools = new Map();
@@ -115,30 +153,43 @@ class SessionLog extends HTMLElement {
 
   /** The page holds so much of a log and no more: the rest is behind “Earlier entries”. */
   #trim() {
-    const list = this.#list;
-    if (list.childElementCount <= CHUNK * CHUNKS_KEPT || !this.#follows) return;
-    while (list.childElementCount > CHUNK * (CHUNKS_KEPT - 1)) list.firstElementChild?.remove();
-    const first = list.querySelector(".entry");
-    if (first instanceof HTMLElement && first.dataset.seq) this.#begins(first.dataset.seq);
+    const entries = this.#entries;
+    if (entries.length <= MOST) return;
+    while (entries.length > MOST - CHUNK) this.#remove(entries[0]);
+    this.#begins(entries[0].dataset.seq ?? "");
+  }
+
+  /** @param {Element} entry */
+  #remove(entry) {
+    const fold = entry.closest(".fold");
+    entry.remove();
+    if (fold?.querySelector(".entry")) this.#summary(fold);
+    else fold?.remove();
   }
 
   /** Where the entries here begin; empty for the log's own beginning. @param {string} seq */
   #begins(seq) {
-    let link = /** @type {HTMLAnchorElement | null} */ (this.querySelector(".earlier"));
-    if (!seq) return link?.remove();
-    if (!link) return;
-    link.href = `/sessions/${this.getAttribute("session")}?before=${seq}`;
+    const link = /** @type {HTMLAnchorElement} */ (this.querySelector(".earlier"));
+    link.hidden = !seq;
+    if (seq) link.href = this.#url("", "before", seq);
   }
 
-  /** @param {Event} event */
+  /** Puts a chunk before the others; where the page is full its link leads on. @param {Event} event */
   async #earlier(event) {
-    event.preventDefault();
     const link = /** @type {HTMLAnchorElement} */ (event.currentTarget);
-    const answer = await fetch(link.href.replace("?before", "/entries?before"));
-    if (!answer.ok) return location.assign(link.href);
+    if (this.#entries.length >= MOST_READ) return;
+    event.preventDefault();
+    if (this.#fetching) return;
+    this.#fetching = true;
+    const answer = await fetch(link.href.replace("?", "/entries?")).catch(() => null);
+    const html = await answer?.text().catch(() => null);
+    this.#fetching = false;
+    if (!answer?.ok || html == null) return location.assign(link.href);
     const height = document.documentElement.scrollHeight;
     this.#follows = false;
-    this.#list.insertAdjacentHTML("afterbegin", await answer.text());
+    const apart = this.#list.querySelectorAll("[data-begins], [data-ends]");
+    this.#list.insertAdjacentHTML("afterbegin", html);
+    for (const entry of apart) if (this.#inCard(/** @type {HTMLElement} */ (entry))) this.#remove(entry);
     scrollBy({ top: document.documentElement.scrollHeight - height, behavior: "instant" });
     this.#begins(answer.headers.get("Quarterdeck-First") ?? "");
   }
@@ -173,16 +224,11 @@ class SessionLog extends HTMLElement {
     const status = () => document.querySelector("#session-header .state")?.textContent?.trim();
     const before = status();
     const stays = this.#follows && this.#atEnd();
-    for (const [name, html] of /** @type {[keyof typeof parts, string][]} */ (Object.entries(parts))) {
+    for (const [name, html] of Object.entries(parts)) {
       const place = document.getElementById(`session-${name}`);
-      if (!place || this.#parts[name] === html) continue;
-      this.#parts[name] = html;
-      const focused = place.contains(document.activeElement) ? document.activeElement?.id : "";
-      const typed = /** @type {HTMLTextAreaElement | null} */ (place.querySelector("textarea"))?.value;
-      place.innerHTML = html;
-      const field = place.querySelector("textarea");
-      if (field && typed) field.value = typed;
-      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+      if (!place || this.#parts[name] === still(html)) continue;
+      this.#parts[name] = still(html);
+      this.#replace(place, html);
     }
     if (status() !== before) this.#announce(status());
     const now = document.querySelector("#session-header .state");
@@ -196,6 +242,20 @@ class SessionLog extends HTMLElement {
     if (stays) this.#toEnd();
   }
 
+  /** Puts new HTML into a part; what was typed into its fields stays, and so does the focus. @param {HTMLElement} place @param {string} html */
+  #replace(place, html) {
+    const focused = place.contains(document.activeElement) ? document.activeElement : null;
+    const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
+    place.innerHTML = html;
+    for (const { id, value, defaultValue, selectionStart, selectionEnd } of fields) {
+      const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
+      if (!field || value === defaultValue) continue;
+      field.value = value;
+      field.setSelectionRange(selectionStart, selectionEnd);
+    }
+    if (focused) document.getElementById(focused.id)?.focus({ preventScroll: true });
+  }
+
   #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }
 
   get #bottom() {
@@ -204,6 +264,7 @@ class SessionLog extends HTMLElement {
   }
 
   #toEnd() {
+    if (this.hasAttribute("cut")) return location.assign(`/sessions/${this.getAttribute("session")}`);
     this.#follows = true;
     this.#seen();
     scrollTo({ top: this.#bottom - innerHeight + 24, behavior: "instant" });

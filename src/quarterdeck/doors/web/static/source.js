@@ -4,11 +4,13 @@
 /** @typedef {Record<string, (data: any, id: string) => void>} Handlers */
 
 const AGAIN_MS = 1500;
+const SELDOM_MS = 30_000;
 
 export class Source {
   /** @type {EventSource | null} */
   #stream = null;
   #over = false;
+  #failures = 0;
   /** @type {number | undefined} */
   #timer;
   #visible = () => (document.hidden ? this.#pause() : this.#open());
@@ -38,17 +40,35 @@ export class Source {
     this.#stream = null;
   }
 
+  /** Later each time, and not all browsers at once. */
   #again() {
     this.#pause();
     this.told(false);
-    if (!document.hidden) this.#timer = setTimeout(() => this.#open(), AGAIN_MS);
+    const wait = Math.min(AGAIN_MS * 2 ** this.#failures++, SELDOM_MS) * (0.75 + Math.random() / 2);
+    if (!document.hidden && !this.#over) this.#timer = setTimeout(() => this.#open(), wait);
+  }
+
+  /** The server answered with no stream: who is signed out, or whose page is gone, is shown that. */
+  async #refused() {
+    this.#again();
+    const answer = await fetch(location.href).catch(() => null);
+    if (this.#over || (answer?.status !== 401 && answer?.status !== 404)) return;
+    this.close();
+    location.reload();
   }
 
   #open() {
     if (this.#over || this.#stream) return;
     const stream = (this.#stream = new EventSource(this.url()));
-    stream.onopen = () => this.told(true);
-    stream.onerror = () => { if (this.#stream === stream) this.#again(); };
+    stream.onopen = () => {
+      this.#failures = 0;
+      this.told(true);
+    };
+    stream.onerror = () => {
+      if (this.#stream !== stream) return;
+      if (stream.readyState === EventSource.CLOSED) void this.#refused();
+      else this.#again();
+    };
     stream.addEventListener("closing", () => this.#again());
     stream.addEventListener("end", () => this.close());
     for (const [kind, handle] of Object.entries(this.handlers)) {
