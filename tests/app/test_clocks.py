@@ -1,7 +1,7 @@
 """A clock that is wrong or jumps: nobody loses a lease, nothing is deleted too early, and no token dies of it."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -49,14 +49,22 @@ def machine(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> Generator[None
 
 
 class Elapsed:
-    """The clock that nobody sets, put back so that the database's seems to have jumped ahead by as much."""
+    """The clocks that nobody sets, put back so that the database's seems to have jumped ahead by as much."""
 
     def __init__(self) -> None:
-        self.put = timedelta()
+        self.put, self.slept = timedelta(), timedelta()
         self._true = clock.elapsed
 
     def __call__(self) -> float:
         return self._true() + self.put.total_seconds()
+
+    def awake(self) -> float:
+        return self() - self.slept.total_seconds()
+
+    def sleep(self, time: timedelta) -> None:
+        """So much passes while the machine is asleep, for the database's clock too."""
+        self.slept += time
+        self.wait(time)
 
     def jump(self, ahead: timedelta) -> None:
         self.put -= ahead
@@ -73,6 +81,7 @@ class Elapsed:
 def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
     made = Elapsed()
     monkeypatch.setattr(clock, "elapsed", made)
+    monkeypatch.setattr(clock, "awake", made.awake)
     monkeypatch.setattr(clock, "_clock", clock._Clock())  # pyright: ignore[reportPrivateUsage]
     return made
 
@@ -115,11 +124,15 @@ async def test_a_machine_whose_clock_is_a_year_off_writes_what_the_others_write(
     assert {gone, session_id, waits} <= await left(app)
 
 
-@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "back"])
+@pytest.mark.parametrize(
+    ("ahead", "what"),
+    [(timedelta(hours=1), Elapsed.jump), (timedelta(hours=-1), Elapsed.jump), (timedelta(hours=1), Elapsed.sleep)],
+    ids=["ahead", "back", "asleep"],
+)
 async def test_a_jump_of_the_clock_costs_no_lease_and_keeps_none(
-    app: App, start: Start, elapsed: Elapsed, ahead: timedelta
+    app: App, start: Start, elapsed: Elapsed, ahead: timedelta, what: Callable[[Elapsed, timedelta], None]
 ) -> None:
-    """As after a laptop's sleep, or when a clock is set: whoever lives has the time to be heard of."""
+    """As when a clock is set, or after a laptop's sleep: whoever lives has the time to be heard of."""
     hands = await executors.authenticate(app, start.runner_token)
     runner = (await hellos.hello(app, hands, HELLO)).runner
     lives, dies = await asked(app, start, 1), await asked(app, start, 1)
@@ -129,7 +142,7 @@ async def test_a_jump_of_the_clock_costs_no_lease_and_keeps_none(
     assert await leases.expire(app) == 0
     async with app.database.transaction() as connection:  # by the clock as it is after the jump
         await connection.execute(update(lease_rows).values(expires_at=lease_rows.c.expires_at - ahead))
-    elapsed.jump(ahead)
+    what(elapsed, ahead)
     assert await leases.expire(app) == 0, "all look as if they had run out, or never would"
     await executors.heartbeat(app, hands, p.Heartbeat(runner=runner))
     async with app.database.transaction() as connection:  # as if another runner had it, which is dead
