@@ -9,8 +9,20 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from quarterdeck.app import executors, hellos, leases, offers, people, retention, runners, turns
+from quarterdeck.app import (
+    executors,
+    hellos,
+    leases,
+    notifications,
+    offers,
+    people,
+    pipeline_jobs,
+    retention,
+    runners,
+    turns,
+)
 from quarterdeck.app.application import App
+from quarterdeck.app.notifications import Wish
 from quarterdeck.app.retention import Swept
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
@@ -18,6 +30,7 @@ from quarterdeck.core.errors import FencedError, UnauthenticatedError
 from quarterdeck.core.limits import RETENTION_DAYS
 from quarterdeck.store import clock, log
 from quarterdeck.store.tables import leases as lease_rows
+from quarterdeck.store.tables import pipeline_jobs as job_rows
 from quarterdeck.store.tables import sessions as session_rows
 from tests.app.test_reports import HELLO, asked, began, calls, payloads
 from tests.app.test_retention import ended, left
@@ -111,11 +124,19 @@ async def test_a_machine_whose_clock_is_a_year_off_writes_what_the_others_write(
         turn = await turns.claim(app, waits, 1, job=2)
         assert turn is not None
         await turns.advance(app, turn)
+        woken = await notifications.want(app, start.owner, waits, "c_w", Wish("time", at=timedelta(seconds=1)))
+        async with app.database.transaction() as connection:
+            job = (
+                await connection.execute(select(job_rows.c.id).where(job_rows.c.status == "pending").limit(1))
+            ).scalar_one()
+            await pipeline_jobs.job_started(connection, app, job)
     async with app.database.transaction() as connection:
+        begun = (await connection.execute(select(job_rows.c.started_at).where(job_rows.c.id == job))).scalar_one()
         now = (await connection.execute(select(func.now()))).scalar_one()
         events = [*await log.read(connection, session_id), *await log.read(connection, waits)]
         days = (await connection.execute(select(session_rows.c.expires_on))).scalars().all()
-    assert all(abs(now - event.at) < timedelta(minutes=2) for event in events)
+    assert woken is not None
+    assert all(abs(now - at) < timedelta(minutes=2) for at in (woken, begun, *(event.at for event in events)))
     assert {abs((day - now.date()).days - RETENTION_DAYS) for day in days} <= {0, 1}
     assert (await people.authenticate_workspace(app, offer.workspace.token)).subject == f"session:{session_id}"
     await turns.failed_to_answer(app, turn, "first", "away", None)
