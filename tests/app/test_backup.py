@@ -28,7 +28,7 @@ from tests.store.test_upgrade import STORED, before, keep, upgrade_to
 HELLO = p.Hello(protocol=p.PROTOCOL_VERSION, version="0", name="r", capacity=4, isolation="none")
 COMMAND = RequestedCall("p1", "run_command", {"command": "sleep 60"})
 ENDED = {"event_batches", "leases", "offers", "pipeline_jobs", "procrastinate_events", "procrastinate_jobs",
-         "runners", "search_pieces", "sessions"}  # fmt: skip
+         "runners", "search_pieces", "sessions", "tokens"}  # fmt: skip
 """The tables in which the end of two leases shows: a call's in the log and in a turn, a job's in its next attempt."""
 
 
@@ -79,6 +79,9 @@ async def test_every_row_and_commit_comes_back_and_sessions_in_flight_go_on(
     before, after = rows(app.database.url), rows(empty_url)
     assert {name for name in before if before[name] != after[name]} == ENDED
     assert len(set(before["sessions"]) - set(after["sessions"])) == 1
+    assert set(after["tokens"]) < set(before["tokens"])
+    gone = set(before["tokens"]) - set(after["tokens"])
+    assert all(",workspace," in row for row in gone), "the keys of the two leases, and no other"
     assert set(before["event_batches"]) < set(after["event_batches"])
     with pytest.raises(backup.NotEmptyError):
         await backup.restore(settings, taken.file)
