@@ -80,6 +80,9 @@ async def test_every_row_and_commit_comes_back_and_sessions_in_flight_go_on(
     before, after = rows(app.database.url), rows(empty_url)
     assert {name for name in before if before[name] != after[name]} == ENDED
     assert len(set(before["sessions"]) - set(after["sessions"])) == 1
+    assert set(after["tokens"]) < set(before["tokens"])
+    gone = set(before["tokens"]) - set(after["tokens"])
+    assert all(",workspace," in row for row in gone), "the keys of the two leases, and no other"
     assert set(before["event_batches"]) < set(after["event_batches"])
     with pytest.raises(backup.NotEmptyError):
         await backup.restore(settings, taken.file)

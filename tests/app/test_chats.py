@@ -1,9 +1,10 @@
 """Chats: whose they are, what they may, how an answer is interrupted, and what they start."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 
 from quarterdeck.app import (
     chats,
@@ -153,7 +154,13 @@ async def test_an_interrupt_ends_the_calls_of_an_answer_alone(app: App, start: S
     )
     started = p.Started(turn_no=offer.turn_no, lease_epoch=offer.lease_epoch)
     await executors.started(app, hands, offer.call_id, started)
+    async with app.database.transaction() as connection:
+        ago = func.now() - timedelta(seconds=3)
+        running = update(offer_rows).where(offer_rows.c.call_id == offer.call_id)
+        await connection.execute(running.values(started_at=ago, output_bytes=7))
     await interruption.interrupt(app, start.owner, session_id)
+    used = (await stored(app, session_id)).used
+    assert (used.output, 3_000 <= used.ms < 30_000) == (7, True), "what it took counts"
     assert await anext(stream) == [
         p.Cancel(subject=offer.subject, lease_epoch=offer.lease_epoch, call_id=offer.call_id)
     ]

@@ -1,7 +1,7 @@
 """A clock that is wrong or jumps: nobody loses a lease, nothing is deleted too early, and no token dies of it."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -9,8 +9,20 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from quarterdeck.app import executors, hellos, leases, offers, people, retention, runners, turns
+from quarterdeck.app import (
+    executors,
+    hellos,
+    leases,
+    notifications,
+    offers,
+    people,
+    pipeline_jobs,
+    retention,
+    runners,
+    turns,
+)
 from quarterdeck.app.application import App
+from quarterdeck.app.notifications import Wish
 from quarterdeck.app.retention import Swept
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
@@ -18,6 +30,7 @@ from quarterdeck.core.errors import FencedError, UnauthenticatedError
 from quarterdeck.core.limits import RETENTION_DAYS
 from quarterdeck.store import clock, log
 from quarterdeck.store.tables import leases as lease_rows
+from quarterdeck.store.tables import pipeline_jobs as job_rows
 from quarterdeck.store.tables import sessions as session_rows
 from tests.app.test_reports import HELLO, asked, began, calls, payloads
 from tests.app.test_retention import ended, left
@@ -49,14 +62,22 @@ def machine(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> Generator[None
 
 
 class Elapsed:
-    """The clock that nobody sets, put back so that the database's seems to have jumped ahead by as much."""
+    """The clocks that nobody sets, put back so that the database's seems to have jumped ahead by as much."""
 
     def __init__(self) -> None:
-        self.put = timedelta()
+        self.put, self.slept = timedelta(), timedelta()
         self._true = clock.elapsed
 
     def __call__(self) -> float:
         return self._true() + self.put.total_seconds()
+
+    def awake(self) -> float:
+        return self() - self.slept.total_seconds()
+
+    def sleep(self, time: timedelta) -> None:
+        """So much passes while the machine is asleep, for the database's clock too."""
+        self.slept += time
+        self.wait(time)
 
     def jump(self, ahead: timedelta) -> None:
         self.put -= ahead
@@ -73,6 +94,7 @@ class Elapsed:
 def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
     made = Elapsed()
     monkeypatch.setattr(clock, "elapsed", made)
+    monkeypatch.setattr(clock, "awake", made.awake)
     monkeypatch.setattr(clock, "_clock", clock._Clock())  # pyright: ignore[reportPrivateUsage]
     return made
 
@@ -102,11 +124,19 @@ async def test_a_machine_whose_clock_is_a_year_off_writes_what_the_others_write(
         turn = await turns.claim(app, waits, 1, job=2)
         assert turn is not None
         await turns.advance(app, turn)
+        woken = await notifications.want(app, start.owner, waits, "c_w", Wish("time", at=timedelta(seconds=1)))
+        async with app.database.transaction() as connection:
+            job = (
+                await connection.execute(select(job_rows.c.id).where(job_rows.c.status == "pending").limit(1))
+            ).scalar_one()
+            await pipeline_jobs.job_started(connection, app, job)
     async with app.database.transaction() as connection:
+        begun = (await connection.execute(select(job_rows.c.started_at).where(job_rows.c.id == job))).scalar_one()
         now = (await connection.execute(select(func.now()))).scalar_one()
         events = [*await log.read(connection, session_id), *await log.read(connection, waits)]
         days = (await connection.execute(select(session_rows.c.expires_on))).scalars().all()
-    assert all(abs(now - event.at) < timedelta(minutes=2) for event in events)
+    assert woken is not None
+    assert all(abs(now - at) < timedelta(minutes=2) for at in (woken, begun, *(event.at for event in events)))
     assert {abs((day - now.date()).days - RETENTION_DAYS) for day in days} <= {0, 1}
     assert (await people.authenticate_workspace(app, offer.workspace.token)).subject == f"session:{session_id}"
     await turns.failed_to_answer(app, turn, "first", "away", None)
@@ -115,11 +145,15 @@ async def test_a_machine_whose_clock_is_a_year_off_writes_what_the_others_write(
     assert {gone, session_id, waits} <= await left(app)
 
 
-@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "back"])
+@pytest.mark.parametrize(
+    ("ahead", "what"),
+    [(timedelta(hours=1), Elapsed.jump), (timedelta(hours=-1), Elapsed.jump), (timedelta(hours=1), Elapsed.sleep)],
+    ids=["ahead", "back", "asleep"],
+)
 async def test_a_jump_of_the_clock_costs_no_lease_and_keeps_none(
-    app: App, start: Start, elapsed: Elapsed, ahead: timedelta
+    app: App, start: Start, elapsed: Elapsed, ahead: timedelta, what: Callable[[Elapsed, timedelta], None]
 ) -> None:
-    """As after a laptop's sleep, or when a clock is set: whoever lives has the time to be heard of."""
+    """As when a clock is set, or after a laptop's sleep: whoever lives has the time to be heard of."""
     hands = await executors.authenticate(app, start.runner_token)
     runner = (await hellos.hello(app, hands, HELLO)).runner
     lives, dies = await asked(app, start, 1), await asked(app, start, 1)
@@ -129,7 +163,7 @@ async def test_a_jump_of_the_clock_costs_no_lease_and_keeps_none(
     assert await leases.expire(app) == 0
     async with app.database.transaction() as connection:  # by the clock as it is after the jump
         await connection.execute(update(lease_rows).values(expires_at=lease_rows.c.expires_at - ahead))
-    elapsed.jump(ahead)
+    what(elapsed, ahead)
     assert await leases.expire(app) == 0, "all look as if they had run out, or never would"
     await executors.heartbeat(app, hands, p.Heartbeat(runner=runner))
     async with app.database.transaction() as connection:  # as if another runner had it, which is dead

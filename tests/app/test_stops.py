@@ -34,6 +34,7 @@ from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import leases as lease_rows
 from quarterdeck.store.tables import offers as offer_rows
 from quarterdeck.store.tables import runners as runner_rows
+from quarterdeck.store.tables import sessions as session_rows
 from tests.app.chats import asked as question_of
 from tests.app.chats import stored
 from tests.app.test_mcp import person
@@ -142,9 +143,37 @@ async def test_totals_are_counted_over_runners_and_pause_the_session_until_they_
     await answered(app, session_id, READ)
     offer = await one_call(app, hands, heir, session_id)
     assert offer.limits == ProjectLimits(session=60)
+    await begin_call(app, hands, offer)
+    await age(app, offer_rows, "started_at", 2)
+    before = (await stored(app, session_id)).used
+    died = result(offer, used=Used(output=4)).model_copy(update={"outcome": e.Outcome.INTERRUPTED})
+    await executors.result(app, hands, offer.call_id, died)
+    used = (await stored(app, session_id)).used
+    assert used.output == before.output + 4
+    assert used.ms >= before.ms + 2_000, "a runner that was killed doesn't know the time of its calls"
     assert (
         await project_settings.edit(app, start.owner, "sample", EditProject(limits=ProjectLimits()))
     ).limits.words() == ""
+
+
+async def test_a_lease_that_can_not_be_ended_keeps_no_other(app: App, start: Start) -> None:
+    broken, most = await session_asking(app, start, 1), await session_asking(app, start, 1)
+    hands, runner = await joined(app, start.owner)
+    (offer,) = (one for one in calls(await given(app, hands, runner)) if one.subject == f"session:{most}")
+    told = Used(ms=10**15, output=10**15)
+    await executors.result(app, hands, offer.call_id, result(offer, used=told))
+    await answered(app, most, READ)
+    await begin_call(app, hands, await one_call(app, hands, runner, most))
+    await age(app, offer_rows, "started_at", 3)
+    async with app.database.transaction() as connection:
+        await connection.execute(update(session_rows).where(session_rows.c.id == broken).values(state={}))
+    await age(app, lease_rows, "expires_at", 1)
+    await leases.expire(app)
+    assert not (await stored(app, most)).in_flight
+    assert (await stored(app, most)).used == told, "a runner may tell as much of each call, and it stays a sum"
+    async with app.database.reading() as connection:
+        held = select(lease_rows.c.subject).where(lease_rows.c.runner_id.is_not(None))
+        assert (await connection.execute(held)).scalars().all() == [f"session:{broken}"]
 
 
 async def test_a_proof_that_does_not_come_is_told_once_and_comes_when_the_runner_is_back(
@@ -256,4 +285,9 @@ async def test_sessions_below_use_a_sessions_budget_while_it_goes_on(app: App, s
     await budgets.change(app, start.owner, top, Budget(tokens=200))
     for session_id in (other, top):
         await steering.resume(app, start.owner, session_id)
-        await question_of(app, session_id)
+        turn, question = await question_of(app, session_id)
+    await turns.answered(app, turn, question, Reply("Done.", "", (), "", "m", Usage(requests=1, input_tokens=500), 1))
+    assert await turns.advance(app, turn) is None
+    assert (await stored(app, top)).final
+    later = await session_below(app, start, child)
+    await question_of(app, later)  # nobody could raise the budget of one that has ended

@@ -178,11 +178,17 @@ def _of_calls(log: list[e.Event], state: SessionState) -> Iterator[str]:
     finished = {one.payload.call_id for one in log if isinstance(one.payload, e.ToolCallFinished)}
     if state.status.value != "stopped" and requested - finished:
         yield f"these calls have no end: {requested - finished}"
+    asked = {one.payload.call_id: one.payload for one in own if isinstance(one.payload, e.ToolCallRequested)}
+    cut_off: list[tuple[str, object]] = []
     for one in own:
         match one.payload:
-            case e.ToolCallFinished(outcome=e.Outcome.ERROR, exit_code=None, tool=tool, text=text):
-                if tool != FINAL_RESPONSE:
-                    yield f"{tool} failed: {text[:500]}"
+            case e.ToolCallFinished(outcome=e.Outcome.INTERRUPTED, tool=tool, call_id=call_id) if call_id in asked:
+                cut_off.append((tool, asked[call_id].args))
+            case e.ToolCallFinished(outcome=e.Outcome.ERROR, exit_code=None, tool=tool, text=text, call_id=call_id):
+                # An edit that was interrupted may have been made, and then finds nothing when it is asked for again.
+                again = tool == "edit_file" and call_id in asked and (tool, asked[call_id].args) in cut_off
+                if tool != FINAL_RESPONSE and not again:
+                    yield f"{tool} failed: {text[:500]}; of {len(cut_off)} interrupted calls none was the same"
             case _:
                 pass
 

@@ -5,8 +5,13 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import cast
 
+import procrastinate
 import pytest
+from procrastinate.jobs import Job
+from procrastinate.jobs import Status as JobStatus
 from typing_extensions import override
 
 from quarterdeck.app import session_log, sessions, steering
@@ -18,6 +23,8 @@ from quarterdeck.core.status import Status
 from quarterdeck.core.usage import Usage
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
+from quarterdeck.engine.held_jobs import AGAIN_SECONDS, UNKNOWN_ATTEMPTS, UNKNOWN_SECONDS, HeldJobs
+from quarterdeck.engine.jobs import connector
 from quarterdeck.engine.models.model import Model, OnText, Request
 from quarterdeck.engine.worker import Worker
 from tests.conftest import Start
@@ -119,6 +126,43 @@ async def test_ten_thousand_turns_enqueued_back_to_back_are_all_taken(app: App) 
     stop.set()
     await asyncio.wait((work,), timeout=60)
     assert brain.taken == set(range(10_000))
+
+
+async def test_jobs_come_again_by_the_databases_clock_and_unknown_ones_wait_for_a_worker_that_knows(app: App) -> None:
+    async def look(what: str) -> list[tuple[object, ...]]:
+        async with app.database.transaction() as connection:
+            return [tuple(row) for row in await connection.exec_driver_sql(what)]
+
+    async def waits() -> bool:
+        return bool(await look("select from procrastinate_jobs where attempts = 1 and status = 'todo'"))
+
+    make = (
+        "insert into procrastinate_jobs (task_name, queue_name, priority, args, status)"
+        " values ('of_the_next_version', 'sessions', 0, '{}', 'todo') returning id"
+    )
+    left = "select extract(epoch from scheduled_at - now())::float from procrastinate_jobs"
+    ((number,),) = await look(make)
+    async with working(app, Slow(lambda _: asyncio.sleep(0))):
+        await until(waits)
+    ((seconds,),) = await look(left)
+    assert isinstance(seconds, float)
+    assert 0 < seconds <= UNKNOWN_SECONDS, "an upgrade is under way"
+
+    jobs = procrastinate.App(connector=connector(app.database.url))
+    async with jobs.open_async():
+        manager = HeldJobs(jobs.connector)
+        job = Job(
+            id=cast(int, number), lock=None, queueing_lock=None, task_name="of_the_next_version", queue="sessions"
+        )
+        for wrong in (timedelta(hours=1), timedelta(hours=-1)):
+            await look("update procrastinate_jobs set status = 'doing', worker_id = null returning id")
+            await manager.retry_job(job, retry_at=datetime.now(UTC) + wrong)
+            ((seconds,),) = await look(left)
+            assert isinstance(seconds, float)
+            assert -60 < seconds <= AGAIN_SECONDS, "whatever this machine's clock says"
+        await look("update procrastinate_jobs set status = 'doing' returning id")
+        await manager.finish_job(job.evolve(attempts=UNKNOWN_ATTEMPTS), JobStatus.FAILED, False)
+    assert not await look("select id from procrastinate_jobs"), "but not for good"
 
 
 async def test_a_blocked_brain_is_not_a_dead_worker(app: App, start: Start) -> None:

@@ -295,6 +295,8 @@ async def test_kill_minus_nine_leaves_nothing_running_and_the_call_is_interrupte
     assert result.outcome is Outcome.INTERRUPTED
     assert "died in the middle" in result.text
     assert result.output_bytes == 3
+    assert result.used is not None
+    assert result.used.output == 3, "what the dead one kept of it is not forgotten"
     assert result.snapshot
     assert [file.path for file in result.snapshot.files] == ["notes.txt"]
     assert server.hellos[-1].subjects == ("session:1",)

@@ -190,6 +190,8 @@ def test_a_stop_is_proved_whatever_becomes_of_the_runner(server: Instance, far: 
             far.process.send_signal(signal.SIGCONT)
         told = server.qd_json("session", "cancel", str(frozen), "--wait")
         assert told["teardown"]["killed"] >= 1
+        told = server.qd_json("session", "cancel", str(frozen), "--wait", "--timeout", "0")
+        assert told["teardown"]["killed"] >= 1, "what has come is told without time to wait, too"
         assert not sleepers(f"{LONG}.1")
 
         killed = busy(server, f"{LONG}.2")

@@ -83,16 +83,17 @@ async def count_children(it: Change) -> bool:
 async def spent_above(it: Change) -> str:
     """Why no model may be asked for a session that works for others: the budget of one of those is spent.
 
-    By itself, this one, or another that works for it; empty when none is.
+    By itself, this one, or another that works for it; empty when none is. One that has ended counts no more: nobody
+    could raise its budget.
     """
     above = it.state.created.parent_id
     while above is not None:
-        columns = sessions.c.parent_id, sessions.c.state["usage"], sessions.c.state["budget"]
+        columns = sessions.c.parent_id, sessions.c.status, sessions.c.state["usage"], sessions.c.state["budget"]
         row = (await it.connection.execute(select(*columns).where(sessions.c.id == above))).one_or_none()
         if row is None:
             break
-        parent, used, given = row
-        if given is not None:
+        parent, status, used, given = row
+        if given is not None and Status(status) not in FINAL:
             usage = Usage.model_validate(used) + await _used_below(it, above)
             if spent := Budget.model_validate(given).spent(usage):
                 return f"Of session #{above}, for which it works: {spent}"

@@ -15,6 +15,7 @@ from quarterdeck.core.component import AgentComponent, Component
 from quarterdeck.core.errors import InvalidInputError, NotFoundError, QuarterdeckError
 from quarterdeck.core.fold import FINAL_RESPONSE
 from quarterdeck.core.redaction import Redactor
+from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import Call, SessionState
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store import log
@@ -157,11 +158,10 @@ def _ended(call_id: str, tool: str, outcome: e.Outcome, text: str) -> log.Draft:
     return log.Draft(e.ToolCallFinished(call_id=call_id, tool=tool, outcome=outcome, text=text), e.Level.CONCISE)
 
 
-def finished(call_id: str, call: Call, outcome: e.Outcome, text: str) -> log.Draft:
+def finished(call_id: str, call: Call, outcome: e.Outcome, text: str, used: Used | None = None) -> log.Draft:
     """The end of a call, at the level that its intent says."""
+    text = cut(clean(text), limits.RESULT_CHARACTERS)
     return log.Draft(
-        e.ToolCallFinished(
-            call_id=call_id, tool=call.tool, outcome=outcome, text=cut(clean(text), limits.RESULT_CHARACTERS)
-        ),
+        e.ToolCallFinished(call_id=call_id, tool=call.tool, outcome=outcome, text=text, used=used),
         call.end_level(outcome),
     )

@@ -14,7 +14,7 @@ from quarterdeck.app import job_offers, leftovers, mcp_calls, people, pipeline_j
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
-from quarterdeck.app.leases import Subject, fence, fenced, finish_offer, in_time, release, subject_of
+from quarterdeck.app.leases import Subject, fence, fenced, finish_offer, in_time, release, sent, subject_of
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
@@ -191,8 +191,18 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
                 it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), call.level))
             if call.listing and said.outcome is e.Outcome.OK:
                 said = await _pin(it, call, said)
+            if said.outcome is e.Outcome.INTERRUPTED:
+                said = said.model_copy(update={"used": await _at_least(it, call_id, said.used)})
             it.append(*_around(call_id, said), *_result_drafts(it, call_id, said))
             await finish_offer(connection, call_id)
+
+
+async def _at_least(it: Change, call_id: str, said: Used | None) -> Used:
+    """What an interrupted call took: a runner that was killed while it had it doesn't know how long that was."""
+    if said is not None and said.ms:
+        return said
+    known = (await sent(it)).get(call_id, Used())
+    return Used(ms=known.ms, output=max(known.output, said.output if said else 0))
 
 
 async def _late(it: Change, subject: Subject, call_id: str, said: p.Result) -> None:

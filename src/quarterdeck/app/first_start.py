@@ -44,9 +44,9 @@ async def ensure(app: App, *, administrator: str, token: str, runner_token: str)
             ).one()
         await _token(connection, token, kind="personal", name="the CLI of this server", user_id=row.id)
         await _token(connection, runner_token, kind="runner", name="the runner of this server", user_id=None)
-    actor = Actor(row.id, row.username, row.name, row.email, row.admin, "server")
-    if first:
-        await projects.add(app, actor, projects.AddProject(path=SAMPLE, sample=True))
+        actor = Actor(row.id, row.username, row.name, row.email, row.admin, "server")
+        if first:  # all in one transaction: a start that is killed before its end leaves the first one to the next
+            await projects.add_sample(app, connection, actor, SAMPLE)
     return FirstStart(first=first, administrator=actor)
 
 

@@ -8,6 +8,7 @@ from quarterdeck.app.acts import act
 from quarterdeck.app.application import App
 from quarterdeck.app.calls import finished
 from quarterdeck.app.change import Change, changing
+from quarterdeck.app.leases import sent
 from quarterdeck.app.session_access import steer_check
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.turns import pinned_flow
@@ -94,11 +95,12 @@ async def _end_calls(it: Change, actor: Actor) -> None:
         for call_id, call in calls.items()
         if call.status is not CallStatus.FINISHED
     }
-    text = f"{actor.username} interrupted the answer, and with it this call."
-    for call_id, call in ended.items():
-        it.append(finished(call_id, call, Outcome.CANCELLED, text))
     if not ended:
         return
+    text = f"{actor.username} interrupted the answer, and with it this call."
+    used = await sent(it)  # what the executor tells later of a call that has ended comes too late
+    for call_id, call in ended.items():
+        it.append(finished(call_id, call, Outcome.CANCELLED, text, used.get(call_id)))
     await it.connection.execute(
         update(offers)
         .where(offers.c.call_id.in_(ended), offers.c.status.in_(("waiting", "offered", "running")))

@@ -1,11 +1,13 @@
 """Leases: which executor has a subject, fenced by the epoch, and what becomes of it when it is not heard of."""
 
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, exists, func, select, update
+import structlog
+from sqlalchemy import BigInteger, ColumnElement, Row, case, cast, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,12 +17,14 @@ from quarterdeck.app.change import Change, change, changing
 from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
-from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError
+from quarterdeck.core.errors import FencedError, InvalidInputError, NotFoundError, UnavailableError
 from quarterdeck.core.session_limits import Used
 from quarterdeck.core.state import Call, CallStatus
 from quarterdeck.store import clock, log
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import leases, offers, runners, sessions, tokens
+
+_log = structlog.get_logger(__name__)
 
 OPEN = ("waiting", "offered", "running")
 """The statuses of an offer that has not ended."""
@@ -136,8 +140,10 @@ async def expire(app: App) -> int:
     the log says so. One that was removed will not be back, which the log says, too; it goes when nothing is held in
     its name.
 
-    When the database's clock has jumped, they get the time to be renewed by it first: all look as if they had run out.
+    When the database's clock has jumped, or the machine has slept, they get the time to be renewed first: all look as
+    if they had run out.
     """
+    ended = 0
     async with app.database.transaction() as connection:
         await clock.ask(connection)
         if not clock.steady(p.DROP_SECONDS):
@@ -145,12 +151,25 @@ async def expire(app: App) -> int:
         rows = await connection.execute(select(leases.c.subject, leases.c.epoch).where(_overdue()))
         expired = rows.all()
     for row in expired:
-        async with app.database.transaction() as connection:
-            await _end(app, connection, subject_of(row.subject), row.epoch, _overdue(), _UNHEARD)
+        async with _alone(row.subject):
+            async with app.database.transaction() as connection:
+                await _end(app, connection, subject_of(row.subject), row.epoch, _overdue(), _UNHEARD)
+            ended += 1
     await _tell_of_missed(app)
     async with app.database.transaction() as connection:
         await _forget_removed(connection)
-    return len(expired)
+    return ended
+
+
+@asynccontextmanager
+async def _alone(subject: str) -> AsyncGenerator[None]:
+    """What fails within is logged, and keeps the others from nothing; a database that is away ends it for all."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except Exception:
+        _log.exception("a lease could not be ended; it is tried again", subject=subject)
 
 
 async def _tell_of_missed(app: App) -> None:
@@ -168,13 +187,18 @@ async def _tell_of_missed(app: App) -> None:
     async with app.database.transaction() as connection:
         rows = (await connection.execute(missed)).all()
     for row in rows:
-        with suppress(NotFoundError):
-            async with change(app, row.id) as it:
-                if not it.state.torn_down and it.state.teardown_missed != row.why:
-                    it.append(e.TeardownMissed(executor=row.name, why=row.why))
-                if row.why == "removed":  # with the event, so that who waits for the proof is told and let go
-                    mine = (leases.c.subject == row.subject) & (leases.c.runner_id == row.runner_id)
-                    await it.connection.execute(delete(leases).where(mine, leases.c.cancelled))
+        async with _alone(row.subject):
+            with suppress(NotFoundError):
+                await _note_missed(app, row)
+
+
+async def _note_missed(app: App, row: Row[int, str, int, str, str]) -> None:
+    async with change(app, row.id) as it:
+        if not it.state.torn_down and it.state.teardown_missed != row.why:
+            it.append(e.TeardownMissed(executor=row.name, why=row.why))
+        if row.why == "removed":  # with the event, so that who waits for the proof is told and let go
+            mine = (leases.c.subject == row.subject) & (leases.c.runner_id == row.runner_id)
+            await it.connection.execute(delete(leases).where(mine, leases.c.cancelled))
 
 
 async def _forget_removed(connection: AsyncConnection) -> None:
@@ -267,10 +291,10 @@ async def _forget_keys(connection: AsyncConnection, subject: Subject) -> None:
     await connection.execute(delete(tokens).where(tokens.c.kind == "workspace", tokens.c.subject == str(subject)))
 
 
-async def _given(it: Change) -> list[tuple[str, Call, Used]]:
-    """The session's calls that the dead executor was sent; those that still wait go to the next one.
+async def sent(it: Change) -> dict[str, Used]:
+    """The session's calls that its executor was sent, with what each took by now, for whoever won't hear it of that.
 
-    With what each took: its executor won't say, but it kept nothing running for longer than its lease was good.
+    It keeps nothing running for longer than its lease is good.
     """
     until = func.least(func.now(), leases.c.expires_at)
     seconds = func.greatest(0, func.coalesce(func.extract("epoch", until - offers.c.started_at), 0))
@@ -279,11 +303,16 @@ async def _given(it: Change) -> list[tuple[str, Call, Used]]:
         .join(leases, leases.c.subject == offers.c.subject)
         .where(offers.c.subject == f"session:{it.session.id}", offers.c.status.in_(("offered", "running")))
     )
-    sent = {row.call_id: Used(ms=row.ms, output=row.output_bytes) for row in rows}
+    return {row.call_id: Used(ms=row.ms, output=row.output_bytes) for row in rows}
+
+
+async def _given(it: Change) -> list[tuple[str, Call, Used]]:
+    """Of the calls that the dead executor was sent those that end with it; what still waits goes to the next one."""
+    used = await sent(it)
     return [
-        (call_id, call, sent[call_id])
+        (call_id, call, used[call_id])
         for call_id, call in it.state.calls.items()
-        if call_id in sent and call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING)
+        if call_id in used and call.side == "executor" and call.status in (CallStatus.OFFERED, CallStatus.RUNNING)
     ]
 
 

@@ -22,6 +22,7 @@ from quarterdeck.store.presence import present
 from quarterdeck.store.tables import notifications_wanted as rows
 from quarterdeck.store.tables import pipelines as pipeline_rows
 from quarterdeck.store.tables import sessions
+from quarterdeck.tools.notify_me_when import LONGEST
 
 MOST = 100
 """Of one session in its life: what wakes itself without end would cost without end."""
@@ -36,14 +37,18 @@ class Wish:
 
     target: wanted.Target
     target_id: int | None = None
-    at: datetime | None = None
+    at: datetime | timedelta | None = None
+    """When, or how long from now by the database's clock."""
     note: str = ""
 
 
-async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish) -> None:
-    """Notes the wish; a repeated call finds it. What has ended already is told at once.
+async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish) -> datetime | None:
+    """Notes the wish, and answers when it comes true, if that is known; a repeated call finds it.
+
+    What has ended already is told at once.
 
     Raises:
+        InvalidInputError: it can't be waited for, or not for so long.
         NotFoundError: there is no such session or pipeline that the actor may see.
         ConflictError: the session has had as many as it may.
     """
@@ -56,13 +61,14 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
             await may(connection, actor, wish.target_id, Ability.READ_SESSION)
         # Before the look whether it has ended: an end in between finds the row, or is seen.
         await _lock(connection, session_id, wish)
-        if (await connection.execute(select(rows.c.id).where(rows.c.call_id == call_id))).one_or_none():
-            return
+        known = select(rows.c.due_at).where(rows.c.call_id == call_id)
+        if (found := (await connection.execute(known)).one_or_none()) is not None:
+            return found.due_at
         count = select(func.count()).where(rows.c.session_id == session_id)
         if (await connection.execute(count)).scalar_one() >= MOST:
             raise ConflictError(f"This session has asked to be woken {MOST} times, which is as often as it may.")
         ended = await _ended(connection, wish.target, wish.target_id)
-        at = wish.at or (clock.now() if ended else None)
+        at = _due(wish) or (clock.now() if ended else None)
         notification_id = (
             await connection.execute(
                 insert(rows)
@@ -80,6 +86,15 @@ async def want(app: App, actor: Actor, session_id: int, call_id: str, wish: Wish
         if at is not None:
             await app.dispatch.notification(connection, notification_id, at)
         await present(connection, session_id)
+        return at
+
+
+def _due(wish: Wish) -> datetime | None:
+    now = clock.now()
+    at = now + wish.at if isinstance(wish.at, timedelta) else wish.at
+    if at is not None and at > now + LONGEST:
+        raise InvalidInputError(f"That is more than {LONGEST.days} days from now, by when this session may be deleted.")
+    return at and max(at, now)
 
 
 async def _lock(connection: AsyncConnection, session_id: int, wish: Wish) -> None:

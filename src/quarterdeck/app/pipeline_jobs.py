@@ -4,7 +4,6 @@ Every change locks the pipeline's row first, and what its end brings to sessions
 """
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
@@ -31,6 +30,7 @@ from quarterdeck.core.pipeline import (
 )
 from quarterdeck.core.protocol import Result
 from quarterdeck.core.text import clean, line
+from quarterdeck.store import clock
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipeline_waits, pipelines
 
@@ -61,7 +61,7 @@ async def advance(connection: AsyncConnection, app: App, pipeline_id: int) -> Pi
     status = outcome(definition, statuses)
     before = PipelineStatus(row.status)
     if status is not before:
-        ended = datetime.now(UTC) if status in PIPELINE_ENDED else None
+        ended = clock.now() if status in PIPELINE_ENDED else None
         await connection.execute(
             update(pipelines).where(pipelines.c.id == pipeline_id).values(status=status.value, ended_at=ended)
         )
@@ -91,7 +91,7 @@ async def _enter(connection: AsyncConnection, definition: CiPipeline, job: JobVi
             )
             await ring(connection, "runners:all")
         case JobStatus.SKIPPED:
-            values["ended_at"] = datetime.now(UTC)
+            values["ended_at"] = clock.now()
         case _:
             pass
     await connection.execute(update(pipeline_jobs).where(pipeline_jobs.c.id == job.id).values(values))
@@ -161,7 +161,7 @@ async def job_started(connection: AsyncConnection, app: App, job_id: int) -> Non
     pipeline, job = await _job(connection, job_id)
     if job.status is not JobStatus.PENDING:
         return
-    now = datetime.now(UTC)
+    now = clock.now()
     await connection.execute(
         update(pipeline_jobs).where(pipeline_jobs.c.id == job_id).values(status=JobStatus.RUNNING.value, started_at=now)
     )
@@ -235,7 +235,7 @@ async def end_job(
             reason=reason,
             exit_code=exit_code,
             artifacts_blob=artifacts_blob,
-            ended_at=datetime.now(UTC),
+            ended_at=clock.now(),
         )
     )
     await connection.execute(

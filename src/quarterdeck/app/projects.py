@@ -23,6 +23,8 @@ from quarterdeck.store.tables import pipelines as pipeline_rows
 
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
+_SAMPLE = "sample:"
+
 
 class AddProject(BaseModel):
     """What a project is made of: empty, from a repository elsewhere, or the sample."""
@@ -73,12 +75,11 @@ async def add(app: App, actor: Actor, request: AddProject) -> ProjectView:
         ForbiddenError: sources on the server or in its private network are for administrators: it could be any there.
     """
     _check(actor, request)
-    source = "sample:" if request.sample else request.source
+    source = _SAMPLE if request.sample else request.source
     async with app.database.transaction() as connection:
         if (await connection.execute(select(projects.c.id).where(projects.c.path == request.path))).one_or_none():
             raise _taken(request.path)
-        sequence = select(func.nextval(func.pg_get_serial_sequence("projects", "id")))
-        project_id = (await connection.execute(sequence)).scalar_one()
+        project_id = await _number(connection)
     # A clone can take minutes: no transaction is held open for it.
     branch = await app.forge.create(project_id, source=source, private=actor.admin)
     try:
@@ -102,23 +103,47 @@ def _check(actor: Actor, request: AddProject) -> None:
 async def _keep(app: App, actor: Actor, request: AddProject, project_id: int, branch: str) -> ProjectView:
     try:
         async with app.database.transaction() as connection:
-            await connection.execute(
-                insert(projects).values(
-                    id=project_id,
-                    path=request.path,
-                    name=clean(request.name or request.path),
-                    description=clean(request.description),
-                    default_branch=branch,
-                )
-            )
-            owner = {"project_id": project_id, "user_id": actor.user_id, "role": int(Role.OWNER)}
-            await connection.execute(insert(members).values(owner))
-            sha = (await app.forge.branches(project_id)).get(branch)
-            if sha is not None:
-                await pipelines.start_for(connection, app, project_id, branch, sha, source="push")
-            return await _load(app, actor, connection, project_id)
+            return await _insert(app, actor, connection, request, project_id, branch)
     except IntegrityError as error:
         raise _taken(request.path) from error
+
+
+async def add_sample(app: App, connection: AsyncConnection, actor: Actor, path: str) -> None:
+    """The sample project, with what else the transaction makes or not at all; nothing where its path is taken."""
+    if (await connection.execute(select(projects.c.id).where(projects.c.path == path))).one_or_none():
+        return
+    project_id = await _number(connection)
+    branch = await app.forge.create(project_id, source=_SAMPLE, private=actor.admin)
+    try:
+        await _insert(app, actor, connection, AddProject(path=path, sample=True), project_id, branch)
+    except BaseException:
+        await app.forge.delete(project_id)
+        raise
+
+
+async def _number(connection: AsyncConnection) -> int:
+    sequence = select(func.nextval(func.pg_get_serial_sequence("projects", "id")))
+    return (await connection.execute(sequence)).scalar_one()
+
+
+async def _insert(
+    app: App, actor: Actor, connection: AsyncConnection, request: AddProject, project_id: int, branch: str
+) -> ProjectView:
+    await connection.execute(
+        insert(projects).values(
+            id=project_id,
+            path=request.path,
+            name=clean(request.name or request.path),
+            description=clean(request.description),
+            default_branch=branch,
+        )
+    )
+    owner = {"project_id": project_id, "user_id": actor.user_id, "role": int(Role.OWNER)}
+    await connection.execute(insert(members).values(owner))
+    sha = (await app.forge.branches(project_id)).get(branch)
+    if sha is not None:
+        await pipelines.start_for(connection, app, project_id, branch, sha, source="push")
+    return await _load(app, actor, connection, project_id)
 
 
 def _taken(path: str) -> ConflictError:

@@ -15,6 +15,7 @@ TOTALS: frozenset[LimitName] = frozenset({"output", "session"})
 _SIZES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _TIMES = {"": 1, "S": 1, "M": 60, "H": 3600, "D": 86_400}
 _GB = 1024**3
+_MOST_USED = 10**15
 _PAUSES = "The session pauses until a person has raised it."
 _ADVICE: dict[LimitName, tuple[str, str]] = {
     "memory": ("of memory for all its commands together", "Do less at a time: fewer parallel jobs, smaller inputs."),
@@ -129,12 +130,14 @@ class Used(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    ms: Annotated[int, Field(ge=0, le=10**15)] = 0
-    output: Annotated[int, Field(ge=0, le=10**15)] = 0
+    ms: Annotated[int, Field(ge=0, le=_MOST_USED)] = 0
+    output: Annotated[int, Field(ge=0, le=_MOST_USED)] = 0
     """Bytes that were kept of what they printed."""
 
     def __add__(self, other: "Used") -> "Used":
-        return Used(ms=self.ms + other.ms, output=self.output + other.output)
+        """Both together; no more than can be told, because a runner may tell that much of each of its calls."""
+        ms, output = self.ms + other.ms, self.output + other.output
+        return Used(ms=min(ms, _MOST_USED), output=min(output, _MOST_USED))
 
     def up(self, name: LimitName, bounds: Limits | ProjectLimits) -> bool:
         """Whether this is all that `bounds` allow of the total."""

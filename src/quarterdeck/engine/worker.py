@@ -34,7 +34,7 @@ from quarterdeck.app.application import App
 from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
-from quarterdeck.engine.held_jobs import HeldJobs
+from quarterdeck.engine.held_jobs import AGAIN_SECONDS, HeldJobs
 from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
@@ -150,12 +150,12 @@ class Worker:
 
 
 class _Again(BaseRetryStrategy):
-    """Every job that did not come to its end is given out again after a second."""
+    """Every job that did not come to its end is given out again after a moment."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         """Always again."""
         del exception, job
-        return RetryDecision(retry_in={"seconds": 1})
+        return RetryDecision(retry_in={"seconds": AGAIN_SECONDS})
 
 
 class _JobThread:
@@ -174,7 +174,6 @@ class _JobThread:
             update_heartbeat_interval=3600,  # ours is in a thread of its own
             stalled_worker_timeout=3600,
             shutdown_graceful_timeout=DRAIN_SECONDS,
-            delete_jobs="successful",
             install_signal_handlers=False,
             worker_middleware=[self._noted],
         )

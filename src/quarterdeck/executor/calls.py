@@ -302,6 +302,9 @@ class Call:
     async def _interrupted(self) -> Result:
         """The result of a call that a runner before this one began and didn't end."""
         result = await self._result(jobs.JobDone(Done(Outcome.INTERRUPTED, _DIED)))
+        used = result.used or Used()  # the runner that died has counted for itself; what was kept is still there
+        output = max(used.output, self._spool.size)
+        result = result.model_copy(update={"used": used.model_copy(update={"output": output})})
         await self._end(result)
         return result
 

@@ -1,8 +1,8 @@
 """The time by the database's clock, which all processes share: a machine whose own clock is wrong changes nothing.
 
 It is asked every few seconds and carried on in between by a clock that nobody sets. What the database's clock jumps by
-is noticed, for much that is renewed in time looks old after a jump. There is one database to a process, so the clock is
-the module's.
+is noticed, and that the machine has slept, which makes no jump of it: much that is renewed in time looks old after
+either. There is one database to a process, so the clock is the module's.
 """
 
 import time
@@ -28,6 +28,11 @@ def elapsed() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+def awake() -> float:
+    """The same without the time that the machine slept, where the system tells them apart."""
+    return time.monotonic()
+
+
 @dataclass
 class _Known:
     """What time it was when `elapsed` was so much."""
@@ -43,9 +48,10 @@ class _Known:
 @dataclass
 class _Clock:
     asked: float | None = None
+    asked_awake: float = 0.0
     told: _Known | None = None
     jumped: float | None = None
-    """When the database's clock last jumped."""
+    """When the database's clock last jumped, or the machine was last seen to have slept."""
     trusted: _Known | None = None
     ahead_since: float | None = None
 
@@ -62,16 +68,24 @@ async def ask(connection: AsyncConnection) -> None:
     """Asks the database what time it is."""
     began = elapsed()
     at = (await connection.execute(_ASK)).scalar_one()
-    _clock.asked = elapsed()
+    slept = _has_slept()
+    _clock.asked, _clock.asked_awake = elapsed(), awake()
     took = _clock.asked - began
     known = _Known(at.astimezone(UTC) + timedelta(seconds=took / 2), _clock.asked)
     jumped = _clock.told is not None and abs(known.now() - _clock.told.now()) > JUMP + timedelta(seconds=took)
-    if jumped:
+    if jumped or slept:
         _clock.jumped = _clock.asked
     if _clock.told is None or jumped or took < PROMPT_SECONDS:
         _clock.told = known
     if _clock.trusted is None:
         _clock.trusted = _clock.told
+
+
+def _has_slept() -> bool:
+    """Whether the machine has since it asked last; its runner then had no time to be heard of."""
+    if _clock.asked is None:
+        return False
+    return elapsed() - _clock.asked - (awake() - _clock.asked_awake) > JUMP.total_seconds()
 
 
 def now() -> datetime:
@@ -80,7 +94,7 @@ def now() -> datetime:
 
 
 def steady(seconds: float) -> bool:
-    """Whether the clock has not jumped for so long."""
+    """Whether the clock has not jumped, and the machine not slept, for so long."""
     return _clock.jumped is None or elapsed() - _clock.jumped > seconds
 
 

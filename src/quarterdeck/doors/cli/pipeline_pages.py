@@ -19,6 +19,8 @@ from quarterdeck.doors.cli.failure import Exit, Failure
 from quarterdeck.doors.cli.plain import Lines, line
 
 POLL_SECONDS = 0.5
+BUSY = "; those that fit are busy"
+"""How the server ends what a job waits for that will be taken without anybody's doing."""
 LOG_PAGE_BYTES = 1024 * 1024
 
 
@@ -55,7 +57,7 @@ async def wait(cli: Cli, client: Client, answer: JsonValue) -> JsonValue:
         one = parse(PipelineView, answer)
         for job in one.jobs:
             # A job that waits is worth a word only when no runner will take it by itself.
-            stuck = job.waiting_for is not None and "busy" not in job.waiting_for.detail
+            stuck = job.waiting_for is not None and not job.waiting_for.detail.endswith(BUSY)
             stands = f"{job.status}{_why(job)}" if stuck else job.status
             if seen.get(job.id) != stands and (stuck or job.status not in ("created", "pending")):
                 cli.say(f"  {screen.status(job.status).plain}  {line(job.name)}{_why(job)}")

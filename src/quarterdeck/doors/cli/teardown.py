@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from quarterdeck.client.models import SessionPage, SessionView
+from quarterdeck.client.models import EventPage, SessionPage, SessionView
 from quarterdeck.core.events import TeardownMissed, WorkspaceTornDown
 from quarterdeck.doors.cli.client import Client, parse
 from quarterdeck.doors.cli.command import Cli
@@ -19,6 +19,7 @@ from quarterdeck.doors.cli.timeline import missed, torn_down
 RECORDS = 100
 """How far before the end of a log the proof is looked for: behind a stop there are only records."""
 PAGE = 100
+_KINDS = ("workspace.torn_down", "teardown.missed")
 
 
 @dataclass
@@ -35,6 +36,16 @@ class _Stop:
         """Whether a runner had something of it, and no proof will come."""
         proved = self.proof is not None or self.session.torn_down
         return not self.owed and not proved and bool(self.missed or self.session.executor)
+
+    def hear(self, kind: str, event: str) -> None:
+        """Takes what an event tells of the end, if it does."""
+        match kind:
+            case "workspace.torn_down":
+                self.proof = WorkspaceTornDown.model_validate(json.loads(event)["payload"])
+            case "teardown.missed":
+                self.missed = TeardownMissed.model_validate(json.loads(event)["payload"])
+            case _:
+                pass
 
     def words(self) -> str:
         head = f"Session #{self.session.id} is {self.session.status}; "
@@ -95,13 +106,20 @@ async def _wait(client: Client, stop: _Stop, end: float) -> None:
     try:
         async with asyncio.timeout_at(end):
             async for signal in signals(client, stop.session.id, max(0, stop.session.seq - RECORDS)):
-                if signal.event == "workspace.torn_down":
-                    stop.proof = WorkspaceTornDown.model_validate(json.loads(signal.data)["payload"])
-                elif signal.event == "teardown.missed":
-                    stop.missed = TeardownMissed.model_validate(json.loads(signal.data)["payload"])
+                stop.hear(signal.event, signal.data)
             stop.owed = False
     except TimeoutError:
-        stop.session = parse(SessionView, await client.get(f"/sessions/{stop.session.id}"))
+        await _look(client, stop)
+
+
+async def _look(client: Client, stop: _Stop) -> None:
+    """What is known now: while others were waited for this one's proof may have come."""
+    path = f"/sessions/{stop.session.id}"
+    stop.session = parse(SessionView, await client.get(path))
+    page = parse(EventPage, await client.get(f"{path}/events", order="desc", limit=RECORDS, kind=[*_KINDS]))
+    for event in reversed(page.items):
+        stop.hear(event.payload.kind, event.model_dump_json())
+    stop.owed = stop.proof is None and stop.session.waiting_for is not None
 
 
 async def _tree(client: Client, session: SessionView) -> AsyncIterator[SessionView]:

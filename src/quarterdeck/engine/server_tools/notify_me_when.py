@@ -6,15 +6,15 @@ from quarterdeck.app import notifications
 from quarterdeck.app.notifications import Wish
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.engine.desk import Case, Done
-from quarterdeck.tools.notify_me_when import LONGEST, Args
+from quarterdeck.tools.notify_me_when import Args
 
 
 async def run(case: Case, args: Args) -> Done:
     """Notes the wish, and answers at once."""
     wish = _wish(args)
-    await notifications.want(case.app, case.actor, case.session_id, case.call_id, wish)
-    if wish.at is not None:
-        return Done(f"You are sent a message at {wish.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC.")
+    at = await notifications.want(case.app, case.actor, case.session_id, case.call_id, wish)
+    if wish.target == "time" and at is not None:
+        return Done(f"You are sent a message at {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC.")
     return Done(f"You are sent a message when {wish.target} #{wish.target_id} has ended.")
 
 
@@ -25,11 +25,8 @@ def _wish(args: Args) -> Wish:
         return Wish("session", args.session, note=args.note)
     if args.pipeline:
         return Wish("pipeline", args.pipeline, note=args.note)
-    now = datetime.now(UTC)
-    at = _time(args.at) if args.at else now + timedelta(seconds=args.in_seconds)
-    if at > now + LONGEST:
-        raise InvalidInputError(f"That is more than {LONGEST.days} days from now, by when this session may be deleted.")
-    return Wish("time", at=max(at, now), note=args.note)
+    at = _time(args.at) if args.at else timedelta(seconds=args.in_seconds)
+    return Wish("time", at=at, note=args.note)
 
 
 def _time(text: str) -> datetime:
