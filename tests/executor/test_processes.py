@@ -243,7 +243,7 @@ SWEPT = """
 import os, sys
 from quarterdeck.executor import landlock, supervisor
 landlock.libc.prctl(36, 1, 0, 0, 0)
-os.system(f"(setsid sleep {sys.argv[1]} & kill -STOP $!)")
+os.system(f"(setsid sleep {sys.argv[1]} > /dev/null 2>&1 & kill -STOP $!)")
 supervisor._PATIENCE_SECONDS = 0
 print(*supervisor._sweep())
 """
