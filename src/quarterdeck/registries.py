@@ -34,19 +34,25 @@ class Registries:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
-        self._found: dict[str, tuple[str, ...]] = {}
+        self._found: Groups = {}
         self._holds = 0.0
         """Until when that is taken for true: for good, unless a tool took too long."""
+        self._late = False
         self._asking = asyncio.Lock()
 
     async def found(self) -> Groups:
         """The hosts of `pypi`, `npm` and `apt`; none of a tool that isn't there or doesn't say it."""
         async with self._asking:
-            if monotonic() >= self._holds:
-                self._holds = inf
+            if self.told() is None:
+                self._late = False
                 pypi, npm, apt = await asyncio.gather(self._pypi(), self._npm(), self._apt())
                 self._found = {"pypi": hosts_of(pypi), "npm": hosts_of(npm), "apt": hosts_of(apt)}
+                self._holds = monotonic() + AGAIN_SECONDS if self._late else inf
             return self._found
+
+    def told(self) -> Groups | None:
+        """The same without asking; None where they are to be asked."""
+        return self._found if monotonic() < self._holds else None
 
     async def _pypi(self) -> list[str]:
         for python in dict.fromkeys((sys.executable, "python3", "/usr/bin/python3")):
@@ -76,7 +82,7 @@ class Registries:
                     said, _ = await process.communicate()
             except TimeoutError:
                 _log.warning("registry not told in time", program=program)
-                self._holds = monotonic() + AGAIN_SECONDS
+                self._late = True
                 return ""
         return said[:SAID_BYTES].decode("utf-8", "replace") if process.returncode == 0 else ""
 

@@ -1,12 +1,15 @@
 """What a project's agent-config.yml gives its sessions: from the default branch, once, and no more than is allowed."""
 
 import dataclasses
+from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import QueuePool, select
 
-from quarterdeck.app import executors, forks, hellos, network, offers, projects
+from quarterdeck.app import chats, child_sessions, executors, forks, hellos, network, offers, projects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.chats import StartChat
 from quarterdeck.app.forks import ForkSession
 from quarterdeck.app.network import EditNetwork
 from quarterdeck.core import events as e
@@ -16,6 +19,8 @@ from quarterdeck.core.agent_config import AgentConfig
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError
 from quarterdeck.core.network import GROUPS, Groups, rules
 from quarterdeck.store import log
+from quarterdeck.store.database import Database
+from quarterdeck.store.tables import sessions
 from tests.app.test_mcp import person
 from tests.app.test_merge_requests import commit
 from tests.app.test_reports import HELLO, asked, calls, payloads
@@ -34,6 +39,9 @@ class Said:
     hosts: Groups
 
     async def found(self) -> Groups:
+        return self.hosts
+
+    def told(self) -> Groups:
         return self.hosts
 
 
@@ -160,11 +168,78 @@ async def test_a_project_lets_its_sessions_ask_for_less_and_never_for_more(
             await edit(app, owner, project.id, EditNetwork(hosts=(wrong,)))
     with pytest.raises(InvalidInputError, match="alone"):
         await edit(app, owner, project.id, EditNetwork(hosts=("none", "pypi")))
+    # All groups are not all that the server allows.
+    wider = dataclasses.replace(app, network_hosts=("registries", "git.internal:443", "*.corp.example"))
+    asks = "network_policy: {allowed_domains: [rubygems, 'git.internal:443', '*.corp.example']}\n"
+    await commit(app, project.id, "main", "main^0", **{OURS: asks})
+    places = {("rubygems.org", 443): True, ("git.internal", 443): False, ("x.corp.example", 443): False}
+    for hosts in (("registries",), ("registries", "server")):
+        await edit(wider, owner, project.id, EditNetwork(hosts=hosts))
+        found = await config(wider, owner)
+        assert found is not None
+        assert found.network is not None
+        for place, permits in places.items():
+            assert found.network.permits(*place) is (permits or "server" in hosts), (hosts, place)
     developer = await person(app, start, "developer-token-3", Role.DEVELOPER)
     maintainer = await person(app, start, "maintainer-token-3", Role.MAINTAINER)
     with pytest.raises(ForbiddenError):
         await edit(app, developer, "sample", EditNetwork(hosts=()))
     assert (await edit(app, maintainer, "sample", EditNetwork(hosts=("pypi",)))).project_hosts == ("pypi",)
+
+
+@dataclasses.dataclass
+class Unasked:
+    """A machine whose tools were not asked yet, and are not while a transaction is open."""
+
+    database: Database
+    asked: int = 0
+
+    async def found(self) -> Groups:
+        pool = self.database.engine.pool
+        assert isinstance(pool, QueuePool)
+        assert pool.checkedout() == 0
+        self.asked += 1
+        return {"pypi": ("mirror.test",)}
+
+    def told(self) -> Groups | None:
+        return {"pypi": ("mirror.test",)} if self.asked else None
+
+
+async def test_no_transaction_waits_for_a_tool(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    await commit(app, project.id, "main", "main^0", **{OURS: "network_policy: {allowed_domains: [hex, mirror.test]}\n"})
+    unasked = dataclasses.replace(app, registries=Unasked(app.database), network_hosts=("hex", "mirror.test"))
+    await edit_network(app, owner, project, "none")
+    first, created_first = await created(unasked, owner)
+    assert unasked.registries == Unasked(app.database), "nothing here may stand for what a tool says"
+    assert created_first.agent_config is not None
+
+    await edit_network(app, owner, project, "server")
+    wish = child_sessions.Wish("fix_pipeline/v1", inputs={"pipeline": {"id": 1}})
+    script = "components: {work: [{say: x}]}"
+    chat = StartChat(message="m", project=project.id, model="scripted", script="components: {chat: [{say: x}]}")
+    starts: tuple[Callable[[App], Awaitable[object]], ...] = (
+        lambda app: created(app, owner),
+        lambda app: chats.start(app, owner, chat),
+        lambda app: forks.fork(app, owner, first, ForkSession(model="scripted", script=script)),
+        lambda app: child_sessions.start(app, owner, first, "c_1", wish),
+    )
+    for begin in starts:
+        tools = Unasked(app.database)
+        await begin(dataclasses.replace(app, registries=tools))
+        assert tools.asked == 1
+    async with app.database.transaction() as connection:
+        numbers = (await connection.execute(select(sessions.c.id).order_by(sessions.c.id))).all()
+        firsts = [(await log.read(connection, number.id, limit=1))[0].payload for number in numbers]
+    assert [number.id for number in numbers] == list(range(first, first + 5)), "what is begun again takes no number"
+    for payload in firsts[1:]:
+        assert isinstance(payload, e.SessionCreated)
+        assert payload.agent_config is not None
+        assert payload.agent_config.network is not None
+        assert payload.agent_config.network.permits("mirror.test", 443)
+
+
+async def edit_network(app: App, owner: Actor, project: projects.ProjectView, *hosts: str) -> None:
+    await network.edit_project(app, owner, project.id, EditNetwork(hosts=hosts))
 
 
 async def test_a_file_that_is_wrong_gives_nothing_and_says_why(

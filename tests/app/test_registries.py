@@ -1,5 +1,6 @@
 """Which hosts pip, npm and apt of a machine say that they use: a real pip, and programs that speak like the others."""
 
+import asyncio
 import shlex
 import shutil
 import sys
@@ -40,7 +41,14 @@ async def test_each_tool_is_asked_once_for_what_it_is_configured_with(
     pip = shutil.which("python3") or sys.executable  # one that has pip; that of these tests may have none
     monkeypatch.setattr(sys, "executable", pip)
     asked = Registries(environment | more)
+    cut_off = asyncio.create_task(asked.found())
+    await asyncio.sleep(0)
+    cut_off.cancel()
+    await asyncio.wait({cut_off})
+    counted.unlink(missing_ok=True)
+    assert asked.told() is None
     found = await asked.found()
+    assert asked.told() is found
     assert found == {"pypi": ("pypi.test:8443", "more.test"), "npm": ("npm.test",), "apt": ("deb.test",)}
     assert await asked.found() is found
     assert sorted(counted.read_text(encoding="utf-8").splitlines()) == [

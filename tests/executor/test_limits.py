@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Isolation
 from quarterdeck.core.session_limits import LimitName, Limits, ProjectLimits, Used
+from quarterdeck.executor import confines
 from quarterdeck.executor.cgroup import SessionGroup, parents
 from quarterdeck.executor.probe import probe
 from quarterdeck.executor.processes import Ended, LimitReachedError, Processes
@@ -239,6 +241,17 @@ async def test_what_a_project_asks_for_and_what_others_have_used_comes_with_the_
     processes.admit("session:1", ProjectLimits(session=86_400), counted + Used(ms=20_000))
     assert (await ran(processes, tmp_path, "print('yes')")).text == "yes\n", "it was raised"
     assert processes.used("session:1").ms < 10_000, "what others used is not told as ours"
+
+
+@pytest.mark.parametrize("contained", [False, True])
+def test_where_others_of_the_user_are_not_seen_there_is_room_for_them(
+    contained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.stat("/proc/self/ns/pid").st_ino
+    monkeypatch.setattr(confines, "_MACHINES_PIDS", here + contained)
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)  # nobody
+    bounds = [dict(confines.rlimits(LIMITS, own_user_namespace=own))[resource.RLIMIT_NPROC] for own in (False, True)]
+    assert bounds == [confines.UNSEEN_PROCESSES if contained else 64, 64]
 
 
 def test_how_the_limits_are_kept_is_said() -> None:

@@ -239,6 +239,23 @@ async def test_a_command_that_kills_its_supervisor(tmp_path: Path) -> None:
     assert sleepers(mark) == []
 
 
+SWEPT = """
+import os, sys
+from quarterdeck.executor import landlock, supervisor
+landlock.libc.prctl(36, 1, 0, 0, 0)
+os.system(f"(setsid sleep {sys.argv[1]} > /dev/null 2>&1 & kill -STOP $!)")
+supervisor._PATIENCE_SECONDS = 0
+print(*supervisor._sweep())
+"""
+
+
+def test_what_was_made_to_stand_is_killed_when_patience_ends() -> None:
+    mark = new_mark()
+    ended = subprocess.run([sys.executable, "-c", SWEPT, mark], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "1 0\n"
+    assert sleepers(mark) == []
+
+
 RUNNER = """
 import asyncio, sys
 from pathlib import Path

@@ -12,6 +12,7 @@ import pytest
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.network import NetworkPolicy
 from quarterdeck.core.protocol import Cancel, Wipe
+from quarterdeck.core.session_limits import ProjectLimits, Used
 from quarterdeck.executor import artifacts, caches, setup
 from quarterdeck.executor.runner import RunnerSettings
 from quarterdeck.executor.sandbox import Sandbox
@@ -196,6 +197,28 @@ async def test_what_it_made_is_kept_for_the_next_sessions_and_nothing_else_is(
         assert list(ended.iterdir()) == []
         wrong = await session(7, cache(scope="../" * 8), "true")
         assert "is no place for a cache" in wrong
+
+        # Where a call has worked before the script could, nothing is made of the agent's files, nor put over them.
+        os.utime(archive, (time(), time() - 2 * caches.FRESH_SECONDS))
+        spec = server.spec(setup_script=SCRIPT, cache=cache(save=True))
+        for name in ("notes.txt", "kept/poison"):
+            write = {"file_path": name, "contents": "agent's\n"}
+            spent = {"limits": ProjectLimits(output=1024**2), "used": Used(output=1024**2)}
+            call = await server.offer("create_file_with_contents", write, workspace=spec, subject="session:8", **spent)
+            result = await server.result(call)
+            assert result.outcome is Outcome.OK
+            assert result.setup is not None
+            assert result.setup.outcome is Outcome.ERROR
+        last = await session(8, cache(save=True), "cat notes.txt kept/poison")
+        assert "\nagent's\n$ ls" in last
+        assert "\npoison\n" in last
+        assert "The setup script succeeded." in last
+        assert ["Kept" in last, "Restored" in last] == [False, False]
+        assert archive.read_bytes() == kept
+
+        (archives.parent / ("c" * 32)).touch()
+        no_place = await session(9, cache(scope="c" * 32, save=True), "echo on")
+        assert "the cache could not be kept" in no_place
 
 
 def test_caches_that_nobody_asks_for_or_that_are_too_many_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -344,10 +344,12 @@ async def test_names_links_and_settings_that_lead_elsewhere(
         file.truncate(10 * 1024**4)
     # What is a repository's own folder on some system, and goes into no tree.
     unwanted = (".GIT/config", ".git /config", ".g\u200cit/config", "git~1/config", "deep/.git::$INDEX_ALLOCATION/x")
+    unwanted += ("x\\.git", "a\\git~1", ".\u200cgit/config", "\u200c.git/config")
     for name in unwanted:
-        (files / name).parent.mkdir(parents=True)
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
         (files / name).write_text(f"[core]\n\tfsmonitor = {program}\n")
-    (files / "deep" / ".gitmodules").symlink_to(elsewhere / "secret.txt")
+    for name in (".gitmodules", "GITMOD~1"):
+        (files / "deep" / name).symlink_to(elsewhere / "secret.txt")
     (files / ".github").mkdir()
     (files / ".github" / "kept").touch()
 
@@ -356,7 +358,7 @@ async def test_names_links_and_settings_that_lead_elsewhere(
     assert taken
     shown = {file.path for file in taken.files}
     assert shown == {".github/kept", ".gitmodules", "gitlink/own.txt", "up", "line\nend \ufffd\ufffd"}
-    assert set(taken.left_out) == {"sparse", "deep/.gitmodules", *unwanted}
+    assert set(taken.left_out) == {"sparse", "deep/.gitmodules", "deep/GITMOD~1", *unwanted}
     commit = await workspace.commit(spec, "All", source)
     for bundle in (taken.bundle, commit.bundle):
         git(tmp_path, "clone", "-q", str(server.folder / "repo.git"), bundle.stem)

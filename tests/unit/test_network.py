@@ -107,6 +107,7 @@ def test_groups_that_an_administrator_defines() -> None:
     [("a.test", "is no group"), ("=a.test", "is no group"), ("a b=a.test", "is no group"),
      ("registries=a.test", "is no group"), ("server=a.test", "is no group"), ("a=http://x", "is no host"),
      ("a=crates", "a group itself"), ("a=pypi", "a group itself"), ("a=registries", "a group itself"),
+     ("a=x.test; b=A", "a group itself"), ("b=a;a=x.test", "a group itself"),
      (";".join(f"a{n}=x.test" for n in range(51)), "At most 50")],
 )  # fmt: skip
 def test_what_is_no_definition_of_groups_is_refused(text: str, told: str) -> None:

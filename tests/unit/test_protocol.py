@@ -57,6 +57,18 @@ def test_a_message_is_the_same_on_the_other_end_even_of_a_newer_sender(message: 
                 kind.model_validate(message.model_dump(exclude={name}))
 
 
+def test_limits_of_a_later_version_are_no_reason_to_refuse_a_message() -> None:
+    offer, result = (next(one for one in MESSAGES if type(one) is kind) for kind in (p.Offer, p.Result))
+    limits = {"session": 60, "sockets": 7}
+    assert p.Offer.model_validate({**offer.model_dump(), "limits": limits}) == offer
+    later = p.Result.model_validate({**result.model_dump(), "limit": {"name": "sockets", "bound": "7"}})
+    assert later == result.model_copy(update={"limit": None})
+    with pytest.raises(ValidationError):
+        p.Offer.model_validate({**offer.model_dump(), "limits": {"session": "long"}})
+    with pytest.raises(ValidationError):
+        ProjectLimits.model_validate(limits)
+
+
 def test_every_report_carries_the_epoch_that_fences_it() -> None:
     reports: tuple[type[Any], ...] = (p.Offer, p.Cancel, p.Started, p.Result, p.Prepared, p.Teardown, p.Held)
     assert all(get_type_hints(report)["lease_epoch"] is int for report in reports)

@@ -30,7 +30,7 @@ async def of(app: App, project: Project) -> AgentConfig | None:
     notes = [*(f"It can't be used, and none of it is: {fault}" for fault in asked.faults), *asked.notes]
     policy = None
     if asked.allowed:
-        policy, vain = await network.policy(app, project, asked.allowed, asked.denied)
+        policy, vain = network.policy(app, project, asked.allowed, asked.denied)
         notes += vain
     return AgentConfig(
         path=file.path,

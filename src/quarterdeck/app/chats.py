@@ -12,6 +12,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, begin, by_key
 from quarterdeck.app.model_choice import Choice, Wish, choose
+from quarterdeck.app.network import with_tools_told
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.start_options import StartOptions
 from quarterdeck.core import events as e
@@ -35,6 +36,7 @@ class StartChat(StartOptions):
     agent: str = Field(default=agents.SHIPPED, max_length=100, description="Whom you talk with, for good.")
 
 
+@with_tools_told
 async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str | None = None) -> SessionView:
     """Starts a chat; the same `idempotency_key` of the same person answers the one that it made before.
 

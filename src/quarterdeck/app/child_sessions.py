@@ -9,6 +9,7 @@ from quarterdeck.app import budgets
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.network import with_tools_told
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.sessions import StartSession, start_within
 from quarterdeck.core.errors import InvalidInputError
@@ -32,6 +33,7 @@ class Wish:
     inputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
+@with_tools_told
 async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish) -> SessionView:
     """Starts the child; a repeated call answers the one that it started.
 

@@ -11,6 +11,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import begin, by_key
 from quarterdeck.app.model_choice import Choice
+from quarterdeck.app.network import with_tools_told
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
@@ -66,6 +67,7 @@ class StartExternal(BaseModel):
     )
 
 
+@with_tools_told
 async def start(app: App, actor: Actor, request: StartExternal, idempotency_key: str | None = None) -> SessionView:
     """Begins the session; the same `idempotency_key` of the same person answers the one that it made before.
 

@@ -17,6 +17,7 @@ from quarterdeck.app.beginning import by_key, make
 from quarterdeck.app.change import changing, redacted, settle
 from quarterdeck.app.fork_history import copy_history
 from quarterdeck.app.model_choice import Choice, Wish, again, choose
+from quarterdeck.app.network import with_tools_told
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.start_options import check_sight
@@ -67,6 +68,7 @@ class _Source:
     """What answers in a language model's place: its kind and its text."""
 
 
+@with_tools_told
 async def fork(
     app: App, actor: Actor, session_id: int, request: ForkSession, idempotency_key: str | None = None
 ) -> SessionView:

@@ -1,6 +1,8 @@
 """What sessions may reach: as the server allows it, as their project does, and what a repository asks for of both."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import update
@@ -14,7 +16,9 @@ from quarterdeck.core.network import (
     GROUPS,
     HOST_CHARACTERS,
     NONE,
+    REGISTRIES,
     SERVER,
+    TOLD,
     Groups,
     NetworkPolicy,
     beyond,
@@ -25,6 +29,8 @@ from quarterdeck.core.network import (
 from quarterdeck.store.tables import projects
 
 HOSTS = 200
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 Host = Annotated[str, Field(min_length=1, max_length=HOST_CHARACTERS + 10)]
 
 
@@ -94,13 +100,38 @@ async def groups(app: App) -> Groups:
     return {**GROUPS, **await app.registries.found(), **app.network_groups}
 
 
-async def policy(
+class _UntoldError(Exception):
+    """The machine's tools are to be asked, which takes seconds: not while a transaction is open."""
+
+
+def with_tools_told(
+    start: Callable[Concatenate[App, _P], Awaitable[_T]],
+) -> Callable[Concatenate[App, _P], Awaitable[_T]]:
+    """A use case that may need a `policy`: where the tools are to be asked for it, it is undone, and begun again."""
+
+    @wraps(start)
+    async def begun(app: App, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        while True:
+            try:
+                return await start(app, *args, **kwargs)
+            except _UntoldError:
+                await app.registries.found()
+
+    return begun
+
+
+def policy(
     app: App, project: Project, allowed: tuple[str, ...], denied: tuple[str, ...]
 ) -> tuple[NetworkPolicy, list[str]]:
-    """What comes of a repository's wishes, as hosts alone, and what is to be said of those that come to nothing."""
-    known = await groups(app)
+    """What comes of a repository's wishes, as hosts alone, and what is to be said of those that come to nothing.
+
+    For use cases `with_tools_told`.
+    """
+    known = _told(app, {*allowed, *denied, *app.network_hosts, *project.network_hosts})
     server = expanded(app.network_hosts, known)
-    of_project = expanded(project.network_hosts, {**known, SERVER: server})
+    # `server` is no group: `registries`, which is all of them, would be all that the server allows.
+    own = [server if text == SERVER else expanded((text,), known) for text in project.network_hosts]
+    of_project = tuple(dict.fromkeys(host for hosts in own for host in hosts))
     made = NetworkPolicy(
         allowed=expanded(allowed, known),
         denied=expanded(denied, known),
@@ -127,6 +158,18 @@ _DEFINE = "An administrator may say them: QUARTERDECK_NETWORK_GROUPS."
 
 def _note(text: str, wishes: list[str]) -> list[str]:
     return [text.format(", ".join(wishes))] if wishes else []
+
+
+def _told(app: App, texts: set[str]) -> Groups:
+    """As `groups`, without asking; the tools' hosts only where one of the texts may stand for them."""
+    untold = TOLD - app.network_groups.keys()
+    words = {text.strip().lower() for text in texts}
+    if not untold or not words & {REGISTRIES, *untold}:
+        return {**GROUPS, **app.network_groups}
+    told = app.registries.told()
+    if told is None:
+        raise _UntoldError
+    return {**GROUPS, **told, **app.network_groups}
 
 
 def _named(app: App) -> tuple[str, ...]:

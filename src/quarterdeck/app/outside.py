@@ -70,7 +70,11 @@ class Registries(Protocol):
     """What the tools of the server's machine say of the package registries that they use."""
 
     async def found(self) -> Groups:
-        """The hosts of `pypi`, `npm` and `apt`, as far as they are known."""
+        """The hosts of `pypi`, `npm` and `apt`, as far as they are known; asking for them takes seconds."""
+        ...
+
+    def told(self) -> Groups | None:
+        """The same without asking; None where they are to be asked."""
         ...
 
 

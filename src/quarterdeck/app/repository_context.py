@@ -63,6 +63,7 @@ async def collect(
     Raises:
         NotFoundError: there is no such ref.
     """
+    config = await agent_config.of(app, project) if project else None  # may be begun again, so before the number
     session_id = await log.reserve(connection)
     commit = await app.forge.commit_of(project.id, ref) if project and ref else ""
     facts, inputs = _facts(app, session_id), dict[str, JsonValue]({STANDARD: _standard(actor, project, branch)})
@@ -74,7 +75,7 @@ async def collect(
     if found:
         inputs[SKILLS] = _skills(found)
     facts |= _place(app, project) if project else {}
-    return Surroundings(session_id, commit, facts, await agent_config.of(app, project) if project else None, inputs)
+    return Surroundings(session_id, commit, facts, config, inputs)
 
 
 async def renewed(
@@ -85,11 +86,12 @@ async def renewed(
     Raises:
         NotFoundError: the commit is gone.
     """
+    config = await agent_config.of(app, project) if project else None
     session_id = await log.reserve(connection)
     commit = await app.forge.commit_of(project.id, before.commit) if project and before.commit else ""
     facts = _facts(app, session_id) | (_place(app, project) if project else {})
     inputs = {**before.inputs, STANDARD: _standard(actor, project, branch)}
-    return Surroundings(session_id, commit, facts, await agent_config.of(app, project) if project else None, inputs)
+    return Surroundings(session_id, commit, facts, config, inputs)
 
 
 def _place(app: App, project: Project) -> dict[str, JsonValue]:

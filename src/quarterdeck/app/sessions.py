@@ -13,6 +13,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, RUNNER_PRIVILEGES, begin, by_key
 from quarterdeck.app.model_choice import Wish, choose
+from quarterdeck.app.network import with_tools_told
 from quarterdeck.app.session_access import may
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.start_options import StartOptions
@@ -40,6 +41,7 @@ class StartSession(StartOptions):
     origin: Literal["api", "cli", "web"] = "api"
 
 
+@with_tools_told
 async def start(app: App, actor: Actor, request: StartSession, idempotency_key: str | None = None) -> SessionView:
     """Starts a session; the same `idempotency_key` of the same person answers the session that it made before.
 

@@ -23,10 +23,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "npm": (),
     "apt": (),
 }
-"""The package registries of a language or a system, by the one word that allows them.
-
-Those of the last three are whatever pip, npm and apt of the server's machine say that they use.
-"""
+"""The package registries of a language or a system, by the one word that allows them."""
+TOLD = frozenset({"pypi", "npm", "apt"})
+"""Whose hosts are whatever pip, npm and apt of the server's machine say that they use."""
 REGISTRIES = "registries"
 """The word for all groups; what `include_recommended_allowed` asks for."""
 SERVER = "server"
@@ -157,8 +156,9 @@ def defined(text: str) -> dict[str, tuple[str, ...]]:
         groups[word] = tuple(host.strip().lower() for host in hosts.split(",") if host.strip() not in ("", NONE))
         for host in groups[word]:
             rules(host)
-            if _group(host):
-                raise InvalidInputError(f"The group {word} has {host!r} in it, which is a group itself.")
+    for word, hosts in groups.items():
+        if within := [host for host in hosts if _group(host) or host in groups]:
+            raise InvalidInputError(f"The group {word} has {within[0]!r} in it, which is a group itself.")
     if len(groups) > GROUPS_DEFINED:
         raise InvalidInputError(f"At most {GROUPS_DEFINED} groups can be defined; these are {len(groups)}.")
     return groups

@@ -24,14 +24,14 @@ Repositories are fetched by git smart HTTP at `WorkspaceSpec.clone_path` of the 
 `WorkspaceSpec.token` as password.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from quarterdeck.core.events import FileChange, Outcome
 from quarterdeck.core.mcp import McpTool
 from quarterdeck.core.network import NetworkPolicy
-from quarterdeck.core.session_limits import ProjectLimits, Reached, Used
+from quarterdeck.core.session_limits import LimitName, ProjectLimits, Reached, Used
 
 PROTOCOL_VERSION = 1
 VERSIONS_APART = 1
@@ -50,6 +50,15 @@ Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+
+def _known_limits(said: dict[str, JsonValue] | ProjectLimits | None) -> object:
+    """Without those of a later version, for `ProjectLimits` is as strict as what people write needs."""
+    return {name: said[name] for name in get_args(LimitName) if name in said} if isinstance(said, dict) else said
+
+
+def _known_limit(said: dict[str, JsonValue] | Reached | None) -> object:
+    return None if isinstance(said, dict) and said.get("name") not in get_args(LimitName) else said
 
 
 def fits(protocol: int) -> bool:
@@ -186,7 +195,7 @@ class Offer(_Wire):
     workspace: WorkspaceSpec
     job: JobSpec | None = None
     mcp: McpSpec | None = None
-    limits: ProjectLimits | None = None
+    limits: Annotated[ProjectLimits | None, BeforeValidator(_known_limits)] = None
     """What the project asks for; of this and the executor's own the stricter holds."""
     used: Used = Used()
     """What the session's commands have taken, on all executors."""
@@ -298,8 +307,8 @@ class Result(_Wire):
     refused: tuple[Refusal, ...] = ()
     used: Used | None = None
     """What commands of the session took since a result told of that last; None from an executor that doesn't say."""
-    limit: Reached | None = None
-    """The limit that ended the call."""
+    limit: Annotated[Reached | None, BeforeValidator(_known_limit)] = None
+    """The limit that ended the call; None also for one that only a later version knows, which the text tells of."""
 
 
 class Prepared(_Wire):

@@ -31,7 +31,7 @@ def pack(root: Path, patterns: tuple[str, ...], target: Path, *, level: int = 6)
             file_size = path.lstat().st_size
             size += file_size
             if size > ARTIFACTS_BYTES:
-                raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")
+                raise TooLargeError(f"The files of the archive have more than {ARTIFACTS_BYTES:,} bytes.")
             _pack_file(archive, path, name, file_size)
             count += 1
     return count
@@ -57,10 +57,10 @@ def unpack(archive: Path, root: Path, *, wanted: Callable[[], bool] = lambda: Tr
                     return
                 size += member.size
                 if size > ARTIFACTS_BYTES:
-                    raise TooLargeError(f"The artifacts are larger than {ARTIFACTS_BYTES:,} bytes.")
+                    raise TooLargeError(f"The files of the archive have more than {ARTIFACTS_BYTES:,} bytes.")
                 _unpack_member(source, member, root)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise InvalidInputError(f"The artifacts of an earlier job can't be unpacked: {error}") from error
+        raise InvalidInputError(f"The archive can't be unpacked: {error}") from error
 
 
 def _files(root: Path) -> Iterator[str]:
@@ -131,22 +131,18 @@ def _pack_file(archive: tarfile.TarFile, path: Path, name: str, size: int) -> No
 def _unpack_member(source: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
     parts = PurePosixPath(member.name).parts
     if not parts or member.name.startswith("/") or ".." in parts or ".git" in parts:
-        raise InvalidInputError(
-            f"The artifacts of an earlier job have a file outside of the workspace: {member.name!r}."
-        )
+        raise InvalidInputError(f"The archive has a file outside of the workspace: {member.name!r}.")
     folder = root
     for part in parts if member.isdir() else parts[:-1]:
         folder /= part
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise InvalidInputError(
-                f"The artifacts of an earlier job go through what is no folder here: {member.name!r}."
-            )
+            raise InvalidInputError(f"The archive goes through what is no folder here: {member.name!r}.")
         folder.mkdir(exist_ok=True)
     path = root.joinpath(*parts)
     if member.isdir():
         return
     if path.is_dir() and not path.is_symlink():
-        raise InvalidInputError(f"The artifacts of an earlier job have a file where a folder is: {member.name!r}.")
+        raise InvalidInputError(f"The archive has a file where a folder is: {member.name!r}.")
     path.unlink(missing_ok=True)
     if member.issym():
         # Its target may be anywhere: host code follows no link, and the sandbox shows nothing else.
@@ -154,7 +150,7 @@ def _unpack_member(source: tarfile.TarFile, member: tarfile.TarInfo, root: Path)
     elif member.isreg():
         _write(source, member, path)
     else:
-        raise InvalidInputError(f"The artifacts of an earlier job have something that is no file: {member.name!r}.")
+        raise InvalidInputError(f"The archive has something that is no file: {member.name!r}.")
 
 
 def _write(source: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

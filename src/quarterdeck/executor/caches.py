@@ -60,9 +60,9 @@ class Cache:
         """Keep what the setup script made, if it is to be; what came of that, empty when there is nothing to say."""
         if not self.spec.save or self._is_fresh():
             return ""
-        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self.file.with_name(f"{uuid4().hex}{_FRESH}")
         try:
+            fresh.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             count = await asyncio.to_thread(artifacts.pack, workspace.files, self.spec.paths, fresh, level=1)
             size = fresh.stat().st_size
             if not count:

@@ -9,6 +9,10 @@ from quarterdeck.core.session_limits import Limits
 FILE_BYTES = 8 * 1024**3
 OPEN_FILES = 8_192
 SPARE_PROCESSES = 16
+UNSEEN_PROCESSES = 4_096
+"""Where others of the runner's user can't be seen, which count all the same: so many it may have with them."""
+_MACHINES_PIDS = 0xEFFFFFFC
+"""What the kernel numbers the machine's own pid namespace with."""
 _SPARE_BYTES = 1024**3
 """Beyond the session's limits, so that whoever counts sees them reached."""
 
@@ -30,9 +34,19 @@ def rlimits(limits: Limits, *, own_user_namespace: bool) -> list[tuple[int, int]
         resource.RLIMIT_DATA: limits.memory + max(limits.memory // 4, _SPARE_BYTES),
         resource.RLIMIT_FSIZE: FILE_BYTES,
         resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_NPROC: limits.processes + SPARE_PROCESSES + (0 if own_user_namespace else _running()),
+        resource.RLIMIT_NPROC: _processes(limits.processes + SPARE_PROCESSES, own_user_namespace=own_user_namespace),
     }
     return [(limit, _within(bound, resource.getrlimit(limit)[1])) for limit, bound in wanted.items()]
+
+
+def _processes(wanted: int, *, own_user_namespace: bool) -> int:
+    if own_user_namespace:
+        return wanted
+    with suppress(OSError):
+        if os.stat("/proc/self/ns/pid").st_ino == _MACHINES_PIDS:
+            return wanted + _running()
+    # In a container: the user's processes outside of it count, and nothing here says how many there are.
+    return max(wanted + _running(), UNSEEN_PROCESSES)
 
 
 def _running() -> int:

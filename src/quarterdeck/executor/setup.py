@@ -43,20 +43,22 @@ class Setup:
         """How it ended; None when there is nothing to run, or it was run in this workspace before.
 
         `sink` hears of it from its beginning on. Cancelling it, or killing its subject, kills it; then the next call in
-        this workspace does it from its beginning.
+        this workspace does it from its beginning. So it does after an error of ours or a limit that was reached, but
+        as a call has worked here by then, the cache is neither unpacked over its files nor made of them.
         """
-        done = self.workspace.folder / "setup.done"
+        done, entered = (self.workspace.folder / f"setup.{mark}" for mark in ("done", "entered"))
         async with self.workspace.setting_up:
             if not self.spec.setup_script or done.exists():
                 return None
             log = Log(sink)
             await log.say("Setup script of the project, before the first call in this workspace.")
             try:
-                cache = await self._cache()
+                cache = None if entered.exists() else await self._cache()
                 if cache:
                     await log.say(await cache.restore(self.workspace))
                 ended = await self._run(sink)
             except QuarterdeckError as error:
+                entered.touch()
                 await log.say(f"ERROR: {error.message}")
                 return SetupReport(outcome=Outcome.ERROR, text=error.message)
             if ended.outcome is Outcome.CANCELLED:

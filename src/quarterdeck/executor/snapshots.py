@@ -27,7 +27,8 @@ LISTED_BYTES = 256 * 1024
 """What the list of changed files may take as JSON, so that the server takes the result that has it."""
 NESTED_REPOSITORIES = 500
 """How many are looked into, one git process each; what is in more of them is left out, and the result says so."""
-_LIKE_GIT = re.compile(rb"(?i)(^|/)(\.g[^/]*t|git~)")
+_LIKE_GIT = re.compile(rb"(?i)(^|/)\.g[^/]*t|~[0-9]|[\\\x80-\xff]")
+"""What git may take for `.git` or `.gitmodules`: short names and backslashes of Windows, letters unseen by macOS."""
 _DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 _NOBODY = Identity("Quarterdeck", "snapshots@quarterdeck.invalid", "Quarterdeck", "snapshots@quarterdeck.invalid")
 _Change = Literal["added", "modified", "deleted", "renamed"]

@@ -19,6 +19,7 @@ from quarterdeck.executor import landlock, procfs
 
 _CHILD_SUBREAPER = 36
 _PATIENCE_SECONDS = 5
+_LAST_SECONDS = 1
 _ROUNDS = 3
 
 Request = tuple[list[str], dict[str, str], str, list[tuple[int, int]], list[str], list[str] | None, str]
@@ -121,6 +122,10 @@ def _sweep() -> tuple[int, int]:
             continue
         killed.update(_signalled(found, signal.SIGKILL))
         time.sleep(0.001)
+    if _reap():  # out of patience: what was made to stand must not be left standing
+        killed.update(_signalled(procfs.descendants(os.getpid()), signal.SIGKILL))
+        while _reap() and time.monotonic() < give_up + _LAST_SECONDS:
+            time.sleep(0.001)
     return len(killed), len(procfs.descendants(os.getpid()))
 
 
