@@ -249,6 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, help="end when this process is no longer the parent")
     parser.add_argument("--socket", type=int, help="an inherited descriptor that listens")
     parser.add_argument("--ready", type=int, help="an inherited descriptor to write to when requests are answered")
+    parser.add_argument("--wait", action="store_true", help="begin only at a line on the standard input")
     given = parser.parse_args(arguments)
     if given.parent is not None:
         die_with(given.parent)
@@ -257,6 +258,8 @@ def main(arguments: list[str] | None = None) -> int:
     gc.disable()  # loading makes nothing that could be collected; looking for it costs a sixth of the time
     for name in WEB_MODULES if given.role == "web" else WORKER_MODULES:  # while PostgreSQL starts
         importlib.import_module(name)
+    if given.wait and not sys.stdin.readline():
+        return 0  # `serve` has given up before there was anything to do
     try:
         url = database_url(settings)
         if given.role == "worker":

@@ -54,7 +54,7 @@ class Role:
 def serve(settings: Settings, *, runner: bool = True) -> int:
     """Runs everything until SIGTERM or SIGINT; answers the exit code."""
     try:
-        with own_home(settings.home):
+        with own_home(settings.home, shared=settings.database_url is not None and not runner):
             if (settings.home / UNFINISHED).exists():
                 raise ConflictError(
                     f"A restore into {settings.home} was cut off. Give the same `qd restore` again; it begins anew."
@@ -66,15 +66,17 @@ def serve(settings: Settings, *, runner: bool = True) -> int:
 
 
 @contextmanager
-def own_home(home: Path) -> Generator[None]:
-    """Has the home, made at first, for this process alone.
+def own_home(home: Path, *, shared: bool = False) -> Generator[None]:
+    """Has the home, made at first, for this process alone, or together with others that share it.
+
+    Servers on a database elsewhere and without a runner share one: the nodes of a cluster, on a shared folder.
 
     Raises:
         AlreadyServingError: a server runs on it.
         InvalidInputError, ForbiddenError: the folder can't be one.
     """
     _make(home)
-    with _Lock(home):
+    with _Lock(home, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
         yield
 
 
@@ -90,14 +92,16 @@ def _make(home: Path) -> None:
 class _Lock:
     """The home's lock, gone with the process that holds it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, kind: int) -> None:
         self._home = home
+        self._kind = kind
 
     def __enter__(self) -> None:
-        self._file = (self._home / "serve.lock").open("a")
+        self._file = (self._home / "serve.lock").open("a+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._file.close()
             url = _running_url(self._home)
             raise AlreadyServingError(
                 f"A Quarterdeck server already runs on {self._home}" + (f", at {url}." if url else ".")
@@ -137,12 +141,12 @@ class _Supervisor:
             environment = child_environment(settings, postgres.url)
             keepers.append(asyncio.create_task(postgres.keep()))
             # It loads on another core while the web process begins, which alone says what keeps both from it.
-            worker = await self._start(_worker(child_environment(settings, None)), told=True)
+            worker = await self._start(_worker(environment, "--wait"), told=True)
             started = await web.ready(postgres.url)
             if started is None:
                 return 1
             keepers.append(asyncio.create_task(self._keep(replace(web.role, environment=environment), web.process)))
-            _tell(worker, postgres.url)
+            _tell(worker, "begin")
             keepers.append(asyncio.create_task(self._keep(_worker(environment), worker)))
             _write(home / "server.json", json.dumps({"url": settings.url, "pid": os.getpid()}))
             _announce(settings, link=started)
@@ -158,7 +162,8 @@ class _Supervisor:
             self._stop.set()
             await self._end_children(keepers)
             listening.close()
-            (home / "server.json").unlink(missing_ok=True)
+            if _running_url(home) == settings.url:  # of servers that share a home, the one that began last is named
+                (home / "server.json").unlink(missing_ok=True)
             if postgres is not None:
                 await postgres.stop()
 
@@ -182,7 +187,7 @@ class _Supervisor:
     async def _start(self, role: Role, *, told: bool = False) -> asyncio.subprocess.Process:
         """Starts a process in a session of its own: a Ctrl-C in the terminal is for us, who end all in their order.
 
-        `told`: it waits for its database's URL on its input.
+        `told`: it waits for a line on its input.
         """
         process = await asyncio.create_subprocess_exec(
             *role.command,
@@ -225,8 +230,8 @@ class _Supervisor:
         await asyncio.gather(*keepers, return_exceptions=True)
 
 
-def _worker(environment: dict[str, str]) -> Role:
-    command = (sys.executable, "-m", "quarterdeck.server", "worker", "--parent", str(os.getpid()))
+def _worker(environment: dict[str, str], *options: str) -> Role:
+    command = (sys.executable, "-m", "quarterdeck.server", "worker", "--parent", str(os.getpid()), *options)
     return Role("worker", command, environment)
 
 
@@ -256,9 +261,9 @@ async def _terminate(processes: list[asyncio.subprocess.Process], end: float) ->
             await asyncio.gather(*(process.wait() for process in processes))
 
 
-def _tell(process: asyncio.subprocess.Process, database_url: str) -> None:
+def _tell(process: asyncio.subprocess.Process, line: str) -> None:
     if process.stdin is not None:
-        process.stdin.write(f"{database_url}\n".encode())
+        process.stdin.write(f"{line}\n".encode())
         process.stdin.close()
 
 

@@ -110,9 +110,8 @@ class Processes:
             output.mute()
             raise
         finally:
-            watching.cancel()
             # A task of its own, because a second cancellation must not leave a process behind.
-            await asyncio.shield(asyncio.create_task(self._end(watch.command, held, output)))
+            await asyncio.shield(asyncio.create_task(self._end(watch.command, held, output, watching)))
         reached = watch.reached or (shorter[0] if shorter and timed_out else None)
         if timed_out is None and not reached:
             raise SandboxBrokenError(f"{SandboxBrokenError()} {output.text.strip()[:500]}")
@@ -160,8 +159,7 @@ class Processes:
                 raise LimitReachedError(held.limits.reached(watch.reached, of=self.limits)) from error
             raise
         finally:
-            watching.cancel()
-            await asyncio.shield(asyncio.create_task(self._end(command, held, Output(None))))
+            await asyncio.shield(asyncio.create_task(self._end(command, held, Output(None), watching)))
             if draining is not None:
                 await asyncio.wait({draining}, timeout=_DRAIN_SECONDS)
                 draining.cancel()
@@ -243,7 +241,8 @@ class Processes:
         held.usage.begin(command, output)
         return Watch(command, held.limits, held.usage, held.disk, held.group, lambda: list(held.commands))
 
-    async def _end(self, command: Command, held: _Subject, output: Output) -> None:
+    async def _end(self, command: Command, held: _Subject, output: Output, watching: asyncio.Task[None]) -> None:
+        watching.cancel()
         try:
             await command.kill()
             # What is still in the pipe; its end comes at once when all its writers are dead.
@@ -258,6 +257,7 @@ class Processes:
             if held.group and not held.commands:
                 group, held.group = held.group, None
                 await group.remove()
+            await asyncio.wait({watching})  # what it had started to measure with is dead by then
 
 
 async def _follow(command: Command, output: Output, timeout: float) -> bool | None:
