@@ -34,13 +34,14 @@ CUTS = {
 """Seqs of logs of earlier versions at which a worker may have been killed: in each but one a turn is open."""
 
 
+_PIPELINE = re.compile(r'"pipeline_id":[0-9]+')
 _ID = re.compile(r'"([ca]_[0-9a-f]{4,})[0-9a-f]{4}"')
 
 
-def in_this_home(events: list[Event], created: dict[str, Any], number: int) -> list[Event]:
+def in_this_home(events: list[Event], created: dict[str, Any], number: int, pipeline: int) -> list[Event]:
     """The log as this home would have it: its project, commit and pipeline, ids of its own, and written just now."""
     own = (_ID.sub(rf'"\g<1>{number:04}"', event.model_dump_json()) for event in events)
-    events = [Event.model_validate_json(line) for line in own]
+    events = [Event.model_validate_json(_PIPELINE.sub(f'"pipeline_id":{pipeline}', line)) for line in own]
     late = datetime.now(UTC) - timedelta(minutes=2) - events[-1].at
     first = events[0].payload
     assert isinstance(first, e.SessionCreated)
@@ -49,7 +50,7 @@ def in_this_home(events: list[Event], created: dict[str, Any], number: int) -> l
     return [event.model_copy(update={"session": number, "at": event.at + late}) for event in moved]
 
 
-async def restored(url: str, alike: dict[str, int]) -> dict[str, tuple[int, list[Event]]]:
+async def restored(url: str, alike: dict[str, int], pipeline: int) -> dict[str, tuple[int, list[Event]]]:
     """Sessions with the cut logs as theirs, each with the flow and script of a session of this version."""
     database, made = Database(url), dict[str, tuple[int, list[Event]]]()
     async with database.transaction() as connection:
@@ -58,7 +59,7 @@ async def restored(url: str, alike: dict[str, int]) -> dict[str, tuple[int, list
             known = (await log.lock(connection, alike[origin])).state.created
             same = ("project_id", "initiator_id", "initiator", "commit", "inputs")
             number = await log.reserve(connection)
-            events = in_this_home(corpus(origin)[:cut], {one: getattr(known, one) for one in same}, number)
+            events = in_this_home(corpus(origin)[:cut], {one: getattr(known, one) for one in same}, number, pipeline)
             state = fold(events)
             assert state.turn_open == (state.status == "running"), name
             await log.keep_row(connection, number, state, flow_hash=row.flow_hash, script_hash=row.script_hash)
@@ -82,7 +83,7 @@ def test_sessions_of_an_earlier_version_go_on_from_the_middle_of_a_turn(instance
     for origin, body in bodies.items():
         alike[origin] = instance.post("/sessions", {"project": "old", "model": "scripted", **body})["id"]
         instance.qd("session", "cancel", str(alike[origin]), "--wait")
-    made = asyncio.run(restored(database_url(instance), alike))
+    made = asyncio.run(restored(database_url(instance), alike, pipeline))
     for name, (number, before) in made.items():
         if CUTS[name][0] == PLAN:
             instance.wait_for(number, "plan_approval_required")
