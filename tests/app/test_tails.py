@@ -129,6 +129,27 @@ async def test_one_look_serves_all_watchers(app: App, start: Start) -> None:
         await source.aclose()
 
 
+async def test_a_watcher_misses_nothing_when_another_one_begins_the_tail_farther_on(app: App, start: Start) -> None:
+    session_id = await begin(app, start.owner)
+    seq = await append(app, session_id, check("first"))
+    early = await moments(app, start, session_id, 0)
+    seen = [one.event.seq for one in _events(await anext(early))]
+    await append(app, session_id, check("between"))
+    late = await moments(app, start, session_id, 0)
+    await anext(late)
+    waiting = asyncio.ensure_future(anext(late))
+    await asyncio.sleep(0.1)
+    end = await append(app, session_id, check("last"))
+    async with asyncio.timeout(60):
+        await waiting
+        while seen[-1] < end:
+            seen += [one.event.seq for one in _events(await anext(early))]
+    assert seq + 2 == end
+    assert seen == list(range(1, end + 1))
+    await early.aclose()
+    await late.aclose()
+
+
 def _events(moment: tails.Moment) -> list[signals.EventSignal]:
     return [one for one in moment.signals if isinstance(one, signals.EventSignal)]
 

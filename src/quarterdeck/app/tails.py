@@ -72,6 +72,11 @@ class Tail:
         """Nothing comes any more."""
         return self._ended or self._error is not None
 
+    @property
+    def reads(self) -> bool:
+        """Somebody began it."""
+        return self._reader is not None
+
     def begin(self, cursor: Cursor) -> None:
         """Goes on reading behind `cursor`, unless it reads already."""
         if self._reader is None:

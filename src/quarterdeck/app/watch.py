@@ -37,13 +37,15 @@ async def _from(app: App, session_id: int, cursor: Cursor) -> AsyncIterator[Mome
         number, more = tail.number, True
         while more:
             # What the tail tells from this number on is not older than what is read now: nothing is left out.
-            number, printed = tail.number, set(cursor.running)
+            number, reading, printed = tail.number, tail.reads, set(cursor.running)
             async with app.database.reading() as connection:
                 found = await look(connection, session_id, cursor)
-            # Of a call whose start was among these events the output is still to be read.
-            more = not cursor.ended and (cursor.behind or not cursor.running.keys() <= printed)
             if found:
                 yield Moment(tuple(found), cursor.seq)
+            # Of a call whose start was among these events the output is still to be read; and a tail that another
+            # watcher began meanwhile began behind what that one had read, which may be more.
+            behind = cursor.behind or not cursor.running.keys() <= printed or tail.reads != reading
+            more = behind and not cursor.ended
         if cursor.ended:
             return
         tail.begin(cursor)
