@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,15 @@ class Instance:
                 raise AssertionError(f"waited {seconds:.0f} s until {what}\n{self.log_end()}")
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """The regular files of a folder that others write and take away meanwhile, with what is in them."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and not path.is_symlink():
+                    yield path, path.read_bytes()
 
 
 def processes_below(pid: int) -> dict[int, str]:

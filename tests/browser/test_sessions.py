@@ -170,7 +170,8 @@ def test_a_list_changes_in_place_and_many_are_cancelled(page: Page, instance: In
     assert [instance.session(one)["status"] for one in ids] == ["stopped"] * 3
     page.goto("/sessions?needs_me=true&text=nothing-has-this")
     expect(page.get_by_text("No session fits these filters.")).to_be_visible()
-    page.goto("/sessions")
+    with page.expect_response(lambda answer: "text/event-stream" in answer.headers.get("content-type", "")):
+        page.goto("/sessions")  # its stream is open: what is asked for next comes without a cookie
     page.context.clear_cookies()
     _hide(page, hidden=True)
     _hide(page, hidden=False)

@@ -18,7 +18,7 @@ from tests.chaos.caller import Talk
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
 from tests.chaos.proof import agreeing, open_rows
-from tests.instance import processes_below
+from tests.instance import files_below, processes_below
 
 LEFT_SECONDS = 90
 """How long the last reports and tidying may take: the sleep of a client that waits, and a lease that runs out."""
@@ -113,7 +113,9 @@ class Aftermath:
         for home in self.cluster.runners:
             for folder in ("workspaces", "outputs"):
                 paths = [path.name for path in (home / folder).glob("*")]
-                found[f"{folder} of {home.name}"] = paths if folder == "workspaces" else _files(home / folder)
+                found[f"{folder} of {home.name}"] = (
+                    paths if folder == "workspaces" else [str(path) for path, _ in files_below(home / folder)]
+                )
         found["files"] = [
             path.name for number in (1, 2) for path in (self.cluster.home / f"serve-{number}").glob("push-*")
         ]
@@ -129,10 +131,6 @@ class Aftermath:
         left += [line for line in processes_below(1).values() if "sleep 3141." in line]
         if left:
             self.faults.append(f"processes are left: {left}")
-
-
-def _files(folder: Any) -> list[str]:
-    return [str(path) for path in folder.rglob("*") if path.is_file()]
 
 
 def _behind_history(log: list[e.Event]) -> list[e.Event]:

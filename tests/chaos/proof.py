@@ -25,7 +25,7 @@ from quarterdeck.store.tables import (
     tokens,
 )
 from tests.chaos.kills import pid_of
-from tests.instance import Instance, processes_below
+from tests.instance import Instance, files_below, processes_below
 from tests.scenarios.work import payloads
 
 LEFT_SECONDS = 20
@@ -124,7 +124,7 @@ def _left(instance: Instance) -> str:
         if str(instance.home) in line and pid not in below | _own(instance)
     ]
     folders = [path.name for path in (instance.home / "runner" / "workspaces").iterdir() if path.name.startswith("job")]
-    outputs = [str(path) for path in (instance.home / "runner" / "outputs").rglob("*") if path.is_file()]
+    outputs = [str(path) for path, _ in files_below(instance.home / "runner" / "outputs")]
     files = [path.name for path in instance.home.glob("push-*")]
     found = {"tools": tools, "strangers": strangers, "folders": folders, "outputs": outputs, "files": files}
     rows = asyncio.run(open_rows(database_url(instance)))

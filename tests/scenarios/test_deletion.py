@@ -13,7 +13,7 @@ import zstandard
 from psycopg import sql
 
 from tests.chaos.proof import database_url
-from tests.instance import Instance
+from tests.instance import Instance, files_below
 from tests.scenarios.work import call, flow, start
 
 ZSTD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
@@ -83,11 +83,11 @@ def traces(instance: Instance, word: str) -> Iterator[str]:
             rows = connection.execute(sql.SQL("select * from {}").format(sql.Identifier(table)))
             if any(sought in data for row in rows for value in row for data in readings(value)):
                 yield f"table {table}"
-    for path in instance.home.rglob("*"):
+    for path, content in files_below(instance.home):
         relative = path.relative_to(instance.home)
-        if relative.parts[0] == "postgres" or not path.is_file() or path.is_symlink():
+        if relative.parts[0] == "postgres":
             continue  # the database was asked above; what it keeps of deleted rows until it vacuums can't be asked for
-        if sought in str(relative).encode() or any(sought in data for data in readings(path.read_bytes())):
+        if sought in str(relative).encode() or any(sought in data for data in readings(content)):
             yield f"file {'/'.join(relative.parts[:2])}"
     for repository in (instance.home / "repositories").glob("*.git"):
         objects = git(repository, "rev-list", "--objects", "--all").decode().split("\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.instance import Instance
+from tests.instance import Instance, files_below
 from tests.mcp_server import STDIO, McpServer, serving
 from tests.scenarios.work import call, payloads, script
 
@@ -154,10 +154,8 @@ def _nowhere(home: Path, log: str) -> None:
     folders = [home, *([Path(moved.read_text(encoding="utf-8").strip())] if moved.is_file() else [])]
     looked_at = 0
     for folder in folders:
-        for file in folder.rglob("*"):
-            if file.is_file():
-                data = file.read_bytes()
-                looked_at += 1
-                assert not any(secret.encode() in data for secret in SECRETS), file
+        for file, content in files_below(folder):
+            looked_at += 1
+            assert not any(secret.encode() in content for secret in SECRETS), file
     assert looked_at > 100
     assert not any(secret in log for secret in SECRETS)
