@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
+    chat_pages,
     fields,
     home_pages,
     languages,
@@ -24,6 +25,7 @@ from quarterdeck.doors.web import (
     session_pages,
     session_stream,
     static_files,
+    views,
 )
 from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only, secret
 from quarterdeck.doors.web.fields import Form
@@ -68,6 +70,7 @@ def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 async def _before(request: Request[Any, Any, Any]) -> Redirect | None:
     """Speaks the browser's language; takes what was left empty in a form of filters out of the URL."""
     languages.speak(request.headers.get("accept-language", ""))
+    views.look(request)
     given = list(request.query_params.multi_items())
     if request.method != "GET" or all(value for _, value in given):
         return None
@@ -97,6 +100,7 @@ ROUTES = (
             *session_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
+            *chat_pages.ROUTES,
             *project_pages.ROUTES,
             *run_pages.ROUTES,
         ],

@@ -4,12 +4,12 @@ from typing import Any
 
 from litestar import Response, post
 
-from quarterdeck.app import chats, deletion, forks, interruption, steering
-from quarterdeck.app.chats import StartChat
+from quarterdeck.app import deletion, forks, interruption, steering
 from quarterdeck.app.forks import ForkSession
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.web.fields import Form
+from quarterdeck.doors.web.subjects import subject_of
 
 Answer = Response[Any]
 
@@ -17,7 +17,7 @@ Answer = Response[Any]
 @post("/sessions/{session_id:int}/messages")
 async def say(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
     """A message, an answer, or what to change of a plan."""
-    await steering.reply(app, actor, session_id, form.text("text"))
+    await steering.reply(app, actor, session_id, form.text("text"), about=subject_of(form.text("about")))
     return form.go(f"/sessions/{session_id}")
 
 
@@ -96,15 +96,4 @@ async def fork(app: TheApp, actor: Caller, session_id: SessionId, form: Form) ->
     return form.go(f"/sessions/{made.id}")
 
 
-@post("/chats")
-async def chat(app: TheApp, actor: Caller, form: Form) -> Answer:
-    """A new chat, about the project whose page it was begun on."""
-    project = next(iter(form.numbers("project")), None)
-    if not form.text("message"):
-        raise InvalidInputError("The message is empty.")
-    wish = StartChat(message=form.text("message"), project=project, model=form.text("model") or None)
-    made = await chats.start(app, actor, wish)
-    return form.go(f"/sessions/{made.id}")
-
-
-ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, chat)
+ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork)

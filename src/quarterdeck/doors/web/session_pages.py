@@ -20,7 +20,7 @@ from quarterdeck.core.status import FINAL
 from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.parameters import Caller, CallId, SessionId, TheApp
 from quarterdeck.doors.export.download import Format, download
-from quarterdeck.doors.web import languages
+from quarterdeck.doors.web import conversation, languages
 from quarterdeck.doors.web.layout import framed
 from quarterdeck.doors.web.rendering import HEADERS
 from quarterdeck.doors.web.session_parts import parts
@@ -76,6 +76,9 @@ async def activity(
 ) -> Response[str]:
     """The log: its end, or what is around an entry, before or behind it."""
     session = await sessions.show(app, actor, session_id)
+    if session.origin == "chat" and not request.query_params:
+        talk = await conversation.opened(app, actor, session)
+        return await _framed(app, actor, session, "chat.html", tab="conversation", talk=talk)
     level = level_of(request)
     if at is not None:
         level = max(level, (await session_log.event(app, actor, session_id, at)).level, key=list(Level).index)

@@ -1,5 +1,8 @@
-"""How somebody wants to see pages, remembered by their browser: the level of detail."""
+"""How somebody wants to see pages, remembered by their browser: the level of detail, the right sidebar."""
 
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request
@@ -8,7 +11,36 @@ from litestar.datastructures import Cookie
 from quarterdeck.core.events import Level
 
 LEVEL = "quarterdeck_level"
+RAIL = "quarterdeck_rail"
 _YEAR = 365 * 86_400
+_OPEN = re.compile(r"(sessions|chat|history|closed)(?::([1-9][0-9]{0,17}))?")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is looked at, and how the right sidebar stands beside it."""
+
+    path: str = ""
+    """Of the page."""
+    open: str = ""
+    """The section of the sidebar that is open: `sessions`, `chat`, `history`, `closed`; empty where nobody chose."""
+    chat: int = 0
+    """The chat that goes on in the sidebar; 0 is none."""
+
+
+_NOWHERE = Sight()
+_sight: ContextVar[Sight] = ContextVar("sight", default=_NOWHERE)
+
+
+def look(request: Request[Any, Any, Any]) -> None:
+    """What is rendered from here on is this page. The cookie is written by a script: it decides nothing."""
+    kept = _OPEN.fullmatch(request.cookies.get(RAIL, ""))
+    _sight.set(Sight(request.url.path, kept[1], int(kept[2] or 0)) if kept else Sight(request.url.path))
+
+
+def sight() -> Sight:
+    """What is looked at now."""
+    return _sight.get()
 
 
 def level_of(request: Request[Any, Any, Any]) -> Level:

@@ -4,4 +4,5 @@ import "./times.js";
 import "./forms.js";
 import "./live-list.js";
 import "./session-log.js";
+import "./chat.js";
 import "./keys.js";
