@@ -99,6 +99,8 @@ async def test_nobody_is_told_of_what_they_may_not_see(app: App, start: Start) -
         Subject(kind="session", id=4711),
         Subject(kind="file", project_id=1, ref="main", path="none"),
         Subject(kind="file", project_id=1, ref="none", path="README.md"),
+        Subject(kind="file", project_id=1, ref="--all", path="README.md"),
+        Subject(kind="file", project_id=1, ref="main", path="../../etc/passwd"),
     ):
         with pytest.raises(NotFoundError):
             await chats.start(app, start.owner, wish, about=missing)

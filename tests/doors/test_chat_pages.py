@@ -166,11 +166,22 @@ def test_a_page_is_about_what_its_address_says() -> None:
         ("/projects/1/issues/3", "issue #3"),
         ("/projects/1/merge_requests/4", "merge request !4"),
         ("/pipelines/7", "pipeline #7"),
+        ("/projects/1/file?path=src%2Fa%20b.py&ref=main&line=9", "file a b.py"),
     ):
         found = subject_of(path)
         assert found
         assert found.name == name
-    for path in ("", "/", "/sessions", "/sessions/0", "/projects/1", "/projects/1/issues", "/sessions/" + "9" * 30):
+    for path in (
+        "/projects/1/file",
+        "/projects/1/file?ref=x",
+        "",
+        "/",
+        "/sessions",
+        "/sessions/0",
+        "/projects/1",
+        "/projects/1/issues",
+        "/sessions/" + "9" * 30,
+    ):
         assert subject_of(path) is None
     assert subject_of("/sessions/\u0661") is None
 

@@ -5,6 +5,7 @@ of it is read here. It is little: its tools read the rest.
 """
 
 from typing import Literal
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -26,8 +27,8 @@ from quarterdeck.store.tables import issues, merge_requests, pipelines
 
 CATEGORY = "page"
 """What it is called among a message's files."""
-WORDS_CHARACTERS = 300
-"""Of a title or a reason."""
+FACT_CHARACTERS = 1_000
+"""Of a title, a reason, a path."""
 
 
 class Subject(BaseModel):
@@ -61,7 +62,7 @@ async def note(app: App, connection: AsyncConnection, actor: Actor, session_id: 
         facts = None
     if facts is None:
         raise NotFoundError(f"There is no {subject.name} that you may see. Take it off the message and send it again.")
-    told = {name: line(value, WORDS_CHARACTERS) for name, value in facts.items() if value}
+    told = {name: line(value, FACT_CHARACTERS) for name, value in facts.items() if value}
     text = "\n".join(["The person wrote this with this page open:", *(f"{name}: {told[name]}" for name in told)])
     return await attachments.note(app, connection, actor, session_id, CATEGORY, subject.name, text)
 
@@ -129,6 +130,8 @@ async def _pipeline(app: App, connection: AsyncConnection, actor: Actor, subject
 async def _file(app: App, connection: AsyncConnection, actor: Actor, subject: Subject) -> dict[str, str] | None:
     project = await project_for(connection, actor, subject.project_id, Ability.READ_REPOSITORY)
     commit = await app.forge.commit_of(project.id, subject.ref or project.default_branch)
-    if await app.forge.read(project.id, commit, subject.path) is None:
+    if not await app.forge.files(project.id, commit, [subject.path], limit=0):
         return None
-    return {"file": subject.path, "project": project.path, "ref": subject.ref, "commit": commit}
+    where = urlencode({"path": subject.path, "ref": subject.ref or project.default_branch})
+    url = f"{app.public_url}/projects/{project.id}/file?{where}"
+    return {"file": subject.path, "project": project.path, "ref": subject.ref, "commit": commit, "url": url}

@@ -20,8 +20,8 @@ _OPEN = re.compile(r"(sessions|chat|history|closed)(?::([1-9][0-9]{0,17}))?")
 class Sight:
     """What is looked at, and how the right sidebar stands beside it."""
 
-    path: str = ""
-    """Of the page."""
+    address: str = ""
+    """The page's path and query."""
     open: str = ""
     """The section of the sidebar that is open: `sessions`, `chat`, `history`, `closed`; empty where nobody chose."""
     chat: int = 0
@@ -35,7 +35,8 @@ _sight: ContextVar[Sight] = ContextVar("sight", default=_NOWHERE)
 def look(request: Request[Any, Any, Any]) -> None:
     """What is rendered from here on is this page. The cookie is written by a script: it decides nothing."""
     kept = _OPEN.fullmatch(request.cookies.get(RAIL, ""))
-    _sight.set(Sight(request.url.path, kept[1], int(kept[2] or 0)) if kept else Sight(request.url.path))
+    address = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    _sight.set(Sight(address, kept[1], int(kept[2] or 0)) if kept else Sight(address))
 
 
 def sight() -> Sight:

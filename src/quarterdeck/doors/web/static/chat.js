@@ -83,8 +83,9 @@ class ChatTalk extends HTMLElement {
       this.#parts[name] = html;
       replace(place, html);
     }
-    const state = (this.querySelector(".talk-head .state") ?? document.querySelector("#session-header .state"))?.textContent;
-    if (state && this.#one("[data-say]").textContent !== state) this.#one("[data-say]").textContent = state;
+    const state = this.querySelector(".talk-head .state") ?? document.querySelector("#session-header .state");
+    const word = state?.textContent?.trim().slice(1).trim() ?? "";
+    if (this.#one("[data-say]").textContent !== word) this.#one("[data-say]").textContent = word;
     if (stays) this.#toEnd();
   }
 }
