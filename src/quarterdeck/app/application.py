@@ -10,6 +10,7 @@ from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
+from quarterdeck.app.session_access import Facts
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
 from quarterdeck.core.network import REGISTRIES, Groups
@@ -50,6 +51,8 @@ class App:
     """What sources of external sessions sent to this process, and is not stored yet."""
     asking: Together[tuple[str, Door], Actor] = field(default_factory=Together[tuple[str, Door], Actor])
     """Those whose tokens are being looked up."""
+    rights: Together[tuple[Actor, int], Facts] = field(default_factory=Together[tuple[Actor, int], Facts])
+    """Those who ask what they may do with a session."""
     recent: RecentEvents = field(default_factory=RecentEvents)
     """The logs that this process's turns have read."""
     hands: dict[bytes, int] = field(default_factory=dict[bytes, int])
