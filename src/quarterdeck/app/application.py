@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.appended import Append, Appended
+from quarterdeck.app.board_bells import Boards
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
@@ -47,6 +48,8 @@ class App:
     """Groups that the administrator defined; they come before those that ship and what tools say."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
+    boards: Boards = field(default_factory=Boards)
+    """The short lists that this process's pages share."""
     appends: Together[Append, Appended] = field(default_factory=lambda: Together(2_000, attrgetter("size")))
     """What sources of external sessions sent to this process, and is not stored yet."""
     asking: Together[tuple[str, Door], Actor] = field(default_factory=Together[tuple[str, Door], Actor])
