@@ -4,10 +4,13 @@ import { on } from "./source.js";
 import { still } from "./times.js";
 
 class LivePart extends HTMLElement {
+  /** What is here, without times; null when some of it is and some waits. @type {string | null} */
+  #shown = null;
   #next = "";
 
   connectedCallback() {
     this.#next = this.innerHTML;
+    this.#shown = still(this.#next);
     // The pointer and the focus are elsewhere only when these events are over.
     for (const left of ["pointerleave", "pointerup", "focusout"]) this.addEventListener(left, () => setTimeout(() => this.#settle()));
   }
@@ -19,19 +22,24 @@ class LivePart extends HTMLElement {
   }
 
   #settle() {
-    if (still(this.#next) === still(this.innerHTML) || this.matches(":active")) return;
-    if (this.matches(":hover") || this.contains(document.activeElement)) this.#inPlace();
-    else this.innerHTML = this.#next;
+    const next = still(this.#next);
+    if (next === this.#shown || this.matches(":active")) return;
+    if (this.matches(":hover") || this.contains(document.activeElement)) return this.#inPlace();
+    this.innerHTML = this.#next;
+    this.#shown = next;
   }
 
   /** Each row changes where it is; what is new, or has moved, waits. */
   #inPlace() {
+    this.#shown = null;
     const template = document.createElement("template");
     template.innerHTML = this.#next;
     for (const row of /** @type {NodeListOf<HTMLElement>} */ (this.querySelectorAll("[data-id]"))) {
       const fresh = template.content.querySelector(`[data-id="${row.dataset.id}"]`);
-      row.classList.toggle("gone", !fresh);
-      if (!fresh || still(fresh.innerHTML) === still(row.innerHTML)) continue;
+      if (!fresh) {
+        row.classList.add("gone");
+        continue;
+      }
       const focused = row.contains(document.activeElement) ? document.activeElement?.localName : "";
       row.className = fresh.className;
       row.replaceChildren(...fresh.childNodes);
