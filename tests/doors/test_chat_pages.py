@@ -2,6 +2,9 @@
 
 import json
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
 
 import pytest
 
@@ -12,8 +15,9 @@ from quarterdeck.app.signals import EventSignal, PartialSignal
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.status import Status, Transition
-from quarterdeck.doors.web import conversation
+from quarterdeck.doors.web import chat_stream, conversation
 from quarterdeck.doors.web.subjects import subject_of
+from quarterdeck.doors.web.views import Place
 from tests.app.chats import begin, say
 from tests.app.test_forks import person
 from tests.conftest import Start
@@ -128,8 +132,9 @@ async def test_chats_are_found_and_deleted(api: Api, app: App, start: Start, ada
 
 async def test_nobody_else_has_anything_of_a_chat(api: Api, app: App, start: Start, ada: dict[str, str]) -> None:
     chat = await begin(app, start.owner, "A secret plan", project="sample")
-    bob = {**await browser(app, await person(app, "bob", Role.OWNER)), **OURS}
-    for path in ("talk", "stream", "delete"):
+    owner = await person(app, "bob", Role.OWNER)
+    bob = {**await browser(app, owner), **OURS}
+    for path in ("talk", "delete"):
         assert (await api.client.get(f"/chats/{chat}/{path}", headers=bob)).status_code == 404
     assert (await api.client.post(f"/chats/{chat}/delete", headers=bob)).status_code == 404
     for path in (f"/sessions/{chat}", "/chats", "/chats?q=secret", "/projects/1/sessions"):
@@ -139,9 +144,13 @@ async def test_nobody_else_has_anything_of_a_chat(api: Api, app: App, start: Sta
     assert asked.status_code == 404
     assert "A secret plan" not in asked.text
     flow = (await begin_flow(api))["id"]
-    for path in ("talk", "stream", "delete"):
+    for path in ("talk", "delete"):
         answer = await api.client.get(f"/chats/{flow}/{path}", headers=ada)
         assert answer.status_code == 404, "what is no chat has no conversation"
+    for actor, number in ((owner, chat), (start.owner, flow), (start.owner, 4711)):
+        assert not [told async for told in chat_stream.told(app, actor, Place(number, 0))]
+    async with aclosing(cast("AsyncGenerator[bytes]", chat_stream.told(app, start.owner, Place(chat, 0)))) as mine:
+        assert "A secret plan" in (await anext(mine)).decode()
     fetched = await api.client.get(f"/chats/{chat}/talk", headers=ada)
     assert fetched.text.startswith(f'<chat-talk session="{chat}"')
     assert fetched.headers["content-security-policy"].startswith("default-src 'self'")

@@ -1,35 +1,25 @@
 """Chats: begun, gone on with beside any page, found again under the history, deleted."""
 
-from asyncio import to_thread
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
-from time import monotonic
 from typing import Any
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.params import FromQuery
-from litestar.response import Stream
 from pydantic import ValidationError
 
-from quarterdeck.app import chat_choices, chats, deletion, people, session_lists, session_rights, session_search, watch
+from quarterdeck.app import chat_choices, chats, deletion, session_lists, session_search
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.chats import StartChat
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_search import Hit
-from quarterdeck.app.signals import EventSignal, Signal
-from quarterdeck.app.tails import Moment
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
-from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, TheApp
+from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.api.session_lists import Cursor
-from quarterdeck.doors.sse import KEEPALIVE, Closes, stream
-from quarterdeck.doors.web import conversation, languages
-from quarterdeck.doors.web.cookies import secret
+from quarterdeck.doors.web import conversation
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.layout import framed
 from quarterdeck.doors.web.rendering import HEADERS, fragment
-from quarterdeck.doors.web.session_stream import CHECK_SECONDS
 from quarterdeck.doors.web.subjects import subject_of
 
 WORDS = 200
@@ -113,48 +103,6 @@ async def talk(app: TheApp, actor: Caller, session_id: SessionId) -> Response[st
     return Response(html, media_type=MediaType.HTML, headers=HEADERS)
 
 
-@get("/chats/{session_id:int}/stream", media_type="text/event-stream")
-async def follow(
-    app: TheApp,
-    actor: Caller,
-    closing: Closes,
-    session_id: SessionId,
-    request: Request[Actor, None, Any],
-    after: After = 0,
-    last_event_id: LastEventId = None,
-) -> Stream:
-    """What is new in a chat behind `after`."""
-    await conversation.chat(app, actor, session_id)
-    begin = after if last_event_id is None else last_event_id
-    moments = await watch.session(app, actor, session_id, after=begin, most_output=0)
-    return stream(_chunks(app, secret(app, request), session_id, moments), closing)
-
-
-async def _chunks(app: App, browser: str, session_id: int, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
-    checked = monotonic()
-    async for moment in moments:
-        around = b""
-        changed = any(map(_changes_parts, moment.signals))
-        if changed or monotonic() - checked >= CHECK_SECONDS:
-            checked = monotonic()
-            actor = await people.authenticate(app, browser, "web")
-            rights = await session_rights.rights(app, actor, session_id)
-            if changed:
-                session = await conversation.chat(app, actor, session_id)
-                around = conversation.beside(session, rights)
-        tell = partial(_told, moment.signals)
-        said = await moment.once(("talk", languages.spoken()), tell) if moment.signals else KEEPALIVE
-        yield said + around
-
-
-async def _told(signals: tuple[Signal, ...]) -> bytes:
-    return await to_thread(conversation.told, signals)
-
-
-def _changes_parts(signal: Signal) -> bool:
-    return isinstance(signal, EventSignal) and signal.event.kind.startswith(("status.", "approval.", "session."))
-
-
 @get("/chats/{session_id:int}/delete")
 async def ask_to_delete(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
     """The confirmation."""
@@ -170,4 +118,4 @@ async def delete(app: TheApp, actor: Caller, session_id: SessionId, form: Form) 
     return form.go("/chats")
 
 
-ROUTES = (history, start, agents, talk, follow, ask_to_delete, delete)
+ROUTES = (history, start, agents, talk, ask_to_delete, delete)

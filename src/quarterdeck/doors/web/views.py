@@ -13,7 +13,17 @@ from quarterdeck.core.events import Level
 LEVEL = "quarterdeck_level"
 RAIL = "quarterdeck_rail"
 _YEAR = 365 * 86_400
-_OPEN = re.compile(r"(sessions|chat|history|closed)(?::([1-9][0-9]{0,17}))?")
+FOLLOWS = "chat"
+_FOLLOWED = re.compile(r"([1-9][0-9]{0,17})\.([0-9]{1,18})", re.ASCII)
+_OPEN = re.compile(r"(sessions|chat|history|closed)(?::([1-9][0-9]{0,17}))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a page has a chat that is open on it."""
+
+    chat: int
+    after: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class Sight:
     """The section of the sidebar that is open: `sessions`, `chat`, `history`, `closed`; empty where nobody chose."""
     chat: int = 0
     """The chat that goes on in the sidebar; 0 is none."""
+    follows: Place | None = None
+    """Of a stream: the chat that it tells of beside what is the page's own."""
 
 
 _NOWHERE = Sight()
@@ -36,7 +48,10 @@ def look(request: Request[Any, Any, Any]) -> None:
     """What is rendered from here on is this page. The cookie is written by a script: it decides nothing."""
     kept = _OPEN.fullmatch(request.cookies.get(RAIL, ""))
     address = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
-    _sight.set(Sight(address, kept[1], int(kept[2] or 0)) if kept else Sight(address))
+    followed = _FOLLOWED.fullmatch(request.query_params.get(FOLLOWS, ""))
+    place = Place(int(followed[1]), int(followed[2])) if followed else None
+    opened, chat = (kept[1], int(kept[2] or 0)) if kept else ("", 0)
+    _sight.set(Sight(address, opened, chat, place))
 
 
 def sight() -> Sight:

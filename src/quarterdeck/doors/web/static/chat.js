@@ -1,6 +1,6 @@
 // @ts-check
 // Chats: one goes on in the right sidebar while its person reads any page, or alone on its own page.
-import { Source } from "./source.js";
+import { goOnBeside, on } from "./source.js";
 
 const COOKIE = "quarterdeck_rail";
 const YEAR = 365 * 86400;
@@ -9,8 +9,6 @@ const rail = document.getElementById("rail");
 
 /** A conversation that is open: entries come to its end, calls get their results, the parts around it change. */
 class ChatTalk extends HTMLElement {
-  /** @type {Source | null} */
-  #source = null;
   #through = 0;
   /** @type {Record<string, string>} */
   #parts = {};
@@ -21,15 +19,13 @@ class ChatTalk extends HTMLElement {
     this.#through = Number(this.getAttribute("after"));
     this.#toEnd();
     if (this.hasAttribute("over")) return;
-    const path = `/chats/${this.getAttribute("session")}/stream?after=`;
-    this.#source = new Source(() => path + this.#through, {
-      talk: (html, id) => this.#add(html, Number(id)),
-      "talk-partial": ({ text }) => this.#partial(text),
-      "talk-parts": (told) => this.#change(told),
-    }, (connected) => { this.#one(".connection").hidden = connected; });
+    on("talk", (html, id) => this.#add(html, Number(id)));
+    on("talk-partial", ({ text }) => this.#partial(text));
+    on("talk-parts", (told) => this.#change(told));
+    goOnBeside(() => (this.isConnected ? `chat=${this.getAttribute("session")}.${this.#through}` : ""));
   }
 
-  disconnectedCallback() { this.#source?.close(); }
+  disconnectedCallback() { if (!document.querySelector("chat-talk")) goOnBeside(() => ""); }
 
   /** @param {string} selector @returns {HTMLElement} */
   #one(selector) { return /** @type {HTMLElement} */ (this.querySelector(selector)); }
