@@ -11,7 +11,7 @@ from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
-from quarterdeck.doors.web import languages, static_files, texts
+from quarterdeck.doors.web import languages, static_files, texts, views
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -69,7 +69,7 @@ def _environment() -> Environment:
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
         "terminal": texts.terminal, "changes": texts.changes,
     })  # fmt: skip
-    cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
+    cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken, theme=views.theme)
     return made
 
 
