@@ -7,11 +7,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 from markupsafe import Markup
 
+from quarterdeck.core.approval import pattern_of
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
 from quarterdeck.doors.web import languages, static_files, texts
+from quarterdeck.doors.web.other_arguments import editable
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -57,6 +59,17 @@ def cost(amount: object) -> str:
     return languages.gettext("cost unknown") if amount is None else f"${float(str(amount)):.4f}"
 
 
+def whence(door: str) -> str:
+    """From where somebody decided."""
+    told = {
+        "web": languages.gettext("in the browser"),
+        "cli": languages.gettext("on the command line"),
+        "api": languages.gettext("by the API"),
+        "acp": languages.gettext("in an editor"),
+    }
+    return told.get(door, door)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -67,9 +80,11 @@ def _environment() -> Environment:
     cast("dict[str, Any]", made.filters).update({
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
-        "terminal": texts.terminal, "changes": texts.changes,
+        "terminal": texts.terminal, "changes": texts.changes, "whence": whence,
     })  # fmt: skip
-    cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
+    cast("dict[str, Any]", made.globals).update(
+        static=static_files.FOLDER, spoken=languages.spoken, pattern_of=pattern_of, editable=editable
+    )
     return made
 
 

@@ -242,11 +242,13 @@ class SessionLog extends HTMLElement {
     if (stays) this.#toEnd();
   }
 
-  /** Puts new HTML into a part; what was typed into its fields stays, and so does the focus. @param {HTMLElement} place @param {string} html */
+  /** Puts new HTML into a part; what was typed and opened in it stays, and so does the focus. @param {HTMLElement} place @param {string} html */
   #replace(place, html) {
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
     const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
+    const opened = [...place.querySelectorAll("details[open][id]")].map(({ id }) => id);
     place.innerHTML = html;
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     for (const { id, value, defaultValue, selectionStart, selectionEnd } of fields) {
       const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
       if (!field || value === defaultValue) continue;
