@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+from pydantic import JsonValue
 
 from quarterdeck.app import sessions, turns
 from quarterdeck.app.application import App
@@ -47,8 +48,8 @@ class Pages:
 
 async def test_a_call_is_changed_and_allowed_by_its_pattern(api: Api, app: App, start: Start) -> None:
     session_id = await begin(app, start.owner, project="sample")
-    plain = {"command": "make test", "timeout_seconds": 5}
-    hidden = {"command": "make\u200b test; x", "timeout_seconds": 5}
+    plain: dict[str, JsonValue] = {"command": "make test", "timeout_seconds": 5}
+    hidden: dict[str, JsonValue] = {"command": "make\u200b test; x", "timeout_seconds": 5}
     await say(
         app, session_id, "Two.", *(RequestedCall(f"p{n}", "run_command", a) for n, a in enumerate((plain, hidden)))
     )

@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
+    entry_pages,
     fields,
     home_pages,
     languages,
@@ -95,6 +96,7 @@ ROUTES = (
             *home_pages.ROUTES,
             *list_pages.ROUTES,
             *session_pages.ROUTES,
+            *entry_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
             *project_pages.ROUTES,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, cast
+from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
@@ -59,6 +60,11 @@ def cost(amount: object) -> str:
     return languages.gettext("cost unknown") if amount is None else f"${float(str(amount)):.4f}"
 
 
+def anchor(path: str) -> str:
+    """The name of a file on a page with its diff; the same on every page."""
+    return f"f{crc32(path.encode()):x}"
+
+
 def whence(door: str) -> str:
     """From where somebody decided."""
     told = {
@@ -80,7 +86,8 @@ def _environment() -> Environment:
     cast("dict[str, Any]", made.filters).update({
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
-        "terminal": texts.terminal, "changes": texts.changes, "whence": whence,
+        "terminal": texts.terminal, "changes": texts.changes, "numbered": texts.numbered,
+        "with_marks": texts.with_marks, "whence": whence, "anchor": anchor,
     })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(
         static=static_files.FOLDER, spoken=languages.spoken, pattern_of=pattern_of, editable=editable

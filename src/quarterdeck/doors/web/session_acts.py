@@ -1,9 +1,10 @@
 """What people do with a session: each form one use case, and back to where it was sent from."""
 
+import re
 from typing import Any
 
 from litestar import Response, post
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from quarterdeck.app import chats, deletion, forks, interruption, sessions, steering
 from quarterdeck.app.actor import Actor
@@ -14,8 +15,11 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.other_arguments import changed
+from quarterdeck.doors.web.views import look, remembering
 
 Answer = Response[Any]
+_OURS = re.compile(r"/sessions/[0-9]+(/[a-z0-9/]*)?(\?[!-~]*)?")
+"""A page that one may be sent back to."""
 
 
 @post("/sessions/{session_id:int}/messages")
@@ -112,9 +116,22 @@ async def delete(app: TheApp, actor: Caller, session_id: SessionId, form: Form) 
 async def fork(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
     """A new session from one of its entries."""
     seq = next(iter(form.numbers("seq")), None)
-    wanted = ForkSession(seq=seq, message=form.text("message"), origin="web")
+    title, model = form.text("title") or None, form.text("model") or None
+    try:
+        wanted = ForkSession(seq=seq, message=form.text("message"), title=title, model=model, origin="web")
+    except ValidationError as error:
+        raise InvalidInputError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from None
     made = await forks.fork(app, actor, session_id, wanted)
     return form.go(f"/sessions/{made.id}")
+
+
+@post("/look")
+async def look_so(form: Form) -> Answer:
+    """How logs are shown in this browser from here on."""
+    back = form.text("back") if _OURS.fullmatch(form.text("back")) else "/"
+    response = form.go(back)
+    response.set_cookie(remembering(look(form.text("times"), wrap=form.text("wrap") == "yes")))
+    return response
 
 
 @post("/chats")
@@ -128,4 +145,4 @@ async def chat(app: TheApp, actor: Caller, form: Form) -> Answer:
     return form.go(f"/sessions/{made.id}")
 
 
-ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, chat)
+ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, look_so, chat)

@@ -1,6 +1,7 @@
-"""How somebody wants to see pages, remembered by their browser: the level of detail."""
+"""How somebody wants to see logs, remembered by their browser: level of detail, long lines, times."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -8,6 +9,8 @@ from litestar.datastructures import Cookie
 from quarterdeck.core.events import Level
 
 LEVEL = "quarterdeck_level"
+LOOK = "quarterdeck_look"
+Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
 
 
@@ -17,6 +20,34 @@ def level_of(request: Request[Any, Any, Any]) -> Level:
     return Level(wanted) if wanted in set(Level) else Level.CONCISE
 
 
-def remembering(level: Level) -> Cookie:
+@dataclass(frozen=True)
+class Look:
+    """How lines and times of a log are shown."""
+
+    wrap: bool = True
+    times: Times = "since"
+    """Since the session's start, by the clock, or not at all."""
+
+    @property
+    def classes(self) -> str:
+        """The same as classes of a page."""
+        return f"times-{self.times}" + ("" if self.wrap else " nowrap")
+
+
+def look_of(request: Request[Any, Any, Any]) -> Look:
+    """As it was chosen last."""
+    times, _, wrap = request.cookies.get(LOOK, "").partition(".")
+    return look(times, wrap=wrap != "nowrap")
+
+
+def look(times: str, *, wrap: bool) -> Look:
+    """What a form or a cookie says; the usual times where it says none that there are."""
+    return Look(wrap, next((one for one in get_args(Times) if one == times), "since"))
+
+
+def remembering(what: Level | Look) -> Cookie:
     """The cookie that remembers it. It says nothing of the person and decides nothing."""
-    return Cookie(key=LEVEL, value=level.value, max_age=_YEAR, path="/", httponly=True, samesite="strict")
+    key, value = (
+        (LEVEL, what.value) if isinstance(what, Level) else (LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
+    )
+    return Cookie(key=key, value=value, max_age=_YEAR, path="/", httponly=True, samesite="strict")
