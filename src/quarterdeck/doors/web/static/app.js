@@ -4,4 +4,6 @@ import "./times.js";
 import "./forms.js";
 import "./live-list.js";
 import "./session-log.js";
+import "./child-session.js";
+import "./lines.js";
 import "./keys.js";
