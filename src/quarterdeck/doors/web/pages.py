@@ -32,7 +32,7 @@ from quarterdeck.doors.web import (
     static_files,
     views,
 )
-from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret
+from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.rendering import page
 
@@ -120,6 +120,7 @@ ROUTES = (
         guards=[own_pages_only],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
+            "still": Provide(still, sync_to_thread=False),
             "form": Provide(fields.form),
         },
         exception_handlers=_ERRORS,
