@@ -16,8 +16,8 @@ from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.doors.web import chat_stream, conversation
+from quarterdeck.doors.web.sights import Place
 from quarterdeck.doors.web.subjects import subject_of
-from quarterdeck.doors.web.views import Place
 from tests.app.chats import begin, say
 from tests.app.test_forks import person
 from tests.conftest import Start

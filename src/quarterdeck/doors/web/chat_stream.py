@@ -11,7 +11,7 @@ from quarterdeck.app.signals import EventSignal, Signal
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.doors.sse import KEEPALIVE
 from quarterdeck.doors.web import conversation, languages
-from quarterdeck.doors.web.views import Place
+from quarterdeck.doors.web.sights import Place
 
 _CHANGES = ("status.", "approval.", "session.", "workspace.")
 """Events of these kinds change what stands around the entries."""

@@ -19,7 +19,7 @@ from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.core.status import AWAITING
 from quarterdeck.doors.sse import Check, Closing, message, stream
-from quarterdeck.doors.web import chat_stream, languages, views
+from quarterdeck.doors.web import chat_stream, languages, sights
 from quarterdeck.doors.web.rendering import fragment, page
 
 RAIL_ROWS = 8
@@ -80,7 +80,7 @@ def live(app: App, actor: Actor, closing: Closing, *own: AsyncIterator[bytes], c
 
     It goes on until `check` raises.
     """
-    chat = chat_stream.told(app, actor, views.sight().follows)
+    chat = chat_stream.told(app, actor, sights.sight().follows)
     return stream(_around(app, actor), closing, chat, *own, check=check)
 
 

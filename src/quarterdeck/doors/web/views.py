@@ -1,9 +1,8 @@
-"""How somebody wants to see pages, remembered by their browser: the level of detail, the right sidebar."""
+"""How somebody wants to see pages, remembered by their browser: theme, level of detail, long lines, times."""
 
-import re
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -11,52 +10,25 @@ from litestar.datastructures import Cookie
 from quarterdeck.core.events import Level
 
 LEVEL = "quarterdeck_level"
-RAIL = "quarterdeck_rail"
+THEME = "quarterdeck_theme"
+SYSTEM = "system"
+THEMES = (SYSTEM, "light", "dark")
+LOOK = "quarterdeck_look"
+Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
-FOLLOWS = "chat"
-_FOLLOWED = re.compile(r"([1-9][0-9]{0,17})\.([0-9]{1,18})", re.ASCII)
-_OPEN = re.compile(r"(sessions|chat|history|closed)(?::([1-9][0-9]{0,17}))?", re.ASCII)
+
+_theme: ContextVar[str] = ContextVar("theme", default=SYSTEM)
 
 
-@dataclass(frozen=True)
-class Place:
-    """How far a page has a chat that is open on it."""
-
-    chat: int
-    after: int
+def use_theme(request: Request[Any, Any, Any]) -> None:
+    """Chooses the theme of what is rendered from here on, as the browser remembers it."""
+    wanted = request.cookies.get(THEME, "")
+    _theme.set(wanted if wanted in THEMES else SYSTEM)
 
 
-@dataclass(frozen=True)
-class Sight:
-    """What is looked at, and how the right sidebar stands beside it."""
-
-    address: str = ""
-    """The page's path and query."""
-    open: str = ""
-    """The section of the sidebar that is open: `sessions`, `chat`, `history`, `closed`; empty where nobody chose."""
-    chat: int = 0
-    """The chat that goes on in the sidebar; 0 is none."""
-    follows: Place | None = None
-    """Of a stream: the chat that it tells of beside what is the page's own."""
-
-
-_NOWHERE = Sight()
-_sight: ContextVar[Sight] = ContextVar("sight", default=_NOWHERE)
-
-
-def look(request: Request[Any, Any, Any]) -> None:
-    """What is rendered from here on is this page. The cookie is written by a script: it decides nothing."""
-    kept = _OPEN.fullmatch(request.cookies.get(RAIL, ""))
-    address = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
-    followed = _FOLLOWED.fullmatch(request.query_params.get(FOLLOWS, ""))
-    place = Place(int(followed[1]), int(followed[2])) if followed else None
-    opened, chat = (kept[1], int(kept[2] or 0)) if kept else ("", 0)
-    _sight.set(Sight(address, opened, chat, place))
-
-
-def sight() -> Sight:
-    """What is looked at now."""
-    return _sight.get()
+def theme() -> str:
+    """The theme of what is rendered now."""
+    return _theme.get()
 
 
 def level_of(request: Request[Any, Any, Any]) -> Level:
@@ -65,6 +37,42 @@ def level_of(request: Request[Any, Any, Any]) -> Level:
     return Level(wanted) if wanted in set(Level) else Level.CONCISE
 
 
-def remembering(level: Level) -> Cookie:
+@dataclass(frozen=True)
+class Look:
+    """How lines and times of a log are shown."""
+
+    wrap: bool = True
+    times: Times = "since"
+    """Since the session's start, by the clock, or not at all."""
+
+    @property
+    def classes(self) -> str:
+        """The same as classes of a page."""
+        return f"times-{self.times}" + ("" if self.wrap else " nowrap")
+
+
+def look_of(request: Request[Any, Any, Any]) -> Look:
+    """As it was chosen last."""
+    times, _, wrap = request.cookies.get(LOOK, "").partition(".")
+    return look(times, wrap=wrap != "nowrap")
+
+
+def look(times: str, *, wrap: bool) -> Look:
+    """What a form or a cookie says; the usual times where it says none that there are."""
+    return Look(wrap, next((one for one in get_args(Times) if one == times), "since"))
+
+
+def remembering(what: Level | Look) -> Cookie:
     """The cookie that remembers it. It says nothing of the person and decides nothing."""
-    return Cookie(key=LEVEL, value=level.value, max_age=_YEAR, path="/", httponly=True, samesite="strict")
+    if isinstance(what, Level):
+        return _cookie(LEVEL, what.value)
+    return _cookie(LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
+
+
+def remembering_theme(wanted: str) -> Cookie:
+    """The same of the theme; what is none is the system's."""
+    return _cookie(THEME, wanted if wanted in THEMES else SYSTEM)
+
+
+def _cookie(key: str, value: str) -> Cookie:
+    return Cookie(key=key, value=value, max_age=_YEAR, path="/", httponly=True, samesite="strict")

@@ -6,6 +6,8 @@ import "./live-part.js";
 import "./live-list.js";
 import "./session-log.js";
 import "./chat.js";
+import "./child-session.js";
+import "./lines.js";
 import "./keys.js";
 import { begin } from "./source.js";
 
