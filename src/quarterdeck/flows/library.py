@@ -94,7 +94,8 @@ class Library:
 
     def examine(self, text: str) -> Examined:
         """What a flow says of itself, also when it can't be used."""
-        document = examine(text, self._tools).document
+        reading = examine(text, self._tools)
+        document, flow = reading.document, reading.flow
         top = document.value if isinstance(document.value, dict) else {}
         name, description = top.get("name"), top.get("description")
         faults = [str(one) for one in document.findings() if one.severity == "fault"]
@@ -102,6 +103,8 @@ class Library:
             name=name if isinstance(name, str) and NAME.fullmatch(name) else "",
             description=description if isinstance(description, str) else "",
             faults=tuple(faults[:REPORTED_FAULTS]),
+            environment=flow.environment if flow else "",
+            workspace=flow is not None and flow.workspace,
         )
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:

@@ -20,8 +20,12 @@ class Fields:
 
     def text(self, name: str) -> str:
         """A text without the space around it; empty if it is not there."""
+        return self.verbatim(name).strip()
+
+    def verbatim(self, name: str) -> str:
+        """A text with the space around it; empty if it is not there."""
         value: object = self._form.get(name)
-        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+        return value.replace("\r\n", "\n") if isinstance(value, str) else ""
 
     def numbers(self, name: str) -> tuple[int, ...]:
         """All numbers of a field that may be there many times."""

@@ -15,6 +15,8 @@ from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     fields,
+    flow_editor,
+    flow_pages,
     home_pages,
     languages,
     list_pages,
@@ -98,6 +100,8 @@ ROUTES = (
             *session_stream.ROUTES,
             *session_acts.ROUTES,
             *project_pages.ROUTES,
+            *flow_pages.ROUTES,
+            *flow_editor.ROUTES,
             *run_pages.ROUTES,
         ],
         before_request=_before,

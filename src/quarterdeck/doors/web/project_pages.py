@@ -1,11 +1,10 @@
 """A project's pages: what it is, and lists of what it has; issues, merge requests and pipelines to look at."""
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from litestar import Response, get
 
-from quarterdeck.app import issues, merge_requests, pipelines, project_flows, projects, runners, session_lists
+from quarterdeck.app import issues, merge_requests, pipelines, projects, runners, session_lists
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
@@ -78,21 +77,6 @@ async def pipeline_list(app: TheApp, actor: Caller, project_id: RowId) -> Respon
     found = await pipelines.find(app, actor, project_id)
     rows = [Row(f"#{x.id}", x.ref, x.sha[:12], f"/pipelines/{x.id}", x.status.value) for x in found]
     return await _list(app, actor, project_id, "pipelines", _("Pipelines"), rows, "qd pipeline start --project")
-
-
-@get("/projects/{project_id:int}/flows")
-async def flow_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The flows that its sessions can be started with."""
-    found = (await project_flows.find(app, actor, project_id)).flows
-    rows = [
-        Row(x.start_as, x.description, f"{x.origin} {x.version}", "" if x.faults else _run(project_id, x.start_as))
-        for x in found
-    ]
-    return await _list(app, actor, project_id, "flows", _("Flows"), rows, "qd flow store FILE --project")
-
-
-def _run(project_id: int, flow: str) -> str:
-    return f"/projects/{project_id}/run?{urlencode({'flow': flow})}"
 
 
 @get("/projects/{project_id:int}/runners")
@@ -175,7 +159,7 @@ async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[s
 
 
 ROUTES = (
-    project, issue_list, merge_request_list, pipeline_list, flow_list, runner_list, member_list,
+    project, issue_list, merge_request_list, pipeline_list, runner_list, member_list,
     issue, merge_request, pipeline,
 )  # fmt: skip
 """All for people who are signed in."""

@@ -2,6 +2,7 @@
 // What pages gain by script: everything works without, by links and forms.
 import "./times.js";
 import "./forms.js";
+import "./code-editor.js";
 import "./live-list.js";
 import "./session-log.js";
 import "./keys.js";
