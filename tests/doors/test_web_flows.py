@@ -1,6 +1,7 @@
 """Flows in the browser: the catalogue, a flow's page, the editor, and the form that starts a session."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -149,7 +150,22 @@ async def test_a_flow_is_written_checked_and_stored(api: Api, ada: Browser) -> N
     assert "All its 2 versions go." in await ada.get("/flows/my_flow/delete")
     assert await ada.post("/flows/my_flow/delete", 303) == f"{ada.root}/flows"
     await ada.get("/flows/my_flow", 404)
-    assert await ada.post("/flows", 400, text="x" * 50_000, action="store")
+    assert "40,960" in await ada.post("/flows", 400, text="x" * 50_000, action="store")
+
+
+async def test_a_huge_flow_has_a_small_page(ada: Browser) -> None:
+    names = [f"n{place}" for place in range(280)]
+    components = "".join(
+        f"  - {{name: {name}, type: AgentComponent, prompt_id: p, toolset: [grep]}}\n" for name in names
+    )
+    routers = "".join(f"  - {{from: {one}, to: {other}}}\n" for one, other in pairwise([*names, "end"]))
+    prompts = 'prompts: [{prompt_id: p, prompt_template: {user: "{{ goal }}"}}]'
+    head = f"version: v1\nenvironment: ambient\nname: huge\n{prompts}\n"
+    text = f"{head}components:\n{components}routers:\n{routers}flow: {{entry_point: n0}}\n"
+    assert await ada.post("/flows", 303, text=text, action="store") == f"{ada.root}/flows/huge"
+    page = await ada.get("/flows/huge")
+    assert "more components and ways than a picture can show" in page
+    assert "220 more components" in page
 
 
 async def test_what_is_not_yours_to_change_is_not_offered(api: Api, app: App, ada: Browser) -> None:
