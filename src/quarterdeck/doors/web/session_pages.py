@@ -38,12 +38,19 @@ Seq = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1)]
 
 
 async def _chunk(
-    app: App, actor: Actor, lens: Lens, *, after: int = 0, before: int | None = None, newest_first: bool
+    app: App,
+    actor: Actor,
+    lens: Lens,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    newest_first: bool,
+    limit: int = ENTRIES,
 ) -> tuple[list[Event], bool]:
     """Events in their order, and whether there are more on that side."""
     wanted = Wanted(lens.level)
     found = await session_log.page(
-        app, actor, lens.session_id, wanted, after=after, before=before, newest_first=newest_first, limit=ENTRIES
+        app, actor, lens.session_id, wanted, after=after, before=before, newest_first=newest_first, limit=limit
     )
     return (found.events[::-1] if newest_first else found.events), found.next is not None
 
@@ -84,10 +91,10 @@ async def activity(
     # What comes while the page is made is left to the stream, which goes on behind `session.seq`.
     end = session.seq + 1
     if at is not None:
-        first, earlier = await _chunk(app, actor, lens, before=min(at, end), newest_first=True)
-        second, later = await _chunk(app, actor, lens, after=at - 1, before=end, newest_first=False)
-        events = first[-ENTRIES // 2 :] + second
-        earlier = earlier or len(first) > ENTRIES // 2
+        half = ENTRIES // 2
+        first, earlier = await _chunk(app, actor, lens, before=min(at, end), newest_first=True, limit=half)
+        second, later = await _chunk(app, actor, lens, after=at - 1, before=end, newest_first=False, limit=half)
+        events = first + second
     elif after is not None:
         events, later = await _chunk(app, actor, lens, after=after, before=end, newest_first=False)
         earlier = True
