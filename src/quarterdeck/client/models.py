@@ -75,6 +75,20 @@ Transition = Literal[
 """An event of the machine."""
 
 
+class AccountView(Model):
+    """A person as administrators see them."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
+    created_at: datetime
+    last_seen: datetime | None
+    projects: int
+    ways_in: int
+
+
 class AgentConfig(Model):
     """Of the default branch and never of the session's own, so that no merge request widens what its session may do."""
 
@@ -654,6 +668,13 @@ class HitPage(Model):
     next: str | None
 
 
+class Invitation(Model):
+    """A person, and the link that lets them in, once, within an hour; it is shown here alone."""
+
+    person: PersonView
+    url: str
+
+
 class IssueView(Model):
     """An issue; comments and sessions are there when it was asked for alone."""
 
@@ -951,6 +972,17 @@ class NetworkView(Model):
 
     hosts: list[str]
     groups: dict[str, list[str]]
+
+
+class NewToken(Model):
+    """A token with its secret, which is shown here alone."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    token: str
 
 
 class NoticeAdded(Model):
@@ -1429,6 +1461,12 @@ class ShippedText(Model):
     text: str
 
 
+class ShutOut(Model):
+    """What let somebody in until now."""
+
+    ended: int
+
+
 class SignInLink(Model):
     """Signs you in, once, within an hour."""
 
@@ -1638,6 +1676,16 @@ class TeardownMissed(Model):
     kind: Literal["teardown.missed"] = "teardown.missed"
     executor: str
     why: Literal["unreachable", "removed"]
+
+
+class TokenView(Model):
+    """A token, without its secret, which is kept nowhere."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
 
 
 class ToolCallFinished(Model):

@@ -114,22 +114,6 @@ def _ask(answer: "JsonValue") -> None:
         raise Failure("Nothing was changed.", Exit.FAILED)
 
 
-@command(group)
-async def members(cli: Cli, project: Ref) -> None:
-    """List the members of a project and their roles."""
-    async with cli.client() as client:
-        answer = await client.get(f"/projects/{quote(project)}/members")
-    if cli.json:
-        cli.print(answer)
-        return
-    from quarterdeck.client.models import MemberView
-    from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.client import parse
-
-    rows = [(one.username, one.name, one.role) for one in parse(list[MemberView], answer)]
-    screen.console().print(screen.table(("member", "name", "role"), rows))
-
-
 def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
