@@ -985,6 +985,7 @@ class AsyncProjects(AsyncCalls):
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
         limits: models.ProjectLimits | Unset | None = UNSET,
+        always_ask: list[models.Privilege] | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return await self._send(
@@ -997,6 +998,7 @@ class AsyncProjects(AsyncCalls):
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
                 "limits": limits,
+                "always_ask": always_ask,
             },
         )
 

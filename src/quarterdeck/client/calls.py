@@ -973,6 +973,7 @@ class Projects(Calls):
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
         limits: models.ProjectLimits | Unset | None = UNSET,
+        always_ask: list[models.Privilege] | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return self._send(
@@ -985,6 +986,7 @@ class Projects(Calls):
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
                 "limits": limits,
+                "always_ask": always_ask,
             },
         )
 

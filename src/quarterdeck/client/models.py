@@ -446,6 +446,7 @@ class ContextView(Model):
     inputs: dict[str, JsonValue]
     facts: dict[str, JsonValue]
     pre_approved_patterns: dict[str, list[str]]
+    always_ask: list[str] = Field(default_factory=lambda: [])
     context_tokens: int
     retention_days: int
 
@@ -1085,6 +1086,7 @@ class ProjectView(Model):
     retention_days: int
     runner_tags: list[str]
     limits: ProjectLimits
+    always_ask: list[Privilege]
     role: str
     clone_url: str
     url: str
@@ -1246,6 +1248,7 @@ class SessionCreated(Model):
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
     pre_approved_patterns: dict[str, list[str]] = Field(default_factory=lambda: {})
+    always_ask: list[str] = Field(default_factory=lambda: [])
     privileges: list[str] | None = None
     may_ask: bool = True
     agent: str = ""
