@@ -23,13 +23,15 @@ from quarterdeck.store import output as outputs
 from quarterdeck.store.tables import offers
 from tests.app.chats import begin, events, say, stored
 from tests.conftest import Start
+from tests.doors import test_session_reading as reading
 from tests.doors.conftest import Api
-from tests.doors.test_session_reading import session  # noqa: F401 a fixture
 from tests.doors.test_sessions import begin as begin_flow
 from tests.doors.test_web_approvals import Pages
 from tests.doors.test_web_pages import browser
 from tests.unit.world import NOON, event
 
+session = reading.session
+"""The fixture: a session that has changed files."""
 LENS = Lens(1, NOON, Level.FULL, "en")
 
 
@@ -259,7 +261,7 @@ async def test_a_fork_is_asked_for_from_an_entry(api: Api, app: App, start: Star
     assert (state.title, state.created.forked_from is not None) == ("Again", True)
 
 
-async def test_changes_by_file_and_by_step(api: Api, session: str, app: App, start: Start) -> None:  # noqa: F811
+async def test_changes_by_file_and_by_step(api: Api, session: str, app: App, start: Start) -> None:
     pages = Pages(api, int(session.rpartition("/")[2]), await browser(app, start.owner))
     html = await pages.shown("/changes")
     named = re.findall(r'<details class="diff" id="(f[0-9a-f]+)" open>', html)
@@ -287,7 +289,7 @@ def test_what_entries_say_is_translated_on_pages_alone(monkeypatch: pytest.Monke
         return Welsh()
 
     monkeypatch.setattr(languages, "_catalogue", catalogue)
-    begun = event(3, e.TurnStarted(turn_no=12, actor="w"))
+    begun = event(3, e.TurnStarted(turn_no=12, job=1))
     assert "tro 12 yn dechrau" in timeline([begun], LENS)
     assert entry(begun, NOON).head == "turn 12 begins"
     late = _end("x", outcome=e.Outcome.TIMED_OUT, exit_code=None)

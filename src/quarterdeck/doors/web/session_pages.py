@@ -83,9 +83,10 @@ async def _part(
     # What comes while the page is made is left to the stream, which goes on behind the session's `seq`.
     end = seq + 1
     if at is not None:
-        first, earlier = await chunk(app, actor, lens, before=min(at, end), newest_first=True)
-        second, later = await chunk(app, actor, lens, after=at - 1, before=end, newest_first=False)
-        return _Part(first[-ENTRIES // 2 :] + second, earlier or len(first) > ENTRIES // 2, later)
+        half = ENTRIES // 2
+        first, earlier = await chunk(app, actor, lens, before=min(at, end), newest_first=True, most=half)
+        second, later = await chunk(app, actor, lens, after=at - 1, before=end, newest_first=False, most=half)
+        return _Part(first + second, earlier, later)
     if after is not None:
         events, later = await chunk(app, actor, lens, after=after, before=end, newest_first=False)
         return _Part(events, earlier=True, later=later)
