@@ -1,5 +1,6 @@
 // @ts-check
 // A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
+import { refocus } from "./forms.js";
 import { Source } from "./source.js";
 
 const NEAR_END = 160;
@@ -270,7 +271,7 @@ class SessionLog extends HTMLElement {
       field.value = value;
       field.setSelectionRange(selectionStart, selectionEnd);
     }
-    if (focused) document.getElementById(focused.id)?.focus({ preventScroll: true });
+    if (focused) refocus(focused.id);
   }
 
   #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }
