@@ -18,6 +18,14 @@ from quarterdeck.doors import identity
 from quarterdeck.doors.api.tokens import Connection, quarterdeck
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# The first that fits: most say of themselves that they are others, too.
+_BROWSERS = (
+    ("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iOS"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)  # fmt: skip
 
 
 def name(public_url: str) -> str:
@@ -28,6 +36,12 @@ def name(public_url: str) -> str:
 def secret(app: App, connection: Connection) -> str:
     """The browser's token; empty if it brought none."""
     return connection.cookies.get(name(app.public_url), "")
+
+
+def browser(agent: str) -> str:
+    """A browser by its `User-Agent`, as its person knows it: `Firefox on Linux`."""
+    found = (next((name for sign, name in signs if sign in agent), "") for signs in (_BROWSERS, _SYSTEMS))
+    return " on ".join(filter(None, found))
 
 
 def cookie(app: App, value: str) -> Cookie:

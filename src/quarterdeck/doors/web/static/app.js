@@ -5,6 +5,8 @@ import "./forms.js";
 import "./live-part.js";
 import "./live-list.js";
 import "./session-log.js";
+import "./child-session.js";
+import "./lines.js";
 import "./keys.js";
 import { begin } from "./source.js";
 

@@ -64,13 +64,28 @@ class SessionLog extends HTMLElement {
 
   /** Marks the entry that the address names and opens what it is folded in. */
   #mark() {
-    const [, id] = /^#(e\d+)/.exec(location.hash) ?? [];
+    const [, id, line] = /^#(e\d+)(?:\.L(\d+))?$/.exec(location.hash) ?? [];
     const entry = id && document.getElementById(id);
     if (id && !entry) location.replace(`${location.pathname}?at=${id.slice(1)}${location.hash}`);
     if (!entry) return;
-    for (let fold = entry.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+    if (line) return this.#toLine(entry, line);
+    this.#show(entry);
+  }
+
+  /** A line that is not here is on the page of its entry. @param {HTMLElement} entry @param {string} line */
+  #toLine(entry, line) {
+    const end = entry.querySelector(".end")?.id;
+    const there = document.getElementById(`${entry.id}.L${line}`);
+    if (there) this.#show(there);
+    else if (end && document.getElementById(`${end}.L${line}`)) location.replace(`#${end}.L${line}`);
+    else location.replace(`/sessions/${this.getAttribute("session")}/entries/${entry.id.slice(1)}?line=${line}${location.hash}`);
+  }
+
+  /** @param {HTMLElement} place */
+  #show(place) {
+    for (let fold = place.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
     this.#follows = false;
-    entry.scrollIntoView({ block: "center" });
+    place.scrollIntoView({ block: place.matches(".l:hover") ? "nearest" : "center" });
   }
 
   /** @param {string} html @param {number} id */
@@ -223,11 +238,13 @@ class SessionLog extends HTMLElement {
     if (stays) this.#toEnd();
   }
 
-  /** Puts new HTML into a part; what was typed into its fields stays, and so does the focus. @param {HTMLElement} place @param {string} html */
+  /** Puts new HTML into a part; what was typed and opened in it stays, and so does the focus. @param {HTMLElement} place @param {string} html */
   #replace(place, html) {
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
     const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
+    const opened = [...place.querySelectorAll("details[open][id]")].map(({ id }) => id);
     place.innerHTML = html;
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     for (const { id, value, defaultValue, selectionStart, selectionEnd } of fields) {
       const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
       if (!field || value === defaultValue) continue;
