@@ -218,6 +218,19 @@ async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: Ap
         assert wrong.status_code == 400
 
 
+async def test_an_empty_list_and_home_are_told_of_the_first_session_too(api: Api, app: App, start: Start) -> None:
+    cookie = await browser(app, start.owner)
+    for path, stream in (
+        ("/sessions", "/sessions/stream?"),
+        ("/projects/1/sessions?flow=none", "/projects/1/sessions/stream?flow=none"),
+        ("/", "/home/stream"),
+    ):
+        page = await api.client.get(path, headers=cookie)
+        assert f'data-stream="{stream}"' in page.text
+        assert page.text.count("data-stream=") == 1, "a page has one stream"
+    assert "data-stream" not in (await api.client.get("/projects", headers=cookie)).text
+
+
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:
     headers = {**await browser(app, start.owner), "Sec-Fetch-Site": "same-origin"}
     project = (await api.get("/projects/sample")).json()["id"]
