@@ -323,7 +323,8 @@ async def _watched(http: httpx.AsyncClient, url: str) -> list[tuple[str, str, st
     found: list[ServerSentEvent] = []
     async with asyncio.timeout(30), aconnect_sse(http, "GET", url) as source:
         async for signal in source.aiter_sse():
-            found.append(signal)
-            if signal.event in ("end", "error"):
+            if signal.event != "fresh":  # what is around the page
+                found.append(signal)
+            if signal.event == "error" or (signal.event == "parts" and "Stopped" in json.loads(signal.data)["header"]):
                 break
     return [(signal.event, signal.data, signal.id) for signal in found]

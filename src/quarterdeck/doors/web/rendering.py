@@ -14,7 +14,7 @@ from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
-from quarterdeck.doors.web import languages, static_files, texts
+from quarterdeck.doors.web import languages, static_files, texts, views
 from quarterdeck.doors.web.other_arguments import editable
 
 HEADERS = {
@@ -100,7 +100,7 @@ def _environment() -> Environment:
         "listed": listed,
     })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(
-        static=static_files.FOLDER, spoken=languages.spoken, pattern_of=pattern_of, editable=editable
+        static=static_files.FOLDER, spoken=languages.spoken, theme=views.theme, pattern_of=pattern_of, editable=editable
     )
     return made
 

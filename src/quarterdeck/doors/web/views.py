@@ -1,5 +1,6 @@
-"""How somebody wants to see logs, remembered by their browser: level of detail, long lines, times."""
+"""How somebody wants to see pages, remembered by their browser: theme, level of detail, long lines, times."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -9,9 +10,25 @@ from litestar.datastructures import Cookie
 from quarterdeck.core.events import Level
 
 LEVEL = "quarterdeck_level"
+THEME = "quarterdeck_theme"
+SYSTEM = "system"
+THEMES = (SYSTEM, "light", "dark")
 LOOK = "quarterdeck_look"
 Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
+
+_theme: ContextVar[str] = ContextVar("theme", default=SYSTEM)
+
+
+def use_theme(request: Request[Any, Any, Any]) -> None:
+    """Chooses the theme of what is rendered from here on, as the browser remembers it."""
+    wanted = request.cookies.get(THEME, "")
+    _theme.set(wanted if wanted in THEMES else SYSTEM)
+
+
+def theme() -> str:
+    """The theme of what is rendered now."""
+    return _theme.get()
 
 
 def level_of(request: Request[Any, Any, Any]) -> Level:
@@ -47,7 +64,15 @@ def look(times: str, *, wrap: bool) -> Look:
 
 def remembering(what: Level | Look) -> Cookie:
     """The cookie that remembers it. It says nothing of the person and decides nothing."""
-    key, value = (
-        (LEVEL, what.value) if isinstance(what, Level) else (LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
-    )
+    if isinstance(what, Level):
+        return _cookie(LEVEL, what.value)
+    return _cookie(LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
+
+
+def remembering_theme(wanted: str) -> Cookie:
+    """The same of the theme; what is none is the system's."""
+    return _cookie(THEME, wanted if wanted in THEMES else SYSTEM)
+
+
+def _cookie(key: str, value: str) -> Cookie:
     return Cookie(key=key, value=value, max_age=_YEAR, path="/", httponly=True, samesite="strict")

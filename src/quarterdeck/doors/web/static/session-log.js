@@ -1,7 +1,8 @@
 // @ts-check
 // A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
 import { refocus } from "./forms.js";
-import { Source } from "./source.js";
+import { goOnFrom, on } from "./source.js";
+import { still } from "./times.js";
 
 const NEAR_END = 160;
 const CHUNK = 200;
@@ -13,17 +14,7 @@ const ANNOUNCE_MS = 10_000;
 
 const PARTS = ["header", "waiting", "composer"];
 
-/** A part without what the browser itself writes into it, to compare two of them. @param {string} html */
-function still(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html;
-  for (const time of template.content.querySelectorAll("elapsed-time, relative-time")) time.textContent = "";
-  return template.innerHTML;
-}
-
 class SessionLog extends HTMLElement {
-  /** @type {Source | null} */
-  #source = null;
   #follows = false;
   #unseen = 0;
   #unsaid = 0;
@@ -47,17 +38,15 @@ class SessionLog extends HTMLElement {
     this.#mark();
     if (this.hasAttribute("over")) return;
     if (this.#follows && this.querySelector(".timeline li")) this.#toEnd();
-    this.#source = new Source(() => this.#url("/stream", "after", this.#through), {
-      entries: (html, id) => this.#add(html, Number(id)),
-      partial: ({ text }) => this.#partial(text),
-      output: (told) => this.#output(told),
-      parts: (told) => this.#change(told),
-    }, (connected) => { this.#one(".connection").hidden = connected; });
+    goOnFrom(() => this.#url("/stream", "after", this.#through));
+    on("entries", (html, id) => this.#add(html, Number(id)));
+    on("partial", ({ text }) => this.#partial(text));
+    on("output", (told) => this.#output(told));
+    on("parts", (told) => this.#change(told));
     this.timer = setInterval(() => this.#announce(), ANNOUNCE_MS);
   }
 
   disconnectedCallback() {
-    this.#source?.close();
     clearInterval(this.timer);
     removeEventListener("scroll", this.#scrolled);
   }
@@ -247,14 +236,6 @@ class SessionLog extends HTMLElement {
       this.#replace(place, html);
     }
     if (status() !== before) this.#announce(status());
-    const now = document.querySelector("#session-header .state");
-    const listed = document.querySelector(`#rail a[href="/sessions/${this.getAttribute("session")}"] .state`);
-    if (now && listed) {
-      listed.className = now.className;
-      listed.firstElementChild?.replaceWith(...[now.firstElementChild?.cloneNode(true) ?? ""]);
-      const word = listed.querySelector(".unseen");
-      if (word) word.textContent = now.textContent?.trim().slice(1).trim() ?? "";
-    }
     if (stays) this.#toEnd();
   }
 
