@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import cast
 
 import pytest
+from litestar.testing import RequestFactory
 
 from quarterdeck.app import agents
 from quarterdeck.app.agents import AddAgent
@@ -15,7 +17,7 @@ from quarterdeck.app.signals import EventSignal, PartialSignal
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.status import Status, Transition
-from quarterdeck.doors.web import chat_stream, conversation
+from quarterdeck.doors.web import chat_stream, conversation, sights
 from quarterdeck.doors.web.sights import Place
 from quarterdeck.doors.web.subjects import subject_of
 from tests.app.chats import begin, say
@@ -166,6 +168,25 @@ async def test_a_message_says_what_page_it_was_written_on(
     sent = await api.client.post(f"/sessions/{chat}/messages", data=form, headers=ada, follow_redirects=False)
     assert sent.status_code == 303
     assert "About: issue #1" in (await api.client.get(f"/sessions/{chat}", headers=ada)).text
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("12.34", Place(12, 34)),
+        ("12", None),
+        ("0.1", None),
+        ("-1.2", None),
+        ("\u0661.1", None),
+        ("9" * 30 + ".1", None),
+    ],
+)
+def test_a_stream_tells_of_the_chat_that_its_address_names(given: str, place: Place | None) -> None:
+    def seen() -> Place | None:
+        sights.see(RequestFactory().get("/stream", query_params={"chat": given}))
+        return sights.sight().follows
+
+    assert copy_context().run(seen) == place
 
 
 def test_a_page_is_about_what_its_address_says() -> None:

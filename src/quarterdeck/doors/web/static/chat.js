@@ -104,7 +104,11 @@ function replace(place, html) {
 class ChatPanel extends HTMLElement {
   connectedCallback() {
     this.addEventListener("submit", (event) => void this.#start(event));
-    this.addEventListener("click", (event) => /** @type {Element} */ (event.target).closest("[data-new]") && this.#new());
+    this.addEventListener("click", (event) => {
+      if (!(/** @type {Element} */ (event.target).closest("[data-new]"))) return;
+      this.#new();
+      this.enter();
+    });
     this.addEventListener("formdata", ({ formData }) => this.#about && formData.has("text") && formData.set("about", this.#about.value));
     this.addEventListener("sent", () => { if (this.#chip) this.#chip.checked = false; });
     this.section.addEventListener("toggle", () => this.#show());
@@ -147,7 +151,6 @@ class ChatPanel extends HTMLElement {
     this.removeAttribute("chat");
     this.#open.replaceChildren();
     this.#turn(false);
-    this.#form.querySelector("textarea")?.focus();
   }
 
   /** @param {boolean} goes whether a chat goes on */
@@ -226,7 +229,8 @@ document.addEventListener("keydown", (event) => {
   const field = /** @type {HTMLElement} */ (event.target);
   if (field.matches?.("textarea[data-enter]") && event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
-    /** @type {HTMLTextAreaElement} */ (field).form?.requestSubmit();
+    const form = /** @type {HTMLTextAreaElement} */ (field).form;
+    if (!form?.querySelector("button:disabled")) form?.requestSubmit(); // once, while it is on its way
   } else if (event.key === "Escape" && field.closest?.("chat-panel, chat-talk, .new-chat")) document.getElementById("main")?.focus({ preventScroll: true });
 });
 
