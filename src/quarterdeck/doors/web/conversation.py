@@ -21,7 +21,7 @@ from quarterdeck.core.status import AWAITING, FINAL
 from quarterdeck.doors.export.entries import entry
 from quarterdeck.doors.export.terminal import plain
 from quarterdeck.doors.sse import chunk, message
-from quarterdeck.doors.web import texts
+from quarterdeck.doors.web import languages, texts
 from quarterdeck.doors.web.rendering import fragment
 from quarterdeck.doors.web.session_parts import parts
 from quarterdeck.doors.web.timeline import Item
@@ -138,9 +138,12 @@ def _beside(session: SessionView, rights: SessionRights) -> dict[str, str]:
 def _row(event: Event, end: Event | None = None) -> Markup:
     if not _shown(event):
         return Markup()
-    item = Item(event, entry(event, event.at))
-    ended = None if end is None else Item(end, entry(end, end.at))
+    item, ended = _item(event), None if end is None else _item(end)
     return fragment("parts/talk_entry.html", it=item, p=event.payload, entry=item.entry, end=ended)
+
+
+def _item(event: Event) -> Item:
+    return Item(event, entry(event, event.at, languages.gettext))
 
 
 def _shown(event: Event) -> bool:
