@@ -43,6 +43,11 @@ async def test_a_chat_is_begun_on_a_page_and_about_it(api: Api, ada: dict[str, s
     page = await api.client.get("/projects/1/issues/1", headers=ada)
     assert 'value="/projects/1/issues/1" checked> About: issue #1' in page.text
     assert 'name="project" value="1"' in page.text
+    assert 'href="/chats?about=/projects/1/issues/1"' in page.text, "where the sidebar has no room"
+    alone = await api.client.get("/chats?about=/projects/1/issues/1", headers=ada)
+    assert 'value="/projects/1/issues/1" checked> About: issue #1' in alone.text
+    assert '<option value="1" selected>sample' in alone.text
+    assert 'name="about"' not in (await api.client.get('/chats?about="><script>', headers=ada)).text
     elsewhere = await api.client.get("/projects/1/issues", headers=ada)
     assert 'name="about"' not in elsewhere.text
     form = {"message": HOSTILE, "project": "1", "model": "scripted", "key": "once", "about": "/projects/1/issues/1"}

@@ -39,8 +39,10 @@ class Found:
 
 
 @get("/chats")
-async def history(app: TheApp, actor: Caller, q: FromQuery[str] = "", cursor: Cursor = None) -> Response[str]:
-    """Your chats, newest first, or those with some words; and a new one."""
+async def history(
+    app: TheApp, actor: Caller, q: FromQuery[str] = "", about: FromQuery[str] = "", cursor: Cursor = None
+) -> Response[str]:
+    """Your chats, newest first, or those with some words; and a new one, about the page that one comes from."""
     words = q.strip()[:WORDS]
     return await framed(
         app,
@@ -48,6 +50,7 @@ async def history(app: TheApp, actor: Caller, q: FromQuery[str] = "", cursor: Cu
         "chats.html",
         here="chats",
         words=words,
+        about=about,
         found=await _found(app, actor, words) if words else None,
         page=None if words else await session_lists.find(app, actor, _MINE, cursor=cursor),
     )
