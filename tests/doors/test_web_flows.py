@@ -220,6 +220,12 @@ async def test_a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(api:
     filled = {"shape.size": "3", "shape.tags": '["a"]', "shape.on": "2026-01-31"}
     refused = await ada.post("/run", 400, flow="my_flow", **typed, **filled)
     assert "ships no script" in refused
+    script = 'components: {look: [{say: "<b>Here</b>."}]}'
+    refused = await ada.post("/run", 400, flow="my_flow", **{**typed, "model": "x:y"}, **filled, script=script)
+    assert 'id="script-fault">A script answers in place of a language model' in refused
+    assert "&lt;b&gt;Here&lt;/b&gt;" in refused
+    went = await ada.post("/run", 303, flow="my_flow", **{**typed, "key": "other"}, **filled, script=script)
+    assert (await api.get(went)).json()["model"] == "scripted:script"
     went = await ada.post("/run", 303, flow="developer/v1", issue_iid="1", **typed)
     session: Any = (await api.get(went)).json()
     assert (session["title"], session["goal"], session["ref"]) == ("Mine", "Mend <it>", "main")

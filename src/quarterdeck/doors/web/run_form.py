@@ -9,6 +9,7 @@ from pydantic import JsonValue, ValidationError
 from quarterdeck.app import issues, merge_requests, model_rules, pipelines, repositories
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.model_choice import SCRIPTED
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.inputs import field_faults
@@ -17,7 +18,7 @@ from quarterdeck.doors.web.languages import gettext as _
 
 ABOUT = {"pipeline": "pipeline_id", "issue": "issue_iid", "merge_request": "merge_request_iid"}
 """What a session is about is named by its number; the server knows the rest."""
-FREE = ("goal", "title", "ref", "model")
+FREE = ("goal", "title", "ref", "model", "script")
 """The fields of every flow's form."""
 _FILLED = frozenset({"agent_platform_standard_context", "user_rule", "workspace_agent_skills"})
 """The server gives these by itself."""
@@ -104,7 +105,7 @@ async def offers(app: App, actor: Actor, project_id: int, flow: Flow, *, scripte
     return Offers(
         about=about,
         branches=tuple(one.name for one in (await repositories.branches(app, actor, project_id))[:BRANCHES]),
-        models=tuple(dict.fromkeys(["scripted", *named] if scripted else named))[:MODELS],
+        models=tuple(dict.fromkeys([SCRIPTED, *named] if scripted else named))[:MODELS],
         usual_model=await model_rules.usual(app, actor, project_id, flow.name),
     )
 
@@ -148,7 +149,11 @@ def wish_of(
 ) -> tuple[StartSession | None, dict[str, str]]:
     """What to start, or what is wrong, by the fields' names."""
     about = {field: int(given[field]) for field in ABOUT.values() if given.get(field)}
-    free = {field: given.get(field) or None for field in ("title", "model")}
+    if given.get("script") and given.get("model") != SCRIPTED:
+        return None, {
+            "script": _("A script answers in place of a language model: choose the model “scripted” with it.")
+        }
+    free = {field: given.get(field) or None for field in ("title", "model", "script")}
     texts = {field: given.get(field, "") for field in ("goal", "ref")}
     values = {"project": project_id, "flow": name, "inputs": inputs, "origin": "web", **free, **texts, **about}
     try:

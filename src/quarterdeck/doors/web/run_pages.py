@@ -64,6 +64,8 @@ async def _form(
 ) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     source = await flow_versions.show(app, actor, project_id, name)
+    if source.faults:
+        raise InvalidInputError("\n".join((f"The flow {source.name!r} can't be used:", *source.faults)))
     flow = app.flows.read(source.text).model_copy(update={"name": source.name, "version": source.version})
     response = await framed(
         app,
