@@ -109,6 +109,12 @@ async def test_a_catalogue_and_a_page_for_each_flow(api: Api, app: App, ada: Bro
     page = await ada.get("/flows/lookout?version=1.0.0")
     assert "run?flow=lookout/1.0.0" in page
     assert "stored by ada" in page
+    assert "Sessions that name no version take 2.0.0." in page
+    assert "/flows/lookout/edit?version=1.0.0" in page
+    earlier = await ada.get("/flows/lookout/edit?version=1.0.0")
+    assert "description: one" in earlier
+    assert "This is the text of version 1.0.0" in earlier
+    assert 'name="base" value="2.0.0"' in earlier
     changed = await ada.get("/flows/lookout/changes?version=2.0.0&base=0.0.0")
     assert '<span class="minus">-description: one' in changed
     assert "You began with 0.0.0" in changed
