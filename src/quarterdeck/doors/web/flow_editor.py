@@ -123,7 +123,7 @@ async def edit(app: TheApp, actor: Caller, project_id: RowId, name: Name, versio
 @post("/projects/{project_id:int}/flows/check")
 async def check(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[str]:
     """What is found in a text, as a part of the editor's page. Nothing is stored."""
-    text = form.verbatim("text")
+    text = form.verbatim("text") or ""
     reading = await flow_versions.look_at(app, actor, project_id, text)
     html = fragment("parts/flow_check.html", **found(reading, text))
     return Response(html, status_code=200, media_type=MediaType.HTML, headers=HEADERS)
@@ -132,7 +132,7 @@ async def check(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Re
 @post("/projects/{project_id:int}/flows")
 async def store(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
     """Checks the text, or stores it as a new version; what can't be stored stays in the editor."""
-    text, of, base = form.verbatim("text"), form.text("of"), form.text("base")
+    text, of, base = form.verbatim("text") or "", form.text("of"), form.text("base")
     reading = await flow_versions.look_at(app, actor, project_id, text)
     if form.text("action") == "check" or reading.flow is None:
         status = 200 if form.text("action") == "check" else 400

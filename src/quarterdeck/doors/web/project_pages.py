@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from litestar import Response, get
 
-from quarterdeck.app import issues, merge_requests, pipelines, projects, runners, session_lists
+from quarterdeck.app import issues, merge_requests, pipelines, projects, session_lists
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
@@ -79,25 +79,6 @@ async def pipeline_list(app: TheApp, actor: Caller, project_id: RowId) -> Respon
     return await _list(app, actor, project_id, "pipelines", _("Pipelines"), rows, "qd pipeline start --project")
 
 
-@get("/projects/{project_id:int}/runners")
-async def runner_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The runners that work for its sessions, or could."""
-    path = (await projects.show(app, actor, project_id)).path
-    found = [one for one in await runners.find(app, actor) if one.project in ("", path)]
-    rows = [
-        Row(x.name, x.description or x.sandbox, f"{x.subjects}/{x.capacity}", "", x.state if x.alive else _("silent"))
-        for x in found
-    ]
-    return await _list(app, actor, project_id, "runners", _("Runners"), rows, "qd runner start")
-
-
-@get("/projects/{project_id:int}/members")
-async def member_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """Who is a member, and with which role."""
-    rows = [Row(x.username, x.name, x.role) for x in await projects.list_members(app, actor, project_id)]
-    return await _list(app, actor, project_id, "members", _("Members"), rows, "qd project member set --project")
-
-
 async def _list(
     app: App, actor: Actor, project_id: int, here: str, heading: str, rows: list[Row], command: str
 ) -> Response[str]:
@@ -159,7 +140,6 @@ async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[s
 
 
 ROUTES = (
-    project, issue_list, merge_request_list, pipeline_list, runner_list, member_list,
-    issue, merge_request, pipeline,
+    project, issue_list, merge_request_list, pipeline_list, issue, merge_request, pipeline,
 )  # fmt: skip
 """All for people who are signed in."""
