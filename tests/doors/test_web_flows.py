@@ -204,11 +204,11 @@ async def test_a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(api:
     refused = await ada.post("/run", 400, flow="developer/v1", **typed)
     for kept in ("Mend &lt;it&gt;</textarea>", 'value="Mine"', 'value="scripted"', 'value="main"'):
         assert kept in refused
-    assert 'id="field-issue_iid-fault">Choose one' in refused
+    assert 'id="run-issue_iid-fault" role="alert">The flow needs this' in refused
     refused = await ada.post("/run", 404, flow="developer/v1", issue_iid="77", **typed)
     assert "It was not started." in refused
     refused = await ada.post("/run", 400, flow="developer/v1", issue_iid="1", **{**typed, "title": "x" * 41})
-    assert 'id="title-fault">' in refused
+    assert 'id="run-title-fault"' in refused
     text = EXAMPLE.replace(
         "  entry_point: look\n",
         "  entry_point: look\n  inputs:\n    - category: shape\n      input_schema:\n"
@@ -217,8 +217,10 @@ async def test_a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(api:
     )
     await api.post("/projects/sample/flows", {"text": text})
     asked = await ada.get("/run?flow=my_flow&shape.size=3")
-    assert re.search(r"<legend>Shape</legend>\s*<label for=\"field-1-1\">Size</label>", asked)
-    assert 'name="shape.size" type="number" value="3" required' in asked
+    assert re.search(r"<legend>Shape</legend>\s*<label for=\"run-shape.size\">Size</label>", asked)
+    assert re.search(
+        r'name="shape.size" value="3" type="number" required aria-describedby="run-shape.size-hint"', asked
+    )
     filled = {"shape.size": "x", "shape.tags": "[", "shape.on": "soon"}
     refused = await ada.post("/run", 400, flow="my_flow", **typed, **filled)
     for told in ("type integer: write it as JSON", "type array: write it as JSON", "It should be a date."):
@@ -228,7 +230,7 @@ async def test_a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(api:
     assert "ships no script" in refused
     script = 'components: {look: [{say: "<b>Here</b>."}]}'
     refused = await ada.post("/run", 400, flow="my_flow", **{**typed, "model": "x:y"}, **filled, script=script)
-    assert 'id="script-fault">A script answers in place of a language model' in refused
+    assert 'id="run-script-fault" role="alert">A script answers in place of a language model' in refused
     assert "&lt;b&gt;Here&lt;/b&gt;" in refused
     went = await ada.post("/run", 303, flow="my_flow", **{**typed, "key": "other"}, **filled, script=script)
     assert (await api.get(went)).json()["model"] == "scripted:script"
