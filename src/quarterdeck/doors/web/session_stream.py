@@ -18,7 +18,7 @@ from quarterdeck.doors.api.parameters import After, Caller, LastEventId, Session
 from quarterdeck.doors.identity import watches
 from quarterdeck.doors.sse import KEEPALIVE, Closes
 from quarterdeck.doors.web import languages
-from quarterdeck.doors.web.layout import live
+from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.session_parts import parts
 from quarterdeck.doors.web.timeline import Lens, Teller, teller
 from quarterdeck.doors.web.views import level_of
@@ -60,6 +60,29 @@ async def _chunks(app: App, still: Still, lens: Lens, moments: AsyncIterator[Mom
         yield await _entries(moment, lens) + beside
 
 
+@get("/sessions/{session_id:int}/header/stream", media_type="text/event-stream")
+async def follow_header(
+    app: TheApp, actor: Caller, still: Still, closing: Closes, session_id: SessionId, after: After = 0
+) -> Stream:
+    """What changes on the tabs that have no log: the header."""
+    moments = await watch.session(app, actor, session_id, after=after, most_output=0)
+    check = partial(watches, app, still, session_id)
+    return live(app, actor, closing, _headers(app, still, session_id, moments), check=check)
+
+
+async def _headers(app: App, still: Still, session_id: int, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
+    async for moment in moments:
+        if any(map(_changes_parts, moment.signals)):
+            actor = await still()
+            rights = await session_rights.rights(app, actor, session_id)
+            make = partial(_header, app, actor, session_id, rights)
+            yield await moment.once(("header", rights, languages.spoken()), make)
+
+
+async def _header(app: App, actor: Actor, session_id: int, rights: SessionRights) -> bytes:
+    return fresh({"session-now": parts(await sessions.show(app, actor, session_id), rights).header})
+
+
 async def _entries(moment: Moment, lens: Lens) -> bytes:
     """What is new in the log: made once for all who look through the same lens, in a thread."""
     tell = teller(lens)
@@ -78,4 +101,4 @@ def _changes_parts(signal: Signal) -> bool:
     return isinstance(signal, EventSignal) and not signal.event.kind.startswith(_UNSEEN)
 
 
-ROUTES = (follow,)
+ROUTES = (follow, follow_header)
