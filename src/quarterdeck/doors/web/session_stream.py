@@ -25,6 +25,8 @@ from quarterdeck.doors.web.views import level_of
 
 _UNSEEN = ("tool_call.", "model.", "component.", "message.", "notice.", "setup.", "network.", "context.", "delegation.")
 """Events of these kinds change nothing beside the log."""
+AT_ONCE_BYTES = 2 * 1024
+"""A moment of so much is rendered where it is read: to wait for a thread would cost each of its watchers more."""
 OUTPUT_BYTES = 64 * 1024
 """What a page is told of the output that calls printed before."""
 
@@ -52,7 +54,7 @@ async def follow(
 async def _chunks(app: App, still: Still, lens: Lens, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
     async for moment in moments:
         beside = b""
-        if any(map(_changes_parts, moment.signals)):
+        if moment.told(_changes_parts):
             # Each watcher is let in again by itself; only what all of them may see is made once for all.
             actor = await still()
             rights = await session_rights.rights(app, actor, lens.session_id)
@@ -72,7 +74,7 @@ async def follow_header(
 
 async def _headers(app: App, still: Still, session_id: int, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
     async for moment in moments:
-        if any(map(_changes_parts, moment.signals)):
+        if moment.told(_changes_parts):
             actor = await still()
             rights = await session_rights.rights(app, actor, session_id)
             make = partial(_header, app, actor, session_id, rights)
@@ -84,9 +86,13 @@ async def _header(app: App, actor: Actor, session_id: int, rights: SessionRights
 
 
 async def _entries(moment: Moment, lens: Lens) -> bytes:
-    """What is new in the log: made once for all who look through the same lens, in a thread."""
+    """What is new in the log: made once for all who look through the same lens; in a thread what takes its time."""
     tell = teller(lens)
-    return await moment.once(tell, partial(_told, tell, moment.signals)) if moment.signals else KEEPALIVE
+    if not moment.signals:
+        return KEEPALIVE
+    if moment.size <= AT_ONCE_BYTES:
+        return moment.told(tell)
+    return await moment.once(tell, partial(_told, tell, moment.signals))
 
 
 async def _told(tell: Teller, signals: Sequence[Signal]) -> bytes:
@@ -97,8 +103,9 @@ async def _parts(app: App, actor: Actor, session_id: int, rights: SessionRights)
     return parts(await sessions.show(app, actor, session_id), rights).message
 
 
-def _changes_parts(signal: Signal) -> bool:
-    return isinstance(signal, EventSignal) and not signal.event.kind.startswith(_UNSEEN)
+def _changes_parts(signals: Sequence[Signal]) -> bool:
+    events = (signal.event for signal in signals if isinstance(signal, EventSignal))
+    return any(not event.kind.startswith(_UNSEEN) for event in events)
 
 
 ROUTES = (follow, follow_header)
