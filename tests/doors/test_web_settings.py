@@ -129,7 +129,10 @@ async def test_settings_of_a_project(api: Api, app: App, start: Start) -> None:
     faulty = await mine.send(f"{path}/runners", 400, memory="4X", call="a while", session="2h", runner_tags="gpu, gpu")
     assert faulty.count('aria-invalid="true"') == 2, "all faults at once, each beside its field"
     await mine.send(f"{path}/runners", memory="4G", session="2h", runner_tags="gpu, gpu")
+    asks = await mine.send(f"{path}/approvals", always_ask=["run_commands", "use_git"])
+    assert re.search(r'value="use_git" checked> use git</label> <span class="note">.*run_git_command', asks)
     found = (await api.get("/projects/sample")).json()
+    assert found["always_ask"] == ["run_commands", "use_git"]
     assert (found["name"], found["description"], found["runner_tags"]) == (NASTY, "What\nit is", ["gpu"])
     assert (found["limits"]["memory"], found["limits"]["session"]) == (4 * 1024**3, 7_200)
     for name in ("dora", "gus"):

@@ -10,6 +10,7 @@ from quarterdeck.core import limits
 from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval, pattern_of
 from quarterdeck.core.errors import InvalidInputError
 
+MAKE: dict[str, JsonValue] = {"command": "make"}
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=[])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -127,9 +128,30 @@ def test_a_pattern_takes_the_question_away(there: bool) -> None:
         component_pre_approved=(),
         session_pre_approved=(),
         session_approvals=(),
-        patterns=("git diff*", "git st*") if there else ("git diff*",),
+        start_patterns=("git diff*", "git st*") if there else ("git diff*",),
     )
     assert asked is not there
+
+
+@pytest.mark.parametrize(
+    ("approvals", "patterns", "asked"),
+    [((), (), True), ((fingerprint("run_command", MAKE),), (), False), ((), ("make*",), False), ((), ("git*",), True)],
+)
+def test_what_the_project_always_asks_only_a_person_in_the_session_answers(
+    approvals: tuple[str, ...], patterns: tuple[str, ...], asked: bool
+) -> None:
+    assert asked is needs_approval(
+        "run_command",
+        MAKE,
+        privilege="run_commands",
+        component_asks=False,
+        component_pre_approved=("run_command",),
+        session_pre_approved=("run_commands",),
+        session_approvals=approvals,
+        session_patterns=patterns,
+        start_patterns=("make*",),
+        always_ask=("run_commands",),
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ class Project:
     retention_days: int
     network_hosts: tuple[str, ...]
     """What of the server's allowance its sessions may ask for."""
+    always_ask: tuple[str, ...]
+    """Privileges whose tools ask a person in each of its sessions."""
     role: Role | None
 
 
@@ -62,6 +64,7 @@ def of_row(row: Row[Any], role: Role | None) -> Project:
         row.default_branch,
         row.retention_days,
         tuple(row.network_hosts),
+        tuple(row.always_ask),
         role,
     )
 

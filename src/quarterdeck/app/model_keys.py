@@ -101,8 +101,8 @@ async def set_key(app: App, actor: Actor, provider: str, request: SetKey) -> Key
     return next(one for one in await list_keys(app, actor) if one.provider == key.provider and one.source == "stored")
 
 
-async def try_stored(app: App, actor: Actor, provider: str, model: str | None = None) -> KeyView:
-    """Asks one short question with the key that is stored, of `model` or of the one that answered before.
+async def try_stored(app: App, actor: Actor, provider: str) -> KeyView:
+    """Asks one short question with the key that is stored, of the model that answered before or a small one.
 
     For administrators.
 
@@ -119,7 +119,7 @@ async def try_stored(app: App, actor: Actor, provider: str, model: str | None = 
     if key is None or row is None:
         raise NotFoundError(f"No key is stored for {provider!r} that can be read here.")
     # The provider may take a while to answer: no transaction is held open for it.
-    tested = await app.models.try_key(key, model or row.tested_with or None)
+    tested = await app.models.try_key(key, row.tested_with or None)
     async with app.database.transaction() as connection:
         # The one that was tried, and not another that was stored meanwhile.
         same = model_keys.c.provider == provider, model_keys.c.secret == row.secret

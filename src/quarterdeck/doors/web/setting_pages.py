@@ -19,6 +19,9 @@ from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
 from quarterdeck.doors.web.drafts import Draft, WrongFieldsError, came_back, checked, drafted, saved
 from quarterdeck.doors.web.fields import Fields, Form
+from quarterdeck.doors.web.languages import gettext as _
+from quarterdeck.tools.catalogue import CATALOGUE
+from quarterdeck.tools.tool import Privilege
 
 LIMITS = tuple(ProjectLimits.model_fields)
 
@@ -84,6 +87,17 @@ async def flow_model(app: TheApp, actor: Caller, project_id: RowId, form: Form) 
     return _done(form, project_id, "flow-model")
 
 
+@post("/projects/{project_id:int}/settings/approvals")
+async def approvals(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
+    """What a person is asked before, each time."""
+    try:
+        wish = checked(EditProject, {"always_ask": form.texts("always_ask")})
+        await project_settings.edit(app, actor, project_id, wish)
+    except QuarterdeckError as error:
+        return await _page(app, actor, project_id, came_back(form, "approvals", error))
+    return _done(form, project_id, "approvals")
+
+
 @post("/projects/{project_id:int}/settings/network")
 async def hosts(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
     """Which hosts its sessions may ask for."""
@@ -147,6 +161,11 @@ def _done(form: Fields, project_id: int, section: str) -> Response[Any]:
     return form.go(f"/projects/{project_id}/settings?done={section}#{section}")
 
 
+def _tools(privilege: Privilege) -> str:
+    """The names of its tools."""
+    return ", ".join(sorted(tool.name for tool in CATALOGUE.values() if tool.privilege is privilege))
+
+
 async def _page(
     app: App, actor: Actor, project_id: int, draft: Draft, *, shortened: RetentionView | None = None
 ) -> Response[str]:
@@ -176,7 +195,8 @@ async def _page(
         flows=sorted({name.partition("/")[0] for name in app.flows.names()} | {flow for flow in rules if flow}),
         network=await network.show_project(app, actor, project_id),
         limit_names=LIMITS,
+        privileges=[(one.value, _(one.value.replace("_", " ")), _tools(one)) for one in Privilege],
     )
 
 
-ROUTES = (settings, general, retention, models, flow_model, hosts, limits, delete)
+ROUTES = (settings, general, retention, models, flow_model, approvals, hosts, limits, delete)
