@@ -95,6 +95,7 @@ async def test_a_call_is_changed_and_allowed_by_its_pattern(api: Api, app: App, 
     assert (await pages.send("approve", approval=asked, pattern="make *", change="yes")).status_code == 303
     assert (await stored(app, other)).session_patterns == {"run_command": ("make *",)}
     assert "Not asked for any more in this session: <code>make *</code>" in await pages.shown()
+    assert ", <code>make *</code></dd>" in await pages.shown("/details"), "what is in force can be seen"
 
 
 async def test_of_a_plan_changes_are_asked_for_in_words(api: Api, app: App, start: Start) -> None:
