@@ -24,8 +24,8 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION = SessionView(
     id=7, project_id=1, project_path="sample", title="t", goal="g", flow="f/1", model="m", scripted=False,
     initiator="ada", origin="cli", agent="", parent_id=None, privileges=None, pre_approved=[], may_ask=True,
-    component_models={}, status="running", status_group="active", reason="", waiting_for=None, turn_no=1, seq=0,
-    component="", plan=[], approvals=[], artifacts=[], links=[], merge_request=None, branch="b", ref="main",
+    patterns={}, component_models={}, status="running", status_group="active", reason="", waiting_for=None, turn_no=1,
+    seq=0, component="", plan=[], approvals=[], artifacts=[], links=[], merge_request=None, branch="b", ref="main",
     forked_from=None, base_commit="", isolation="full", executor="runner", steps=0, torn_down=False,
     teardown_missed="", runner_tags=[], used=Used(), limits=ProjectLimits(), usage=Usage(), budget=None,
     warnings=0, errors=0, checks_passed=0, checks_failed=0, held=False, imported=None, created_at=BEGAN,

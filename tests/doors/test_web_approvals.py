@@ -82,7 +82,7 @@ async def test_a_call_is_changed_and_allowed_by_its_pattern(api: Api, app: App, 
     state = await stored(app, session_id)
     assert [call.args for call in state.calls.values()] == [{"command": "make all\n", "timeout_seconds": 7}, hidden]
     assert (await pages.send("deny", approval=second, reason="Odd")).status_code == 303
-    html = await pages.shown()
+    html = await pages.shown("?level=concise")
     assert "ada approved it" in html
     assert html.count('<span class="note">in the browser</span>') == 2
     assert "It runs with other arguments" in html
@@ -94,7 +94,8 @@ async def test_a_call_is_changed_and_allowed_by_its_pattern(api: Api, app: App, 
     (asked,) = (await stored(app, other)).approvals
     assert (await pages.send("approve", approval=asked, pattern="make *", change="yes")).status_code == 303
     assert (await stored(app, other)).session_patterns == {"run_command": ("make *",)}
-    assert "Not asked for any more in this session: <code>make *</code>" in await pages.shown()
+    assert "Not asked for any more in this session: <code>make *</code>" in await pages.shown("?level=concise")
+    assert ", <code>make *</code></dd>" in await pages.shown("/details"), "what is in force can be seen"
 
 
 async def test_of_a_plan_changes_are_asked_for_in_words(api: Api, app: App, start: Start) -> None:

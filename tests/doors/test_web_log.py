@@ -131,7 +131,7 @@ async def test_a_child_session_stands_in_its_parents_log(api: Api, app: App, sta
     child = parent + 1
     cookie = await browser(app, start.owner)
     pages = Pages(api, parent, cookie)
-    html = await pages.shown()
+    html = await pages.shown("?level=concise")
     assert f'<child-session session="{child}" depth="1" level="concise" known>' in html
     assert f'<a href="/sessions/{child}">Open session #{child}</a>' in html
     title = (await stored(app, child)).title
@@ -307,5 +307,5 @@ async def test_pages_of_a_session_take_few_queries(api: Api, session: str, app: 
         with counted(app) as statements:
             await pages.shown(path)
         found[path] = len(statements)
-    assert found[""] <= 8, "what is read most"
-    assert max(found.values()) <= 15, found
+    assert found[""] <= 10, "what is read most"
+    assert max(found.values()) <= 17, found

@@ -64,6 +64,8 @@ class SessionView(BaseModel):
     parent_id: int | None
     privileges: tuple[str, ...] | None
     pre_approved: tuple[str, ...]
+    patterns: dict[str, tuple[str, ...]]
+    """Commands, by their tools, that a person has allowed for the session while it went on."""
     may_ask: bool
     runner_tags: tuple[str, ...]
     """What its runners must have, beside what its project asks of them."""
@@ -173,6 +175,7 @@ def _view(app: App, row: Row[int, Any, datetime, str, Any]) -> SessionView:
         parent_id=created.parent_id,
         privileges=created.privileges,
         pre_approved=created.pre_approved,
+        patterns=state.session_patterns,
         may_ask=created.may_ask,
         runner_tags=created.runner_tags,
         component_models=created.component_models,

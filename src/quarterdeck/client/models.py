@@ -1404,6 +1404,7 @@ class SessionView(Model):
     parent_id: int | None
     privileges: list[str] | None
     pre_approved: list[str]
+    patterns: dict[str, list[str]]
     may_ask: bool
     runner_tags: list[str]
     component_models: dict[str, str]
