@@ -232,7 +232,8 @@ async def test_an_empty_list_and_home_are_told_of_the_first_session_too(api: Api
     with counted(app) as asked:
         page = await api.client.get("/projects", headers=cookie)
     assert "data-stream" not in page.text, "nothing changes there but what is around it"
-    assert len(asked) == 3, "who it is, their projects, and the lists of the sidebar, of which none has a row"
+    # Who it is, their projects, the sidebar's lists, of which none has a row; the projects and agents of a new chat.
+    assert len(asked) == 5, asked
 
 
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:
