@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from quarterdeck.core import limits
-from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval
+from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval, pattern_of
 from quarterdeck.core.errors import InvalidInputError
 
 MAKE: dict[str, JsonValue] = {"command": "make"}
@@ -174,3 +174,20 @@ def test_patterns_that_can_not_be_are_refused(patterns: dict[str, list[str]], wo
 
 def test_patterns_as_people_write_them_are_taken() -> None:
     check_patterns({"run_command": ["git status*", "make test", "npm run *"], "run_git_command": ["git log*"]})
+
+
+@pytest.mark.parametrize(
+    ("tool", "args", "pattern"),
+    [
+        ("run_command", {"command": "make test"}, "make test"),
+        ("run_git_command", {"command": "log", "args": "-1"}, "git log -1"),
+        ("run_command", {"command": "make; reboot"}, ""),
+        ("run_command", {"command": "m" * (limits.PATTERN_COMMAND_CHARACTERS + 1)}, ""),
+        ("read_file", {"file_path": "a"}, ""),
+    ],
+)
+def test_the_narrowest_pattern_is_the_command_itself(tool: str, args: dict[str, JsonValue], pattern: str) -> None:
+    assert pattern_of(tool, args) == pattern
+    if pattern:
+        check_patterns({tool: [pattern]})
+        assert matches(pattern, tool, args)

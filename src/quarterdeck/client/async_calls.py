@@ -145,7 +145,7 @@ class AsyncSessionLists(AsyncCalls):
         """Watch a list.
 
         Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the
-        list.
+        list. One whose token or role is taken away is sent `error` (401, 403, 404) within 15 seconds.
         """
         return self._events(
             "GET",
@@ -435,6 +435,7 @@ class AsyncLog(AsyncCalls):
         `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
         and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
         ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
+        One whose token or role is taken away is sent `error` (401, 404) within 15 seconds.
         """
         return self._events(
             "GET",

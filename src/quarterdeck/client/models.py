@@ -182,6 +182,7 @@ class ApprovalView(Model):
     id: str
     ask: Literal["tool_call", "plan", "input"]
     question: str
+    choices: list[str] = Field(default_factory=lambda: [])
     calls: list[CallView]
 
 

@@ -85,6 +85,12 @@ def matches(pattern: str, tool: str, args: Mapping[str, JsonValue]) -> bool:
     return len(command) - place >= len(last) and command.endswith(last)
 
 
+def pattern_of(tool: str, args: Mapping[str, JsonValue]) -> str:
+    """The narrowest pattern that is of a call: its command as it stands; empty where none can be."""
+    command = command_of(tool, args)
+    return command if command is not None and matches(command, tool, args) else ""
+
+
 def check_patterns(patterns: Mapping[str, Collection[str]]) -> None:
     """Refuses patterns that could never match, or would match any program.
 

@@ -1,15 +1,20 @@
 """Who is at the browser: a cookie that no script reads and no other site sends; writes only from our own pages."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from quarterdeck.app import people
+from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import ForbiddenError, UnauthenticatedError
+from quarterdeck.doors import identity
 from quarterdeck.doors.api.tokens import Connection, quarterdeck
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -62,6 +67,12 @@ class BrowserMiddleware(AbstractAuthenticationMiddleware):
         if not given:
             raise UnauthenticatedError
         return AuthenticationResult(user=await people.authenticate(app, given, "web"), auth=None)
+
+
+def still(request: Request[Actor, None, Any]) -> Callable[[], Awaitable[Actor]]:
+    """The dependency `still`."""
+    app = quarterdeck(request)
+    return partial(identity.still, app, secret(app, request), request.user)
 
 
 def own_pages_only(connection: Connection, _: BaseRouteHandler) -> None:

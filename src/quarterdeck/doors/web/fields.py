@@ -21,8 +21,12 @@ class Fields:
 
     def text(self, name: str) -> str:
         """A text without the space around it; empty if it is not there."""
+        return (self.verbatim(name) or "").strip()
+
+    def verbatim(self, name: str) -> str | None:
+        """A text as it was typed; None if it is not there."""
         value: object = self._form.get(name)
-        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+        return value.replace("\r\n", "\n") if isinstance(value, str) else None
 
     def texts(self, name: str) -> tuple[str, ...]:
         """All texts of a field that may be there many times, without what is empty."""

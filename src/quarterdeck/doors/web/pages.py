@@ -15,6 +15,7 @@ from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     admin_pages,
+    entry_pages,
     fields,
     home_pages,
     languages,
@@ -31,7 +32,7 @@ from quarterdeck.doors.web import (
     static_files,
     views,
 )
-from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret
+from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.rendering import page
 
@@ -75,7 +76,7 @@ def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 async def _before(request: Request[Any, Any, Any]) -> Redirect | None:
     """Speaks the browser's language, in its theme; takes what was left empty in a form of filters out of the URL."""
     languages.speak(request.headers.get("accept-language", ""))
-    views.look(request)
+    views.use_theme(request)
     given = list(request.query_params.multi_items())
     if request.method != "GET" or all(value for _, value in given):
         return None
@@ -103,6 +104,7 @@ ROUTES = (
             *home_pages.ROUTES,
             *list_pages.ROUTES,
             *session_pages.ROUTES,
+            *entry_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
             *project_pages.ROUTES,
@@ -118,6 +120,7 @@ ROUTES = (
         guards=[own_pages_only],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
+            "still": Provide(still, sync_to_thread=False),
             "form": Provide(fields.form),
         },
         exception_handlers=_ERRORS,

@@ -1,7 +1,8 @@
-"""How somebody wants to see pages, remembered by their browser: the theme and the level of detail."""
+"""How somebody wants to see pages, remembered by their browser: theme, level of detail, long lines, times."""
 
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -12,12 +13,14 @@ LEVEL = "quarterdeck_level"
 THEME = "quarterdeck_theme"
 SYSTEM = "system"
 THEMES = (SYSTEM, "light", "dark")
+LOOK = "quarterdeck_look"
+Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
 
 _theme: ContextVar[str] = ContextVar("theme", default=SYSTEM)
 
 
-def look(request: Request[Any, Any, Any]) -> None:
+def use_theme(request: Request[Any, Any, Any]) -> None:
     """Chooses the theme of what is rendered from here on, as the browser remembers it."""
     wanted = request.cookies.get(THEME, "")
     _theme.set(wanted if wanted in THEMES else SYSTEM)
@@ -34,9 +37,36 @@ def level_of(request: Request[Any, Any, Any]) -> Level:
     return Level(wanted) if wanted in set(Level) else Level.CONCISE
 
 
-def remembering(level: Level) -> Cookie:
+@dataclass(frozen=True)
+class Look:
+    """How lines and times of a log are shown."""
+
+    wrap: bool = True
+    times: Times = "since"
+    """Since the session's start, by the clock, or not at all."""
+
+    @property
+    def classes(self) -> str:
+        """The same as classes of a page."""
+        return f"times-{self.times}" + ("" if self.wrap else " nowrap")
+
+
+def look_of(request: Request[Any, Any, Any]) -> Look:
+    """As it was chosen last."""
+    times, _, wrap = request.cookies.get(LOOK, "").partition(".")
+    return look(times, wrap=wrap != "nowrap")
+
+
+def look(times: str, *, wrap: bool) -> Look:
+    """What a form or a cookie says; the usual times where it says none that there are."""
+    return Look(wrap, next((one for one in get_args(Times) if one == times), "since"))
+
+
+def remembering(what: Level | Look) -> Cookie:
     """The cookie that remembers it. It says nothing of the person and decides nothing."""
-    return _cookie(LEVEL, level.value)
+    if isinstance(what, Level):
+        return _cookie(LEVEL, what.value)
+    return _cookie(LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
 
 
 def remembering_theme(wanted: str) -> Cookie:
