@@ -138,7 +138,7 @@ def _limits(form: Fields) -> ProjectLimits:
         try:
             found |= ProjectLimits.parse(f"{name}={text}").model_dump(exclude_none=True)
         except ValueError as error:
-            faults[name] = str(error)
+            faults[name] = str(error).removeprefix(f"{name}: ")
     if faults:
         raise WrongFieldsError(faults)
     return ProjectLimits.model_validate(found)
