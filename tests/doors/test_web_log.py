@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from sqlalchemy import insert
 
 from quarterdeck.app import server_calls
@@ -11,6 +12,9 @@ from quarterdeck.core import events as e
 from quarterdeck.core import search
 from quarterdeck.core.answer import RequestedCall
 from quarterdeck.core.events import Event, Level
+from quarterdeck.core.usage import Usage
+from quarterdeck.doors.export.entries import entry
+from quarterdeck.doors.web import languages
 from quarterdeck.doors.web.entry_pages import INSIDE, LINES
 from quarterdeck.doors.web.texts import changes, markdown, marked, numbered, terminal
 from quarterdeck.doors.web.timeline import Lens, alone, timeline
@@ -19,12 +23,15 @@ from quarterdeck.store import output as outputs
 from quarterdeck.store.tables import offers
 from tests.app.chats import begin, events, say, stored
 from tests.conftest import Start
+from tests.doors import test_session_reading as reading
 from tests.doors.conftest import Api
 from tests.doors.test_sessions import begin as begin_flow
 from tests.doors.test_web_approvals import Pages
 from tests.doors.test_web_pages import browser
 from tests.unit.world import NOON, event
 
+session = reading.session
+"""The fixture: a session that has changed files."""
 LENS = Lens(1, NOON, Level.FULL, "en")
 
 
@@ -45,8 +52,7 @@ def test_the_lines_of_a_card_are_those_of_the_output() -> None:
     assert 'id="e7.L31" data-n="31">line 31\n</span>' in html
     assert "all 50 lines" in html
     assert "Exit code" not in html, "the outcome says it"
-    html = timeline([_end("Exit code 0.\nx", output_bytes=2)], LENS)
-    assert _named(html) == ["e7.L1"]
+    assert not _named(timeline([_end("Exit code 0.\nx", output_bytes=2)], LENS)), "the only line needs no number"
     assert not _named(timeline([_end(said, output_bytes=9_999, truncated=True)], LENS))
     killed = timeline([_end("Killed after 3 seconds.\nx", output_bytes=2, exit_code=None)], LENS)
     assert "Killed after 3 seconds." in killed
@@ -193,3 +199,99 @@ async def test_how_a_log_is_shown_is_remembered(api: Api, app: App, start: Start
         api.client.cookies.clear()
         page = await api.client.get(f"/sessions/{session_id}", headers={"Cookie": f"{cookie['Cookie']}; {kept}"})
         assert f'<div id="tab" class="{classes}"' in page.text
+
+
+async def test_details_have_every_field(api: Api, app: App, start: Start) -> None:
+    """Also what a page shows only of some sessions; links lead within the server, or say that they don't."""
+    session_id = int(
+        (await begin_flow(api, pre_approved=["run_commands"], runner_tags=[], privileges=["run_commands"]))["id"]
+    )
+    async with change(app, session_id) as it:
+        used = Usage(requests=1, input_tokens=1_234, output_tokens=5, cache_read_tokens=777)
+        it.append(*(e.UsageRecorded(component="work", model="p:a", usage=used) for _ in range(101)))
+        it.append(
+            e.ArtifactCreated(artifact="commit", name="c1", url=f"{app.public_url}/projects/1"),
+            e.ArtifactCreated(artifact="file", name="evil", url="javascript:alert(1)"),
+            e.ArtifactCreated(artifact="file", name="far", url="https://far.example/x"),
+            e.ArtifactCreated(artifact="file", name="odd", url=f"{app.public_url}//evil.example"),
+            e.CheckRecorded(name="lint", passed=True),
+            e.LinkAdded(relation="source", target="issue", name="#4", url=f"{app.public_url}/projects/1/issues/4"),
+        )
+    pages = Pages(api, session_id, await browser(app, start.owner))
+    html = await pages.shown("/details")
+    for name in (
+        "Goal", "Status", "Waits for", "Flow", "Model", "Project", "Branch", "Triggered by", "Created", "Last activity",
+        "Deleted on", "Runner", "Without asking", "At most", "Usage", "Commands", "Checks", "Log",
+    ):  # fmt: skip
+        assert f"<dt>{name}</dt>" in html, name
+    for told in (
+        '<a href="/projects/1">c1</a>', "file evil</li>", '<a href="/projects/1/issues/4">#4</a>',
+        '<a href="https://far.example/x" rel="nofollow noopener noreferrer">far</a>',
+        "<td>101</td><td>124,634</td><td>78,477</td><td>505</td>", "<b>pipeline:</b>", "Cancel it first",
+    ):  # fmt: skip
+        assert told in html, told
+    assert 'href="//evil' not in html
+    (more,) = re.findall(r'href="/sessions/\d+(/details\?calls=\d+)#usage"', html)
+    assert (await pages.shown(more)).count("<td>p:a</td>") == 1
+    assert (await pages.send("hold", held="yes", reason="evidence")).status_code == 303
+    assert "evidence" in str((await events(app, session_id))[-1].payload)
+    await pages.send("cancel")
+    assert "It is kept for good. Let it be deleted again first" in await pages.shown("/details")
+    await pages.send("hold", held="no")
+    html = await pages.shown("/details")
+    assert "<dt>Proof of its end</dt><dd>not yet</dd>" in html
+    assert f'action="/sessions/{session_id}/delete"' in html
+    redacted = await pages.shown("/export?format=markdown&redacted=true&level=full")
+    assert "initiator | ada" not in redacted
+    assert "initiator | ada" in await pages.shown("/export?format=markdown")
+
+
+async def test_a_fork_is_asked_for_from_an_entry(api: Api, app: App, start: Start) -> None:
+    session_id = await begin(app, start.owner)
+    pages = Pages(api, session_id, await browser(app, start.owner))
+    entry = await pages.shown("/entries/1")
+    assert f'href="/sessions/{session_id}/fork?seq=1"' in entry
+    assert 'name="seq" type="number" min="1" max="1" value="1">' in await pages.shown("/fork?seq=7")
+    wrong = await pages.send("fork", seq="1", title="x" * 60)
+    assert (wrong.status_code, "title" in wrong.text) == (400, True)
+    seq = str((await events(app, session_id))[-1].seq)
+    made = await pages.send("fork", seq=seq, message="Another way", title="Again", model="scripted")
+    assert made.status_code == 303
+    state = await stored(app, int(made.headers["location"].rpartition("/")[2]))
+    assert (state.title, state.created.forked_from is not None) == ("Again", True)
+
+
+async def test_changes_by_file_and_by_step(api: Api, session: str, app: App, start: Start) -> None:
+    pages = Pages(api, int(session.rpartition("/")[2]), await browser(app, start.owner))
+    html = await pages.shown("/changes")
+    named = re.findall(r'<details class="diff" id="(f[0-9a-f]+)" open>', html)
+    assert len(named) == 2
+    assert all(f'<a href="#{name}">' in html for name in named), "a list of the files leads to each"
+    assert '<span class="plus">+2</span> <span class="minus">\u22120</span></summary>' in html
+    assert f'id="{named[1]}.O1"' in html
+    assert re.findall(r'class="diff" id="\w+"(.)', await pages.shown("/changes?unfold=none")) == [">", ">"]
+    steps = await pages.shown("/changes?by=step")
+    for step in (1, 2):
+        assert f"/changes?step={step}#{named[step - 1]}" in steps
+    assert 'class="diff"' not in steps
+    one = await pages.shown("/changes?step=1")
+    assert '<a href="/sessions/1/changes?step=2">2 \u203a</a>' in one
+    assert f'id="{named[0]}"' in one
+    assert f'id="{named[1]}"' not in one
+
+
+def test_what_entries_say_is_translated_on_pages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Welsh(languages.catalogues.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return {"turn {n} begins": "tro {n} yn dechrau", "timed out": "wedi dod i ben"}.get(message, message)
+
+    def catalogue(_: str) -> Welsh:
+        return Welsh()
+
+    monkeypatch.setattr(languages, "_catalogue", catalogue)
+    begun = event(3, e.TurnStarted(turn_no=12, job=1))
+    assert "tro 12 yn dechrau" in timeline([begun], LENS)
+    assert entry(begun, NOON).head == "turn 12 begins"
+    late = _end("x", outcome=e.Outcome.TIMED_OUT, exit_code=None)
+    assert "wedi dod i ben" in timeline([late], LENS)
+    assert entry(late, NOON).head == "run_command: timed out, 0 ms"

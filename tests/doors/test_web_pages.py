@@ -224,7 +224,9 @@ async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) 
     path = f"/projects/{project}/run?flow=fix_pipeline/v1&pipeline_id=1"
     asked = await api.client.get(path, headers=headers)
     assert asked.status_code == 200, asked.text
-    assert 'name="pipeline_id" type="number" value="1" required' in asked.text
+    assert re.search(
+        r'<select [^>]*name="pipeline_id" required[^>]*>(?s:.)*?<option value="1" selected>#1 ', asked.text
+    )
     form = {"flow": "fix_pipeline/v1", "goal": "Repair it", "pipeline_id": "1", "model": "scripted", "key": "once"}
     went = [
         await api.client.post(f"/projects/{project}/run", data=form, headers=headers, follow_redirects=False)

@@ -605,6 +605,8 @@ class FlowView(Model):
     path: str = ""
     description: str
     scripted: bool = False
+    environment: str = ""
+    workspace: bool = False
     faults: list[str] = Field(default_factory=lambda: [])
     stored_by: str = ""
     stored_at: datetime | None = None

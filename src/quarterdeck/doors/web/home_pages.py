@@ -9,12 +9,13 @@ from litestar import Response, get
 from litestar.params import FromQuery
 from litestar.response import Redirect, Stream
 
-from quarterdeck.app import overviews, projects, session_lists, sessions
+from quarterdeck.app import flow_versions, overviews, projects, session_lists, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.boards import Overview
 from quarterdeck.app.session_filter import TEXT_CHARACTERS, SessionFilter
 from quarterdeck.app.session_lists import SessionRow
+from quarterdeck.core.access import Ability, Role, allows
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.status import StatusGroup
 from quarterdeck.doors.api.parameters import Caller, Still, TheApp
@@ -24,6 +25,8 @@ from quarterdeck.doors.web.layout import framed, fresh, live
 from quarterdeck.doors.web.rendering import fragment
 
 ROWS = 10
+PLACES = 5
+"""Projects that a flow is offered in, of those that come first."""
 SEEN = (
     (SessionFilter(needs_me=True), ROWS),
     *(
@@ -103,9 +106,16 @@ async def go(app: TheApp, actor: Caller, q: FromQuery[str] = "") -> Response[Any
         "go.html",
         words=words,
         projects=[one for one in there if low in one.path.lower() or low in one.name.lower()][:ROWS],
-        flows=[name for name in app.flows.names() if words and low in name.lower()],
+        flows=[name for name in _shipped(app) if words and low in name.lower()],
+        stored=await flow_versions.named(app, actor, words) if words else [],
+        places=[one for one in there if allows(Role[one.role.upper()], Ability.START_SESSION)][:PLACES],
         rows=rows,
     )
+
+
+def _shipped(app: App) -> list[str]:
+    """The names of the flows that ship, each once."""
+    return list(dict.fromkeys(name.partition("/")[0] for name in app.flows.names()))
 
 
 ROUTES = (home, changes, around, all_projects, go)

@@ -1,11 +1,10 @@
 """A project's pages: what it is, and lists of what it has; issues, merge requests and pipelines to look at."""
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from litestar import Response, get
 
-from quarterdeck.app import issues, merge_requests, pipelines, project_flows, projects, session_lists
+from quarterdeck.app import issues, merge_requests, pipelines, projects, session_lists
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
@@ -80,21 +79,6 @@ async def pipeline_list(app: TheApp, actor: Caller, project_id: RowId) -> Respon
     return await _list(app, actor, project_id, "pipelines", _("Pipelines"), rows, "qd pipeline start --project")
 
 
-@get("/projects/{project_id:int}/flows")
-async def flow_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The flows that its sessions can be started with."""
-    found = (await project_flows.find(app, actor, project_id)).flows
-    rows = [
-        Row(x.start_as, x.description, f"{x.origin} {x.version}", "" if x.faults else _run(project_id, x.start_as))
-        for x in found
-    ]
-    return await _list(app, actor, project_id, "flows", _("Flows"), rows, "qd flow store FILE --project")
-
-
-def _run(project_id: int, flow: str) -> str:
-    return f"/projects/{project_id}/run?{urlencode({'flow': flow})}"
-
-
 async def _list(
     app: App, actor: Actor, project_id: int, here: str, heading: str, rows: list[Row], command: str
 ) -> Response[str]:
@@ -156,6 +140,6 @@ async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[s
 
 
 ROUTES = (
-    project, issue_list, merge_request_list, pipeline_list, flow_list, issue, merge_request, pipeline,
+    project, issue_list, merge_request_list, pipeline_list, issue, merge_request, pipeline,
 )  # fmt: skip
 """All for people who are signed in."""

@@ -9,6 +9,7 @@ from litestar import Response
 from markupsafe import Markup
 
 from quarterdeck.core.approval import pattern_of
+from quarterdeck.core.diff import listed
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
@@ -65,6 +66,14 @@ def anchor(path: str) -> str:
     return f"f{crc32(path.encode()):x}"
 
 
+def place(url: str, ours: str) -> str:
+    """Where a link leads: a path on the server that `ours` is of; empty for what a browser should not open."""
+    server = "/".join(ours.split("/", 3)[:3])
+    if url.startswith(f"{server}/") and not url.startswith(f"{server}//"):
+        return url.removeprefix(server)
+    return url if url.startswith(("http://", "https://")) else ""
+
+
 def whence(door: str) -> str:
     """From where somebody decided."""
     told = {
@@ -87,7 +96,8 @@ def _environment() -> Environment:
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
         "terminal": texts.terminal, "changes": texts.changes, "numbered": texts.numbered,
-        "with_marks": texts.with_marks, "whence": whence, "anchor": anchor,
+        "with_marks": texts.with_marks, "whence": whence, "anchor": anchor, "place": place,
+        "listed": listed,
     })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(
         static=static_files.FOLDER, spoken=languages.spoken, theme=views.theme, pattern_of=pattern_of, editable=editable

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar import Request, Response, get
 from litestar.params import FromQuery, QueryParameter
@@ -23,6 +23,7 @@ from quarterdeck.doors.web.session_layout import in_session
 from quarterdeck.doors.web.timeline import Lens
 from quarterdeck.doors.web.views import level_of, remembering
 
+Step = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 DIFF_CHARACTERS = 500_000
 """Of one page; the API and git have the rest."""
 PIECE_BYTES = 256 * 1024
@@ -95,7 +96,7 @@ async def _part(
 
 @get("/sessions/{session_id:int}/details")
 async def details(
-    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any]
+    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], calls: Seq = None
 ) -> Response[str]:
     """Every field; at the bottom what ends the session."""
     session = await sessions.show(app, actor, session_id)
@@ -106,7 +107,8 @@ async def details(
         "session_details.html",
         tab="details",
         request=request,
-        usage=await session_records.used(app, actor, session_id),
+        usage=await session_records.used(app, actor, session_id, after=calls or 0),
+        calls=calls,
         children=await session_records.children(app, actor, session_id),
         decisions=await session_records.decisions(app, actor, session_id),
         context=await session_records.context(app, actor, session_id),
@@ -138,12 +140,15 @@ async def changes(
     actor: Caller,
     session_id: SessionId,
     request: Request[Actor, None, Any],
-    step: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)] = None,
+    step: Step = None,
+    by: FromQuery[Literal["file", "step"]] = "file",
+    after: Step = None,
+    unfold: FromQuery[Literal["", "all", "none"]] = "",
 ) -> Response[str]:
-    """The diff of all, or of one step, by file."""
+    """The diff of all by file, or of one step, or which steps there are."""
     session = await sessions.show(app, actor, session_id)
-    found = await session_changes.changes(app, actor, session_id, after=max(0, (step or 0) - 50))
-    diff = cut(decode(await session_changes.diff(app, actor, session_id, step=step)), DIFF_CHARACTERS)
+    found = await session_changes.changes(app, actor, session_id, after=after or max(0, (step or 0) - 20))
+    diff = b"" if by == "step" else await session_changes.diff(app, actor, session_id, step=step)
     return await in_session(
         app,
         actor,
@@ -152,8 +157,10 @@ async def changes(
         tab="changes",
         request=request,
         changes=found,
+        by=by,
         step=step,
-        files=by_file(diff),
+        unfold=unfold,
+        files=by_file(cut(decode(diff), DIFF_CHARACTERS)),
     )
 
 
@@ -183,9 +190,11 @@ async def export(
     actor: Caller,
     session_id: SessionId,
     format_: Annotated[Format, QueryParameter(name="format")] = "ndjson",
+    redacted: FromQuery[bool] = False,
+    level: FromQuery[Level] = Level.CONCISE,
 ) -> Stream:
     """The session as a file."""
-    return await download(app, actor, session_id, format_)
+    return await download(app, actor, session_id, format_, redacted=redacted, level=level)
 
 
 _PLAIN = {"Content-Security-Policy": "default-src 'none'; sandbox"}

@@ -55,7 +55,7 @@ class Printed(NamedTuple):
 
     text: str
     first: int
-    """The number of its first line; 0 where that is not known."""
+    """The number of its first line; 0 where that is not known, or it is the only one."""
     lines: int
     """Of all of it."""
 
@@ -125,7 +125,8 @@ class Item:
             else:
                 first = 0
         skipped = max(0, len(rows) - most)
-        return Printed("\n".join(rows[skipped:]), first and first + skipped, len(rows))
+        named = first and len(rows) > 1
+        return Printed("\n".join(rows[skipped:]), first + skipped if named else 0, len(rows))
 
     @property
     def bad(self) -> bool:
@@ -200,7 +201,7 @@ def _row(row: Item | Fold, lens: Lens) -> Markup:
 
 def last_line(events: Sequence[Event], lens: Lens) -> str:
     """What the last of these events says, in a line."""
-    made = [entry(event, lens.began) for event in events[-1:]]
+    made = [entry(event, lens.began, languages.gettext) for event in events[-1:]]
     return line(made[0].words or made[0].head) if made else ""
 
 
@@ -249,7 +250,7 @@ def _with_ends(items: list[Item], ends: list[Item], running: Container[str]) -> 
 
 
 def _item(event: Event, lens: Lens) -> Item:
-    return Item(event, entry(event, lens.began))
+    return Item(event, entry(event, lens.began, languages.gettext))
 
 
 def _html(item: Item, lens: Lens) -> Markup:

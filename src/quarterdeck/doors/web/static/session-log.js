@@ -1,5 +1,6 @@
 // @ts-check
 // A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
+import { refocus } from "./forms.js";
 import { goOnFrom, on } from "./source.js";
 import { still } from "./times.js";
 
@@ -251,7 +252,7 @@ class SessionLog extends HTMLElement {
       field.value = value;
       field.setSelectionRange(selectionStart, selectionEnd);
     }
-    if (focused) document.getElementById(focused.id)?.focus({ preventScroll: true });
+    if (focused) refocus(focused.id);
   }
 
   #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }
