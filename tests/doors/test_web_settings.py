@@ -245,6 +245,14 @@ async def test_administration_is_for_administrators(api: Api, app: App, start: S
         await eve.get(f"/admin{path}", 404)
     await eve.send("/admin/people", 404, username="mal", admin="yes")
     await eve.send("/admin/models/keys", 404, provider="groq", key="gsk_x")
+    bearer = {"Authorization": f"Bearer {await _token(app, 'eve')}"}
+    for verb, path in (
+        ("GET", "/people"), ("POST", "/people"), ("POST", "/people/ada/sign-in-links"),
+        ("DELETE", "/people/ada/access"), ("POST", "/models/keys/groq/test"),
+    ):  # fmt: skip
+        mal = {"username": "mal", "admin": True} if path == "/people" and verb == "POST" else None
+        refused = await api.client.request(verb, f"/api/v1{path}", headers=bearer, json=mal)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), path
 
 
 async def test_people_are_let_in_and_shut_out(api: Api, app: App, start: Start) -> None:
