@@ -6,6 +6,7 @@ import "./live-part.js";
 import "./code-editor.js";
 import "./live-list.js";
 import "./session-log.js";
+import "./chat.js";
 import "./child-session.js";
 import "./lines.js";
 import "./keys.js";
