@@ -272,8 +272,10 @@ async def test_a_project_has_a_person_asked_whatever_the_start_says(app: App, st
         assert [call.asks for call in state.calls.values()] == [asks, asks]
     made = await forks.fork(app, start.owner, before, ForkSession())
     assert (await stored(app, made.id)).created.always_ask == shown.always_ask, "a fork begins now"
+    assert (await sessions.show(app, start.owner, made.id)).pre_approved == ()
     await project_settings.edit(app, start.owner, "sample", EditProject(always_ask=()))
-    assert (await sessions.show(app, start.owner, made.id)).pre_approved == freely
+    again = await forks.fork(app, start.owner, before, ForkSession())
+    assert (await sessions.show(app, start.owner, again.id)).pre_approved == freely
 
 
 async def test_earlier_sessions_are_read_as_their_person_may(app: App, start: Start) -> None:

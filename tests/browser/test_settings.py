@@ -39,7 +39,7 @@ def test_somebody_is_let_in_and_settles(page: Page, browser: Browser, instance: 
     asks.get_by_role("button", name="Save").click()
     expect(asks.get_by_role("status")).to_have_text("✓ Saved.")
     limits = page.get_by_role("region", name="Runners and limits")
-    memory = limits.get_by_role("textbox", name="Memory of all its commands together")
+    memory = limits.get_by_role("textbox", name="Memory of all its commands")
     memory.fill("much")
     limits.get_by_role("button", name="Save").click()
     expect(memory).to_have_accessible_description(re.compile("is no number"))

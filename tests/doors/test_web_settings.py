@@ -161,6 +161,18 @@ async def test_a_shorter_time_says_first_what_goes(api: Api, app: App, start: St
     assert 'aria-invalid="true"' in field(beyond, "retention_days")
 
 
+async def test_a_project_is_made_by_a_form(api: Api, app: App, start: Start) -> None:
+    dora = await window(api, app, await person(app, "dora", None))
+    assert 'href="/projects/new"' in await dora.get("/projects")
+    for path, status, why in (("12", 400, "can&#39;t be a project&#39;s path"), ("sample", 409, "There is a project")):
+        wrong = await dora.send("/projects/new", status, path=path, description="typed")
+        assert why in wrong
+        assert "\ntyped</textarea>" in wrong
+    assert "Only an administrator" in await dora.send("/projects/new", 403, path="a", source="/etc")
+    made = await dora.send("/projects/new", path="team/tool", name="", description=NASTY, source="")
+    assert "<h1>team/tool</h1>" in made
+
+
 async def test_a_project_is_deleted_by_its_path(api: Api, app: App, start: Start) -> None:
     made = (await api.post("/projects", {"path": "group/gone"})).json()
     mine, path = await window(api, app, start.owner), f"/projects/{made['id']}/settings/delete"
@@ -233,6 +245,14 @@ async def test_administration_is_for_administrators(api: Api, app: App, start: S
         await eve.get(f"/admin{path}", 404)
     await eve.send("/admin/people", 404, username="mal", admin="yes")
     await eve.send("/admin/models/keys", 404, provider="groq", key="gsk_x")
+    bearer = {"Authorization": f"Bearer {await _token(app, 'eve')}"}
+    for verb, path in (
+        ("GET", "/people"), ("POST", "/people"), ("POST", "/people/ada/sign-in-links"),
+        ("DELETE", "/people/ada/access"), ("POST", "/models/keys/groq/test"),
+    ):  # fmt: skip
+        mal = {"username": "mal", "admin": True} if path == "/people" and verb == "POST" else None
+        refused = await api.client.request(verb, f"/api/v1{path}", headers=bearer, json=mal)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), path
 
 
 async def test_people_are_let_in_and_shut_out(api: Api, app: App, start: Start) -> None:

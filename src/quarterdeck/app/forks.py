@@ -233,6 +233,7 @@ async def _created(
             "its workspace can't be made again."
         ) from None
     title = app.redactor.text(clean(request.title or "")) or source.state.title
+    always_ask = project.always_ask if project else ()
     created = before.model_copy(
         update={
             "title": line(title, limits.TITLE_CHARACTERS),
@@ -250,7 +251,8 @@ async def _created(
             "facts": around.facts,
             "agent_config": around.agent_config,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
-            "always_ask": project.always_ask if project else (),
+            "always_ask": always_ask,
+            "pre_approved": tuple(one for one in before.pre_approved if one not in always_ask),
             "parent_id": None,
             # What a file says is allowed, nobody here has allowed.
             **({"pre_approved": (), "pre_approved_patterns": {}, "runner_tags": ()} if source.state.imported else {}),

@@ -19,7 +19,6 @@ from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
 from quarterdeck.doors.web.drafts import Draft, WrongFieldsError, came_back, checked, drafted, saved
 from quarterdeck.doors.web.fields import Fields, Form
-from quarterdeck.doors.web.languages import gettext as _
 from quarterdeck.tools.catalogue import CATALOGUE
 from quarterdeck.tools.tool import Privilege
 
@@ -138,7 +137,7 @@ def _limits(form: Fields) -> ProjectLimits:
         try:
             found |= ProjectLimits.parse(f"{name}={text}").model_dump(exclude_none=True)
         except ValueError as error:
-            faults[name] = str(error)
+            faults[name] = str(error).removeprefix(f"{name}: ")
     if faults:
         raise WrongFieldsError(faults)
     return ProjectLimits.model_validate(found)
@@ -195,7 +194,7 @@ async def _page(
         flows=sorted({name.partition("/")[0] for name in app.flows.names()} | {flow for flow in rules if flow}),
         network=await network.show_project(app, actor, project_id),
         limit_names=LIMITS,
-        privileges=[(one.value, _(one.value.replace("_", " ")), _tools(one)) for one in Privilege],
+        privileges={one.value: _tools(one) for one in Privilege},
     )
 
 
