@@ -1,14 +1,17 @@
 """What a form brought."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from litestar import Request, Response
 from litestar.datastructures import FormMultiDict
 from litestar.di import Dependency
 from litestar.params import SkipValidationMarker
 from litestar.response import Redirect
+from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core.errors import InvalidInputError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Fields:
@@ -23,6 +26,12 @@ class Fields:
         value: object = self._form.get(name)
         return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """All texts of a field that may be there many times, without empty ones."""
+        values: list[object] = self._form.getall(name, [])
+        found = (value.strip() for value in values if isinstance(value, str))
+        return tuple(value for value in found if value)
+
     def numbers(self, name: str) -> tuple[int, ...]:
         """All numbers of a field that may be there many times."""
         values: list[object] = self._form.getall(name, [])
@@ -33,6 +42,15 @@ class Fields:
     def go(self, path: str) -> Response[Any]:
         """Done: a browser goes on to `path`, a script that has the page already stays."""
         return Response(None, status_code=204) if self._by_script else Redirect(path, status_code=303)
+
+
+def checked(model: type[_Model], /, **values: object) -> _Model:
+    """What a form comes to as a use case wants it. Raises InvalidInputError with every fault."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
+        raise InvalidInputError("; ".join(faults)) from None
 
 
 Form = Annotated[Fields, Dependency("named"), SkipValidationMarker()]

@@ -1,26 +1,19 @@
-"""A project's pages: what it is, and lists of what it has; issues, merge requests and pipelines to look at."""
+"""A project's page, and plain lists of what it has."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from litestar import Response, get
 
-from quarterdeck.app import issues, merge_requests, pipelines, project_flows, projects, runners, session_lists
+from quarterdeck.app import project_flows, projects, runners, session_lists
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
-from quarterdeck.core.access import Ability, Role, allows
-from quarterdeck.core.text import cut, decode
-from quarterdeck.doors.api.issues import Iid
+from quarterdeck.core.access import Ability
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
 from quarterdeck.doors.web.languages import gettext as _
 from quarterdeck.doors.web.layout import framed
-from quarterdeck.doors.web.session_pages import by_file
 
-DIFF_CHARACTERS = 500_000
-"""The API and git have the rest."""
-LOG_BYTES = 16 * 1024
-"""The end of each job's log."""
 ROWS = 5
 
 
@@ -39,7 +32,7 @@ class Row:
 async def project(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
     """A project with its newest sessions."""
     found = await projects.show(app, actor, project_id)
-    developer = allows(Role[found.role.upper()], Ability.READ_SESSION)
+    developer = found.may(Ability.READ_SESSION)
     wanted = SessionFilter(project=project_id, kind="flow")
     sessions = (await session_lists.find(app, actor, wanted, limit=ROWS)).items if developer else ()
     return await framed(
@@ -53,31 +46,6 @@ async def project(app: TheApp, actor: Caller, project_id: RowId) -> Response[str
         sessions=sessions,
         developer=developer,
     )
-
-
-@get("/projects/{project_id:int}/issues")
-async def issue_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The newest issues."""
-    found = await issues.find(app, actor, project_id)
-    rows = [Row(f"#{x.iid}", x.title, x.author, f"/projects/{project_id}/issues/{x.iid}", x.status) for x in found]
-    return await _list(app, actor, project_id, "issues", _("Issues"), rows, "qd issue create TITLE --project")
-
-
-@get("/projects/{project_id:int}/merge_requests")
-async def merge_request_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The newest merge requests."""
-    found = await merge_requests.find(app, actor, project_id)
-    path = f"/projects/{project_id}/merge_requests"
-    rows = [Row(x.name, x.title, f"{x.source_branch} → {x.target_branch}", f"{path}/{x.iid}", x.status) for x in found]
-    return await _list(app, actor, project_id, "merge_requests", _("Merge requests"), rows, "qd mr create --project")
-
-
-@get("/projects/{project_id:int}/pipelines")
-async def pipeline_list(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
-    """The newest pipelines."""
-    found = await pipelines.find(app, actor, project_id)
-    rows = [Row(f"#{x.id}", x.ref, x.sha[:12], f"/pipelines/{x.id}", x.status.value) for x in found]
-    return await _list(app, actor, project_id, "pipelines", _("Pipelines"), rows, "qd pipeline start --project")
 
 
 @get("/projects/{project_id:int}/flows")
@@ -131,51 +99,5 @@ async def _list(
     )
 
 
-@get("/projects/{project_id:int}/issues/{iid:int}")
-async def issue(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
-    """An issue and what was said to it."""
-    found = await issues.show(app, actor, project_id, iid)
-    return await framed(
-        app, actor, "issue.html", project_id=project_id, project_path=found.project_path, here="issues", issue=found
-    )
-
-
-@get("/projects/{project_id:int}/merge_requests/{iid:int}")
-async def merge_request(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
-    """A merge request and what it changes."""
-    found = await merge_requests.show(app, actor, project_id, iid)
-    diff = cut(decode(await merge_requests.diff(app, actor, project_id, iid)), DIFF_CHARACTERS)
-    return await framed(
-        app,
-        actor,
-        "merge_request.html",
-        project_id=project_id,
-        project_path=found.project_path,
-        here="merge_requests",
-        request=found,
-        files=by_file(diff),
-    )
-
-
-@get("/pipelines/{pipeline_id:int}")
-async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[str]:
-    """A pipeline, and the end of the log of each of its jobs."""
-    found = await pipelines.show(app, actor, pipeline_id)
-    jobs = [(job, await pipelines.job_tail(app, actor, job.id, LOG_BYTES)) for job in found.jobs]
-    return await framed(
-        app,
-        actor,
-        "pipeline.html",
-        project_id=found.project_id,
-        project_path=found.project_path,
-        here="pipelines",
-        pipeline=found,
-        jobs=jobs,
-    )
-
-
-ROUTES = (
-    project, issue_list, merge_request_list, pipeline_list, flow_list, runner_list, member_list,
-    issue, merge_request, pipeline,
-)  # fmt: skip
+ROUTES = (project, flow_list, runner_list, member_list)
 """All for people who are signed in."""

@@ -3,5 +3,6 @@
 import "./times.js";
 import "./forms.js";
 import "./live-list.js";
+import "./live-part.js";
 import "./session-log.js";
 import "./keys.js";
