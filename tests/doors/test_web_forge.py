@@ -1,5 +1,7 @@
 """The local forge in the browser: issues, merge requests, pipelines and the repository, worked with by forms alone."""
 
+import asyncio
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete, select
 
 from quarterdeck.app import issues, merge_requests, pipeline_jobs, pipelines
 from quarterdeck.app.actor import Actor
@@ -16,10 +19,11 @@ from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Result
 from quarterdeck.forges.local import git
 from quarterdeck.store import output
+from quarterdeck.store.tables import tokens, users
 from tests.app.test_forks import person
 from tests.app.test_merge_requests import commit
 from tests.conftest import Start
-from tests.doors.conftest import Api
+from tests.doors.conftest import Api, Running
 from tests.doors.test_sessions import begin
 from tests.doors.test_web import harmless
 from tests.doors.test_web_pages import browser
@@ -205,7 +209,8 @@ async def _end(app: App, job: pipelines.JobView, code: int, log: bytes) -> None:
     async with app.database.transaction() as connection:
         await pipeline_jobs.job_started(connection, app, job.id)
         assert job.call_id
-        await output.write(connection, f"job:{job.id}", job.call_id, 0, log)
+        if log:
+            await output.write(connection, f"job:{job.id}", job.call_id, 0, log)
         result = Result(
             turn_no=0, lease_epoch=1, outcome=Outcome.OK if not code else Outcome.ERROR, text="", exit_code=code
         )
@@ -350,3 +355,46 @@ async def test_an_empty_repository_teaches_the_first_push(ada: Person, api: Api)
         assert "git push origin HEAD" in await ada.get(f"/projects/{made['id']}/{page}")
     assert "push a branch first" in await ada.get(f"/projects/{made['id']}/pipelines/new")
     assert ".gitlab-ci.yml" in await ada.get(f"/projects/{made['id']}/pipelines")
+
+
+async def test_a_job_is_followed_to_its_end_by_who_may(running: Running, app: App, start: Start) -> None:
+    await commit(app, 1, "ci", "main", **{".gitlab-ci.yml": "one: {script: make}\n"})
+    found = await pipelines.start(app, start.owner, 1, "ci")
+    (job,) = found.jobs
+    assert job.call_id
+    ada, rex = await browser(app, start.owner), await browser(app, await person(app, "rex", Role.REPORTER))
+    gone = await browser(app, await person(app, "gone", Role.REPORTER))
+    paths = (f"/jobs/{job.id}/stream?after=4", f"/pipelines/{found.id}/stream")
+    log = f"one\n\x1b[31mré{EVIL}".encode() + b"x" * 300_000 + b"\n\x1b[0mend"
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as http, asyncio.timeout(60):
+        following = [asyncio.create_task(http.get(path, headers=who)) for who in (ada, rex, gone) for path in paths]
+        async with app.database.transaction() as connection:
+            await pipeline_jobs.job_started(connection, app, job.id)
+        async with app.database.transaction() as connection:
+            theirs = select(users.c.id).where(users.c.username == "gone").scalar_subquery()
+            await connection.execute(delete(tokens).where(tokens.c.user_id == theirs))
+        for offset, end in ((0, 11), (11, 200_000), (200_000, len(log))):
+            async with app.database.transaction() as connection:
+                await output.write(connection, f"job:{job.id}", job.call_id, offset, log[offset:end])
+        await _end(app, job, 0, b"")
+        answers = await asyncio.gather(*following)
+    told = [_told(answer.text) for answer in answers]
+    for log_told, page_told in (told[:2], told[2:4]):
+        printed = "".join(data["html"] for kind, data in log_told if kind == "output")
+        assert printed.startswith('<span class="c1">ré&lt;script&gt;alert(1)')
+        assert printed.endswith("</span>end")
+        assert [data["end"] for kind, data in log_told if kind == "output"][-1] == len(log)
+        for signals in (log_told, page_told):
+            assert signals[-1][0] == "end"
+            parts = [data["html"] for kind, data in signals if kind == "part"]
+            assert "Passed" in parts[-1]
+            assert len(set(parts)) == len(parts), "only what changed"
+    assert ("Try again" in str(told[0]), "Try again" in str(told[2])) == (True, False)
+    for answer, signals in zip(answers[4:], told[4:], strict=True):
+        assert answer.status_code == 401 or signals[-1][0] == "error", "who has signed out is told no more"
+        assert "Passed" not in answer.text
+
+
+def _told(text: str) -> list[tuple[str, Any]]:
+    found = re.findall(r"^event: (\w+)\ndata: (.*)$", text, re.MULTILINE)
+    return [(kind, json.loads(data)) for kind, data in found]

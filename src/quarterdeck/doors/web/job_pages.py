@@ -104,7 +104,7 @@ async def _chunks(app: App, browser: str, pipeline: PipelineView, job_id: int, a
         while behind:  # what has come to more than a piece comes at once
             found = await pipeline_watch.look(app, actor, job_id, after=after, most=PIECE_BYTES)
             after += len(found.data)
-            behind, ended = after < found.size, found.job.status in ENDED
+            behind, ended = bool(found.data) and after < found.size, found.job.status in ENDED
             retry = ended and (await projects.show(app, actor, pipeline.project_id)).may(Ability.RUN_PIPELINE)
             html = _part(found.job, pipeline, retry=retry)
             yield chunk(_messages(printing, found, "" if html == told else html))
