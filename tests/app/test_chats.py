@@ -10,9 +10,11 @@ from quarterdeck.app import (
     chats,
     deletion,
     executors,
+    forks,
     hellos,
     interruption,
     offers,
+    project_settings,
     server_calls,
     session_lists,
     sessions,
@@ -21,6 +23,8 @@ from quarterdeck.app import (
 )
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.forks import ForkSession
+from quarterdeck.app.project_settings import EditProject
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core import events as e
 from quarterdeck.core import protocol as p
@@ -32,6 +36,7 @@ from quarterdeck.core.usage import Usage
 from quarterdeck.engine.desk import Desk
 from quarterdeck.store.tables import members, users
 from quarterdeck.store.tables import offers as offer_rows
+from quarterdeck.tools.tool import Privilege
 from tests.app.chats import SCRIPT, asked, begin, events, say, stored
 from tests.conftest import Start
 
@@ -246,6 +251,29 @@ async def test_a_pattern_allows_its_commands_and_nothing_that_a_shell_makes_of_t
     assert (await stored(app, session_id)).status is Status.RUNNING
     with pytest.raises(InvalidInputError, match="any program"):
         await begin(app, start.owner, project="sample", pre_approved_patterns={"run_command": ["*"]})
+
+
+async def test_a_project_has_a_person_asked_whatever_the_start_says(app: App, start: Start) -> None:
+    freely = ("run_commands", "read_only_files")
+    before = await begin(app, start.owner, project="sample", pre_approved=freely)
+    wish = EditProject(always_ask=(Privilege.RUN_COMMANDS, Privilege.READ_ONLY_FILES))
+    shown = await project_settings.edit(app, start.owner, "sample", wish)
+    assert shown.always_ask == ("read_only_files", "run_commands")
+    with pytest.raises(InvalidInputError, match="has a person asked each time, so not beforehand: run_commands"):
+        await begin(app, start.owner, project="sample", pre_approved=freely)
+    read = RequestedCall("p1", "read_file", {"file_path": "a"})
+    status = RequestedCall("p2", "run_command", {"command": "git status"})
+    for session_id, asks in (
+        (await begin(app, start.owner, project="sample", pre_approved_patterns={"run_command": ["git *"]}), True),
+        (before, False),  # what it was started with stays with it
+    ):
+        await say(app, session_id, "Two.", read, status)
+        state = await stored(app, session_id)
+        assert [call.asks for call in state.calls.values()] == [asks, asks]
+    made = await forks.fork(app, start.owner, before, ForkSession())
+    assert (await stored(app, made.id)).created.always_ask == shown.always_ask, "a fork begins now"
+    await project_settings.edit(app, start.owner, "sample", EditProject(always_ask=()))
+    assert (await sessions.show(app, start.owner, made.id)).pre_approved == freely
 
 
 async def test_earlier_sessions_are_read_as_their_person_may(app: App, start: Start) -> None:

@@ -110,7 +110,7 @@ def test_projects_pipelines_and_merge_requests(running: Running, qd: Qd, home: P
     assert added.returncode == 0, added.stderr
     assert len(qd("project", "show", "sample", "--json").stdout.splitlines()) == 1
     assert "group/orders" in qd("project", "show", "group/orders").stdout
-    assert "owner" in qd("project", "members", "group/orders").stdout
+    assert "owner" in qd("member", "list", "-p", "group/orders").stdout
     assert qd("project", "add", "group/orders").returncode == 6
     assert qd("pipeline", "list", "-p", "sample").returncode == 0
     listed = qd("mr", "list", "-p", "group/orders", "--json")
@@ -165,6 +165,27 @@ def test_issues_reviews_and_lint(running: Running, qd: Qd, home: Path) -> None:
     assert "nearest that are: 1" in qd("mr", "comment", *of, "1", "x", "--file", "new", "--line", "4").stderr
     assert qd("mr", "comment", *of, "1", "x", "--line", "4").returncode == 2
     assert "!1 Better" in qd("mr", "update", *of, "1", "--title", "Better").stdout
+
+
+def test_people_members_and_tokens(running: Running, qd: Qd, home: Path) -> None:
+    made = qd("person", "add", "dora", "--name", "Dora")
+    assert f"{running.url}/sign-in?token=qds_" in made.stdout
+    assert "somebody called 'Dora' already" in qd("person", "add", "Dora").stderr
+    assert "dora" in qd("member", "set", "dora", "developer", "--project", "sample").stdout
+    assert "developer" in qd("member", "list", "-p", "sample").stdout
+    assert "no member of sample any more" in qd("member", "remove", "dora", "-p", "sample").stdout
+    secret = qd("token", "add", "the laptop", "--no-end").stdout.strip()
+    (home / "laptop").write_text(secret, encoding="utf-8")
+    assert "ada" in qd("--token-file", str(home / "laptop"), "whoami").stdout
+    row = next(line for line in qd("token", "list").stdout.splitlines() if "the laptop" in line)
+    assert "never" not in row, "it was used just now"
+    qd("token", "revoke", row.split()[0])
+    refused = qd("--token-file", str(home / "laptop"), "whoami")
+    assert refused.returncode != 0
+    assert "sign-in?token=" in qd("person", "link", "dora").stdout
+    assert "needs a new link now" in qd("person", "shut-out", "dora").stdout
+    assert "Dora" in qd("person", "list").stdout
+    assert "No key is stored" in qd("model", "key", "test", "groq").stderr
 
 
 def test_doctor_names_what_is_missing(running: Running, qd: Qd) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import EventSource
 from sqlalchemy import delete, select
 
 from quarterdeck.app import issues, merge_requests, pipeline_jobs, pipelines
@@ -17,6 +18,7 @@ from quarterdeck.app.application import App
 from quarterdeck.core.access import Role
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.protocol import Result
+from quarterdeck.doors import sse
 from quarterdeck.forges.local import git
 from quarterdeck.store import output
 from quarterdeck.store.tables import tokens, users
@@ -234,7 +236,7 @@ async def test_a_pipeline_is_run_looked_at_and_repaired(
     went = (await ada.post(f"{P}/pipelines", ref="ci")).headers["location"]
     found = await pipelines.show(app, start.owner, int(went.rpartition("/")[2]))
     page = await ada.get(went)
-    assert f'src="{went}/stream"' in page
+    assert f'data-stream="{went}/stream"' in page
     assert "Cancel pipeline" in page
     assert page.index("Stage build") < page.index("Stage test") < page.index("Stage page")
     make, unit, show = found.jobs
@@ -254,7 +256,7 @@ async def test_a_pipeline_is_run_looked_at_and_repaired(
     assert raw.headers["content-security-policy"].endswith("sandbox")
     assert raw.headers["content-disposition"] == f'attachment; filename="job-{unit.id}.log"'
     page = await ada.get(went)
-    assert "/stream" not in page, "it has ended"
+    assert "data-stream" not in page, "it has ended"
     assert (page.count("✗"), "Fix pipeline" in page) == (3, True)
     assert "No model is configured" in (await ada.post(f"{went}/fix", 400, key="k")).text
     fixed = [await ada.post(f"{went}/fix", model="scripted", key="k") for _ in range(2)]
@@ -357,7 +359,10 @@ async def test_an_empty_repository_teaches_the_first_push(ada: Person, api: Api)
     assert ".gitlab-ci.yml" in await ada.get(f"/projects/{made['id']}/pipelines")
 
 
-async def test_a_job_is_followed_to_its_end_by_who_may(running: Running, app: App, start: Start) -> None:
+async def test_a_job_is_followed_to_its_end_by_who_may(
+    running: Running, app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "CHECK_SECONDS", 0.5)
     await commit(app, 1, "ci", "main", **{".gitlab-ci.yml": "one: {script: make}\n"})
     found = await pipelines.start(app, start.owner, 1, "ci")
     (job,) = found.jobs
@@ -367,34 +372,43 @@ async def test_a_job_is_followed_to_its_end_by_who_may(running: Running, app: Ap
     paths = (f"/jobs/{job.id}/stream?after=4", f"/pipelines/{found.id}/stream")
     log = f"one\n\x1b[31mré{EVIL}".encode() + b"x" * 300_000 + b"\n\x1b[0mend"
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as http, asyncio.timeout(60):
-        following = [asyncio.create_task(http.get(path, headers=who)) for who in (ada, rex, gone) for path in paths]
+        following = [asyncio.create_task(_followed(http, path, who)) for who in (ada, rex, gone) for path in paths]
         async with app.database.transaction() as connection:
             await pipeline_jobs.job_started(connection, app, job.id)
         async with app.database.transaction() as connection:
             theirs = select(users.c.id).where(users.c.username == "gone").scalar_subquery()
             await connection.execute(delete(tokens).where(tokens.c.user_id == theirs))
+        for left in following[4:]:
+            assert "Passed" not in str(await left), "who has signed out is told no more"
         for offset, end in ((0, 11), (11, 200_000), (200_000, len(log))):
             async with app.database.transaction() as connection:
                 await output.write(connection, f"job:{job.id}", job.call_id, offset, log[offset:end])
         await _end(app, job, 0, b"")
-        answers = await asyncio.gather(*following)
-    told = [_told(answer.text) for answer in answers]
-    for log_told, page_told in (told[:2], told[2:4]):
-        printed = "".join(data["html"] for kind, data in log_told if kind == "output")
+        told = await asyncio.gather(*following[:4])
+    for log_told, page_told in (told[:2], told[2:]):
+        printed = "".join(data["html"] for kind, data in log_told if kind == "printed")
         assert printed.startswith('<span class="c1">ré&lt;script&gt;alert(1)')
         assert printed.endswith("</span>end")
-        assert [data["end"] for kind, data in log_told if kind == "output"][-1] == len(log)
+        assert [data["end"] for kind, data in log_told if kind == "printed"][-1] == len(log)
         for signals in (log_told, page_told):
-            assert signals[-1][0] == "end"
-            parts = [data["html"] for kind, data in signals if kind == "part"]
-            assert "Passed" in parts[-1]
+            parts = _parts(signals)
             assert len(set(parts)) == len(parts), "only what changed"
-    assert ("Try again" in str(told[0]), "Try again" in str(told[2])) == (True, False)
-    for answer, signals in zip(answers[4:], told[4:], strict=True):
-        assert answer.status_code == 401 or signals[-1][0] == "error", "who has signed out is told no more"
-        assert "Passed" not in answer.text
+    assert ("Try again" in _parts(told[0])[-1], "Try again" in _parts(told[2])[-1]) == (True, False)
 
 
-def _told(text: str) -> list[tuple[str, Any]]:
-    found = re.findall(r"^event: (\w+)\ndata: (.*)$", text, re.MULTILINE)
-    return [(kind, json.loads(data)) for kind, data in found]
+def _parts(signals: list[tuple[str, Any]]) -> list[str]:
+    """What came for the page's own part."""
+    return [html for kind, data in signals if kind == "fresh" for name, html in data.items() if name.endswith("-part")]
+
+
+async def _followed(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> list[tuple[str, Any]]:
+    """What a page is told until its part says that all has passed, or it is sent away."""
+    found: list[tuple[str, Any]] = []
+    async with http.stream("GET", path, headers=headers) as answer:
+        if answer.status_code != 200:
+            return found
+        async for signal in EventSource(answer).aiter_sse():
+            found.append((signal.event, json.loads(signal.data)))
+            if signal.event == "error" or any("Passed" in part for part in _parts(found[-1:])):
+                return found
+    return found

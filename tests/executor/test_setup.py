@@ -209,6 +209,7 @@ async def test_what_it_made_is_kept_for_the_next_sessions_and_nothing_else_is(
             assert result.outcome is Outcome.OK
             assert result.setup is not None
             assert result.setup.outcome is Outcome.ERROR
+            assert "could not be run; the next call tries it again. This session's limit" in result.text
         last = await session(8, cache(save=True), "cat notes.txt kept/poison")
         assert "\nagent's\n$ ls" in last
         assert "\npoison\n" in last

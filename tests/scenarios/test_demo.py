@@ -2,11 +2,24 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.instance import Instance
 from tests.scenarios.work import payloads
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[Instance]:
+    """One of this module's own: it repairs the sample for good, which other scenarios need broken."""
+    running = Instance()
+    try:
+        yield running.start()
+    finally:
+        running.remove()
 
 
 def test_the_demo_repairs_the_sample(instance: Instance) -> None:

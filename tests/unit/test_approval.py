@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from quarterdeck.core import limits
-from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval
+from quarterdeck.core.approval import check_patterns, command_of, fingerprint, matches, needs_approval, pattern_of
 from quarterdeck.core.errors import InvalidInputError
 
+MAKE: dict[str, JsonValue] = {"command": "make"}
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=[])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -127,9 +128,30 @@ def test_a_pattern_takes_the_question_away(there: bool) -> None:
         component_pre_approved=(),
         session_pre_approved=(),
         session_approvals=(),
-        patterns=("git diff*", "git st*") if there else ("git diff*",),
+        start_patterns=("git diff*", "git st*") if there else ("git diff*",),
     )
     assert asked is not there
+
+
+@pytest.mark.parametrize(
+    ("approvals", "patterns", "asked"),
+    [((), (), True), ((fingerprint("run_command", MAKE),), (), False), ((), ("make*",), False), ((), ("git*",), True)],
+)
+def test_what_the_project_always_asks_only_a_person_in_the_session_answers(
+    approvals: tuple[str, ...], patterns: tuple[str, ...], asked: bool
+) -> None:
+    assert asked is needs_approval(
+        "run_command",
+        MAKE,
+        privilege="run_commands",
+        component_asks=False,
+        component_pre_approved=("run_command",),
+        session_pre_approved=("run_commands",),
+        session_approvals=approvals,
+        session_patterns=patterns,
+        start_patterns=("make*",),
+        always_ask=("run_commands",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,3 +174,20 @@ def test_patterns_that_can_not_be_are_refused(patterns: dict[str, list[str]], wo
 
 def test_patterns_as_people_write_them_are_taken() -> None:
     check_patterns({"run_command": ["git status*", "make test", "npm run *"], "run_git_command": ["git log*"]})
+
+
+@pytest.mark.parametrize(
+    ("tool", "args", "pattern"),
+    [
+        ("run_command", {"command": "make test"}, "make test"),
+        ("run_git_command", {"command": "log", "args": "-1"}, "git log -1"),
+        ("run_command", {"command": "make; reboot"}, ""),
+        ("run_command", {"command": "m" * (limits.PATTERN_COMMAND_CHARACTERS + 1)}, ""),
+        ("read_file", {"file_path": "a"}, ""),
+    ],
+)
+def test_the_narrowest_pattern_is_the_command_itself(tool: str, args: dict[str, JsonValue], pattern: str) -> None:
+    assert pattern_of(tool, args) == pattern
+    if pattern:
+        check_patterns({tool: [pattern]})
+        assert matches(pattern, tool, args)

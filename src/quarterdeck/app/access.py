@@ -24,6 +24,8 @@ class Project:
     retention_days: int
     network_hosts: tuple[str, ...]
     """What of the server's allowance its sessions may ask for."""
+    always_ask: tuple[str, ...]
+    """Privileges whose tools ask a person in each of its sessions."""
     role: Role | None
 
 
@@ -62,6 +64,7 @@ def of_row(row: Row[Any], role: Role | None) -> Project:
         row.default_branch,
         row.retention_days,
         tuple(row.network_hosts),
+        tuple(row.always_ask),
         role,
     )
 
@@ -69,11 +72,14 @@ def of_row(row: Row[Any], role: Role | None) -> Project:
 def demand(project: Project, ability: Ability) -> None:
     """Raises ForbiddenError unless the actor's role in `project` has `ability`."""
     if not allows(project.role, ability):
-        least = LEAST_ROLE[ability].name.capitalize()
-        mine = project.role.name.capitalize() if project.role else "none"
-        raise ForbiddenError(
-            f"To {ability.value.replace('_', ' ')} in {project.path} you need the role {least}; yours is {mine}."
-        )
+        raise too_low(project.path, project.role, ability)
+
+
+def too_low(path: str, role: Role | None, ability: Ability) -> ForbiddenError:
+    """Says which role in the project at `path` would do."""
+    least = LEAST_ROLE[ability].name.capitalize()
+    mine = role.name.capitalize() if role else "none"
+    return ForbiddenError(f"To {ability.value.replace('_', ' ')} in {path} you need the role {least}; yours is {mine}.")
 
 
 def administrator(actor: Actor, what: str) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.appended import Append, Appended
+from quarterdeck.app.board_bells import Boards
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
+from quarterdeck.app.session_access import Facts
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
 from quarterdeck.core.network import REGISTRIES, Groups
@@ -46,10 +48,14 @@ class App:
     """Groups that the administrator defined; they come before those that ship and what tools say."""
     tails: Tails = field(default_factory=Tails)
     """The ends of the logs that this process's watchers share."""
+    boards: Boards = field(default_factory=Boards)
+    """The short lists that this process's pages share."""
     appends: Together[Append, Appended] = field(default_factory=lambda: Together(2_000, attrgetter("size")))
     """What sources of external sessions sent to this process, and is not stored yet."""
     asking: Together[tuple[str, Door], Actor] = field(default_factory=Together[tuple[str, Door], Actor])
     """Those whose tokens are being looked up."""
+    rights: Together[tuple[Actor, int], Facts] = field(default_factory=Together[tuple[Actor, int], Facts])
+    """Those who ask what they may do with a session."""
     recent: RecentEvents = field(default_factory=RecentEvents)
     """The logs that this process's turns have read."""
     hands: dict[bytes, int] = field(default_factory=dict[bytes, int])

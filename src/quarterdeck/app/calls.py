@@ -149,7 +149,9 @@ def _asks(component: Component, tool: Tool, state: SessionState, args: dict[str,
         component_pre_approved=agent.pre_approved_tools if agent else (),
         session_pre_approved=state.created.pre_approved,
         session_approvals=state.session_approvals,
-        patterns=(*state.created.pre_approved_patterns.get(tool.name, ()), *state.session_patterns.get(tool.name, ())),
+        session_patterns=state.session_patterns.get(tool.name, ()),
+        start_patterns=state.created.pre_approved_patterns.get(tool.name, ()),
+        always_ask=state.created.always_ask,
     )
 
 

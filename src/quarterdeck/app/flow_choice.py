@@ -42,6 +42,20 @@ class Chosen:
         return self.origin != "shipped" or self.flow.name not in WITHOUT_RULES
 
 
+@dataclass(frozen=True)
+class Found:
+    """Where a name leads: the text of a flow, which may have faults."""
+
+    name: str
+    version: str
+    text: str
+    origin: Origin
+    script: str | None = None
+    path: str = ""
+    faults: tuple[str, ...] = ()
+    """Of a file, which was looked at already."""
+
+
 def version_of(number: int) -> str:
     """A stored flow's version as people write it."""
     return f"{number}.0.0"
@@ -64,38 +78,51 @@ async def choose(
             raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
         text = clean(flow_yaml)
         return Chosen(app.flows.read(text), text, "given")
+    found = await look_up(app, connection, project, name)
+    if found.origin == "shipped":
+        return Chosen(app.flows.read(found.text), found.text, "shipped", found.script)
+    flow = _read(app, project, found).model_copy(update={"name": found.name, "version": found.version})
+    return Chosen(flow, found.text, found.origin, path=found.path)
+
+
+async def look_up(app: App, connection: AsyncConnection, project: Project, name: str) -> Found:
+    """Where the name leads, without a look at whether the flow can be used.
+
+    Raises:
+        InvalidInputError: two files have the name.
+        NotFoundError: there is none; names those that there are.
+    """
     wanted, _, constraint = name.removeprefix(OWN).removeprefix(FILE).partition("/")
     shipped = {known.partition("/")[0] for known in app.flows.names()}
     if wanted in shipped and not name.startswith((OWN, FILE)):
         text, script = app.flows.shipped(name)
-        return Chosen(app.flows.read(text), text, "shipped", script)
+        flow = app.flows.read(text)
+        return Found(flow.name, flow.version, text, "shipped", script)
     if not name.startswith(FILE):
-        stored = await _stored(app, connection, project, wanted, constraint)
+        stored = await _stored(connection, project, wanted, constraint)
         if stored is not None:
             return stored
     return await _of_repository(app, connection, project, name, wanted, constraint)
 
 
-async def _stored(app: App, connection: AsyncConnection, project: Project, name: str, constraint: str) -> Chosen | None:
-    rows = await connection.execute(
-        select(project_flows.c.version, project_flows.c.text).where(
-            project_flows.c.project_id == project.id, project_flows.c.name == name
-        )
-    )
-    texts = {version_of(row.version): row.text for row in rows}
-    if not texts:
+async def _stored(connection: AsyncConnection, project: Project, name: str, constraint: str) -> Found | None:
+    ours = (project_flows.c.project_id == project.id) & (project_flows.c.name == name)
+    numbers = (await connection.execute(select(project_flows.c.version).where(ours))).scalars()
+    there = {version_of(number): number for number in numbers}
+    if not there:
         return None
-    version = newest(texts, constraint or ">=0")
+    version = newest(there, constraint or ">=0")
     if version is None:
-        there = ", ".join(sorted(texts))
-        raise NotFoundError(f"The flow {name!r} of {project.path} has no version {constraint}. There are {there}.")
-    flow = _read(app, f"The flow {name}/{version} that {project.path} stores", texts[version])
-    return Chosen(_named(flow, name, version), texts[version], "project")
+        known = ", ".join(sorted(there))
+        raise NotFoundError(f"The flow {name!r} of {project.path} has no version {constraint}. There are {known}.")
+    query = select(project_flows.c.text).where(ours, project_flows.c.version == there[version])
+    text = (await connection.execute(query)).scalar_one_or_none()
+    return None if text is None else Found(name, version, text, "project")
 
 
 async def _of_repository(
     app: App, connection: AsyncConnection, project: Project, asked: str, name: str, constraint: str
-) -> Chosen:
+) -> Found:
     found = await repository_flows.read(app, project)
     files = found.called(name)
     if len(files) > 1:
@@ -104,10 +131,7 @@ async def _of_repository(
     if not files or newest([FILE_VERSION], constraint or ">=0") is None:
         raise NotFoundError(await _missing(app, connection, project, asked, found.files))
     file = files[0]
-    subject = f"The flow {name!r} of {project.path} ({file.path})"
-    if file.faults:
-        raise InvalidInputError("\n".join([f"{subject} can't be used:", *file.faults]))
-    return Chosen(_named(_read(app, subject, file.text), name), file.text, "repository", path=file.path)
+    return Found(name, FILE_VERSION, file.text, "repository", path=file.path, faults=file.faults)
 
 
 async def _missing(
@@ -121,14 +145,15 @@ async def _missing(
     return f"{told}; its own: {', '.join(own)}." if own else f"{told}."
 
 
-def _read(app: App, subject: str, text: str) -> Flow:
+def _read(app: App, project: Project, found: Found) -> Flow:
+    subject = f"The flow {found.name}/{found.version} that {project.path} stores"
+    if found.origin == "repository":
+        subject = f"The flow {found.name!r} of {project.path} ({found.path})"
+    if found.faults:
+        raise InvalidInputError("\n".join([f"{subject} can't be used:", *found.faults]))
     try:
-        return app.flows.read(text)
+        return app.flows.read(found.text)
     except InvalidInputError as error:
         # A tool may be gone since it was stored; a file was looked at already.
         _, _, faults = error.message.partition("\n")
         raise InvalidInputError(f"{subject} can't be used:\n{faults or error.message}") from None
-
-
-def _named(flow: Flow, name: str, version: str = FILE_VERSION) -> Flow:
-    return flow.model_copy(update={"name": name, "version": version})

@@ -250,6 +250,7 @@ async def _created(
             "facts": around.facts,
             "agent_config": around.agent_config,
             "retention_days": project.retention_days if project else limits.RETENTION_DAYS,
+            "always_ask": project.always_ask if project else (),
             "parent_id": None,
             # What a file says is allowed, nobody here has allowed.
             **({"pre_approved": (), "pre_approved_patterns": {}, "runner_tags": ()} if source.state.imported else {}),

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quarterdeck.app import session_lists
+from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import Order, SessionPage, SessionRow, Sort
 from quarterdeck.core import limits
+from quarterdeck.core.access import Ability
 from quarterdeck.store import clock
 from quarterdeck.store.doorbell import PATIENCE_SECONDS
 
@@ -115,6 +117,13 @@ async def changes(
             if rung:
                 await asyncio.sleep(CALM_SECONDS)
                 rung = {**rung, **await listener.wait(0)}
+
+
+async def allowed(app: App, actor: Actor, wanted: SessionFilter) -> None:
+    """Whether somebody may go on watching. Raises NotFoundError, ForbiddenError."""
+    if wanted.project is not None:
+        async with app.database.reading() as connection:
+            await project_for(connection, actor, wanted.project, Ability.READ_SESSION)
 
 
 async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]) -> list[Signal]:

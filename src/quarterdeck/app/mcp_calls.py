@@ -49,7 +49,7 @@ async def listings(it: Change, flow: Flow, path: str) -> list[log.Draft]:
     privileges = state.created.privileges
     if not (everything or named) or (privileges is not None and Privilege.RUN_MCP_TOOLS not in privileges):
         return []
-    works = state.created.project_id is not None and flow.coding_environment == "full"
+    works = state.created.project_id is not None and flow.workspace
     return [
         log.Draft(_listing(state, row), e.Level.FULL)
         for row in await _enabled(it.connection, state.created)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -99,6 +99,33 @@ async def set_key(app: App, actor: Actor, provider: str, request: SetKey) -> Key
         )
         await ring(connection, BELL)
     return next(one for one in await list_keys(app, actor) if one.provider == key.provider and one.source == "stored")
+
+
+async def try_stored(app: App, actor: Actor, provider: str) -> KeyView:
+    """Asks one short question with the key that is stored, of the model that answered before or a small one.
+
+    For administrators.
+
+    Raises:
+        NotFoundError: none is stored that can be read here.
+        InvalidInputError: the provider refuses it, with its words; the key stays.
+        UnavailableError: it can't be reached now.
+    """
+    administrator(actor, "test the keys of models")
+    async with app.database.transaction() as connection:
+        key = next((one for one in await _decrypted(app, connection) if one.provider == provider), None)
+        known = select(model_keys.c.tested_with, model_keys.c.secret).where(model_keys.c.provider == provider)
+        row = (await connection.execute(known)).one_or_none()
+    if key is None or row is None:
+        raise NotFoundError(f"No key is stored for {provider!r} that can be read here.")
+    # The provider may take a while to answer: no transaction is held open for it.
+    tested = await app.models.try_key(key, row.tested_with or None)
+    async with app.database.transaction() as connection:
+        # The one that was tried, and not another that was stored meanwhile.
+        same = model_keys.c.provider == provider, model_keys.c.secret == row.secret
+        if (await connection.execute(update(model_keys).where(*same).values(tested_with=tested))).rowcount == 0:
+            raise NotFoundError(f"The key of {provider!r} was replaced or deleted while it was tested.")
+    return next(one for one in await list_keys(app, actor) if one.provider == provider and one.source == "stored")
 
 
 async def delete_key(app: App, actor: Actor, provider: str) -> None:

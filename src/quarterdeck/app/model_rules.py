@@ -89,6 +89,14 @@ async def show(app: App, actor: Actor) -> ModelsView:
     )
 
 
+async def usual(app: App, actor: Actor, project: int | str, flow: str) -> str | None:
+    """The model of a session of the flow in the project that names none; None when nothing is configured."""
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.START_SESSION)
+        rules = await rules_for(connection, found.id, flow)
+        return rules.default or app.models.default(await stored_keys(app, connection))
+
+
 async def change(app: App, actor: Actor, request: ChangeRules) -> RulesView:
     """Changes a project's rules, for its owners, or those of the instance and its flows, for administrators.
 

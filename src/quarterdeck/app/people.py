@@ -19,11 +19,17 @@ from quarterdeck.store.tables import tokens, users
 
 SIGN_IN_MINUTES = 60
 BROWSER_DAYS = 30
+USED_EVERY = timedelta(minutes=10)
+"""When a token was last used is written down no more often."""
 _PREFIXES = {"registration": "qdg"}
 """Where it is not the kind's first letter."""
 _KNOWN = (  # as the driver takes it: every request asks this
-    "select hash, kind, users.id, username, users.name, email, admin from tokens join users on users.id = user_id"
-    " where hash = any(%b) and (expires_at is null or expires_at > %s)"
+    "select hash, kind, users.id, username, users.name, email, admin, last_used_at from tokens"
+    " join users on users.id = user_id where hash = any(%b) and (expires_at is null or expires_at > %s)"
+)
+_USED_NOW = (  # whoever writes the same down just now need not be waited for
+    "update tokens set last_used_at = %s where id in"
+    " (select id from tokens where hash = any(%b) for no key update skip locked)"
 )
 
 
@@ -93,9 +99,13 @@ async def authenticate(app: App, secret: str, door: Door = "api") -> Actor:
 async def _known(app: App, asking: Sequence[tuple[str, Door]]) -> Sequence[Actor | Exception]:
     """Looks up the tokens of all who ask at the same time."""
     wanted = [(digest(secret), "browser" if door == "web" else "personal") for secret, door in asking]
+    now = clock.now()
     async with app.database.reading() as connection:
-        rows = await connection.exec_driver_sql(_KNOWN, ([hash_ for hash_, _ in wanted], clock.now()))
+        rows = await connection.exec_driver_sql(_KNOWN, ([hash_ for hash_, _ in wanted], now))
         found = {(bytes(row.hash), row.kind): row for row in rows}
+        used = [found[token].last_used_at for token in wanted if token in found]
+        if any(at is None or at < now - USED_EVERY for at in used):
+            await connection.exec_driver_sql(_USED_NOW, (now, [token[0] for token in wanted if token in found]))
     unknown = "The token is not known here or has expired. Sign in again, or pass a valid token."
     return [
         Actor(row.id, row.username, row.name, row.email, row.admin, door)
@@ -134,8 +144,8 @@ async def signs_in(app: App, secret: str) -> str:
     return username
 
 
-async def sign_in(app: App, secret: str) -> str:
-    """Takes a sign-in link's token, once, and answers a browser token.
+async def sign_in(app: App, secret: str, browser: str = "") -> str:
+    """Takes a sign-in link's token, once, and answers a browser token; `browser` is by what its person knows it.
 
     Raises:
         UnauthenticatedError: the link was used or is too old.
@@ -146,7 +156,8 @@ async def sign_in(app: App, secret: str) -> str:
         ).scalar_one_or_none()
         if user_id is None:
             raise UnauthenticatedError(_USED)
-        return await issue(connection, "browser", user_id=user_id, lasts=timedelta(days=BROWSER_DAYS))
+        lasts = timedelta(days=BROWSER_DAYS)
+        return await issue(connection, "browser", name=browser, user_id=user_id, lasts=lasts)
 
 
 def _link(secret: str):
@@ -165,7 +176,12 @@ async def sign_out(app: App, secret: str) -> None:
 async def sign_in_link(app: App, actor: Actor) -> str:
     """A link that signs `actor` in, once, within an hour."""
     async with app.database.transaction() as connection:
-        secret = await issue(connection, "sign_in", user_id=actor.user_id, lasts=timedelta(minutes=SIGN_IN_MINUTES))
+        return await link_for(app, connection, actor.user_id)
+
+
+async def link_for(app: App, connection: AsyncConnection, user_id: int) -> str:
+    """The same within a transaction that is open already, for anybody: the caller has checked who asks."""
+    secret = await issue(connection, "sign_in", user_id=user_id, lasts=timedelta(minutes=SIGN_IN_MINUTES))
     return f"{app.public_url}/sign-in?token={secret}"
 
 

@@ -47,6 +47,10 @@ class FlowView(BaseModel):
     """Of a repository's file."""
     description: str
     scripted: bool = False
+    environment: str = ""
+    """`ambient` works by itself, `chat` and `chat-partial` talk with you; empty when it can't be started."""
+    workspace: bool = False
+    """Whether it works on files, in the workspace of a runner."""
     faults: tuple[str, ...] = ()
     """Why it can't be started."""
     stored_by: str = ""
@@ -94,6 +98,8 @@ async def find(app: App, actor: Actor, project: int | str) -> ProjectFlows:
                 origin="repository",
                 path=file.path,
                 description=file.description,
+                environment=file.environment,
+                workspace=file.workspace,
                 faults=faults,
             )
         )
@@ -172,6 +178,8 @@ def _shipped(app: App, name: str) -> FlowView:
         origin="shipped",
         description=flow.description,
         scripted=script is not None,
+        environment=flow.environment,
+        workspace=flow.workspace,
     )
 
 
@@ -183,6 +191,8 @@ def _stored(app: App, row: Row[Any], shipped: set[str]) -> FlowView:
         version=version_of(row.version),
         origin="project",
         description=line(examined.description, repository_flows.DESCRIPTION_CHARACTERS),
+        environment=examined.environment,
+        workspace=examined.workspace,
         faults=examined.faults,
         stored_by=row.stored_by,
         stored_at=row.stored_at,

@@ -17,6 +17,7 @@ from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.text import clean
 from quarterdeck.store.doorbell import ring
 from quarterdeck.store.tables import projects as rows
+from quarterdeck.tools.tool import Privilege
 
 
 class EditProject(BaseModel):
@@ -38,6 +39,11 @@ class EditProject(BaseModel):
         default=None,
         description="In place of all before: what a session or job may use of a runner, where the runner allows more.",
     )
+    always_ask: tuple[Privilege, ...] | None = Field(
+        default=None,
+        description="Privileges whose tools ask a person in each session that starts from now on, "
+        "whatever its flow and its start say.",
+    )
 
 
 async def edit(app: App, actor: Actor, project: int | str, request: EditProject) -> ProjectView:
@@ -49,6 +55,8 @@ async def edit(app: App, actor: Actor, project: int | str, request: EditProject)
     }
     if request.runner_tags is not None:
         changes["runner_tags"] = sorted({clean(tag) for tag in request.runner_tags})
+    if request.always_ask is not None:
+        changes["always_ask"] = sorted(set(request.always_ask))
     if request.limits is not None:
         changes["limits"] = request.limits.model_dump(exclude_none=True)
     async with app.database.transaction() as connection:

@@ -20,6 +20,7 @@ from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.text import clean
 from quarterdeck.store.tables import members, pipeline_jobs, projects, sessions, users
 from quarterdeck.store.tables import pipelines as pipeline_rows
+from quarterdeck.tools.tool import Privilege
 
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -51,6 +52,8 @@ class ProjectView(BaseModel):
     """Its sessions go only to runners that have all of these."""
     limits: ProjectLimits
     """What its sessions and jobs may use of a runner, where that is less than the runner's own limits."""
+    always_ask: tuple[Privilege, ...]
+    """Privileges whose tools ask a person in each of its sessions, whatever their flow and their start say."""
     role: str
     """The actor's own role."""
     clone_url: str
@@ -293,6 +296,7 @@ def _view(app: App, actor: Actor, row: Row[Any]) -> ProjectView:
         retention_days=row.retention_days,
         runner_tags=tuple(row.runner_tags),
         limits=ProjectLimits.model_validate(row.limits),
+        always_ask=tuple(row.always_ask),
         role=role.name.lower(),
         clone_url=f"{app.public_url}/git/{row.path}.git",
         url=f"{app.public_url}/projects/{row.id}",

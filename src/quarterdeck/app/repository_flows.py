@@ -26,6 +26,8 @@ class FlowFile:
     text: str
     description: str
     faults: tuple[str, ...]
+    environment: str = ""
+    workspace: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,4 +76,6 @@ def _file(app: App, path: str, size: int, data: bytes | None) -> FlowFile:
         text=text,
         description=line(app.redactor.text(examined.description), DESCRIPTION_CHARACTERS),
         faults=tuple(app.redactor.text(fault) for fault in faults),
+        environment=examined.environment,
+        workspace=examined.workspace,
     )

@@ -1,19 +1,59 @@
 """The ability check for everything about a session."""
 
-from sqlalchemy import bindparam, select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app.access import demand, project_for
+from quarterdeck.app.access import too_low
 from quarterdeck.app.actor import Actor
-from quarterdeck.core.access import INITIATOR_ABILITIES, Ability
+from quarterdeck.app.session_filter import PRIVATE
+from quarterdeck.core.access import Ability, Role, Standing
 from quarterdeck.core.errors import ConflictError, ForbiddenError, NotFoundError
 from quarterdeck.core.events import SessionCreated
 from quarterdeck.core.state import EXTERNAL
-from quarterdeck.store.tables import sessions, users
+from quarterdeck.store.tables import users
 
-_WHOSE = select(sessions.c.project_id, sessions.c.initiator_id, sessions.c.origin).where(
-    sessions.c.id == bindparam("id")
+_FACTS = (  # as the driver takes it: nearly every request asks this, and every watcher at each change
+    "select place, initiator_id, sessions.project_id, origin, path, role"
+    " from unnest(%s::bigint[], %s::bigint[]) with ordinality as asked (session_id, asker_id, place)"
+    " join sessions on sessions.id = session_id"
+    " left join projects on projects.id = sessions.project_id"
+    " left join members on members.project_id = sessions.project_id and members.user_id = asker_id"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of a session decides who may do what, and how one person stands to it."""
+
+    standing: Standing
+    path: str
+    """Of its project."""
+    external: bool
+    """Its work is done elsewhere."""
+
+
+async def facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]) -> list[Facts | NotFoundError]:
+    """Of each person and session, in one query; NotFoundError where there is none that the person may know of."""
+    people, numbers = [actor.user_id for actor, _ in asking], [number for _, number in asking]
+    found = {row.place: row for row in await connection.exec_driver_sql(_FACTS, (numbers, people))}
+    answers: list[Facts | NotFoundError] = []
+    for place, (actor, number) in enumerate(asking, 1):
+        row = found.get(place)
+        known = None if row is None else Facts(standing(actor, row), row.path or "", row.origin == EXTERNAL)
+        unknown = NotFoundError(f"There is no session #{number} that you may see.")
+        answers.append(known if known and known.standing.allows(Ability.READ_SESSION) else unknown)
+    return answers
+
+
+def standing(actor: Actor, row: Row[Any]) -> Standing:
+    """How the actor stands to the session of a row that has the actor's role in its project, too."""
+    role = Role.OWNER if actor.admin else Role(row.role) if row.role else None
+    private, in_project = row.origin in PRIVATE, row.project_id is not None
+    return Standing(row.initiator_id == actor.user_id, private, in_project, role, actor.admin)
 
 
 async def may(connection: AsyncConnection, actor: Actor, session_id: int, ability: Ability) -> None:
@@ -23,21 +63,9 @@ async def may(connection: AsyncConnection, actor: Actor, session_id: int, abilit
         NotFoundError: there is none that the actor may know of.
         ForbiddenError: the actor may see it, but not this.
     """
-    row = (await connection.execute(_WHOSE, {"id": session_id})).one_or_none()
-    unknown = NotFoundError(f"There is no session #{session_id} that you may see.")
-    if row is None:
-        raise unknown
-    if row.initiator_id == actor.user_id and ability in INITIATOR_ABILITIES:
-        return
-    if row.origin in ("chat", "ide") or (row.project_id is None and not actor.admin):
-        raise unknown
-    if row.project_id is None:
-        return
-    try:
-        project = await project_for(connection, actor, row.project_id, Ability.READ_SESSION)
-    except (NotFoundError, ForbiddenError):
-        raise unknown from None
-    demand(project, ability)
+    known = await _known(connection, actor, session_id)
+    if not known.standing.allows(ability):
+        raise too_low(known.path, known.standing.role, ability)
 
 
 async def steer_check(connection: AsyncConnection, actor: Actor, session_id: int, *, renames: bool = False) -> None:
@@ -47,21 +75,23 @@ async def steer_check(connection: AsyncConnection, actor: Actor, session_id: int
         NotFoundError, ForbiddenError: as `may` does.
         ConflictError: its work is done elsewhere; it can only be renamed from here.
     """
-    await may(connection, actor, session_id, Ability.READ_SESSION)
-    row = (
-        await connection.execute(
-            select(sessions.c.initiator_id, sessions.c.project_id, sessions.c.origin).where(sessions.c.id == session_id)
-        )
-    ).one()
-    if row.initiator_id != actor.user_id:
+    known = await _known(connection, actor, session_id)
+    if not known.standing.initiator:
         raise ForbiddenError(f"Only the initiator of session #{session_id} steers it; you may watch it.")
-    if row.project_id is not None:
-        await project_for(connection, actor, row.project_id, Ability.START_SESSION)
-    if row.origin == EXTERNAL and not renames:
+    if not known.standing.steers:
+        raise too_low(known.path, known.standing.role, Ability.START_SESSION)
+    if known.external and not renames:
         raise ConflictError(
             f"The work of session #{session_id} is done elsewhere: answer, pause and resume it there. From here it can "
             "be renamed, held, stopped and deleted."
         )
+
+
+async def _known(connection: AsyncConnection, actor: Actor, session_id: int) -> Facts:
+    answer = (await facts(connection, [(actor, session_id)]))[0]
+    if isinstance(answer, NotFoundError):
+        raise answer
+    return answer
 
 
 async def initiator(connection: AsyncConnection, created: SessionCreated) -> Actor:

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import deletion, session_filter, session_lists, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.session_access import standing
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.core import limits
-from quarterdeck.core.access import INITIATOR_ABILITIES, Ability, Role, allows
+from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.status import FINAL, Status
 from quarterdeck.store.tables import members
@@ -120,7 +121,10 @@ async def doable(app: App, actor: Actor, action: Action, ids: Collection[int]) -
 async def _found(
     connection: AsyncConnection, actor: Actor, branches: Sequence[Sequence[session_filter.Condition]], most: int
 ) -> Sequence[Row[Any]]:
-    columns = (rows.c.id, rows.c.status, rows.c.held, rows.c.initiator_id, members.c.role)
+    columns = (
+        *(rows.c.id, rows.c.status, rows.c.held, rows.c.initiator_id, rows.c.origin, rows.c.project_id),
+        members.c.role,
+    )
     membership = (members.c.project_id == rows.c.project_id) & (members.c.user_id == actor.user_id)
     parts = [select(*columns).outerjoin(members, membership).where(*one) for one in branches]
     whole = union_all(*parts).subquery()
@@ -159,10 +163,7 @@ def _use_case(app: App, actor: Actor, order: BulkOrder) -> Callable[[int], Await
 
 def _may(actor: Actor, action: Action, row: Row[Any]) -> bool:
     """What the use case will find; it decides."""
-    ability = _ABILITIES[action]
-    if row.initiator_id == actor.user_id and ability in INITIATOR_ABILITIES:
-        return True
-    return actor.admin or allows(Role(row.role) if row.role else None, ability)
+    return standing(actor, row).allows(_ABILITIES[action])
 
 
 def _does(action: Action, row: Row[Any]) -> bool:

@@ -1,6 +1,7 @@
 """Which sessions are asked for: a list's filters, which all combine, and what they are in SQL."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -79,18 +80,25 @@ class _Nothing(Exception):
 
 
 async def branches(
-    connection: AsyncConnection, actor: Actor, wanted: SessionFilter, *, by_status: bool = False, numbered: bool = False
+    connection: AsyncConnection,
+    actor: Actor,
+    wanted: SessionFilter,
+    *,
+    by_status: bool = False,
+    numbered: bool = False,
+    readable: Sequence[int] | None = None,
 ) -> list[list[Condition]]:
     """The filter as lists of conditions of which exactly one fits a session that the actor may see and that is found.
 
     Each is as narrow as an index of `sessions` is, so that each is found in its order without sorting; `by_status`
-    when that order is the status's, `numbered` when only sessions of certain numbers are looked at.
+    when that order is the status's, `numbered` when only sessions of certain numbers are looked at. Who asks for
+    several lists at once brings what `readable` answers.
 
     Raises:
         NotFoundError, ForbiddenError: the project is none whose sessions the actor may see.
     """
     # First, and whatever the rest finds: an answer must not tell of sessions that the actor may not see.
-    scopes = await _scopes(connection, actor, wanted)
+    scopes = await _scopes(connection, actor, wanted, readable)
     try:
         common = await _conditions(connection, actor, wanted)
         statuses = _statuses(wanted)
@@ -124,7 +132,16 @@ def of_flow_and_status(wanted: SessionFilter) -> Select[int] | None:
     return select(sessions.c.id).where(*conditions) if conditions else None
 
 
-async def _scopes(connection: AsyncConnection, actor: Actor, wanted: SessionFilter) -> list[list[Condition]]:
+async def readable(connection: AsyncConnection, actor: Actor) -> list[int]:
+    """The projects whose sessions the actor's role lets them see."""
+    role = LEAST_ROLE[Ability.READ_SESSION]
+    mine = select(members.c.project_id).where(members.c.user_id == actor.user_id, members.c.role >= role)
+    return list((await connection.execute(mine.order_by(members.c.project_id))).scalars())
+
+
+async def _scopes(
+    connection: AsyncConnection, actor: Actor, wanted: SessionFilter, known: Sequence[int] | None
+) -> list[list[Condition]]:
     """What the actor may see, without overlaps; within the project if one is named."""
     own: Condition = sessions.c.initiator_id == actor.user_id
     private: Condition = sessions.c.origin.in_(PRIVATE)
@@ -143,9 +160,7 @@ async def _scopes(connection: AsyncConnection, actor: Actor, wanted: SessionFilt
     elif actor.admin:
         chats, others = [own, private], [[public]]
     else:
-        role = LEAST_ROLE[Ability.READ_SESSION]
-        mine = select(members.c.project_id).where(members.c.user_id == actor.user_id, members.c.role >= role)
-        ids = list((await connection.execute(mine.order_by(members.c.project_id))).scalars())
+        ids = await readable(connection, actor) if known is None else known
         inside: Condition = sessions.c.project_id.in_(ids) if ids else false()
         chats = [own, or_(private, sessions.c.project_id.is_(None), ~inside)]
         split = len(ids) < BRANCHES // 3

@@ -168,6 +168,33 @@ async def find(
     )
 
 
+async def several(
+    app: App, actor: Actor, lists: Sequence[tuple[SessionFilter, int]]
+) -> tuple[tuple[SessionRow, ...], ...]:
+    """The first sessions of each filter, so many as stands beside it, by their last activity: all in one go.
+
+    Raises:
+        NotFoundError, ForbiddenError: as `find` does.
+    """
+    async with app.database.reading() as connection:
+        own = all(wanted.mine or wanted.needs_me for wanted, _ in lists)
+        readable = () if own else await session_filter.readable(connection, actor)
+        parts: list[Select[Any, Any, Any]] = []
+        for place, (wanted, limit) in enumerate(lists):
+            found = await session_filter.branches(connection, actor, wanted, readable=readable)
+            ordered = [_ordered(_KEYS["updated"], one, True, None, limit) for one in found]
+            if ordered:
+                many = len(ordered) > 1
+                whole = (union_all(*ordered).order_by(_DOWN).limit(limit) if many else ordered[0]).subquery()
+                parts.append(select(literal(place).label("place"), whole.c.id, whole.c.key))
+        places = await planned(connection, union_all(*parts).order_by(_LISTED)) if parts else ()
+        ids = list(dict.fromkeys(one.id for one in places))
+        rows = {row.id: row for row in await views_of(app, actor, connection, await _shown(connection, ids))}
+    return tuple(
+        tuple(rows[one.id] for one in places if one.place == place and one.id in rows) for place in range(len(lists))
+    )
+
+
 async def matching(
     connection: AsyncConnection, actor: Actor, wanted: SessionFilter, session_ids: Sequence[int]
 ) -> list[Row[Any]]:
@@ -226,6 +253,7 @@ def _ordered(
 
 
 _UP, _DOWN = text("key, id"), text("key desc, id desc")
+_LISTED = text("place, key desc, id desc")
 _SHOWN = (
     select(
         *(column for column in sessions.c if column.name not in ("state", "flow_hash", "script_hash")),

@@ -1,5 +1,8 @@
 """Reading a session's log: its events, and what its calls printed."""
 
+from collections import deque
+from typing import NamedTuple
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +13,7 @@ from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Event
 from quarterdeck.core.state import CallStatus, SessionState
+from quarterdeck.core.text import decode
 from quarterdeck.store import log, log_pages
 from quarterdeck.store import output as outputs
 from quarterdeck.store.log_pages import Page, Wanted
@@ -17,6 +21,8 @@ from quarterdeck.store.tables import offers, sessions
 
 READ_BYTES = 16 * 1024 * 1024
 """Behind so much a read ends, however few events it has."""
+PIECE_BYTES = 1024 * 1024
+"""Of output that is read at once to find its lines."""
 
 
 async def events(app: App, actor: Actor, session_id: int, *, after: int = 0, limit: int = 1_000) -> list[Event]:
@@ -80,6 +86,37 @@ async def output(
     async with app.database.reading() as connection:
         await _printed(connection, actor, session_id, call_id)
         return await outputs.read(connection, call_id, offset, min(max(limit, 1), 1 << 22))
+
+
+class Lines(NamedTuple):
+    """Some lines of what a call printed."""
+
+    first: int
+    lines: list[str]
+    more: bool
+    """Whether there are lines behind them."""
+
+
+async def output_lines(app: App, actor: Actor, session_id: int, call_id: str, *, first: int, count: int) -> Lines:
+    """At most `count` lines from number `first` on; where there are not so many, the last ones."""
+    kept, number, rest, offset = deque[bytes](maxlen=count), 0, b"", 0
+    more = False
+    async with app.database.reading() as connection:
+        size = await _printed(connection, actor, session_id, call_id)
+        while not more and offset < size:
+            piece = await outputs.read(connection, call_id, offset, min(PIECE_BYTES, size - offset))
+            if not piece:
+                break
+            offset += len(piece)
+            *whole, rest = (rest + piece).split(b"\n")
+            wanted = whole[: first + count - 1 - number]
+            kept.extend(wanted)
+            number += len(wanted)
+            more = len(wanted) < len(whole) or (number == first + count - 1 and bool(rest or offset < size))
+    if rest and not more:
+        kept.append(rest)
+        number += 1
+    return Lines(number - len(kept) + 1, [decode(one) for one in kept], more)
 
 
 async def output_size(app: App, actor: Actor, session_id: int, call_id: str) -> int:

@@ -96,6 +96,8 @@ class ContextView(BaseModel):
     inputs: dict[str, JsonValue]
     facts: dict[str, JsonValue]
     pre_approved_patterns: dict[str, tuple[str, ...]]
+    always_ask: tuple[str, ...] = ()
+    """Privileges whose tools ask a person whatever else is said: the project's, as of the start."""
     context_tokens: int
     retention_days: int
 

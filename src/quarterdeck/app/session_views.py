@@ -41,6 +41,8 @@ class ApprovalView(BaseModel):
     id: str
     ask: Literal["tool_call", "plan", "input"]
     question: str
+    choices: tuple[str, ...] = ()
+    """Answers to pick from; any other is as good."""
     calls: tuple[CallView, ...]
 
 
@@ -230,4 +232,6 @@ def _approval(state: SessionState, approval_id: str) -> ApprovalView:
         CallView(call_id=call_id, tool=state.calls[call_id].tool, args=state.calls[call_id].args)
         for call_id in pending.call_ids
     )
-    return ApprovalView(id=approval_id, ask=pending.ask, question=pending.question, calls=calls)
+    return ApprovalView(
+        id=approval_id, ask=pending.ask, question=pending.question, choices=pending.choices, calls=calls
+    )

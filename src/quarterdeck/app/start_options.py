@@ -1,7 +1,7 @@
 """What flows and chats are started with alike: model, privileges, budget, context and files."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
@@ -102,11 +102,16 @@ class StartOptions(BaseModel):
                 found.setdefault(one.category, []).append(envelope)
         return {category: many[0] if len(many) == 1 else many for category, many in found.items()}
 
-    def asking_nobody(self, usual: tuple[Privilege, ...]) -> tuple[Privilege, ...]:
-        """The privileges whose tools ask nobody: those of the kind of session unless the start names them."""
+    def asking_nobody(self, usual: tuple[Privilege, ...], always_ask: Collection[str]) -> tuple[Privilege, ...]:
+        """The privileges whose tools ask nobody: those of the kind of session unless the start names them.
+
+        `always_ask` are those for which the project has a person asked.
+        """
         had = set(Privilege if self.privileges is None else self.privileges)
         if self.pre_approved is None:
-            return tuple(one for one in usual if one in had)
+            return tuple(one for one in usual if one in had and one not in always_ask)
+        if asked := [one.value for one in self.pre_approved if one in always_ask]:
+            raise InvalidInputError(f"The project has a person asked each time, so not beforehand: {', '.join(asked)}.")
         if beyond := [one.value for one in self.pre_approved if one not in had]:
             raise InvalidInputError(f"The session can't be approved beforehand what it may not: {', '.join(beyond)}.")
         return self.pre_approved

@@ -78,7 +78,7 @@ def _makes_sense(tool: Tool, flow: Flow, state: SessionState) -> bool:
         case "project":
             return created.project_id is not None
         case "workspace":
-            return created.project_id is not None and flow.coding_environment == "full"
+            return created.project_id is not None and flow.workspace
 
 
 def _own(flow: Flow, agent: AgentComponent) -> list[Tool]:

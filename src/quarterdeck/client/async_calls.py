@@ -145,7 +145,7 @@ class AsyncSessionLists(AsyncCalls):
         """Watch a list.
 
         Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the
-        list.
+        list. One whose token or role is taken away is sent `error` (401, 403, 404) within 15 seconds.
         """
         return self._events(
             "GET",
@@ -435,6 +435,7 @@ class AsyncLog(AsyncCalls):
         `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
         and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
         ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
+        One whose token or role is taken away is sent `error` (401, 404) within 15 seconds.
         """
         return self._events(
             "GET",
@@ -985,6 +986,7 @@ class AsyncProjects(AsyncCalls):
         retention_days: int | Unset | None = UNSET,
         runner_tags: list[str] | Unset | None = UNSET,
         limits: models.ProjectLimits | Unset | None = UNSET,
+        always_ask: list[models.Privilege] | Unset | None = UNSET,
     ) -> models.ProjectView:
         """Change a project. What is absent stays; another time for its sessions goes for those that there are, too."""
         return await self._send(
@@ -997,6 +999,7 @@ class AsyncProjects(AsyncCalls):
                 "retention_days": retention_days,
                 "runner_tags": runner_tags,
                 "limits": limits,
+                "always_ask": always_ask,
             },
         )
 
@@ -1451,6 +1454,13 @@ class AsyncModels(AsyncCalls):
         """Delete a stored key. Sessions that need it are paused when they next ask."""
         return await self._do("DELETE", f"/models/keys/{part(provider)}")
 
+    async def try_key(self, provider: str) -> models.KeyView:
+        """Test a stored key.
+
+        One short question, of the model that answered before; a key that is refused stays stored.
+        """
+        return await self._send("POST", f"/models/keys/{part(provider)}/test", models.KeyView)
+
 
 class AsyncPeople(AsyncCalls):
     """Calls about people."""
@@ -1462,6 +1472,44 @@ class AsyncPeople(AsyncCalls):
     async def sign_in_link(self) -> models.SignInLink:
         """Make a sign-in link. A link for your browser."""
         return await self._send("POST", "/sign-in-links", models.SignInLink)
+
+    async def list_tokens(self) -> list[models.TokenView]:
+        """List your tokens. Those that are good still, the newest first, and when each was last used."""
+        return await self._send("GET", "/me/tokens", list[models.TokenView])
+
+    async def add_token(self, *, name: str, days: int | Unset | None = UNSET) -> models.NewToken:
+        """Make a token. It does whatever you may; its secret is shown here alone."""
+        return await self._send("POST", "/me/tokens", models.NewToken, body={"name": name, "days": days})
+
+    async def revoke(self, token_id: int) -> None:
+        """Revoke a token. One of yours; whoever has it is let in no more."""
+        return await self._do("DELETE", f"/me/tokens/{part(token_id)}")
+
+    async def find(self) -> list[models.AccountView]:
+        """List people. By username; administrators only."""
+        return await self._send("GET", "/people", list[models.AccountView])
+
+    async def add(
+        self, *, username: str, name: str | Unset = UNSET, email: str | Unset = UNSET, admin: bool | Unset = UNSET
+    ) -> models.Invitation:
+        """Add a person. With a link that lets them in, once, within an hour; administrators only."""
+        return await self._send(
+            "POST",
+            "/people",
+            models.Invitation,
+            body={"username": username, "name": name, "email": email, "admin": admin},
+        )
+
+    async def invite(self, username: str) -> models.Invitation:
+        """Make a sign-in link for somebody. For who can't get in any more; administrators only."""
+        return await self._send("POST", f"/people/{part(username)}/sign-in-links", models.Invitation)
+
+    async def shut_out(self, username: str) -> models.ShutOut:
+        """Shut somebody out.
+
+        Ends their tokens, browsers and links; what their sessions do goes on. Administrators only.
+        """
+        return await self._send("DELETE", f"/people/{part(username)}/access", models.ShutOut)
 
 
 class AsyncRules(AsyncCalls):

@@ -75,6 +75,20 @@ Transition = Literal[
 """An event of the machine."""
 
 
+class AccountView(Model):
+    """A person as administrators see them."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
+    created_at: datetime
+    last_seen: datetime | None
+    projects: int
+    ways_in: int
+
+
 class AgentConfig(Model):
     """Of the default branch and never of the session's own, so that no merge request widens what its session may do."""
 
@@ -168,6 +182,7 @@ class ApprovalView(Model):
     id: str
     ask: Literal["tool_call", "plan", "input"]
     question: str
+    choices: list[str] = Field(default_factory=lambda: [])
     calls: list[CallView]
 
 
@@ -432,6 +447,7 @@ class ContextView(Model):
     inputs: dict[str, JsonValue]
     facts: dict[str, JsonValue]
     pre_approved_patterns: dict[str, list[str]]
+    always_ask: list[str] = Field(default_factory=lambda: [])
     context_tokens: int
     retention_days: int
 
@@ -589,6 +605,8 @@ class FlowView(Model):
     path: str = ""
     description: str
     scripted: bool = False
+    environment: str = ""
+    workspace: bool = False
     faults: list[str] = Field(default_factory=lambda: [])
     stored_by: str = ""
     stored_at: datetime | None = None
@@ -652,6 +670,13 @@ class HitPage(Model):
 
     items: list[Hit]
     next: str | None
+
+
+class Invitation(Model):
+    """A person, and the link that lets them in, once, within an hour; it is shown here alone."""
+
+    person: PersonView
+    url: str
 
 
 class IssueView(Model):
@@ -955,6 +980,17 @@ class NetworkView(Model):
     groups: dict[str, list[str]]
 
 
+class NewToken(Model):
+    """A token with its secret, which is shown here alone."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    token: str
+
+
 class NoticeAdded(Model):
     """The server told an agent something, as a message of its conversation."""
 
@@ -1056,6 +1092,7 @@ class ProjectView(Model):
     retention_days: int
     runner_tags: list[str]
     limits: ProjectLimits
+    always_ask: list[Privilege]
     role: str
     clone_url: str
     url: str
@@ -1225,6 +1262,7 @@ class SessionCreated(Model):
     facts: dict[str, JsonValue] = Field(default_factory=lambda: {})
     pre_approved: list[str] = Field(default_factory=lambda: [])
     pre_approved_patterns: dict[str, list[str]] = Field(default_factory=lambda: {})
+    always_ask: list[str] = Field(default_factory=lambda: [])
     privileges: list[str] | None = None
     may_ask: bool = True
     agent: str = ""
@@ -1440,6 +1478,12 @@ class ShippedText(Model):
     text: str
 
 
+class ShutOut(Model):
+    """What let somebody in until now."""
+
+    ended: int
+
+
 class SignInLink(Model):
     """Signs you in, once, within an hour."""
 
@@ -1649,6 +1693,16 @@ class TeardownMissed(Model):
     kind: Literal["teardown.missed"] = "teardown.missed"
     executor: str
     why: Literal["unreachable", "removed"]
+
+
+class TokenView(Model):
+    """A token, without its secret, which is kept nowhere."""
+
+    id: int
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
 
 
 class ToolCallFinished(Model):

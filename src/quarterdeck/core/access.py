@@ -1,5 +1,6 @@
 """Roles, abilities, and which role has which: the one table."""
 
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
@@ -84,3 +85,31 @@ INITIATOR_ABILITIES = frozenset(
 def allows(role: Role | None, ability: Ability) -> bool:
     """Whether `role` has `ability`; None is somebody who is not a member."""
     return role is not None and role >= LEAST_ROLE[ability]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands to a session: all that decides what they may do with it."""
+
+    initiator: bool
+    private: bool
+    """It is a chat or an IDE's: its initiator's alone."""
+    in_project: bool
+    role: Role | None
+    """In its project; an administrator is an owner in all."""
+    admin: bool
+
+    def allows(self, ability: Ability) -> bool:
+        """Whether they may; who may not read it may not even know of it."""
+        if self.initiator and ability in INITIATOR_ABILITIES:
+            return True
+        if self.private:
+            return False
+        if not self.in_project:
+            return self.admin
+        return allows(self.role, Ability.READ_SESSION) and allows(self.role, ability)
+
+    @property
+    def steers(self) -> bool:
+        """Answers, writes, pauses and resumes: its initiator, as long as their role lets them start sessions there."""
+        return self.initiator and (not self.in_project or allows(self.role, Ability.START_SESSION))

@@ -16,8 +16,8 @@ KEPT = frozenset({
     "kind", "transition", "from_status", "to_status", "call_id", "call_ids", "approval_id", "provider_id", "tool",
     "side", "level", "failure_level", "outcome", "ask", "executor_kind", "isolation", "relation", "target", "change",
     "artifact", "status", "role", "about", "door", "model", "flow", "component", "commit", "base_commit",
-    "output_sha256", "origin", "privileges", "pre_approved", "agent", "server", "method", "component_models", "since",
-    "retry_at", "exported_at", "cost", "branch_commit", "media_type", "tokens",
+    "output_sha256", "origin", "privileges", "pre_approved", "always_ask", "agent", "server", "method",
+    "component_models", "since", "retry_at", "exported_at", "cost", "branch_commit", "media_type", "tokens",
     "limit", "bound", "of", "why",
 })  # fmt: skip
 """The fields by which the parts of a log refer to each other, and those that have one of a few values."""

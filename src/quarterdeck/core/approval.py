@@ -32,19 +32,23 @@ def needs_approval(
     component_pre_approved: Collection[str],
     session_pre_approved: Collection[str],
     session_approvals: Collection[str],
-    patterns: Collection[str] = (),
+    session_patterns: Collection[str] = (),
+    start_patterns: Collection[str] = (),
+    always_ask: Collection[str] = (),
 ) -> bool:
     """Whether a person has to be asked, in GitLab's order of skipping.
 
     Component's own list, then the privilege that the session was started with, then an approval of exactly this call
     or of a pattern that its command matches. A tool without a privilege (plan, questions) asks nobody unless its
-    component asks for all.
+    component asks for all. Of the privileges that `always_ask` has, only what a person said in the session counts.
     """
+    if privilege in always_ask:
+        return asks_still(tool, args, approvals=session_approvals, patterns=session_patterns)
     if tool in component_pre_approved:
         return False
     if not component_asks and (privilege is None or privilege in session_pre_approved):
         return False
-    return asks_still(tool, args, approvals=session_approvals, patterns=patterns)
+    return asks_still(tool, args, approvals=session_approvals, patterns=(*start_patterns, *session_patterns))
 
 
 def asks_still(tool: str, args: dict[str, JsonValue], *, approvals: Collection[str], patterns: Collection[str]) -> bool:
@@ -79,6 +83,12 @@ def matches(pattern: str, tool: str, args: Mapping[str, JsonValue]) -> bool:
             return False
         place = found + len(part)
     return len(command) - place >= len(last) and command.endswith(last)
+
+
+def pattern_of(tool: str, args: Mapping[str, JsonValue]) -> str:
+    """The narrowest pattern that is of a call: its command as it stands; empty where none can be."""
+    command = command_of(tool, args)
+    return command if command is not None and matches(command, tool, args) else ""
 
 
 def check_patterns(patterns: Mapping[str, Collection[str]]) -> None:

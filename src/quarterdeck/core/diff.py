@@ -157,9 +157,9 @@ def _paths(head: list[str]) -> tuple[str, str]:
     """The old and the new path; empty where there is none."""
     told = {word: row.removeprefix(word) for row in head for word in _HEADS if row.startswith(word)}
     if "rename from " in told:  # without the side before it
-        return _unquoted(told["rename from "]), _unquoted(told["rename to "])
+        return _unquoted(told["rename from "]), _unquoted(told.get("rename to ", ""))
     if "--- " in told:
-        return _name(told["--- "]), _name(told["+++ "])
+        return _name(told["--- "]), _name(told.get("+++ ", ""))
     rest = head[0].removeprefix("diff --git ")  # a mode, an empty or a binary file: both names are the same
     return _name(rest[: len(rest) // 2]), _name(rest[: len(rest) // 2])
 

@@ -76,6 +76,8 @@ class SessionCreated(Payload):
     """Privileges whose tools ask nobody."""
     pre_approved_patterns: dict[str, tuple[str, ...]] = Field(default={})
     """By tool, commands that ask nobody: globs with `*`."""
+    always_ask: tuple[str, ...] = ()
+    """Privileges whose tools ask a person whatever the flow and the start say: the project's, as of the start."""
     privileges: tuple[str, ...] | None = None
     """Privileges whose tools there are at all; None is every one."""
     may_ask: bool = True

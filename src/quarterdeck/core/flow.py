@@ -22,6 +22,10 @@ class Examined:
     """Empty when it gives itself none, or none that a flow can have."""
     description: str
     faults: tuple[str, ...]
+    environment: str = ""
+    """Empty when it can't be used."""
+    workspace: bool = False
+    """Whether it works on files."""
 
 
 class PromptTemplate(Definition):
@@ -92,6 +96,11 @@ class Flow(Definition):
     def chats(self) -> bool:
         """Whether its sessions rest and take a follow-up when there is nothing more to do, rather than finish."""
         return self.environment != "ambient"
+
+    @property
+    def workspace(self) -> bool:
+        """Whether it works on files, in the workspace of a runner."""
+        return self.coding_environment == "full"
 
     @property
     def id(self) -> str:

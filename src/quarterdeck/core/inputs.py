@@ -43,7 +43,7 @@ def pinned_inputs(flow: Flow, inputs: dict[str, JsonValue]) -> dict[str, JsonVal
         except InvalidInputError as error:
             faults.append(error.message.rstrip("."))
             continue
-        faults += _faults(wanted, chosen or {})
+        faults += [f"{wanted.category}.{name} {what}" for name, what in field_faults(wanted, chosen or {}).items()]
         if chosen is not None:
             pinned[wanted.category] = chosen
     if faults:
@@ -75,17 +75,18 @@ def _version(category: str, envelope: dict[str, JsonValue]) -> str:
     return text
 
 
-def _faults(wanted: FlowInput, fields: dict[str, JsonValue]) -> list[str]:
-    faults: list[str] = []
+def field_faults(wanted: FlowInput, fields: dict[str, JsonValue]) -> dict[str, str]:
+    """What is wrong with an envelope's fields, by their names: `is missing …`, `should be …`."""
+    faults: dict[str, str] = {}
     for name, schema in wanted.input_schema.items():
-        place, value = f"{wanted.category}.{name}", fields.get(name)
+        value = fields.get(name)
         if value is None:
             if not schema.get("optional"):
-                faults.append(f"{place} is missing ({schema.get('description') or schema.get('type')})")
+                faults[name] = f"is missing ({schema.get('description') or schema.get('type')})"
         elif not _is(value, str(schema.get("type"))):
-            faults.append(f"{place} should be of the type {schema.get('type')}")
+            faults[name] = f"should be of the type {schema.get('type')}"
         elif isinstance(value, str) and not _has_format(value, schema.get("format")):
-            faults.append(f"{place} should be a {schema.get('format')}")
+            faults[name] = f"should be a {schema.get('format')}"
     return faults
 
 

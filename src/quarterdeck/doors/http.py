@@ -48,7 +48,7 @@ from quarterdeck.doors.api import (
     sessions,
 )
 from quarterdeck.doors.api.parameters import project_ref
-from quarterdeck.doors.api.tokens import PersonMiddleware, actor
+from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
 from quarterdeck.doors.body import JsonRequest
 from quarterdeck.doors.git import smart_http
 from quarterdeck.doors.sse import Closing
@@ -110,6 +110,7 @@ def application(app: App) -> Litestar:
         middleware=[PersonMiddleware],
         dependencies={
             "actor": Provide(actor, sync_to_thread=False),
+            "still": Provide(still, sync_to_thread=False),
             "project_ref": Provide(project_ref, sync_to_thread=False),
         },
     )

@@ -115,7 +115,14 @@ def told(report: SetupReport | None) -> str:
     if report is None or report.outcome is Outcome.OK:
         return ""
     how, end = _how(report.outcome, report.exit_code), report.text.strip()[-TOLD_CHARACTERS:]
+    if not _ran(report):
+        return f"(Before this call the project's setup script could not be run; the next call tries it again. {end})"
     return f"(Before this call the project's setup script {how}; it is not run again. The end of its output:\n{end})"
+
+
+def _ran(report: SetupReport) -> bool:
+    """Whether the script itself came to an end; else something of ours or a limit kept it from that."""
+    return report.exit_code is not None or report.outcome is not Outcome.ERROR
 
 
 def _how(outcome: Outcome, exit_code: int | None) -> str:

@@ -17,7 +17,7 @@ from quarterdeck.flows.toolsets import Tools
 _FLOW = ".yml"
 _SCRIPT = ".script.yml"
 PINNED_FLOWS = 100
-"""So many are kept read: each step of a session asks for its own, and most that are given were given before."""
+"""So many are kept read: each step of a session asks for its own, and most that are given or listed were before."""
 
 
 class Library:
@@ -26,6 +26,7 @@ class Library:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._given = lru_cache(PINNED_FLOWS)(partial(read_flow, tools=tools))
+        self._examined = lru_cache(PINNED_FLOWS)(partial(_examined, tools=tools))
         self._read: dict[str, Flow] = {}
         self._pinned: dict[str, Flow] = {}
 
@@ -94,15 +95,7 @@ class Library:
 
     def examine(self, text: str) -> Examined:
         """What a flow says of itself, also when it can't be used."""
-        document = examine(text, self._tools).document
-        top = document.value if isinstance(document.value, dict) else {}
-        name, description = top.get("name"), top.get("description")
-        faults = [str(one) for one in document.findings() if one.severity == "fault"]
-        return Examined(
-            name=name if isinstance(name, str) and NAME.fullmatch(name) else "",
-            description=description if isinstance(description, str) else "",
-            faults=tuple(faults[:REPORTED_FAULTS]),
-        )
+        return self._examined(text)
 
     def render(self, flow: Flow, component: str, values: dict[str, object]) -> tuple[str, str]:
         """A component's system and user text; what asks a person has only the second.
@@ -138,3 +131,18 @@ class Library:
         return dict(
             sorted(found.items(), key=lambda item: (item[0].partition("/")[0], version(item[0].partition("/")[2])))
         )
+
+
+def _examined(text: str, tools: Tools) -> Examined:
+    reading = examine(text, tools)
+    document, flow = reading.document, reading.flow
+    top = document.value if isinstance(document.value, dict) else {}
+    name, description = top.get("name"), top.get("description")
+    faults = [str(one) for one in document.findings() if one.severity == "fault"]
+    return Examined(
+        name=name if isinstance(name, str) and NAME.fullmatch(name) else "",
+        description=description if isinstance(description, str) else "",
+        faults=tuple(faults[:REPORTED_FAULTS]),
+        environment=flow.environment if flow else "",
+        workspace=flow is not None and flow.workspace,
+    )

@@ -1,6 +1,6 @@
 """Reads a flow of the registry's format v1, and tells everything that is wrong with it at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -47,10 +47,11 @@ class Top(BaseModel):
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of a file; there is no flow when the document has faults."""
+    """What was read of a file; there is no flow when the document has faults, but maybe some of its parts."""
 
     document: Document
     flow: Flow | None
+    draft: Draft = field(default_factory=Draft)
 
 
 def read_flow(
@@ -88,7 +89,7 @@ def examine(
     if tools is not None:
         check(document, draft, tools)
     if head is None or document.faults:
-        return Reading(document, None)
+        return Reading(document, None, draft)
     flow = Flow(
         name=name or head.name,
         version=version,
@@ -102,7 +103,7 @@ def examine(
         response_schemas=tuple(draft.schemas.values()),
         coding_environment=head.coding_environment,
     )
-    return Reading(document, flow)
+    return Reading(document, flow, draft)
 
 
 def _known_environment(name: str) -> Literal["ambient", "chat", "chat-partial"]:

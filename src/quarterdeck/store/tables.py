@@ -108,6 +108,7 @@ projects = Table(
     Column(
         "network_hosts", JSONB, nullable=False, server_default=text("'[\"server\"]'")
     ),  # what of the server's they reach
+    Column("always_ask", JSONB, nullable=False, server_default=text("'[]'")),  # privileges whose tools ask a person
     _created(),
 )
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal, assert_never
 
@@ -17,7 +18,8 @@ from quarterdeck.app.session_log import Wanted
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.app.tails import Moment
 from quarterdeck.core.events import Event, Level
-from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, TheApp
+from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, Still, TheApp
+from quarterdeck.doors.identity import watches
 from quarterdeck.doors.ranges import byte_range
 from quarterdeck.doors.sse import Closes, chunk, message, stream
 
@@ -76,6 +78,7 @@ async def event(
 async def follow(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     session_id: SessionId,
     after: After = 0,
@@ -85,10 +88,15 @@ async def follow(
 
     `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended and
     was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-ID`. One
-    who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
+    who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again. One whose token
+    or role is taken away is sent `error` (401, 404) within 15 seconds.
     """
     start = after if last_event_id is None else last_event_id
-    return stream(_chunks(await watch.session(app, actor, session_id, after=start)), closing)
+    return stream(
+        _chunks(await watch.session(app, actor, session_id, after=start)),
+        closing,
+        check=partial(watches, app, still, session_id),
+    )
 
 
 @get("/calls/{call_id:str}/output", media_type="application/octet-stream", summary="Read the output of a call")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Router, delete, get, patch, put
+from litestar import Router, delete, get, patch, post, put
 from litestar.params import JSONBody, PathParameter
 
 from quarterdeck.app import model_keys, model_rules
@@ -43,4 +43,10 @@ async def delete_key(app: TheApp, actor: Caller, provider: ProviderName) -> None
     await model_keys.delete_key(app, actor, provider)
 
 
-ROUTES = Router("/models", route_handlers=[show, change_rules, keys, set_key, delete_key], tags=["models"])
+@post("/keys/{provider:str}/test", status_code=200, summary="Test a stored key")
+async def try_key(app: TheApp, actor: Caller, provider: ProviderName) -> KeyView:
+    """One short question, of the model that answered before; a key that is refused stays stored."""
+    return await model_keys.try_stored(app, actor, provider)
+
+
+ROUTES = Router("/models", route_handlers=[show, change_rules, keys, set_key, delete_key, try_key], tags=["models"])

@@ -1,5 +1,6 @@
 """What handlers ask for by annotation: the application, who calls, and the parameters that many routes share."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from litestar.di import Dependency
@@ -12,6 +13,8 @@ _LARGEST = 2**63 - 1
 
 TheApp = Annotated[App, Dependency("named"), SkipValidationMarker()]
 Caller = Annotated[Actor, Dependency("named"), SkipValidationMarker()]
+Still = Annotated[Callable[[], Awaitable[Actor]], Dependency("named"), SkipValidationMarker()]
+"""Who calls, let in again; a stream asks it while it goes on."""
 
 SessionId = Annotated[int, PathParameter(ge=1, le=_LARGEST, description="The session's number, without `#`.")]
 RowId = Annotated[int, PathParameter(ge=1, le=_LARGEST)]

@@ -1,6 +1,7 @@
 """A session's log again, at the times at which it was written."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from litestar import Router, get
@@ -12,7 +13,8 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.replays import Pace
 from quarterdeck.doors.api.log import signal_message
-from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, TheApp
+from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, Still, TheApp
+from quarterdeck.doors.identity import watches
 from quarterdeck.doors.sse import Closes, chunk, stream
 
 Speed = Annotated[float, QueryParameter(ge=0, le=1_000, description="4 is four times as fast, 0 is at once.")]
@@ -23,6 +25,7 @@ MaxGap = Annotated[float, QueryParameter(ge=0, le=3_600, description="The longes
 async def replay(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     session_id: SessionId,
     speed: Speed = 1.0,
@@ -36,7 +39,11 @@ async def replay(
     """
     await sessions.show(app, actor, session_id)
     start = after if last_event_id is None else last_event_id
-    return stream(_chunks(app, actor, session_id, start, Pace(speed, max_gap)), closing)
+    return stream(
+        _chunks(app, actor, session_id, start, Pace(speed, max_gap)),
+        closing,
+        check=partial(watches, app, still, session_id),
+    )
 
 
 async def _chunks(app: App, actor: Actor, session_id: int, after: int, pace: Pace) -> AsyncIterator[bytes]:

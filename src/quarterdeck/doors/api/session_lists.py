@@ -19,7 +19,7 @@ from quarterdeck.app.session_lists import Order, SessionPage, Sort
 from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.status import Status, StatusGroup
-from quarterdeck.doors.api.parameters import Caller, Limit, TheApp
+from quarterdeck.doors.api.parameters import Caller, Limit, Still, TheApp
 from quarterdeck.doors.sse import Closes, chunk, message, stream
 
 Wanted = Annotated[SessionFilter, Dependency("named"), SkipValidationMarker()]
@@ -120,6 +120,7 @@ async def counts(app: TheApp, actor: Caller, project: _Project = None) -> Sessio
 async def changes(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     wanted: Wanted,
     sort: Sorting = None,
@@ -127,10 +128,17 @@ async def changes(
     cursor: Cursor = None,
     limit: Limit = limits.PAGE_ROWS,
 ) -> Stream:
-    """Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the list."""
+    """Server-sent events: the `page`, then each row that is new or `changed`, and each that is `gone` from the list.
+
+    One whose token or role is taken away is sent `error` (401, 403, 404) within 15 seconds.
+    """
+
+    async def check() -> None:
+        await live_lists.allowed(app, await still(), wanted)
+
     await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=1)
     signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
-    return stream(_chunks(signals), closing)
+    return stream(_chunks(signals), closing, check=check)
 
 
 @post("/bulk/preview", status_code=200, summary="Look at what an action on many would do")

@@ -1,5 +1,7 @@
 """Who calls: a token as `Authorization: Bearer` or `PRIVATE-TOKEN`, never a cookie."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from litestar import Request
@@ -10,6 +12,7 @@ from quarterdeck.app import executors, people
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.errors import UnauthenticatedError
+from quarterdeck.doors import identity
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -57,6 +60,11 @@ class RunnerMiddleware(AbstractAuthenticationMiddleware):
 def actor(request: Request[Actor, None, Any]) -> Actor:
     """The dependency `actor`."""
     return request.user
+
+
+def still(request: Request[Actor, None, Any]) -> Callable[[], Awaitable[Actor]]:
+    """The dependency `still`."""
+    return partial(identity.still, quarterdeck(request), token(request), request.user)
 
 
 def hands(request: Request[executors.Hands, None, Any]) -> executors.Hands:

@@ -37,6 +37,7 @@ async def chat(
         list[str] | None,
         typer.Option("--allow", metavar="GLOB", help="Commands not to be asked about; may be repeated."),
     ] = None,
+    tag: given.Tags = None,
     attach: given.Attach = None,
     context_files: given.ContextFiles = None,
     cost: given.Cost = None,
@@ -57,7 +58,9 @@ async def chat(
             return
         seated = sys.stdin.isatty() and sys.stdout.isatty() and not cli.json
         if session is not None:
-            if any(value is not None for value in (project, agent, model, script, allow, context_files, cost, tokens)):
+            if any(
+                value is not None for value in (project, agent, model, script, allow, tag, context_files, cost, tokens)
+            ):
                 raise Failure("A chat keeps its project, agent and model; name --session alone.", Exit.USAGE)
             there, after = await _go_on(client, session, message, attach, seated=seated)
         else:
@@ -65,6 +68,7 @@ async def chat(
                 "message": message or _first(seated=seated),
                 "project": project,
                 "model": model,
+                "runner_tags": tag or [],
             }
             body |= {"agent": agent} if agent is not None else {}
             body |= {"script": given.text(script)} if script is not None else {}

@@ -20,6 +20,9 @@ ContextFiles = Annotated[
 ]
 Cost = Annotated[str | None, typer.Option("--cost", metavar="DOLLARS", help="It pauses when it has cost so much.")]
 Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help="It pauses when it has used so many.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="What its runner must have, such as gpu; may be repeated.")
+]
 
 
 def text(file: Path) -> str:

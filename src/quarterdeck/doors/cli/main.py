@@ -16,10 +16,12 @@ from quarterdeck.doors.cli import (
     fork,
     issue,
     mcp,
+    member,
     merge_request,
     model,
     network,
     people,
+    person,
     pipeline,
     processes,
     project,
@@ -33,6 +35,7 @@ from quarterdeck.doors.cli import (
     session_record,
     session_replay,
     session_search,
+    token,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -56,6 +59,7 @@ session_search.register(session.group)
 fork.register(session.group)
 network.register(project.group)
 app.add_typer(project.group, name="project")
+app.add_typer(member.group, name="member")
 app.add_typer(retention.group, name="retention")
 app.add_typer(pipeline.group, name="pipeline")
 app.add_typer(merge_request.group, name="mr")
@@ -70,6 +74,8 @@ app.add_typer(runner.group, name="runner")
 demo.register(app)
 doctor.register(app)
 people.register(app)
+app.add_typer(person.group, name="person")
+app.add_typer(token.group, name="token")
 processes.register(app)
 backups.register(app)
 

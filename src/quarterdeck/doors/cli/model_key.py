@@ -70,6 +70,23 @@ async def list_(cli: Cli) -> None:
 
 
 @command(group)
+async def test(cli: Cli, provider: Provider) -> None:
+    """Ask one short question with a stored key."""
+    import httpx
+
+    async with cli.client() as client:
+        place = f"/models/keys/{quote(provider, safe='')}/test"
+        answer = await client.post(place, timeout=httpx.Timeout(90, connect=5))
+    if cli.json:
+        cli.print(answer)
+        return
+    from quarterdeck.client.models import KeyView
+    from quarterdeck.doors.cli.client import parse
+
+    cli.say(f"{parse(KeyView, answer).tested_with} answered.")
+
+
+@command(group)
 async def delete(cli: Cli, provider: Provider) -> None:
     """Delete a stored key."""
     async with cli.client() as client:

@@ -87,12 +87,18 @@ async def edit(
             help="What a session may use of a runner, such as memory=4G,session=2h. '' for the runner's own.",
         ),
     ] = None,
+    always_ask: Annotated[
+        list[str] | None,
+        typer.Option("--always-ask", help="A privilege whose tools ask a person each time; repeated. '' for none."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, also when sessions are deleted sooner.")] = False,
 ) -> None:
-    """Change a project: its name, its description, how long its sessions are kept, what of runners they get."""
+    """Change a project: its name, how long its sessions are kept, what of runners they get, when they always ask."""
     changes: dict[str, JsonValue] = {"name": name, "description": description, "retention_days": retention_days}
     if runner_tags is not None:
         changes["runner_tags"] = [tag for tag in runner_tags if tag]
+    if always_ask is not None:
+        changes["always_ask"] = [privilege for privilege in always_ask if privilege]
     if limits is not None:
         changes["limits"] = given.limits(limits)
     path = f"/projects/{quote(project)}"
@@ -114,22 +120,6 @@ def _ask(answer: "JsonValue") -> None:
         raise Failure("Nothing was changed.", Exit.FAILED)
 
 
-@command(group)
-async def members(cli: Cli, project: Ref) -> None:
-    """List the members of a project and their roles."""
-    async with cli.client() as client:
-        answer = await client.get(f"/projects/{quote(project)}/members")
-    if cli.json:
-        cli.print(answer)
-        return
-    from quarterdeck.client.models import MemberView
-    from quarterdeck.doors.cli import screen
-    from quarterdeck.doors.cli.client import parse
-
-    rows = [(one.username, one.name, one.role) for one in parse(list[MemberView], answer)]
-    screen.console().print(screen.table(("member", "name", "role"), rows))
-
-
 def _print(cli: Cli, answer: "JsonValue") -> None:
     if cli.json:
         cli.print(answer)
@@ -149,6 +139,7 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
                 ("default branch", one.default_branch),
                 ("runners need", ", ".join(one.runner_tags)),
                 ("limits", ProjectLimits.model_validate(one.limits.model_dump()).words()),
+                ("always ask before", ", ".join(one.always_ask)),
                 ("sessions kept", f"{one.retention_days} days"),
             ]
         )

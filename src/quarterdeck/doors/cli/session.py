@@ -46,9 +46,7 @@ async def start(
         typer.Option("--privilege", help="What it may do at all, such as read_only_files; may be repeated."),
     ] = None,
     no_questions: Annotated[bool, typer.Option("--no-questions", help="Its agents may not ask you.")] = False,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", help="What its runner must have, such as gpu; may be repeated.")
-    ] = None,
+    tag: given.Tags = None,
     attach: given.Attach = None,
     context_files: given.ContextFiles = None,
     cost: given.Cost = None,

@@ -1,5 +1,6 @@
 """What a form brought."""
 
+import re
 from typing import Annotated, Any, TypeVar
 
 from litestar import Request, Response
@@ -23,14 +24,29 @@ class Fields:
 
     def text(self, name: str) -> str:
         """A text without the space around it; empty if it is not there."""
+        return (self.verbatim(name) or "").strip()
+
+    def verbatim(self, name: str) -> str | None:
+        """A text as it was typed; None if it is not there."""
         value: object = self._form.get(name)
-        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+        return value.replace("\r\n", "\n") if isinstance(value, str) else None
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """All texts of a field that may be there many times, without empty ones."""
-        values: list[object] = self._form.getall(name, [])
-        found = (value.strip() for value in values if isinstance(value, str))
-        return tuple(value for value in found if value)
+        """All texts of a field that may be there many times, without what is empty."""
+        return tuple(filter(None, (text.strip() for text in self.given.get(name, ()))))
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """What stands on the lines of a field, or between its commas."""
+        return tuple(filter(None, (part.strip() for part in re.split(r"[,\n]", self.text(name)))))
+
+    @property
+    def given(self) -> dict[str, tuple[str, ...]]:
+        """All texts by the names of their fields."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._form.multi_items():
+            if isinstance(value, str):
+                found.setdefault(name, []).append(value.replace("\r\n", "\n"))
+        return {name: tuple(values) for name, values in found.items()}
 
     def numbers(self, name: str) -> tuple[int, ...]:
         """All numbers of a field that may be there many times."""

@@ -1,43 +1,83 @@
 """Where everybody begins: what needs you, what runs, what ended; and the way to everything else by its name."""
 
 import re
+from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 from litestar import Response, get
 from litestar.params import FromQuery
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 
-from quarterdeck.app import projects, session_lists, sessions
+from quarterdeck.app import flow_versions, overviews, projects, session_lists, sessions
+from quarterdeck.app.actor import Actor
+from quarterdeck.app.application import App
+from quarterdeck.app.boards import Overview
 from quarterdeck.app.session_filter import TEXT_CHARACTERS, SessionFilter
+from quarterdeck.app.session_lists import SessionRow
+from quarterdeck.core.access import Ability, Role, allows
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.status import StatusGroup
-from quarterdeck.doors.api.parameters import Caller, TheApp
-from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.api.parameters import Caller, Still, TheApp
+from quarterdeck.doors.sse import Closes
+from quarterdeck.doors.web import languages
+from quarterdeck.doors.web.layout import framed, fresh, live
+from quarterdeck.doors.web.rendering import fragment
 
 ROWS = 10
+PLACES = 5
+"""Projects that a flow is offered in, of those that come first."""
+SEEN = (
+    (SessionFilter(needs_me=True), ROWS),
+    *(
+        (SessionFilter(status_group=group), ROWS)
+        for group in (StatusGroup.ACTIVE, StatusGroup.COMPLETED, StatusGroup.FAILED, StatusGroup.CANCELED)
+    ),
+)
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
 
 
 @get("/")
 async def home(app: TheApp, actor: Caller) -> Response[str]:
     """What needs you, what is running, what ended."""
-    needing = SessionFilter(needs_me=True)
-    active = SessionFilter(status_group=StatusGroup.ACTIVE)
-    groups = (StatusGroup.COMPLETED, StatusGroup.FAILED, StatusGroup.CANCELED)
-    ended = [
-        row
-        for group in groups
-        for row in (await session_lists.find(app, actor, SessionFilter(status_group=group), limit=ROWS)).items
-    ]
     return await framed(
         app,
         actor,
         "home.html",
-        needing=(await session_lists.find(app, actor, needing, limit=ROWS)).items,
-        running=(await session_lists.find(app, actor, active, limit=ROWS)).items,
-        ended=sorted(ended, key=lambda row: row.last_activity, reverse=True)[:ROWS],
+        parts=_parts(await overviews.show(app, actor, SEEN)),
         projects=(await projects.find(app, actor))[:ROWS],
     )
+
+
+@get("/home/stream", media_type="text/event-stream")
+async def changes(app: TheApp, actor: Caller, still: Still, closing: Closes) -> Stream:
+    """What changes of it."""
+    return live(app, actor, closing, _chunks(app, actor), check=still)
+
+
+@get("/stream", media_type="text/event-stream")
+async def around(app: TheApp, actor: Caller, still: Still, closing: Closes) -> Stream:
+    """What changes around a page that has nothing else that does."""
+    return live(app, actor, closing, check=still)
+
+
+def _parts(overview: Overview) -> dict[str, tuple[SessionRow, ...]]:
+    needing, running, *groups = overview.lists
+    ended = sorted((row for rows in groups for row in rows), key=lambda row: row.last_activity, reverse=True)
+    return {"home-needs": needing, "home-runs": running, "home-ended": tuple(ended[:ROWS])}
+
+
+async def _chunks(app: App, actor: Actor) -> AsyncIterator[bytes]:
+    async for overview in overviews.changes(app, actor, SEEN):
+        yield _told(overview, languages.spoken())
+
+
+@lru_cache(maxsize=256)
+def _told(overview: Overview, language: str) -> bytes:
+    """Rendered once for all tabs of a person."""
+    languages.speak(language)
+    parts = _parts(overview).items()
+    return fresh({name: fragment("parts/home_list.html", name=name, rows=rows) for name, rows in parts})
 
 
 @get("/projects")
@@ -66,9 +106,16 @@ async def go(app: TheApp, actor: Caller, q: FromQuery[str] = "") -> Response[Any
         "go.html",
         words=words,
         projects=[one for one in there if low in one.path.lower() or low in one.name.lower()][:ROWS],
-        flows=[name for name in app.flows.names() if words and low in name.lower()],
+        flows=[name for name in _shipped(app) if words and low in name.lower()],
+        stored=await flow_versions.named(app, actor, words) if words else [],
+        places=[one for one in there if allows(Role[one.role.upper()], Ability.START_SESSION)][:PLACES],
         rows=rows,
     )
 
 
-ROUTES = (home, all_projects, go)
+def _shipped(app: App) -> list[str]:
+    """The names of the flows that ship, each once."""
+    return list(dict.fromkeys(name.partition("/")[0] for name in app.flows.names()))
+
+
+ROUTES = (home, changes, around, all_projects, go)

@@ -4,21 +4,21 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from markupsafe import Markup
 
-from quarterdeck.app import people, pipeline_watch, pipelines, projects
+from quarterdeck.app import pipeline_watch, pipelines, projects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.pipeline_views import JobView, PipelineView
 from quarterdeck.core.access import Ability
 from quarterdeck.core.pipeline import ENDED, JobStatus
-from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.sse import KEEPALIVE, Closes, chunk, message, stream
-from quarterdeck.doors.web.cookies import secret
+from quarterdeck.doors.api.parameters import Caller, RowId, Still, TheApp
+from quarterdeck.doors.sse import KEEPALIVE, Closes, chunk, message
 from quarterdeck.doors.web.fields import Form
+from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.project_layout import in_project
 from quarterdeck.doors.web.rendering import HEADERS, fragment
@@ -36,12 +36,12 @@ async def job(app: TheApp, actor: Caller, job_id: RowId) -> Response[str]:
     found = await pipeline_watch.look(app, actor, job_id, after=None, most=SHOWN_BYTES)
     pipeline = await pipelines.show(app, actor, found.job.pipeline_id)
     project = await projects.show(app, actor, pipeline.project_id)
-    live = found.job.status not in ENDED
+    goes_on = found.job.status not in ENDED
     data, offset = found.data, found.offset
     if offset:  # not from the middle of a line
         data = data[data.find(b"\n") + 1 :]
         offset = found.offset + len(found.data) - len(data)
-    if live:  # nor to the middle of one: the stream has all of it
+    if goes_on:  # nor to the middle of one: the stream has all of it
         data = data[: data.rfind(b"\n") + 1]
     return await in_project(
         app,
@@ -55,7 +55,7 @@ async def job(app: TheApp, actor: Caller, job_id: RowId) -> Response[str]:
         log=Printing().html("", 0, data),
         before=offset,
         after=offset + len(data),
-        live=live,
+        goes_on=goes_on,
     )
 
 
@@ -63,14 +63,14 @@ async def job(app: TheApp, actor: Caller, job_id: RowId) -> Response[str]:
 async def follow(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
-    request: Request[Actor, None, Any],
     job_id: RowId,
     after: Annotated[FromQuery[int], QueryParameter(ge=0, le=2**63 - 1)] = 0,
 ) -> Stream:
     """What is printed behind `after`, and the job's own part of the page when it changes, until it has ended."""
     pipeline = await pipelines.show(app, actor, (await pipelines.job(app, actor, job_id)).pipeline_id)
-    return stream(_chunks(app, secret(app, request), pipeline, job_id, after), closing)
+    return live(app, actor, closing, _chunks(app, still, pipeline, job_id, after), check=still)
 
 
 @get("/jobs/{job_id:int}/log")
@@ -96,31 +96,30 @@ async def _pieces(app: App, actor: Actor, job_id: int, size: int) -> AsyncIterat
         yield await pipelines.job_log(app, actor, job_id, offset=offset, limit=min(PIECE_BYTES, size - offset))
 
 
-async def _chunks(app: App, browser: str, pipeline: PipelineView, job_id: int, after: int) -> AsyncIterator[bytes]:
+async def _chunks(app: App, still: Still, pipeline: PipelineView, job_id: int, after: int) -> AsyncIterator[bytes]:
     printing, told = Printing(), ""
     async for _ in pipeline_watch.moments(app, pipeline.id, job_id):
-        actor = await people.authenticate(app, browser, "web")  # who has signed out is told no more
-        behind = ended = True
-        while behind:  # what has come to more than a piece comes at once
+        actor = await still()  # who has signed out is told no more
+        while True:  # what has come to more than a piece comes at once
             found = await pipeline_watch.look(app, actor, job_id, after=after, most=PIECE_BYTES)
             after += len(found.data)
-            behind, ended = bool(found.data) and after < found.size, found.job.status in ENDED
-            retry = ended and (await projects.show(app, actor, pipeline.project_id)).may(Ability.RUN_PIPELINE)
-            html = _part(found.job, pipeline, retry=retry)
-            yield chunk(_messages(printing, found, "" if html == told else html))
-            told = html
+            yield chunk(_printed(printing, found))
+            if not found.data or after >= found.size:
+                break
+        ended = found.job.status in ENDED
+        retry = ended and (await projects.show(app, actor, pipeline.project_id)).may(Ability.RUN_PIPELINE)
+        html = _part(found.job, pipeline, retry=retry)
+        yield fresh({"job-part": html}) if html != told else KEEPALIVE
+        told = html
         if ended:
             return
 
 
-def _messages(printing: Printing, found: pipeline_watch.JobProgress, html: str) -> list[bytes]:
-    told: list[bytes] = []
-    if found.data:
-        printed = printing.html("", found.offset, found.data)
-        told.append(message("output", json.dumps({"end": found.offset + len(found.data), "html": printed})))
-    if html:
-        told.append(message("part", json.dumps({"html": html})))
-    return told or [KEEPALIVE]
+def _printed(printing: Printing, found: pipeline_watch.JobProgress) -> list[bytes]:
+    if not found.data:
+        return []
+    html = printing.html("", found.offset, found.data)
+    return [message("printed", json.dumps({"end": found.offset + len(found.data), "html": html}))]
 
 
 def _part(found: JobView, pipeline: PipelineView, *, retry: bool) -> Markup:

@@ -1,33 +1,54 @@
 """What stands around every page: the project's navigation, and the sessions and chats of whoever looks."""
 
+import json
 from asyncio import to_thread
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from litestar import Response
+from litestar.response import Stream
 
-from quarterdeck.app import session_lists
+from quarterdeck.app import overviews
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.boards import Overview
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.core.status import AWAITING
-from quarterdeck.doors.web.rendering import page
+from quarterdeck.doors.sse import Check, Closing, message, stream
+from quarterdeck.doors.web import languages
+from quarterdeck.doors.web.rendering import fragment, page
 
 RAIL_ROWS = 8
+COUNTED = 100
+"""Sessions that need an answer are counted up to so many."""
+RAIL = (
+    (SessionFilter(mine=True, kind="flow", needs_me=True), COUNTED),
+    (SessionFilter(mine=True, kind="flow"), RAIL_ROWS),
+    (SessionFilter(mine=True, kind="chat"), RAIL_ROWS),
+)
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What stands at the sides."""
+class Rail:
+    """The sessions of whoever looks."""
 
     sessions: tuple[SessionRow, ...]
     """Those that the person triggered, in all projects: first those that need an answer."""
     chats: tuple[SessionRow, ...]
+    needing: str
+    """How many need an answer; empty if none does."""
+
+
+@dataclass(frozen=True)
+class Frame(Rail):
+    """What stands at the sides."""
+
     project_id: int | None = None
     project_path: str = ""
     here: str = ""
     """The entry of the navigation that the page belongs to."""
-    needing: int = 0
 
 
 async def framed(
@@ -42,14 +63,43 @@ async def framed(
     **values: object,
 ) -> Response[str]:
     """A page with all that stands around it."""
-    needing = await _mine(app, actor, SessionFilter(mine=True, kind="flow", needs_me=True))
-    newest = await _mine(app, actor, SessionFilter(mine=True, kind="flow"))
-    chats = await _mine(app, actor, SessionFilter(mine=True, kind="chat"))
-    others = [row for row in newest if row.status not in AWAITING]
-    sessions = (*needing, *others)[:RAIL_ROWS]
-    frame = Frame(sessions, chats, project_id, project_path, here, len(needing))
+    rail = _rail(await overviews.show(app, actor, RAIL))
+    frame = Frame(rail.sessions, rail.chats, rail.needing, project_id, project_path, here)
     return await to_thread(page, template, 200, actor=actor, frame=frame, **values)
 
 
-async def _mine(app: App, actor: Actor, wanted: SessionFilter) -> tuple[SessionRow, ...]:
-    return (await session_lists.find(app, actor, wanted, limit=RAIL_ROWS)).items
+def live(app: App, actor: Actor, closing: Closing, *own: AsyncIterator[bytes], check: Check) -> Stream:
+    """The one stream of a page: what changes around it, and what is its `own`. It goes on until `check` raises."""
+    return stream(_around(app, actor), closing, *own, check=check)
+
+
+async def _around(app: App, actor: Actor) -> AsyncIterator[bytes]:
+    async for overview in overviews.changes(app, actor, RAIL):
+        yield _told(overview, languages.spoken())
+
+
+@lru_cache(maxsize=256)
+def _told(overview: Overview, language: str) -> bytes:
+    """Rendered once for all pages of a person."""
+    languages.speak(language)
+    rail = _rail(overview)
+    count = fragment("parts/needing.html", needing=rail.needing)
+    return fresh(
+        {
+            "rail-sessions": fragment("parts/rail_sessions.html", sessions=rail.sessions),
+            "rail-needing": count,
+            "top-needing": count,
+        }
+    )
+
+
+def fresh(parts: dict[str, str]) -> bytes:
+    """HTML for the parts of a page, by their ids."""
+    return message("fresh", json.dumps(parts))
+
+
+def _rail(overview: Overview) -> Rail:
+    needing, newest, chats = overview.lists
+    others = [row for row in newest if row.status not in AWAITING]
+    count = f"{COUNTED - 1}+" if len(needing) == COUNTED else str(len(needing) or "")
+    return Rail((*needing, *others)[:RAIL_ROWS], chats, count)

@@ -20,11 +20,11 @@ from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.status import StatusGroup
 from quarterdeck.doors.api import session_lists as parameters
-from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
+from quarterdeck.doors.api.parameters import Caller, RowId, Still, TheApp
 from quarterdeck.doors.api.session_lists import Cursor, Direction, Sorting, Wanted
-from quarterdeck.doors.sse import Closes, chunk, message, stream
+from quarterdeck.doors.sse import Closes, Closing, chunk, message
 from quarterdeck.doors.web.fields import Form
-from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.web.layout import framed, live
 from quarterdeck.doors.web.rendering import fragment
 
 ACTIONS: dict[str, Action] = {"cancel": "cancel", "delete": "delete"}
@@ -90,6 +90,7 @@ async def sessions_of_project(
 async def changes_of_all(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     wanted: Wanted,
     sort: Sorting = None,
@@ -97,14 +98,14 @@ async def changes_of_all(
     cursor: Cursor = None,
 ) -> Stream:
     """What changes in the list."""
-    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor)
-    return stream(_chunks(signals, in_project=False), closing)
+    return await _live(app, actor, still, closing, wanted, sort, order, cursor)
 
 
 @get("/projects/{project_id:int}/sessions/stream", media_type="text/event-stream")
 async def changes_of_project(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     project_id: RowId,
     wanted: Wanted,
@@ -114,8 +115,7 @@ async def changes_of_project(
 ) -> Stream:
     """What changes in the project's list."""
     inside = wanted.model_copy(update={"project": project_id, "kind": "flow"})
-    signals = live_lists.changes(app, actor, inside, sort=sort, order=order, cursor=cursor)
-    return stream(_chunks(signals, in_project=True), closing)
+    return await _live(app, actor, still, closing, inside, sort, order, cursor)
 
 
 @post("/sessions/bulk")
@@ -178,6 +178,24 @@ async def _list(
         order=order or "",
         filtered=bool([name for name, _ in place.parameters if name not in ("sort", "order", "cursor")]),
     )
+
+
+async def _live(
+    app: App,
+    actor: Actor,
+    still: Still,
+    closing: Closing,
+    wanted: SessionFilter,
+    sort: Sorting,
+    order: Direction,
+    cursor: Cursor,
+) -> Stream:
+    async def check() -> None:
+        await live_lists.allowed(app, await still(), wanted)
+
+    await live_lists.allowed(app, actor, wanted)
+    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor)
+    return live(app, actor, closing, _chunks(signals, in_project=wanted.project is not None), check=check)
 
 
 def _place(request: Request[Actor, None, Any]) -> Place:

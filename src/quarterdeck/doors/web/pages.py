@@ -14,24 +14,33 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
+    admin_pages,
+    entry_pages,
     fields,
+    flow_editor,
+    flow_pages,
     home_pages,
     issue_pages,
     job_pages,
     languages,
     list_pages,
+    member_pages,
     merge_request_pages,
+    personal_pages,
     pipeline_pages,
     project_pages,
     repository_pages,
     review_pages,
     run_pages,
+    runner_pages,
     session_acts,
     session_pages,
     session_stream,
+    setting_pages,
     static_files,
+    views,
 )
-from quarterdeck.doors.web.cookies import BrowserMiddleware, cookie, own_pages_only, secret
+from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.rendering import page
 
@@ -45,10 +54,11 @@ async def sign_in(app: TheApp, token: FromQuery[str | None] = None) -> Response[
 
 
 @post("/sign-in", status_code=303, guards=[own_pages_only], dependencies={"form": Provide(fields.form)})
-async def sign_in_now(app: TheApp, form: Form) -> Redirect:
+async def sign_in_now(app: TheApp, request: Request[Any, Any, Any], form: Form) -> Redirect:
     """Takes the link's token, once, and goes on to the first page."""
     response = Redirect("/", status_code=303)
-    response.set_cookie(cookie(app, await people.sign_in(app, form.text("token"))))
+    seen = browser(request.headers.get("user-agent", ""))
+    response.set_cookie(cookie(app, await people.sign_in(app, form.text("token"), seen)))
     return response
 
 
@@ -72,8 +82,9 @@ def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 async def _before(request: Request[Any, Any, Any]) -> Redirect | None:
-    """Speaks the browser's language; takes what was left empty in a form of filters out of the URL."""
+    """Speaks the browser's language, in its theme; takes what was left empty in a form of filters out of the URL."""
     languages.speak(request.headers.get("accept-language", ""))
+    views.use_theme(request)
     given = list(request.query_params.multi_items())
     if request.method != "GET" or all(value for _, value in given):
         return None
@@ -101,6 +112,7 @@ ROUTES = (
             *home_pages.ROUTES,
             *list_pages.ROUTES,
             *session_pages.ROUTES,
+            *entry_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
             *project_pages.ROUTES,
@@ -110,13 +122,21 @@ ROUTES = (
             *pipeline_pages.ROUTES,
             *job_pages.ROUTES,
             *repository_pages.ROUTES,
+            *flow_pages.ROUTES,
+            *flow_editor.ROUTES,
             *run_pages.ROUTES,
+            *member_pages.ROUTES,
+            *setting_pages.ROUTES,
+            *runner_pages.ROUTES,
+            *personal_pages.ROUTES,
+            *admin_pages.ROUTES,
         ],
         before_request=_before,
         middleware=[BrowserMiddleware],
         guards=[own_pages_only],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
+            "still": Provide(still, sync_to_thread=False),
             "form": Provide(fields.form),
         },
         exception_handlers=_ERRORS,

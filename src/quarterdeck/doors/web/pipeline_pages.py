@@ -1,6 +1,5 @@
 """Pipelines: found, started, looked at as they run, cancelled, tried again, and repaired by a session."""
 
-import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from markupsafe import Markup
 
-from quarterdeck.app import people, pipeline_watch, pipelines, projects, repositories, sessions
+from quarterdeck.app import pipeline_watch, pipelines, projects, repositories, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.pipeline_views import JobView, PipelineView
@@ -19,10 +18,10 @@ from quarterdeck.app.sessions import StartSession
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.core.pipeline import PIPELINE_ENDED, PipelineStatus
-from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.sse import KEEPALIVE, Closes, message, stream
-from quarterdeck.doors.web.cookies import secret
+from quarterdeck.doors.api.parameters import Caller, RowId, Still, TheApp
+from quarterdeck.doors.sse import KEEPALIVE, Closes
 from quarterdeck.doors.web.fields import Form, checked
+from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.list_pages import Place
 from quarterdeck.doors.web.project_layout import about, in_project, offers
 from quarterdeck.doors.web.rendering import fragment
@@ -83,12 +82,10 @@ async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[s
 
 
 @get("/pipelines/{pipeline_id:int}/stream", media_type="text/event-stream")
-async def follow(
-    app: TheApp, actor: Caller, closing: Closes, request: Request[Actor, None, Any], pipeline_id: RowId
-) -> Stream:
+async def follow(app: TheApp, actor: Caller, still: Still, closing: Closes, pipeline_id: RowId) -> Stream:
     """The same part of the page again whenever it changes, until the pipeline has ended."""
     await pipelines.show(app, actor, pipeline_id)
-    return stream(_parts(app, secret(app, request), pipeline_id), closing)
+    return live(app, actor, closing, _parts(app, still, pipeline_id), check=still)
 
 
 @post("/pipelines/{pipeline_id:int}/fix")
@@ -144,21 +141,21 @@ async def _page(app: App, actor: Actor, pipeline_id: int, *, problem: str = "") 
         here="pipelines",
         status=400 if problem else 200,
         pipeline=found,
-        live=found.status not in PIPELINE_ENDED,
+        goes_on=found.status not in PIPELINE_ENDED,
         part=_part(found, project),
         sessions=await about(app, actor, found.sessions),
         problem=problem,
     )
 
 
-async def _parts(app: App, browser: str, pipeline_id: int) -> AsyncIterator[bytes]:
+async def _parts(app: App, still: Still, pipeline_id: int) -> AsyncIterator[bytes]:
     """Who watches is let in again at each look."""
     told = ""
     async for _ in pipeline_watch.moments(app, pipeline_id):
-        actor = await people.authenticate(app, browser, "web")
+        actor = await still()
         found = await pipelines.show(app, actor, pipeline_id)
         html = _part(found, await projects.show(app, actor, found.project_id))
-        yield message("part", json.dumps({"html": html})) if html != told else KEEPALIVE
+        yield fresh({"pipeline-part": html}) if html != told else KEEPALIVE
         told = html
         if found.status in PIPELINE_ENDED:
             return

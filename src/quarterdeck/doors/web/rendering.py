@@ -2,16 +2,20 @@
 
 from datetime import UTC, datetime
 from typing import Any, cast
+from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 from markupsafe import Markup
 
+from quarterdeck.core.approval import pattern_of
+from quarterdeck.core.diff import listed
 from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
-from quarterdeck.doors.web import languages, static_files, texts
+from quarterdeck.doors.web import languages, static_files, texts, views
+from quarterdeck.doors.web.other_arguments import editable
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -57,6 +61,30 @@ def cost(amount: object) -> str:
     return languages.gettext("cost unknown") if amount is None else f"${float(str(amount)):.4f}"
 
 
+def anchor(path: str) -> str:
+    """The name of a file on a page with its diff; the same on every page."""
+    return f"f{crc32(path.encode()):x}"
+
+
+def place(url: str, ours: str) -> str:
+    """Where a link leads: a path on the server that `ours` is of; empty for what a browser should not open."""
+    server = "/".join(ours.split("/", 3)[:3])
+    if url.startswith(f"{server}/") and not url.startswith(f"{server}//"):
+        return url.removeprefix(server)
+    return url if url.startswith(("http://", "https://")) else ""
+
+
+def whence(door: str) -> str:
+    """From where somebody decided."""
+    told = {
+        "web": languages.gettext("in the browser"),
+        "cli": languages.gettext("on the command line"),
+        "api": languages.gettext("by the API"),
+        "acp": languages.gettext("in an editor"),
+    }
+    return told.get(door, door)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -67,9 +95,13 @@ def _environment() -> Environment:
     cast("dict[str, Any]", made.filters).update({
         "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
-        "terminal": texts.terminal, "changes": texts.changes,
+        "terminal": texts.terminal, "changes": texts.changes, "numbered": texts.numbered,
+        "with_marks": texts.with_marks, "whence": whence, "anchor": anchor, "place": place,
+        "listed": listed,
     })  # fmt: skip
-    cast("dict[str, Any]", made.globals).update(static=static_files.FOLDER, spoken=languages.spoken)
+    cast("dict[str, Any]", made.globals).update(
+        static=static_files.FOLDER, spoken=languages.spoken, theme=views.theme, pattern_of=pattern_of, editable=editable
+    )
     return made
 
 

@@ -1,66 +1,33 @@
 """A session's pages: its log, its details, what it changed; and what is read of it as files."""
 
-from asyncio import to_thread
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from litestar import MediaType, Request, Response, get
-from litestar.params import FromQuery, PathParameter, QueryParameter
+from litestar import Request, Response, get
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
-from markupsafe import Markup
 
-from quarterdeck.app import session_changes, session_log, session_records, session_rights, session_search, sessions
+from quarterdeck.app import session_changes, session_log, session_records, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.session_log import Wanted
-from quarterdeck.app.session_views import SessionView
-from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.events import Event, Level
-from quarterdeck.core.status import FINAL
 from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.parameters import Caller, CallId, SessionId, TheApp
 from quarterdeck.doors.export.download import Format, download
-from quarterdeck.doors.web import languages
-from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.web import log_search
+from quarterdeck.doors.web.entry_pages import Seq
+from quarterdeck.doors.web.log_chunks import ENTRIES, chunk, lens_of, rendered
 from quarterdeck.doors.web.rendering import HEADERS
-from quarterdeck.doors.web.session_parts import parts
-from quarterdeck.doors.web.timeline import Lens, alone, open_calls, timeline
+from quarterdeck.doors.web.session_layout import in_session
+from quarterdeck.doors.web.timeline import Lens
 from quarterdeck.doors.web.views import level_of, remembering
 
-ENTRIES = 200
-"""Of one chunk of the log."""
+Step = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
 DIFF_CHARACTERS = 500_000
 """Of one page; the API and git have the rest."""
 PIECE_BYTES = 256 * 1024
 """Of a call's output, read at once."""
-
-Seq = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1)]
-
-
-async def _chunk(
-    app: App, actor: Actor, lens: Lens, *, after: int = 0, before: int | None = None, newest_first: bool
-) -> tuple[list[Event], bool]:
-    """Events in their order, and whether there are more on that side."""
-    wanted = Wanted(lens.level)
-    found = await session_log.page(
-        app, actor, lens.session_id, wanted, after=after, before=before, newest_first=newest_first, limit=ENTRIES
-    )
-    return (found.events[::-1] if newest_first else found.events), found.next is not None
-
-
-async def _timeline(app: App, actor: Actor, lens: Lens, events: list[Event]) -> Markup:
-    """The entries; a card has its call's end also where that is in the next chunk or not shown by itself."""
-    running, ends = frozenset[str](), list[Event]()
-    if unended := open_calls(events):
-        running = await session_log.running(app, actor, lens.session_id)
-        if over := [seq for call_id, seq in unended.items() if call_id not in running]:
-            wanted = Wanted(kinds=frozenset({"tool_call.finished"}))
-            ends = (await session_log.page(app, actor, lens.session_id, wanted, after=min(over), limit=ENTRIES)).events
-    return await to_thread(timeline, events, lens, running, ends)
-
-
-def _lens(session: SessionView, level: Level) -> Lens:
-    return Lens(session.id, session.created_at, level, languages.spoken())
 
 
 @get("/sessions/{session_id:int}")
@@ -73,91 +40,75 @@ async def activity(
     before: Seq = None,
     after: Seq = None,
     q: FromQuery[str] = "",
+    hits: FromQuery[str] = "",
 ) -> Response[str]:
-    """The log: its end, or what is around an entry, before or behind it."""
+    """The log: its end, or what is around an entry, before or behind it; and what a search in it finds."""
     session = await sessions.show(app, actor, session_id)
     level = level_of(request)
     if at is not None:
         level = max(level, (await session_log.event(app, actor, session_id, at)).level, key=list(Level).index)
-    lens = _lens(session, level)
-    earlier = later = False
-    # What comes while the page is made is left to the stream, which goes on behind `session.seq`.
-    end = session.seq + 1
-    if at is not None:
-        first, earlier = await _chunk(app, actor, lens, before=min(at, end), newest_first=True)
-        second, later = await _chunk(app, actor, lens, after=at - 1, before=end, newest_first=False)
-        events = first[-ENTRIES // 2 :] + second
-        earlier = earlier or len(first) > ENTRIES // 2
-    elif after is not None:
-        events, later = await _chunk(app, actor, lens, after=after, before=end, newest_first=False)
-        earlier = True
-    else:
-        events, earlier = await _chunk(app, actor, lens, before=min(before or end, end), newest_first=True)
-        later = before is not None and before < end
-    response = await _framed(
+    lens = lens_of(session, level)
+    found = await log_search.find(app, actor, session_id, q, cursor=hits, at=at)
+    part = await _part(app, actor, lens, session.seq, at=at, before=before, after=after)
+    response = await in_session(
         app,
         actor,
         session,
         "session.html",
         tab="activity",
-        entries=await _timeline(app, actor, lens, events),
-        events=events,
-        earlier=earlier,
-        later=later,
+        request=request,
+        entries=await rendered(app, actor, lens, part.events, found.query if found else None),
+        part=part,
         level=level,
         levels=list(Level),
-        words=q[:200],
-        hits=await _hits(app, actor, session_id, q[:200]),
+        found=found,
     )
     if request.query_params.get("level") in set(Level) and (at, before, after) == (None, None, None):
         response.set_cookie(remembering(level))
     return response
 
 
-async def _hits(app: App, actor: Actor, session_id: int, words: str) -> object:
-    """What the search in the log finds; the reason, when the words can't be searched for."""
-    if not words.strip():
-        return None
-    try:
-        return await session_search.find_within(app, actor, session_id, words)
-    except QuarterdeckError as error:
-        return error.message
+@dataclass(frozen=True)
+class _Part:
+    """What a page has of a log, and whether there is more before and behind."""
+
+    events: list[Event]
+    earlier: bool
+    later: bool
 
 
-@get("/sessions/{session_id:int}/entries")
-async def entries(
-    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], before: Seq = None
-) -> Response[str]:
-    """A chunk of the log for a page that is open: what stands before an entry. A header says whether there is more."""
-    lens = _lens(await sessions.show(app, actor, session_id), level_of(request))
-    events, more = await _chunk(app, actor, lens, before=before, newest_first=True)
-    headers = {**HEADERS, "Quarterdeck-First": str(events[0].seq) if events and more else ""}
-    return Response(await _timeline(app, actor, lens, events), media_type=MediaType.HTML, headers=headers)
-
-
-@get("/sessions/{session_id:int}/entries/{seq:int}")
-async def one_entry(
-    app: TheApp, actor: Caller, session_id: SessionId, seq: Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
-) -> Response[str]:
-    """One entry with nothing left out, and the event as JSON."""
-    session = await sessions.show(app, actor, session_id)
-    event = await session_log.event(app, actor, session_id, seq)
-    shown = await to_thread(alone, event, _lens(session, Level.FULL))
-    raw = event.model_dump_json(indent=2)
-    return await _framed(app, actor, session, "entry.html", tab="activity", entry=shown, raw=raw, seq=seq)
+async def _part(
+    app: App, actor: Actor, lens: Lens, seq: int, *, at: int | None, before: int | None, after: int | None
+) -> _Part:
+    # What comes while the page is made is left to the stream, which goes on behind the session's `seq`.
+    end = seq + 1
+    if at is not None:
+        half = ENTRIES // 2
+        first, earlier = await chunk(app, actor, lens, before=min(at, end), newest_first=True, most=half)
+        second, later = await chunk(app, actor, lens, after=at - 1, before=end, newest_first=False, most=half)
+        return _Part(first + second, earlier, later)
+    if after is not None:
+        events, later = await chunk(app, actor, lens, after=after, before=end, newest_first=False)
+        return _Part(events, earlier=True, later=later)
+    events, earlier = await chunk(app, actor, lens, before=min(before or end, end), newest_first=True)
+    return _Part(events, earlier, later=before is not None and before < end)
 
 
 @get("/sessions/{session_id:int}/details")
-async def details(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
+async def details(
+    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], calls: Seq = None
+) -> Response[str]:
     """Every field; at the bottom what ends the session."""
     session = await sessions.show(app, actor, session_id)
-    return await _framed(
+    return await in_session(
         app,
         actor,
         session,
         "session_details.html",
         tab="details",
-        usage=await session_records.used(app, actor, session_id),
+        request=request,
+        usage=await session_records.used(app, actor, session_id, after=calls or 0),
+        calls=calls,
         children=await session_records.children(app, actor, session_id),
         decisions=await session_records.decisions(app, actor, session_id),
         context=await session_records.context(app, actor, session_id),
@@ -165,10 +116,22 @@ async def details(app: TheApp, actor: Caller, session_id: SessionId) -> Response
 
 
 @get("/sessions/{session_id:int}/cancel")
-async def ask_to_cancel(app: TheApp, actor: Caller, session_id: SessionId) -> Response[str]:
+async def ask_to_cancel(
+    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any]
+) -> Response[str]:
     """The confirmation, for browsers without script."""
     session = await sessions.show(app, actor, session_id)
-    return await _framed(app, actor, session, "session_cancel.html", tab="details")
+    return await in_session(app, actor, session, "session_cancel.html", tab="details", request=request)
+
+
+@get("/sessions/{session_id:int}/fork")
+async def ask_to_fork(
+    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], seq: Seq = None
+) -> Response[str]:
+    """The form of a new session from one of its entries."""
+    session = await sessions.show(app, actor, session_id)
+    from_seq = min(seq or session.seq, session.seq)
+    return await in_session(app, actor, session, "session_fork.html", tab="details", request=request, from_seq=from_seq)
 
 
 @get("/sessions/{session_id:int}/changes")
@@ -176,14 +139,28 @@ async def changes(
     app: TheApp,
     actor: Caller,
     session_id: SessionId,
-    step: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)] = None,
+    request: Request[Actor, None, Any],
+    step: Step = None,
+    by: FromQuery[Literal["file", "step"]] = "file",
+    after: Step = None,
+    unfold: FromQuery[Literal["", "all", "none"]] = "",
 ) -> Response[str]:
-    """The diff of all, or of one step, by file."""
+    """The diff of all by file, or of one step, or which steps there are."""
     session = await sessions.show(app, actor, session_id)
-    found = await session_changes.changes(app, actor, session_id, after=max(0, (step or 0) - 50))
-    diff = cut(decode(await session_changes.diff(app, actor, session_id, step=step)), DIFF_CHARACTERS)
-    return await _framed(
-        app, actor, session, "session_changes.html", tab="changes", changes=found, step=step, files=by_file(diff)
+    found = await session_changes.changes(app, actor, session_id, after=after or max(0, (step or 0) - 20))
+    diff = b"" if by == "step" else await session_changes.diff(app, actor, session_id, step=step)
+    return await in_session(
+        app,
+        actor,
+        session,
+        "session_changes.html",
+        tab="changes",
+        request=request,
+        changes=found,
+        by=by,
+        step=step,
+        unfold=unfold,
+        files=by_file(cut(decode(diff), DIFF_CHARACTERS)),
     )
 
 
@@ -213,36 +190,14 @@ async def export(
     actor: Caller,
     session_id: SessionId,
     format_: Annotated[Format, QueryParameter(name="format")] = "ndjson",
+    redacted: FromQuery[bool] = False,
+    level: FromQuery[Level] = Level.CONCISE,
 ) -> Stream:
     """The session as a file."""
-    return await download(app, actor, session_id, format_)
+    return await download(app, actor, session_id, format_, redacted=redacted, level=level)
 
 
 _PLAIN = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
-async def _framed(
-    app: App, actor: Actor, session: SessionView, template: str, *, tab: str, **values: object
-) -> Response[str]:
-    rights = await session_rights.rights(app, actor, session.id)
-    around = parts(session, rights)
-    return await framed(
-        app,
-        actor,
-        template,
-        project_id=session.project_id,
-        project_path=session.project_path,
-        here="chats" if session.origin == "chat" else "sessions",
-        session=session,
-        rights=rights,
-        final=session.status in FINAL,
-        title=around.title,
-        header=Markup(around.header),  # noqa: S704 rendered by templates, which escape
-        waiting=Markup(around.waiting),  # noqa: S704
-        composer=Markup(around.composer),  # noqa: S704
-        tab=tab,
-        **values,
-    )
-
-
-ROUTES = (activity, entries, one_entry, details, ask_to_cancel, changes, output, export)
+ROUTES = (activity, details, ask_to_cancel, ask_to_fork, changes, output, export)

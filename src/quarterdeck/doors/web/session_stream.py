@@ -3,30 +3,28 @@
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from litestar import Request, get
 from litestar.response import Stream
 
-from quarterdeck.app import people, session_rights, sessions, watch
+from quarterdeck.app import session_rights, sessions, watch
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_rights import SessionRights
 from quarterdeck.app.signals import EventSignal, Signal
 from quarterdeck.app.tails import Moment
-from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, TheApp
-from quarterdeck.doors.sse import KEEPALIVE, Closes, stream
+from quarterdeck.doors.api.parameters import After, Caller, LastEventId, SessionId, Still, TheApp
+from quarterdeck.doors.identity import watches
+from quarterdeck.doors.sse import KEEPALIVE, Closes
 from quarterdeck.doors.web import languages
-from quarterdeck.doors.web.cookies import secret
+from quarterdeck.doors.web.layout import live
 from quarterdeck.doors.web.session_parts import parts
 from quarterdeck.doors.web.timeline import Lens, Teller, teller
 from quarterdeck.doors.web.views import level_of
 
 _UNSEEN = ("tool_call.", "model.", "component.", "message.", "notice.", "setup.", "network.", "context.", "delegation.")
 """Events of these kinds change nothing beside the log."""
-CHECK_SECONDS = 15.0
-"""How long somebody may go on watching who has signed out or lost their role."""
 OUTPUT_BYTES = 64 * 1024
 """What a page is told of the output that calls printed before."""
 
@@ -35,6 +33,7 @@ OUTPUT_BYTES = 64 * 1024
 async def follow(
     app: TheApp,
     actor: Caller,
+    still: Still,
     closing: Closes,
     session_id: SessionId,
     request: Request[Actor, None, Any],
@@ -46,22 +45,18 @@ async def follow(
     lens = Lens(session_id, session.created_at, level_of(request), languages.spoken())
     start = after if last_event_id is None else last_event_id
     moments = await watch.session(app, actor, session_id, after=start, most_output=OUTPUT_BYTES)
-    return stream(_chunks(app, secret(app, request), lens, moments), closing)
+    check = partial(watches, app, still, session_id)
+    return live(app, actor, closing, _chunks(app, still, lens, moments), check=check)
 
 
-async def _chunks(app: App, browser: str, lens: Lens, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
-    checked = monotonic()
+async def _chunks(app: App, still: Still, lens: Lens, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
     async for moment in moments:
         beside = b""
-        changed = any(map(_changes_parts, moment.signals))
-        if changed or not moment.signals or monotonic() - checked >= CHECK_SECONDS:
+        if any(map(_changes_parts, moment.signals)):
             # Each watcher is let in again by itself; only what all of them may see is made once for all.
-            actor = await people.authenticate(app, browser, "web")
+            actor = await still()
             rights = await session_rights.rights(app, actor, lens.session_id)
-            checked = monotonic()
-            if changed:
-                make = partial(_parts, app, actor, lens.session_id, rights)
-                beside = await moment.once((rights, lens.language), make)
+            beside = await moment.once((rights, lens.language), partial(_parts, app, actor, lens.session_id, rights))
         yield await _entries(moment, lens) + beside
 
 

@@ -9,6 +9,7 @@ import nh3
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from quarterdeck.core.search import Query
 from quarterdeck.doors.export.terminal import Span, coloured_from, diff, plain
 
 MARKDOWN_CHARACTERS = 20_000
@@ -72,15 +73,53 @@ def terminal_from(text: str, look: frozenset[str]) -> tuple[Markup, frozenset[st
     return _spans(spans), after
 
 
-def changes(text: str) -> Markup:
-    """A diff, each line by what it does."""
-    return _spans(diff(_narrow(text)))
+def numbered(text: str, first: int, anchor: str) -> Markup:
+    """What a command printed, each line with its number and a name to link to; plain if the first has no number."""
+    if not first:
+        return terminal(text)
+    rows, look = list[Markup](), frozenset[str]()
+    for number, row in enumerate(text.split("\n"), first):
+        html, look = terminal_from(f"{row}\n", look)
+        rows.append(_LINE.format(anchor, f"L{number}", number, html))
+    return Markup("").join(rows)
 
 
-def excerpt(text: str, lines: int) -> tuple[str, int]:
-    """The last lines of a text, where its result stands, and how many lines it has in all."""
-    rows = text.rstrip("\n").split("\n")
-    return "\n".join(rows[-lines:]), len(rows)
+def changes(text: str, anchor: str = "d") -> Markup:
+    """A diff of one file, each line by what it does and with its number: `L` in the new file, `O` in the old one."""
+    old = new = 0
+    rows: list[Markup] = []
+    for one in diff(_narrow(text)):
+        if found := _HUNK.match(one.text):
+            old, new = int(found[1]), int(found[2])
+        sign = one.text[0]
+        if sign not in _SIGNS or not (old or new):
+            rows.append(Markup('<span class="l">{}</span>').format(_spans([one])))
+            if sign not in "@\\":  # the head of the file, or a note that lines are left out
+                old = new = 0
+            continue
+        name, number = (f"O{old}", old) if sign == "-" else (f"L{new}", new)
+        rows.append(_LINE.format(anchor, name, number, _spans([one._replace(look=_SIGNS[sign])])))
+        old, new = old + (sign != "+"), new + (sign != "-")
+    return Markup("").join(rows)
+
+
+def marked(html: Markup, query: Query) -> Markup:
+    """HTML with what was looked for marked in its texts."""
+    found: list[Markup] = []
+    for place, piece in enumerate(map(Markup, _TAG.split(html))):  # text, a tag, text, …
+        text = "" if place % 2 else piece.unescape()
+        marks = query.marks(text) if text.strip() else []
+        found.append(with_marks(text, marks) if marks else piece)
+    return Markup("").join(found)
+
+
+def with_marks(text: str, places: Sequence[tuple[int, int]]) -> Markup:
+    """A text in which some places are marked."""
+    found, before = list[Markup](), 0
+    for begin, end in places:
+        found.append(Markup("{}<mark>{}</mark>").format(plain(text[before:begin]), plain(text[begin:end])))
+        before = end
+    return Markup("").join([*found, escape(plain(text[before:]))])
 
 
 def _narrow(text: str) -> str:
@@ -88,6 +127,10 @@ def _narrow(text: str) -> str:
     return _LONG.sub(lambda found: f"{found[0][:LINE_CHARACTERS]} [… {len(found[0]) - LINE_CHARACTERS:,}]", text)
 
 
+_LINE = Markup('<span class="l" id="{}.{}" data-n="{}">{}</span>')
+_SIGNS = {" ": "", "+": "plus", "-": "minus"}
+_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_TAG = re.compile(r"(<[^>]*>)")
 _LONG = re.compile(rf"[^\n]{{{LINE_CHARACTERS + 100},}}")
 
 

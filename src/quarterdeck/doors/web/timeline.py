@@ -1,20 +1,22 @@
 """A session's events as a timeline: one card for a call and its end, and what only Full shows folded in groups."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Template
 from markupsafe import Markup
 
+from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Signal
 from quarterdeck.core import events as e
 from quarterdeck.core.events import Event, Level
-from quarterdeck.doors.export.entries import Entry, entry
+from quarterdeck.doors.export.entries import Entry, entry, line
 from quarterdeck.doors.export.terminal import plain
 from quarterdeck.doors.sse import chunk, message
 from quarterdeck.doors.web import languages, texts
@@ -24,8 +26,12 @@ from quarterdeck.tools.catalogue import CATALOGUE
 
 EXCERPT_LINES = 20
 """Of what a call came to; a link leads to the rest."""
+DEEPEST = 3
+"""How far in agents of agents and sessions of sessions stand."""
 EXCERPT_CHARACTERS = 20_000
 """Of what a call was given; the entry's own page has the rest."""
+_NUMBER = re.compile(r"#[0-9]{1,18}")
+_NONE: Mapping[int, SessionRow] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,22 @@ class Lens:
     began: datetime
     level: Level
     language: str
+    depth: int = 0
+    """Within how many sessions it is shown; 0 is the page's own."""
+
+    def anchor(self, seq: int) -> str:
+        """The name of an entry on the page."""
+        return f"s{self.session_id}-e{seq}" if self.depth else f"e{seq}"
+
+
+class Printed(NamedTuple):
+    """What a call came to, as far as it is shown."""
+
+    text: str
+    first: int
+    """The number of its first line; 0 where that is not known, or it is the only one."""
+    lines: int
+    """Of all of it."""
 
 
 @dataclass
@@ -52,6 +74,8 @@ class Item:
     """Nothing is left out: the entry stands alone on its page."""
     runs: bool = True
     """Of the beginning of a call: whether it goes on. What a stream tells of is new, and does."""
+    about: SessionRow | None = None
+    """Of the start of another session: how that stands."""
 
     @property
     def p(self) -> Any:
@@ -75,6 +99,34 @@ class Item:
             if isinstance(args.get(name), str):
                 return args[name]
         return next((value for value in args.values() if isinstance(value, str)), "")
+
+    @property
+    def child(self) -> int:
+        """The session that this one started here; 0 where it started none."""
+        match self.event.payload:
+            case e.LinkAdded(relation="child", target="session", name=name) if _NUMBER.fullmatch(name):
+                return int(name[1:])
+            case _:
+                return 0
+
+    @property
+    def below(self) -> int:
+        """How many agents of the session gave this part of the work on; so far in it stands."""
+        return min(str(getattr(self.event.payload, "component", "")).count(":") // 2, DEEPEST)
+
+    def printed(self, most: int) -> Printed:
+        """Of the end of a call the last lines; their numbers are those of the output, or of the answer without one."""
+        ended: e.ToolCallFinished = self.p
+        rows, first = self.entry.verbatim.split("\n"), 1
+        if ended.output_bytes:
+            first = 0 if ended.truncated or self.whole else 1
+            if rows[0] == f"Exit code {ended.exit_code}.":  # the outcome says it
+                rows = rows[1:]
+            else:
+                first = 0
+        skipped = max(0, len(rows) - most)
+        named = first and len(rows) > 1
+        return Printed("\n".join(rows[skipped:]), first + skipped if named else 0, len(rows))
 
     @property
     def bad(self) -> bool:
@@ -102,8 +154,16 @@ class Fold:
         return ", ".join(f"{tool} \u00d7{n}" if n > 1 else tool for tool, n in counted.items())
 
 
-def timeline(events: Sequence[Event], lens: Lens, running: Container[str] = (), ends: Sequence[Event] = ()) -> Markup:
+def timeline(
+    events: Sequence[Event],
+    lens: Lens,
+    running: Container[str] = (),
+    ends: Sequence[Event] = (),
+    children: Mapping[int, SessionRow] = _NONE,
+) -> Markup:
     """The entries of a page: as running are shown the calls that are, and `ends` stand only within their cards.
+
+    `children` are the sessions that this one has started, as far as their numbers are among the events.
 
     Takes its time: call it in a thread.
     """
@@ -111,6 +171,7 @@ def timeline(events: Sequence[Event], lens: Lens, running: Container[str] = (), 
     rows: list[Item | Fold] = []
     items = [_item(event, lens) for event in events]
     for item in _with_ends(items, [_item(event, lens) for event in ends], running):
+        item.about = children.get(item.child)
         last = rows[-1] if rows else None
         if not item.folds:
             rows.append(item)
@@ -136,6 +197,17 @@ def _row(row: Item | Fold, lens: Lens) -> Markup:
         return _html(row.items[0], lens)
     entries = Markup("\n").join(_html(item, lens) for item in row.items)
     return fragment("parts/fold.html", fold=row, entries=entries)
+
+
+def last_line(events: Sequence[Event], lens: Lens) -> str:
+    """What the last of these events says, in a line."""
+    made = [entry(event, lens.began, languages.gettext) for event in events[-1:]]
+    return line(made[0].words or made[0].head) if made else ""
+
+
+def started(events: Sequence[Event]) -> bool:
+    """Whether the session has started others here."""
+    return any(Item(event, _BLANK).child for event in events)
 
 
 def open_calls(events: Sequence[Event]) -> dict[str, int]:
@@ -178,7 +250,7 @@ def _with_ends(items: list[Item], ends: list[Item], running: Container[str]) -> 
 
 
 def _item(event: Event, lens: Lens) -> Item:
-    return Item(event, entry(event, lens.began))
+    return Item(event, entry(event, lens.began, languages.gettext))
 
 
 def _html(item: Item, lens: Lens) -> Markup:
@@ -196,6 +268,9 @@ def _rendered(
         it=item, p=item.p, entry=item.entry, lens=lens, begun=begun, end=end, nested=nested, lines=lines, most=most
     )
     return Markup(html.strip())  # noqa: S704 the templates escape
+
+
+_BLANK = Entry(0, 0.0, Level.FULL, "", "")
 
 
 @lru_cache

@@ -1,6 +1,8 @@
-"""How somebody wants to see pages, remembered by their browser: the level of detail."""
+"""How somebody wants to see pages, remembered by their browser: theme, level of detail, long lines, times."""
 
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -8,7 +10,25 @@ from litestar.datastructures import Cookie
 from quarterdeck.core.events import Level
 
 LEVEL = "quarterdeck_level"
+THEME = "quarterdeck_theme"
+SYSTEM = "system"
+THEMES = (SYSTEM, "light", "dark")
+LOOK = "quarterdeck_look"
+Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
+
+_theme: ContextVar[str] = ContextVar("theme", default=SYSTEM)
+
+
+def use_theme(request: Request[Any, Any, Any]) -> None:
+    """Chooses the theme of what is rendered from here on, as the browser remembers it."""
+    wanted = request.cookies.get(THEME, "")
+    _theme.set(wanted if wanted in THEMES else SYSTEM)
+
+
+def theme() -> str:
+    """The theme of what is rendered now."""
+    return _theme.get()
 
 
 def level_of(request: Request[Any, Any, Any]) -> Level:
@@ -17,6 +37,42 @@ def level_of(request: Request[Any, Any, Any]) -> Level:
     return Level(wanted) if wanted in set(Level) else Level.CONCISE
 
 
-def remembering(level: Level) -> Cookie:
+@dataclass(frozen=True)
+class Look:
+    """How lines and times of a log are shown."""
+
+    wrap: bool = True
+    times: Times = "since"
+    """Since the session's start, by the clock, or not at all."""
+
+    @property
+    def classes(self) -> str:
+        """The same as classes of a page."""
+        return f"times-{self.times}" + ("" if self.wrap else " nowrap")
+
+
+def look_of(request: Request[Any, Any, Any]) -> Look:
+    """As it was chosen last."""
+    times, _, wrap = request.cookies.get(LOOK, "").partition(".")
+    return look(times, wrap=wrap != "nowrap")
+
+
+def look(times: str, *, wrap: bool) -> Look:
+    """What a form or a cookie says; the usual times where it says none that there are."""
+    return Look(wrap, next((one for one in get_args(Times) if one == times), "since"))
+
+
+def remembering(what: Level | Look) -> Cookie:
     """The cookie that remembers it. It says nothing of the person and decides nothing."""
-    return Cookie(key=LEVEL, value=level.value, max_age=_YEAR, path="/", httponly=True, samesite="strict")
+    if isinstance(what, Level):
+        return _cookie(LEVEL, what.value)
+    return _cookie(LOOK, f"{what.times}.{'' if what.wrap else 'no'}wrap")
+
+
+def remembering_theme(wanted: str) -> Cookie:
+    """The same of the theme; what is none is the system's."""
+    return _cookie(THEME, wanted if wanted in THEMES else SYSTEM)
+
+
+def _cookie(key: str, value: str) -> Cookie:
+    return Cookie(key=key, value=value, max_age=_YEAR, path="/", httponly=True, samesite="strict")

@@ -1,6 +1,19 @@
 // @ts-check
 // Forms that are sent without leaving the page, and dialogs that ask before one is.
 
+/**
+ * Where the focus goes on when what had it is gone: to the same control as it is now, else to the next question or the
+ * title, never to a button that decides something else.
+ * @param {string} id
+ */
+export function refocus(id) {
+  const same = id ? document.getElementById(id) : null;
+  const question = document.querySelector("#session-waiting section");
+  const next = same ?? /** @type {HTMLElement | null} */ (question ?? document.querySelector("#session-header h1"));
+  if (!same && next) next.tabIndex = -1;
+  next?.focus({ preventScroll: true });
+}
+
 /** Sends its form; what comes of it comes by the page's stream. Without a stream the page is loaded again. */
 class LiveForm extends HTMLElement {
   connectedCallback() { this.addEventListener("submit", (event) => void this.send(event)); }
@@ -18,6 +31,7 @@ class LiveForm extends HTMLElement {
     const ids = /** @type {HTMLElement[]} */ ([...form.elements]).map(({ id }) => id).filter(Boolean);
     const fields = /** @type {HTMLInputElement[]} */ (ids.map((id) => document.getElementById(id)).filter(Boolean));
     const here = form.isConnected ? form : fields[0]?.form ?? form;
+    if (document.activeElement === document.body) refocus(event.submitter?.id ?? "");
     here.querySelector(".problem")?.remove();
     if (said) {
       const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: said });

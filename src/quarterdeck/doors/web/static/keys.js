@@ -11,8 +11,8 @@ const KEYS = {
   "?": () => help?.showModal(),
   j: () => step(".entry", 1),
   k: () => step(".entry", -1),
-  n: () => step(".entry.bad", 1),
-  p: () => step(".entry.bad", -1),
+  n: () => hit("next") || step(".entry.bad", 1),
+  p: () => hit("prev") || step(".entry.bad", -1),
   o: () => {
     const folds = document.activeElement?.querySelectorAll("details") ?? [];
     for (const one of folds) one.open = !one.open;
@@ -46,6 +46,14 @@ document.addEventListener("keydown", (event) => {
   }
   before = event.key;
 });
+
+/** Goes on in a search of the log; whether there is one. @param {string} which */
+function hit(which) {
+  const first = which === "next" ? document.querySelector(".hits > ol a") : null;
+  const to = /** @type {HTMLElement | null} */ (document.querySelector(`.hit-nav [rel="${which}"]`) ?? first);
+  to?.click();
+  return Boolean(to) || document.querySelector(".hit-nav") !== null;
+}
 
 /** Moves the focus to the next or the previous of the entries. @param {string} which @param {number} by */
 function step(which, by) {

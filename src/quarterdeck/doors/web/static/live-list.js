@@ -1,34 +1,28 @@
 // @ts-check
 // A list whose rows change where they are; what is new to it is counted and comes when it is asked for.
-import { Source } from "./source.js";
+import { on } from "./source.js";
 
 class LiveList extends HTMLElement {
   /** @type {Set<number>} */
   #unseen = new Set();
-  /** @type {Source | null} */
-  #source = null;
 
   connectedCallback() {
-    this.#source = new Source(() => this.getAttribute("src") ?? "", {
-      page: ({ rows, order }) => {
-        this.#unseen.clear();
-        for (const row of this.querySelectorAll(".row")) if (!order.includes(Number(row.id.slice(1)))) row.classList.add("gone");
-        for (const id of order) this.#put(id, rows[id]);
-        this.#count();
-      },
-      changed: ({ id, html }) => {
-        this.#put(id, html);
-        this.#count();
-      },
-      gone: ({ id }) => {
-        this.#unseen.delete(id);
-        document.getElementById(`s${id}`)?.classList.add("gone");
-        this.#count();
-      },
+    on("page", ({ rows, order }) => {
+      this.#unseen.clear();
+      for (const row of this.querySelectorAll(".row")) if (!order.includes(Number(row.id.slice(1)))) row.classList.add("gone");
+      for (const id of order) this.#put(id, rows[id]);
+      this.#count();
+    });
+    on("changed", ({ id, html }) => {
+      this.#put(id, html);
+      this.#count();
+    });
+    on("gone", ({ id }) => {
+      this.#unseen.delete(id);
+      document.getElementById(`s${id}`)?.classList.add("gone");
+      this.#count();
     });
   }
-
-  disconnectedCallback() { this.#source?.close(); }
 
   /** @param {number} id @param {string} html */
   #put(id, html) {

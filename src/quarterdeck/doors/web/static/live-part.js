@@ -1,53 +1,58 @@
 // @ts-check
-// A part of a page that is replaced when it changes, and a log that goes on below it.
-import { Source } from "./source.js";
-
-/** What a log keeps on the page; the raw one has all of it. */
-const KEPT_CHARACTERS = 1_000_000;
-const NEAR_PIXELS = 80;
+// Parts of a page that the server renders again: put in place whole, but for what somebody points at or has focused.
+import { on } from "./source.js";
+import { still } from "./times.js";
 
 class LivePart extends HTMLElement {
-  /** @type {Source | null} */
-  #source = null;
+  /** What is here, without times; null when some of it is and some waits. @type {string | null} */
+  #shown = null;
+  #next = "";
 
   connectedCallback() {
-    const src = this.getAttribute("src");
-    if (!src) return;
-    const url = () => (this.hasAttribute("after") ? `${src}?after=${this.getAttribute("after")}` : src);
-    const sign = this.querySelector(".connection");
-    this.#source = new Source(
-      url,
-      { part: ({ html }) => this.#put(html), output: ({ end, html }) => this.#print(end, html) },
-      (connected) => sign?.toggleAttribute("hidden", connected),
-    );
+    this.#next = this.innerHTML;
+    this.#shown = still(this.#next);
+    // The pointer and the focus are elsewhere only when these events are over.
+    for (const left of ["pointerleave", "pointerup", "focusout"]) this.addEventListener(left, () => setTimeout(() => this.#settle()));
   }
-
-  disconnectedCallback() { this.#source?.close(); }
 
   /** @param {string} html */
-  #put(html) {
-    const part = /** @type {HTMLElement} */ (this.querySelector("[data-part]"));
-    const focused = part.contains(document.activeElement) ? document.activeElement?.id : "";
-    part.innerHTML = html;
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  take(html) {
+    this.#next = html;
+    this.#settle();
   }
 
-  /** Who is at the end stays there. @param {number} end @param {string} html */
-  #print(end, html) {
-    const log = /** @type {HTMLElement} */ (this.querySelector("[data-output]"));
-    const { scrollHeight } = document.documentElement;
-    const follows = window.scrollY + window.innerHeight >= scrollHeight - NEAR_PIXELS;
-    const piece = document.createElement("span");
-    piece.innerHTML = html;
-    log.append(piece);
-    this.setAttribute("after", String(end));
-    let size = log.textContent?.length ?? 0;
-    while (size > KEPT_CHARACTERS && log.firstChild !== piece) {
-      size -= log.firstChild?.textContent?.length ?? 0;
-      log.firstChild?.remove();
+  #settle() {
+    const next = still(this.#next);
+    if (next === this.#shown || this.matches(":active")) return;
+    if (this.matches(":hover") || this.contains(document.activeElement)) return this.#inPlace();
+    this.innerHTML = this.#next;
+    this.#shown = next;
+  }
+
+  /** Each row changes where it is; what is new, or has moved, waits. */
+  #inPlace() {
+    this.#shown = null;
+    const template = document.createElement("template");
+    template.innerHTML = this.#next;
+    for (const row of /** @type {NodeListOf<HTMLElement>} */ (this.querySelectorAll("[data-id]"))) {
+      const fresh = template.content.querySelector(`[data-id="${row.dataset.id}"]`);
+      if (!fresh) {
+        row.classList.add("gone");
+        continue;
+      }
+      const focused = row.contains(document.activeElement) ? document.activeElement?.localName : "";
+      row.className = fresh.className;
+      row.replaceChildren(...fresh.childNodes);
+      if (focused) /** @type {HTMLElement | null} */ (row.querySelector(focused))?.focus({ preventScroll: true });
     }
-    if (follows) window.scrollTo(0, document.documentElement.scrollHeight);
   }
 }
 
 customElements.define("live-part", LivePart);
+
+on("fresh", (parts) => {
+  for (const [id, html] of Object.entries(parts)) {
+    const place = document.getElementById(id);
+    if (place instanceof LivePart) place.take(html);
+  }
+});

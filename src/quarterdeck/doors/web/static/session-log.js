@@ -1,6 +1,8 @@
 // @ts-check
 // A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
-import { Source } from "./source.js";
+import { refocus } from "./forms.js";
+import { goOnFrom, on } from "./source.js";
+import { still } from "./times.js";
 
 const NEAR_END = 160;
 const CHUNK = 200;
@@ -12,17 +14,7 @@ const ANNOUNCE_MS = 10_000;
 
 const PARTS = ["header", "waiting", "composer"];
 
-/** A part without what the browser itself writes into it, to compare two of them. @param {string} html */
-function still(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html;
-  for (const time of template.content.querySelectorAll("elapsed-time, relative-time")) time.textContent = "";
-  return template.innerHTML;
-}
-
 class SessionLog extends HTMLElement {
-  /** @type {Source | null} */
-  #source = null;
   #follows = false;
   #unseen = 0;
   #unsaid = 0;
@@ -46,17 +38,15 @@ class SessionLog extends HTMLElement {
     this.#mark();
     if (this.hasAttribute("over")) return;
     if (this.#follows && this.querySelector(".timeline li")) this.#toEnd();
-    this.#source = new Source(() => this.#url("/stream", "after", this.#through), {
-      entries: (html, id) => this.#add(html, Number(id)),
-      partial: ({ text }) => this.#partial(text),
-      output: (told) => this.#output(told),
-      parts: (told) => this.#change(told),
-    }, (connected) => { this.#one(".connection").hidden = connected; });
+    goOnFrom(() => this.#url("/stream", "after", this.#through));
+    on("entries", (html, id) => this.#add(html, Number(id)));
+    on("partial", ({ text }) => this.#partial(text));
+    on("output", (told) => this.#output(told));
+    on("parts", (told) => this.#change(told));
     this.timer = setInterval(() => this.#announce(), ANNOUNCE_MS);
   }
 
   disconnectedCallback() {
-    this.#source?.close();
     clearInterval(this.timer);
     removeEventListener("scroll", this.#scrolled);
   }
@@ -75,13 +65,28 @@ class SessionLog extends HTMLElement {
 
   /** Marks the entry that the address names and opens what it is folded in. */
   #mark() {
-    const [, id] = /^#(e\d+)/.exec(location.hash) ?? [];
+    const [, id, line] = /^#(e\d+)(?:\.L(\d+))?$/.exec(location.hash) ?? [];
     const entry = id && document.getElementById(id);
     if (id && !entry) location.replace(`${location.pathname}?at=${id.slice(1)}${location.hash}`);
     if (!entry) return;
-    for (let fold = entry.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+    if (line) return this.#toLine(entry, line);
+    this.#show(entry);
+  }
+
+  /** A line that is not here is on the page of its entry. @param {HTMLElement} entry @param {string} line */
+  #toLine(entry, line) {
+    const end = entry.querySelector(".end")?.id;
+    const there = document.getElementById(`${entry.id}.L${line}`);
+    if (there) this.#show(there);
+    else if (end && document.getElementById(`${end}.L${line}`)) location.replace(`#${end}.L${line}`);
+    else location.replace(`/sessions/${this.getAttribute("session")}/entries/${entry.id.slice(1)}?line=${line}${location.hash}`);
+  }
+
+  /** @param {HTMLElement} place */
+  #show(place) {
+    for (let fold = place.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
     this.#follows = false;
-    entry.scrollIntoView({ block: "center" });
+    place.scrollIntoView({ block: place.matches(".l:hover") ? "nearest" : "center" });
   }
 
   /** @param {string} html @param {number} id */
@@ -231,29 +236,23 @@ class SessionLog extends HTMLElement {
       this.#replace(place, html);
     }
     if (status() !== before) this.#announce(status());
-    const now = document.querySelector("#session-header .state");
-    const listed = document.querySelector(`#rail a[href="/sessions/${this.getAttribute("session")}"] .state`);
-    if (now && listed) {
-      listed.className = now.className;
-      listed.firstElementChild?.replaceWith(...[now.firstElementChild?.cloneNode(true) ?? ""]);
-      const word = listed.querySelector(".unseen");
-      if (word) word.textContent = now.textContent?.trim().slice(1).trim() ?? "";
-    }
     if (stays) this.#toEnd();
   }
 
-  /** Puts new HTML into a part; what was typed into its fields stays, and so does the focus. @param {HTMLElement} place @param {string} html */
+  /** Puts new HTML into a part; what was typed and opened in it stays, and so does the focus. @param {HTMLElement} place @param {string} html */
   #replace(place, html) {
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
     const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
+    const opened = [...place.querySelectorAll("details[open][id]")].map(({ id }) => id);
     place.innerHTML = html;
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     for (const { id, value, defaultValue, selectionStart, selectionEnd } of fields) {
       const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
       if (!field || value === defaultValue) continue;
       field.value = value;
       field.setSelectionRange(selectionStart, selectionEnd);
     }
-    if (focused) document.getElementById(focused.id)?.focus({ preventScroll: true });
+    if (focused) refocus(focused.id);
   }
 
   #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }

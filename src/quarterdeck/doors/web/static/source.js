@@ -1,37 +1,37 @@
 // @ts-check
-// One stream of server-sent events for a visible page: closed while it is hidden, resumed where it was.
+// The page's one stream of server-sent events: closed while the page is hidden, resumed where it was.
 
-/** @typedef {Record<string, (data: any, id: string) => void>} Handlers */
+/** @typedef {(data: any, id: string) => void} Handler */
 
 const AGAIN_MS = 1500;
 const SELDOM_MS = 30_000;
+/** Answers in place of a stream that a page explains better: signed out, not allowed any more, gone. */
+const EXPLAINED = [401, 403, 404];
 
-export class Source {
+/** @type {Map<string, Handler>} */
+const handlers = new Map();
+let url = () => /** @type {HTMLElement | null} */ (document.querySelector("[data-stream]"))?.dataset.stream ?? "/stream";
+
+/** Who takes the events of a kind; their data is JSON. @param {string} kind @param {Handler} handler */
+export function on(kind, handler) { handlers.set(kind, handler); }
+
+/** Where the stream goes on from, asked for each time. @param {() => string} from */
+export function goOnFrom(from) { url = from; }
+
+/** Opens the stream, once all parts of the page have said what they take. */
+export function begin() { if (document.getElementById("connection")) new Source(); }
+
+class Source {
   /** @type {EventSource | null} */
   #stream = null;
   #over = false;
   #failures = 0;
   /** @type {number | undefined} */
   #timer;
-  #visible = () => (document.hidden ? this.#pause() : this.#open());
 
-  /**
-   * @param {() => string} url where to go on from, asked for each time
-   * @param {Handlers} handlers by the kinds of events; data is JSON
-   * @param {(connected: boolean) => void} told of each change of the connection
-   */
-  constructor(url, handlers, told = () => {}) {
-    this.url = url;
-    this.handlers = handlers;
-    this.told = told;
-    document.addEventListener("visibilitychange", this.#visible);
+  constructor() {
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#pause() : this.#open()));
     if (!document.hidden) this.#open();
-  }
-
-  close() {
-    this.#over = true;
-    this.#pause();
-    document.removeEventListener("visibilitychange", this.#visible);
   }
 
   #pause() {
@@ -40,29 +40,37 @@ export class Source {
     this.#stream = null;
   }
 
+  /** Says whether the page is up to date, where people and screen readers notice. @param {boolean} connected */
+  #say(connected) {
+    const sign = /** @type {HTMLElement} */ (document.getElementById("connection"));
+    const said = connected ? "" : sign.dataset.away ?? "";
+    if (sign.textContent !== said) sign.textContent = said;
+  }
+
   /** Later each time, and not all browsers at once. */
   #again() {
     this.#pause();
-    this.told(false);
+    this.#say(false);
     const wait = Math.min(AGAIN_MS * 2 ** this.#failures++, SELDOM_MS) * (0.75 + Math.random() / 2);
     if (!document.hidden && !this.#over) this.#timer = setTimeout(() => this.#open(), wait);
   }
 
-  /** The server answered with no stream: who is signed out, or whose page is gone, is shown that. */
+  /** The server answered with no stream: where the page itself says why, it is loaded again. */
   async #refused() {
     this.#again();
     const answer = await fetch(location.href).catch(() => null);
-    if (this.#over || (answer?.status !== 401 && answer?.status !== 404)) return;
-    this.close();
+    if (this.#over || !answer || !EXPLAINED.includes(answer.status)) return;
+    this.#over = true;
+    this.#pause();
     location.reload();
   }
 
   #open() {
     if (this.#over || this.#stream) return;
-    const stream = (this.#stream = new EventSource(this.url()));
+    const stream = (this.#stream = new EventSource(url()));
     stream.onopen = () => {
       this.#failures = 0;
-      this.told(true);
+      this.#say(true);
     };
     stream.onerror = () => {
       if (this.#stream !== stream) return;
@@ -70,9 +78,6 @@ export class Source {
       else this.#again();
     };
     stream.addEventListener("closing", () => this.#again());
-    stream.addEventListener("end", () => this.close());
-    for (const [kind, handle] of Object.entries(this.handlers)) {
-      stream.addEventListener(kind, (event) => handle(JSON.parse(event.data), event.lastEventId));
-    }
+    for (const [kind, handle] of handlers) stream.addEventListener(kind, (event) => handle(JSON.parse(event.data), event.lastEventId));
   }
 }

@@ -13,6 +13,14 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+/** A part of a page without what times write into it by themselves, to compare two of them. @param {string} html */
+export function still(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  for (const time of template.content.querySelectorAll("elapsed-time, relative-time")) time.textContent = "";
+  return template.innerHTML;
+}
+
 class TickingTime extends HTMLElement {
   connectedCallback() { ticking.add(this); this.tick(); }
   disconnectedCallback() { ticking.delete(this); }
