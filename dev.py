@@ -7,6 +7,7 @@ python3 dev.py test [args]    run the tests; args go to pytest
 python3 dev.py check          format, lint, types and import layers
 python3 dev.py fix            format, and repair what the linter can
 python3 dev.py client         write the client library's calls anew, after a change of the API
+python3 dev.py picture        make the README's picture anew, of a session that really runs
 python3 dev.py lock [args]    compile both lock files anew; args go to uv (--upgrade)
 """
 
@@ -73,6 +74,10 @@ def main(command: str = "help", *args: str) -> int:
     elif command == "client":
         install(DEV_LOCK)
         return run(str(PYTHON), "-m", "codegen.client")
+    elif command == "picture":
+        provide_programs("test")
+        install(DEV_LOCK)
+        return run(str(PYTHON), "-m", "codegen.picture")
     elif command == "lock":
         return lock(*args)
     print(__doc__)

@@ -76,11 +76,12 @@ class Place:
 async def watch(place: Place, watchers: int, events: int) -> Watched:
     """So many watchers, and so many causes one after the other."""
     result, before = Watched(), pss(place.pid)
-    lines = [await _open(place) for _ in range(watchers)]
+    bearer = {"Authorization": f"Bearer {place.token}"}
+    lines = [await opened(place.url, place.stream, bearer) for _ in range(watchers)]
     await asyncio.sleep(1)
     result.bytes_each = (pss(place.pid) - before) / watchers
     readers = [asyncio.create_task(_read(reader, events, result)) for reader, _ in lines]
-    async with httpx.AsyncClient(base_url=place.url, headers={"Authorization": f"Bearer {place.token}"}) as client:
+    async with httpx.AsyncClient(base_url=place.url, headers=bearer) as client:
         for number in range(events):
             body = {"title": f"{number} ".ljust(_BYTES, "x")}
             (await client.request(*place.cause, json=body)).raise_for_status()
@@ -92,11 +93,16 @@ async def watch(place: Place, watchers: int, events: int) -> Watched:
     return result
 
 
-async def _open(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    parts = urlsplit(place.url)
+async def opened(url: str, stream: str, headers: dict[str, str]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A stream of a server, once it has answered."""
+    parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = f"GET {place.stream} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {place.token}\r\n\r\n"
-    writer.write(head.encode())
+    lines = [
+        f"GET {stream} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in head.splitlines()[0]:
         raise ConnectionError(head.decode())

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(file.stem for file in (ROOT / "bench").glob("*.py") if "__main__" in file.read_text("utf-8"))
-SLOW = {"lists", "live", "rest", "tail", "turns"}
+SLOW = {"lists", "live", "rest", "tail", "turns", "watchers"}
 """Several servers, or many sessions, even when small: with --bench-all."""
 
 

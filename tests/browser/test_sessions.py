@@ -229,36 +229,6 @@ def _call(instance: Instance, session: int) -> str:
     return payloads(instance.events(session), "tool_call.requested")[0]["call_id"]
 
 
-def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
-    """Begun in the right sidebar, answered and approved, found again under Chat history, and in no project's list."""
-    page.goto("/projects/1")
-    rail = page.get_by_role("complementary", name="Your sessions and chats")
-    rail.get_by_text("Chat", exact=True).click()
-    rail.get_by_role("textbox", name="New chat about sample").fill("What is in the repository?")
-    rail.get_by_text("Model", exact=True).click()
-    rail.get_by_role("textbox", name="Another than the usual one").fill("scripted")
-    rail.get_by_role("button", name="Start chat").click()
-    state = page.locator("#session-header .state")
-    asked = page.get_by_role("region", name="It needs you")
-    expect(asked).to_contain_text("What should I write into NOTES.md?")
-    page.get_by_role("textbox", name="Your answer").fill("That **we** met.")
-    page.get_by_role("button", name="Send").click()
-    log = page.get_by_role("list", name="Log")
-    expect(log.locator("[data-kind='question.answered'] strong")).to_have_text("we")
-    expect(page.get_by_role("textbox", name="Your answer")).to_be_empty()
-    for what in ("contents: That **we** met.", "$ git status"):
-        expect(asked).to_contain_text(what)
-        asked.get_by_role("button", name="Approve", exact=True).click()
-    expect(state).to_contain_text("Idle")
-    expect(page.get_by_role("textbox", name="What shall it do next?")).to_be_visible()
-    expect(rail.get_by_role("heading", name="Chat history")).to_be_visible()
-    chat = page.url.rpartition("/")[2]
-    expect(rail.get_by_role("link", name=f"#{chat}")).to_be_visible()
-    shoot(page, "chat")
-    page.goto("/projects/1/sessions")
-    expect(page.locator(f"#s{chat}")).to_have_count(0)
-
-
 def _told(instance: Instance, notes: int) -> tuple[int, Callable[..., None]]:
     """A session from elsewhere whose event N is `note N`, and what tells it more."""
     about = {"title": "A long one", "agent": "bot", "project": "sample", "goal": "Much"}

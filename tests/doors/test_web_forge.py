@@ -387,7 +387,8 @@ async def test_a_job_is_followed_to_its_end_by_who_may(
         told = await asyncio.gather(*following[:4])
     for log_told, page_told in (told[:2], told[2:]):
         printed = "".join(data["html"] for kind, data in log_told if kind == "printed")
-        assert printed.startswith('<span class="c1">ré&lt;script&gt;alert(1)')
+        assert printed.startswith('<span class="c1">r')
+        assert re.sub(r"</?span[^>]*>", "", printed).startswith("ré&lt;script&gt;alert(1)"), "wherever it was cut"
         assert printed.endswith("</span>end")
         assert [data["end"] for kind, data in log_told if kind == "printed"][-1] == len(log)
         for signals in (log_told, page_told):

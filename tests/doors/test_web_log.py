@@ -28,6 +28,7 @@ from tests.doors.conftest import Api
 from tests.doors.test_sessions import begin as begin_flow
 from tests.doors.test_web_approvals import Pages
 from tests.doors.test_web_pages import browser
+from tests.queries import counted
 from tests.unit.world import NOON, event
 
 session = reading.session
@@ -295,3 +296,16 @@ def test_what_entries_say_is_translated_on_pages_alone(monkeypatch: pytest.Monke
     late = _end("x", outcome=e.Outcome.TIMED_OUT, exit_code=None)
     assert "wedi dod i ben" in timeline([late], LENS)
     assert entry(late, NOON).head == "run_command: timed out, 0 ms"
+
+
+async def test_pages_of_a_session_take_few_queries(api: Api, session: str, app: App, start: Start) -> None:
+    """However many entries, steps and decisions it has."""
+    pages = Pages(api, int(session.rpartition("/")[2]), await browser(app, start.owner))
+    await pages.shown()
+    found: dict[str, int] = {}
+    for path in ("", "?at=2", "?q=which", "/details", "/changes", "/changes?by=step", "/entries/2", "/fork"):
+        with counted(app) as statements:
+            await pages.shown(path)
+        found[path] = len(statements)
+    assert found[""] <= 8, "what is read most"
+    assert max(found.values()) <= 15, found

@@ -40,6 +40,7 @@ from tests.conftest import PERSON, Start
 from tests.doors.conftest import Api, Running
 from tests.doors.test_sessions import NEW, begin
 from tests.doors.test_web import OURS, harmless
+from tests.queries import counted
 from tests.unit.world import NOON, event
 
 NAMES = {"provider", "model", "Quarterdeck", "Markdown", "UTC", "ms", "JSON", "replay", "scripted"}
@@ -216,6 +217,22 @@ async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: Ap
     for ids in (["x"], [str(session["id"])] * 101):
         wrong = await api.client.post("/sessions/bulk", data={"action": "cancel", "ids": ids}, headers=headers)
         assert wrong.status_code == 400
+
+
+async def test_an_empty_list_and_home_are_told_of_the_first_session_too(api: Api, app: App, start: Start) -> None:
+    cookie = await browser(app, start.owner)
+    for path, stream in (
+        ("/sessions", "/sessions/stream?"),
+        ("/projects/1/sessions?flow=none", "/projects/1/sessions/stream?flow=none"),
+        ("/", "/home/stream"),
+    ):
+        page = await api.client.get(path, headers=cookie)
+        assert f'data-stream="{stream}"' in page.text
+        assert page.text.count("data-stream=") == 1, "a page has one stream"
+    with counted(app) as asked:
+        page = await api.client.get("/projects", headers=cookie)
+    assert "data-stream" not in page.text, "nothing changes there but what is around it"
+    assert len(asked) == 3, "who it is, their projects, and the lists of the sidebar, of which none has a row"
 
 
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:

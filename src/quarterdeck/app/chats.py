@@ -5,7 +5,7 @@ import secrets
 from pydantic import Field, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import agents, repository_context, skills, start_options
+from quarterdeck.app import agents, page_subjects, repository_context, skills, start_options
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -13,6 +13,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.beginning import CHAT_PRIVILEGES, begin, by_key
 from quarterdeck.app.model_choice import Choice, Wish, choose
 from quarterdeck.app.network import with_tools_told
+from quarterdeck.app.page_subjects import Subject
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.app.start_options import StartOptions
 from quarterdeck.core import events as e
@@ -37,12 +38,16 @@ class StartChat(StartOptions):
 
 
 @with_tools_told
-async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str | None = None) -> SessionView:
+async def start(
+    app: App, actor: Actor, request: StartChat, idempotency_key: str | None = None, *, about: Subject | None = None
+) -> SessionView:
     """Starts a chat; the same `idempotency_key` of the same person answers the one that it made before.
+
+    `about` is what the person had open when they wrote the first message.
 
     Raises:
         InvalidInputError: the model, the script, the ref or a pattern can't be used; says which and why.
-        NotFoundError: there is no such agent or project that the actor may use.
+        NotFoundError: there is no such agent or project that the actor may use, or no such thing that it is about.
     """
     async with app.database.transaction() as connection:
         project = None
@@ -52,7 +57,7 @@ async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str
             before = await by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
-        created, flow_text, choice, number = await _created(app, connection, actor, request, project)
+        created, flow_text, choice, number = await _created(app, connection, actor, request, project, about)
         session_id = await begin(
             app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
             session_id=number,
@@ -61,7 +66,12 @@ async def start(app: App, actor: Actor, request: StartChat, idempotency_key: str
 
 
 async def _created(
-    app: App, connection: AsyncConnection, actor: Actor, request: StartChat, project: Project | None
+    app: App,
+    connection: AsyncConnection,
+    actor: Actor,
+    request: StartChat,
+    project: Project | None,
+    about: Subject | None,
 ) -> tuple[e.SessionCreated, str, Choice, int]:
     """The chat's first event, its flow, its model and its number."""
     check_patterns(request.pre_approved_patterns)
@@ -83,6 +93,8 @@ async def _created(
     branch = f"quarterdeck/chat-{secrets.token_hex(4)}" if project else ""
     around = await repository_context.collect(app, connection, actor, project, ref=ref, branch=branch)
     given = await start_options.take(app, connection, actor, around.session_id, request, choice)
+    if about is not None:
+        given = (*given, await page_subjects.note(app, connection, actor, around.session_id, about))
     created = e.SessionCreated(
         goal=await skills.with_skill(app, project.id, around.commit, message) if project else message,
         title=line(app.redactor.text(clean(request.title or "")) or message, limits.TITLE_CHARACTERS),

@@ -22,6 +22,8 @@ from quarterdeck.store.doorbell import PATIENCE_SECONDS
 
 CALM_SECONDS = 0.1
 """Bells within it are looked into together."""
+REST_SECONDS = 0.5
+"""A list is not looked at again so soon: sessions at work ring many times a second, for everybody who watches."""
 KNOWN = 1_000
 """Rows that a watcher is told to have gone; of more the oldest are forgotten."""
 LOOKED = 20_000
@@ -102,7 +104,7 @@ async def changes(
     with app.doorbell.listener("session:*") as listener:
         shown: SessionPage | None = None
         rung: dict[str, int] = {}
-        clock, paged = asyncio.get_running_loop().time, 0.0
+        clock, paged, looked = asyncio.get_running_loop().time, 0.0, 0.0
         while True:
             if not rung or "session:*" in rung or clock() - paged > PATIENCE_SECONDS:  # bells may have been missed
                 paged = clock()
@@ -111,11 +113,13 @@ async def changes(
                 shown = page
                 for row in page.items:
                     told.tell(row)
-            elif found := await _look(app, actor, wanted, told, rung):
-                yield found
+            else:
+                if found := await _look(app, actor, wanted, told, rung):
+                    yield found
+                looked = clock()
             rung = await listener.wait()
             if rung:
-                await asyncio.sleep(CALM_SECONDS)
+                await asyncio.sleep(max(CALM_SECONDS, looked + REST_SECONDS - clock()))
                 rung = {**rung, **await listener.wait(0)}
 
 

@@ -120,9 +120,11 @@ async def branches(
     return [[*scope, sessions.c.status == status, *common] for scope in scopes for status in statuses]
 
 
-def of_flow_and_status(wanted: SessionFilter) -> Select[int] | None:
-    """The numbers of all sessions of the filter's flow and status, whoever may see them; None: they don't matter."""
+def of_traits(wanted: SessionFilter) -> Select[int] | None:
+    """The numbers of all sessions of the filter's kind, flow and status, whoever may see them; None: all are."""
     conditions = [] if wanted.flow is None else [_flow(wanted.flow)]
+    if wanted.kind is not None:
+        conditions.append(_kind(wanted.kind))
     try:
         statuses = _statuses(wanted)
     except _Nothing:
@@ -191,7 +193,7 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
             raise _Nothing
         found.append(columns.initiator_id == user_id)
     if wanted.kind is not None:
-        found.append((columns.origin == "chat") if wanted.kind == "chat" else (columns.origin != "chat"))
+        found.append(_kind(wanted.kind))
     for column, value in (
         (columns.origin, wanted.origin),
         (columns.model, wanted.model),
@@ -267,6 +269,10 @@ def _holding(words: list[str]) -> Select[int]:
     return select(session_texts.c.session_id).where(
         *(session_texts.c.text.ilike(f"%{_escaped(word)}%") for word in words)
     )
+
+
+def _kind(kind: Literal["chat", "flow"]) -> Condition:
+    return (sessions.c.origin == "chat") if kind == "chat" else (sessions.c.origin != "chat")
 
 
 def _flow(name: str) -> Condition:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
@@ -83,6 +84,7 @@ async def find(
     *,
     project: int | str | None = None,
     mine: bool = False,
+    kind: Literal["chat", "flow"] | None = None,
     flow: str | None = None,
     status: Status | None = None,
     status_group: StatusGroup | None = None,
@@ -91,13 +93,13 @@ async def find(
 ) -> HitPage:
     """The newest texts that fit, of all sessions that the actor may see; `before` is an earlier page's `next`.
 
-    Flow and status say which as they do in lists.
+    Kind, flow and status say which as they do in lists.
 
     Raises:
         InvalidInputError: the query or the cursor can't be used; says why.
     """
     query = core.query(text)
-    of = session_filter.of_flow_and_status(SessionFilter(flow=flow, status=status, status_group=status_group))
+    of = session_filter.of_traits(SessionFilter(kind=kind, flow=flow, status=status, status_group=status_group))
     async with app.database.transaction() as connection:
         inside = None if project is None else await project_for(connection, actor, project, Ability.READ_SESSION)
         scope = search.visible(

@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import answers, attachments, pipelines
+from quarterdeck.app import answers, attachments, page_subjects, pipelines
 from quarterdeck.app import session_views as views
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.answers import Person
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
 from quarterdeck.app.children import stop_children
+from quarterdeck.app.page_subjects import Subject
 from quarterdeck.app.session_access import may, steer_check
 from quarterdeck.app.session_totals import check_raised
 from quarterdeck.app.session_views import SessionView
@@ -35,11 +36,20 @@ from quarterdeck.core.text import clean, cut, line
 from quarterdeck.store import log
 
 
-async def reply(app: App, actor: Actor, session_id: int, text: str, attached: tuple[int, ...] = ()) -> SessionView:
+async def reply(
+    app: App,
+    actor: Actor,
+    session_id: int,
+    text: str,
+    attached: tuple[int, ...] = (),
+    *,
+    about: Subject | None = None,
+) -> SessionView:
     """A message to the session: taken at its next step, or the answer that it waited for.
 
     While a plan waits to be approved it is what to change; while approvals are open they are denied, and the message
-    is the reason. `attached` are files that were uploaded for it.
+    is the reason. `attached` are files that were uploaded for it, `about` is what the person had open when they wrote
+    it; an answer to a question needs no such telling.
     """
     text = clean(text).strip()
     if not text:
@@ -54,7 +64,7 @@ async def reply(app: App, actor: Actor, session_id: int, text: str, attached: tu
             raise ConflictError(f"Session #{session_id} has no agent that could read a message, and asks nothing now.")
         if attached and any(pending.ask != "tool_call" for pending in it.state.approvals.values()):
             raise ConflictError(f"Session #{session_id} asks a question: answer it in words, then send the files.")
-        text, files = await _with_skill(app, it, text), await _files(app, it, actor, attached)
+        text, files = await _with_skill(app, it, text), await _files(app, it, actor, attached, about)
         taken, who = False, Person(actor.username, actor.door)
         for approval_id, pending in list(it.state.approvals.items()):
             if pending.ask == "tool_call":
@@ -72,12 +82,16 @@ async def reply(app: App, actor: Actor, session_id: int, text: str, attached: tu
         return await views.load(app, it.connection, session_id)
 
 
-async def _files(app: App, it: Change, actor: Actor, ids: tuple[int, ...]) -> tuple[Attachment, ...]:
+async def _files(
+    app: App, it: Change, actor: Actor, ids: tuple[int, ...], about: Subject | None
+) -> tuple[Attachment, ...]:
     created = it.state.created
     room = created.context_tokens * limits.CHARACTERS_PER_TOKEN // limits.ATTACHED_SHARE
     found = await attachments.claim(it.connection, actor, it.session.id, ids, room=room) if ids else ()
     check_sight(app, {created.model, *created.component_models.values()}, found)
-    return found
+    if about is None or any(pending.ask != "tool_call" for pending in it.state.approvals.values()):
+        return found
+    return (*found, await page_subjects.note(app, it.connection, actor, it.session.id, about))
 
 
 async def _with_skill(app: App, it: Change, text: str) -> str:

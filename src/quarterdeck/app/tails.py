@@ -47,7 +47,8 @@ class Moment:
         """What else belongs to the moment and has to be looked up: once for all who ask with the same `key`."""
         if key not in self._made:
             self._made[key] = asyncio.create_task(make())
-        return await asyncio.shield(self._made[key])
+        made = self._made[key]
+        return made.result() if made.done() else await asyncio.shield(made)
 
 
 class Tail:

@@ -6,7 +6,8 @@ after a client has left. A task of its own closes the source.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import Annotated
 
 import structlog
@@ -28,15 +29,23 @@ class Closing:
     """Set once, when the server begins to stop: all open streams end."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self.begun = False
+        self._told: set[Callable[[], None]] = set()
 
     def begin(self) -> None:
         """Ends all streams, those that are opened later too. Call it in the server's event loop."""
-        self._event.set()
+        self.begun = True
+        for tell in tuple(self._told):
+            tell()
 
-    async def wait(self) -> None:
-        """Returns when the server stops."""
-        await self._event.wait()
+    @contextmanager
+    def telling(self, tell: Callable[[], None]) -> Generator[None]:
+        """Calls `tell` if the server begins to stop within the block."""
+        self._told.add(tell)
+        try:
+            yield
+        finally:
+            self._told.discard(tell)
 
 
 Closes = Annotated[Closing, Dependency("named"), SkipValidationMarker()]
@@ -75,51 +84,97 @@ def stream(
 async def _until_closing(
     sources: tuple[AsyncIterator[bytes], ...], closing: Closing, check: Check | None
 ) -> AsyncIterator[bytes]:
-    leave = asyncio.ensure_future(closing.wait())
-    following = {asyncio.ensure_future(_next(source)): source for source in sources}
-    clock = asyncio.get_running_loop().time
-    due = clock() + CHECK_SECONDS
+    inbox = _Inbox(len(sources))
+    pumps = [asyncio.create_task(inbox.pump(source)) for source in sources]
+    timer = inbox.due_later() if check else None
     try:
-        yield _OPENING
-        while following:
-            patience = None if check is None else max(0.0, due - clock())
-            done, _ = await asyncio.wait({leave, *following}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if done == {leave}:
-                yield message("closing", "{}")
-                return
-            if check is not None and clock() >= due:
-                await check()
-                due = clock() + CHECK_SECONDS
-            there = [(one, data) for one in following if one in done and (data := one.result()) is not None]
-            going_on = [following[one] for one, _ in there]
-            for one in done - {leave}:
-                del following[one]
-            if there or not done:
-                yield b"".join(data for _, data in there) or KEEPALIVE
-            following |= {asyncio.ensure_future(_next(source)): source for source in going_on}
-        yield message("end", "{}")
+        with closing.telling(inbox.wake):
+            yield _OPENING
+            while inbox.open and not closing.begun:
+                due, inbox.due = inbox.due, False
+                if due and check is not None:
+                    await check()
+                    timer = inbox.due_later()
+                if (data := inbox.take()) or due:
+                    yield data or KEEPALIVE
+                    inbox.go_on()
+                else:
+                    await inbox.wait()
+            yield message("closing" if inbox.open else "end", "{}")
     except Exception as error:
         yield message("error", problem_of(error).model_dump_json(exclude_none=True))
     finally:
-        leave.cancel()
-        for future, source in following.items():
-            future.cancel()
-            ending = asyncio.ensure_future(_close(source, future))
-            _endings.add(ending)
-            ending.add_done_callback(_endings.discard)
+        if timer is not None:
+            timer.cancel()
+        for pump in pumps:
+            pump.cancel()
+            _endings.add(pump)
+            pump.add_done_callback(_endings.discard)
 
 
 _endings: set[asyncio.Task[None]] = set()
 
 
-async def _close(chunks: AsyncIterator[bytes], following: asyncio.Future[bytes | None]) -> None:
-    """Closes the source too when it had given a chunk that nobody took: its clean-up would wait for the collector."""
-    await asyncio.wait({following})
-    if not following.cancelled():
-        following.exception()  # of two that broke at once the stream told one
-    if isinstance(chunks, AsyncGenerator):
-        await chunks.aclose()
+class _Inbox:
+    """What the sources of a stream have brought; one that brought something waits until it was sent."""
 
+    def __init__(self, sources: int) -> None:
+        self.open = sources
+        """Sources that may still bring something."""
+        self.due = False
+        """Whether who watches has to be let in again."""
+        self._loop = asyncio.get_running_loop()
+        self._chunks: list[bytes] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._sending: list[asyncio.Future[None]] = []
+        self._error: Exception | None = None
+        self._news: asyncio.Future[None] | None = None
 
-async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(chunks, None)
+    async def pump(self, source: AsyncIterator[bytes]) -> None:
+        """Brings what a source has, and closes it, also one that had given a chunk that nobody took."""
+        try:
+            async for data in source:
+                sent = self._loop.create_future()
+                self._chunks.append(data)
+                self._waiting.append(sent)
+                self.wake()
+                await sent
+            self.open -= 1
+        except Exception as error:
+            self._error = error
+        finally:
+            self.wake()
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
+
+    def take(self) -> bytes:
+        """All that is there. Raises what a source broke with, behind what it had brought."""
+        if self._error is not None and not self._chunks:
+            raise self._error
+        there, self._chunks = b"".join(self._chunks), []
+        self._sending, self._waiting = self._waiting, []
+        return there
+
+    def go_on(self) -> None:
+        """What was taken is sent."""
+        for one in self._sending:
+            if not one.done():
+                one.set_result(None)
+
+    def due_later(self) -> asyncio.TimerHandle:
+        """Has who watches let in again after a while."""
+        return self._loop.call_later(CHECK_SECONDS, self._is_due)
+
+    def _is_due(self) -> None:
+        self.due = True
+        self.wake()
+
+    async def wait(self) -> None:
+        """Returns when there may be something."""
+        self._news = self._loop.create_future()
+        await self._news
+
+    def wake(self) -> None:
+        """Something is there, or over."""
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)

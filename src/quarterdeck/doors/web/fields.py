@@ -56,8 +56,10 @@ class Fields:
         return tuple(int(str(value)) for value in values)
 
     def go(self, path: str) -> Response[Any]:
-        """Done: a browser goes on to `path`, a script that has the page already stays."""
-        return Response(None, status_code=204) if self._by_script else Redirect(path, status_code=303)
+        """Done: a browser goes on to `path`, a script that has the page already stays and is told it."""
+        if self._by_script:
+            return Response(None, status_code=204, headers={"Location": path})
+        return Redirect(path, status_code=303)
 
 
 def checked(model: type[_Model], /, **values: object) -> _Model:

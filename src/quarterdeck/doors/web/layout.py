@@ -1,23 +1,25 @@
 """What stands around every page: the project's navigation, and the sessions and chats of whoever looks."""
 
 import json
+import secrets
 from asyncio import to_thread
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from litestar import Response
 from litestar.response import Stream
 
-from quarterdeck.app import overviews
+from quarterdeck.app import chat_choices, overviews
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.boards import Overview
+from quarterdeck.app.chat_choices import ChatChoices
 from quarterdeck.app.session_filter import SessionFilter
 from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.core.status import AWAITING
 from quarterdeck.doors.sse import Check, Closing, message, stream
-from quarterdeck.doors.web import languages
+from quarterdeck.doors.web import chat_stream, languages, sights
 from quarterdeck.doors.web.rendering import fragment, page
 
 RAIL_ROWS = 8
@@ -45,10 +47,14 @@ class Rail:
 class Frame(Rail):
     """What stands at the sides."""
 
+    choices: ChatChoices
+    """What a new chat can begin with."""
     project_id: int | None = None
     project_path: str = ""
     here: str = ""
     """The entry of the navigation that the page belongs to."""
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    """A form that is sent twice from this page starts one chat."""
 
 
 async def framed(
@@ -64,13 +70,18 @@ async def framed(
 ) -> Response[str]:
     """A page with all that stands around it."""
     rail = _rail(await overviews.show(app, actor, RAIL))
-    frame = Frame(rail.sessions, rail.chats, rail.needing, project_id, project_path, here)
+    choices = await chat_choices.choices(app, actor, project_id)
+    frame = Frame(rail.sessions, rail.chats, rail.needing, choices, project_id, project_path, here)
     return await to_thread(page, template, 200, actor=actor, frame=frame, **values)
 
 
 def live(app: App, actor: Actor, closing: Closing, *own: AsyncIterator[bytes], check: Check) -> Stream:
-    """The one stream of a page: what changes around it, and what is its `own`. It goes on until `check` raises."""
-    return stream(_around(app, actor), closing, *own, check=check)
+    """The one stream of a page: what changes around it, the chat that is open on it, and what is its `own`.
+
+    It goes on until `check` raises.
+    """
+    chat = chat_stream.told(app, actor, sights.sight().follows)
+    return stream(_around(app, actor), closing, chat, *own, check=check)
 
 
 async def _around(app: App, actor: Actor) -> AsyncIterator[bytes]:
@@ -87,6 +98,7 @@ def _told(overview: Overview, language: str) -> bytes:
     return fresh(
         {
             "rail-sessions": fragment("parts/rail_sessions.html", sessions=rail.sessions),
+            "rail-chats": fragment("parts/rail_chats.html", chats=rail.chats),
             "rail-needing": count,
             "top-needing": count,
         }

@@ -15,6 +15,7 @@ from quarterdeck.doors import problem
 from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     admin_pages,
+    chat_pages,
     entry_pages,
     fields,
     flow_editor,
@@ -37,6 +38,7 @@ from quarterdeck.doors.web import (
     session_pages,
     session_stream,
     setting_pages,
+    sights,
     static_files,
     views,
 )
@@ -84,6 +86,7 @@ def _error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 async def _before(request: Request[Any, Any, Any]) -> Redirect | None:
     """Speaks the browser's language, in its theme; takes what was left empty in a form of filters out of the URL."""
     languages.speak(request.headers.get("accept-language", ""))
+    sights.see(request)
     views.use_theme(request)
     given = list(request.query_params.multi_items())
     if request.method != "GET" or all(value for _, value in given):
@@ -115,6 +118,7 @@ ROUTES = (
             *entry_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
+            *chat_pages.ROUTES,
             *project_pages.ROUTES,
             *issue_pages.ROUTES,
             *merge_request_pages.ROUTES,

@@ -14,8 +14,9 @@ from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
-from quarterdeck.doors.web import languages, static_files, texts, views
+from quarterdeck.doors.web import languages, sights, static_files, texts, views
 from quarterdeck.doors.web.other_arguments import editable
+from quarterdeck.doors.web.subjects import subject_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -100,7 +101,13 @@ def _environment() -> Environment:
         "listed": listed,
     })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(
-        static=static_files.FOLDER, spoken=languages.spoken, theme=views.theme, pattern_of=pattern_of, editable=editable
+        static=static_files.FOLDER,
+        spoken=languages.spoken,
+        theme=views.theme,
+        pattern_of=pattern_of,
+        editable=editable,
+        sight=sights.sight,
+        subject_of=subject_of,
     )
     return made
 

@@ -6,15 +6,15 @@ from typing import Any
 from litestar import Response, post
 from pydantic import JsonValue, ValidationError
 
-from quarterdeck.app import chats, deletion, forks, interruption, sessions, steering
+from quarterdeck.app import deletion, forks, interruption, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.chats import StartChat
 from quarterdeck.app.forks import ForkSession
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.other_arguments import changed
+from quarterdeck.doors.web.subjects import subject_of
 from quarterdeck.doors.web.views import look, remembering
 
 Answer = Response[Any]
@@ -25,7 +25,7 @@ _OURS = re.compile(r"/sessions/[0-9]+(/[a-z0-9/]*)?(\?[!-~]*)?")
 @post("/sessions/{session_id:int}/messages")
 async def say(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
     """A message, an answer, or what to change of a plan."""
-    await steering.reply(app, actor, session_id, form.text("text"))
+    await steering.reply(app, actor, session_id, form.text("text"), about=subject_of(form.text("about")))
     return form.go(f"/sessions/{session_id}")
 
 
@@ -134,15 +134,4 @@ async def look_so(form: Form) -> Answer:
     return response
 
 
-@post("/chats")
-async def chat(app: TheApp, actor: Caller, form: Form) -> Answer:
-    """A new chat, about the project whose page it was begun on."""
-    project = next(iter(form.numbers("project")), None)
-    if not form.text("message"):
-        raise InvalidInputError("The message is empty.")
-    wish = StartChat(message=form.text("message"), project=project, model=form.text("model") or None)
-    made = await chats.start(app, actor, wish)
-    return form.go(f"/sessions/{made.id}")
-
-
-ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, look_so, chat)
+ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, look_so)

@@ -15,7 +15,7 @@ from quarterdeck.core.events import Event, Level
 from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.parameters import Caller, CallId, SessionId, TheApp
 from quarterdeck.doors.export.download import Format, download
-from quarterdeck.doors.web import log_search
+from quarterdeck.doors.web import conversation, log_search
 from quarterdeck.doors.web.entry_pages import Seq
 from quarterdeck.doors.web.log_chunks import ENTRIES, chunk, lens_of, rendered
 from quarterdeck.doors.web.rendering import HEADERS
@@ -44,6 +44,9 @@ async def activity(
 ) -> Response[str]:
     """The log: its end, or what is around an entry, before or behind it; and what a search in it finds."""
     session = await sessions.show(app, actor, session_id)
+    if session.origin == "chat" and not request.query_params:
+        talk = await conversation.opened(app, actor, session)
+        return await in_session(app, actor, session, "chat.html", tab="conversation", request=request, talk=talk)
     level = level_of(request)
     if at is not None:
         level = max(level, (await session_log.event(app, actor, session_id, at)).level, key=list(Level).index)

@@ -7,6 +7,7 @@ import "./job-log.js";
 import "./code-editor.js";
 import "./live-list.js";
 import "./session-log.js";
+import "./chat.js";
 import "./child-session.js";
 import "./lines.js";
 import "./keys.js";

@@ -37,7 +37,10 @@ class LiveForm extends HTMLElement {
       const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: said });
       problem.setAttribute("role", "alert");
       here.append(problem);
-    } else if (document.querySelector("session-log:not([over], [cut])")) {
+      return;
+    }
+    here.dispatchEvent(new Event("sent", { bubbles: true }));
+    if (here.closest("chat-talk") ?? document.querySelector("session-log:not([over], [cut]), chat-talk[alone]:not([over])")) {
       // What was typed in the meantime is not what was sent.
       for (const field of fields) if ("defaultValue" in field && field.value === body.get(field.name)) field.value = field.defaultValue;
     } else location.reload();

@@ -39,7 +39,10 @@ document.addEventListener("keydown", (event) => {
   if (localStorage.getItem(OFF) !== null) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (at.isContentEditable || at.matches("input, textarea, select, dialog *")) return;
-  if (before === "g" && event.key === "s") location.href = document.querySelector(".side a[href$='/sessions']")?.getAttribute("href") ?? "/sessions";
+  if (before === "g" && event.key === "c") {
+    event.preventDefault();
+    document.dispatchEvent(new Event("chat"));
+  } else if (before === "g" && event.key === "s") location.href = document.querySelector(".side a[href$='/sessions']")?.getAttribute("href") ?? "/sessions";
   else if (KEYS[event.key]) {
     event.preventDefault();
     KEYS[event.key]();

@@ -10,6 +10,9 @@ const EXPLAINED = [401, 403, 404];
 
 /** @type {Map<string, Handler>} */
 const handlers = new Map();
+let beside = () => "";
+/** @type {Source | null} */
+let source = null;
 let url = () => /** @type {HTMLElement | null} */ (document.querySelector("[data-stream]"))?.dataset.stream ?? "/stream";
 
 /** Who takes the events of a kind; their data is JSON. @param {string} kind @param {Handler} handler */
@@ -18,8 +21,14 @@ export function on(kind, handler) { handlers.set(kind, handler); }
 /** Where the stream goes on from, asked for each time. @param {() => string} from */
 export function goOnFrom(from) { url = from; }
 
+/** What else the stream tells of: a parameter of where it goes on from, asked for each time. @param {() => string} more */
+export function goOnBeside(more) {
+  beside = more;
+  source?.anew();
+}
+
 /** Opens the stream, once all parts of the page have said what they take. */
-export function begin() { if (document.getElementById("connection")) new Source(); }
+export function begin() { if (document.getElementById("connection")) source = new Source(); }
 
 class Source {
   /** @type {EventSource | null} */
@@ -38,6 +47,12 @@ class Source {
     clearTimeout(this.#timer);
     this.#stream?.close();
     this.#stream = null;
+  }
+
+  /** Opened once more, from where all are by now: several who ask for it at once get one. */
+  anew() {
+    this.#pause();
+    this.#timer = setTimeout(() => document.hidden || this.#open());
   }
 
   /** Says whether the page is up to date, where people and screen readers notice. @param {boolean} connected */
@@ -67,7 +82,8 @@ class Source {
 
   #open() {
     if (this.#over || this.#stream) return;
-    const stream = (this.#stream = new EventSource(url()));
+    const [own, more] = [url(), beside()];
+    const stream = (this.#stream = new EventSource(more ? `${own}${own.includes("?") ? "&" : "?"}${more}` : own));
     stream.onopen = () => {
       this.#failures = 0;
       this.#say(true);
