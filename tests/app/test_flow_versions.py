@@ -31,7 +31,7 @@ async def test_what_a_name_leads_to_and_its_versions(app: App, owner: Actor, pro
     assert (first.text, first.before) == (flow("lookout", "one"), "")
     assert first.start_exactly_as == "project:lookout/1.0.0"
     shipped = await flow_versions.show(app, owner, project.id, "fix_pipeline")
-    assert (shipped.origin, shipped.scripted, shipped.start_exactly_as) == ("shipped", True, "fix_pipeline/1.0.0")
+    assert (shipped.origin, shipped.scripted, shipped.start_exactly_as) == ("shipped", True, "fix_pipeline")
     mine = await flow_versions.show(app, owner, project.id, "repository:fix_pipeline")
     assert (mine.origin, mine.path, mine.versions) == ("repository", ".quarterdeck/flows/mine.yml", ())
     assert (mine.before, mine.start_exactly_as) == ("", "repository:fix_pipeline")

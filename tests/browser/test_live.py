@@ -56,20 +56,23 @@ def test_home_and_rail_stay_true(page: Page, instance: Instance) -> None:
     expect(rail.get_by_role("link", name="The second")).to_be_visible()
     assert opened == [f"{instance.url}/home/stream"]
 
-    listed = page.context.new_page()
-    listed.goto("/projects/1/issues")
+    details = page.context.new_page()
+    details.goto(f"/sessions/{first.id}/details")
     assert instance.process
     (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    page.context.route("**/stream*", lambda route: route.abort())  # until both pages have been looked at
     os.kill(web, signal.SIGKILL)
-    for one in (page, listed):
+    for one in (page, details):
         expect(one.get_by_role("status")).to_have_text("Reconnecting…")
-    shoot(listed, "reconnecting")
+    shoot(details, "reconnecting")
+    page.context.unroute("**/stream*")
     first.moves("resume", "finish")
     second.moves("start", "require_input")
-    for one in (page, listed):
+    for one in (page, details):
         theirs = one.get_by_role("complementary", name="Your sessions and chats")
         expect(theirs.get_by_role("listitem").filter(has_text="The second")).to_contain_text("Input required")
         expect(theirs.get_by_role("listitem").filter(has_text="Renamed")).to_contain_text("Finished")
         expect(one.get_by_role("status")).to_be_empty()
+    expect(details.locator("#session-header")).to_contain_text("Finished")
     expect(needs.get_by_role("link", name="The second")).to_be_visible()
     expect(page.get_by_role("region", name="Ended lately").get_by_role("link", name="Renamed")).to_be_visible()

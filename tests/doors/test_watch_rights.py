@@ -74,7 +74,8 @@ async def test_streams_end_when_the_token_or_the_role_is_gone(
         of_session = (f"{API}/sessions/{number}/stream", f"{API}/sessions/{number}/replay?speed=0.001&max_gap=3600")
         of_project = (f"{API}/sessions/changes?project=sample", "/projects/1/sessions/stream")
         of_all = (f"{API}/sessions/changes", "/sessions/stream", "/home/stream", "/stream")
-        paths = (*of_session, f"/sessions/{number}/stream", *of_project, *of_all)
+        of_pages = (f"/sessions/{number}/stream", f"/sessions/{number}/header/stream")
+        paths = (*of_session, *of_pages, *of_project, *of_all)
         left, gone = member(sql, "left", 30), member(sql, "gone", 30)
         streams = {
             (name, path): await opened(stack, http, path, headers)
@@ -86,7 +87,7 @@ async def test_streams_end_when_the_token_or_the_role_is_gone(
         sql.execute("delete from members where user_id = (select id from users where username = 'left')")
         for path in paths:
             assert await ends["gone", path] == ("error", 401), path
-        for path in (*paths[:3], *of_project):
+        for path in (*of_session, *of_pages, *of_project):
             assert await ends["left", path] == ("error", 404), path
         assert not any(ends["left", path].done() for path in of_all), "what is theirs goes on"
         sql.execute("update users set admin = true where username = 'left'")

@@ -218,6 +218,18 @@ def test_the_linter_knows_the_context_that_the_core_gives() -> None:
     assert set(context.initial(state_in("a", ""))) == set(CONTEXT)
 
 
+def test_a_list_says_what_a_flow_runs_on() -> None:
+    chat = LIBRARY.shipped("chat")[0]
+    for text, environment, workspace in (
+        (GOOD, "ambient", True),
+        (chat, "chat-partial", True),
+        (f"{chat}coding_environment: none\n", "chat-partial", False),
+        (GOOD.replace("list_dir", "list_dri"), "", False),
+    ):
+        found = LIBRARY.examine(text)
+        assert (found.environment, found.workspace, bool(found.faults)) == (environment, workspace, not environment)
+
+
 def test_the_flow_that_ships() -> None:
     assert "fix_pipeline/1.0.0" in LIBRARY.names()
     text, script = LIBRARY.shipped("fix_pipeline/v1")

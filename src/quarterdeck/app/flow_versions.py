@@ -40,8 +40,10 @@ class FlowSource(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     start_as: str
-    """What a start calls the flow, in its newest version."""
+    """What a start calls the flow in its usual version."""
     version: str
+    usual: str
+    """The version that a start takes which names none."""
     origin: Origin
     path: str
     """Of a repository's file."""
@@ -61,8 +63,7 @@ class FlowSource(BaseModel):
     @property
     def start_exactly_as(self) -> str:
         """What a start calls this version."""
-        newest = not self.versions or self.version == self.versions[0].version
-        return self.start_as if newest and self.origin != "shipped" else f"{self.start_as}/{self.version}"
+        return self.start_as if self.version == self.usual else f"{self.start_as}/{self.version}"
 
 
 class NamedFlow(BaseModel):
@@ -84,6 +85,7 @@ async def show(app: App, actor: Actor, project: int | str, name: str) -> FlowSou
         name=found.name,
         start_as=next((prefix for prefix in (FILE, OWN) if name.startswith(prefix)), "") + found.name,
         version=found.version,
+        usual=_usual(app, found, versions),
         origin=found.origin,
         path=found.path,
         text=found.text,
@@ -91,6 +93,12 @@ async def show(app: App, actor: Actor, project: int | str, name: str) -> FlowSou
         faults=found.faults,
         versions=tuple(versions),
     )
+
+
+def _usual(app: App, found: Found, versions: Sequence[VersionView]) -> str:
+    if found.origin == "shipped":
+        return app.flows.read(app.flows.shipped(found.name)[0]).version
+    return versions[0].version if versions else found.version
 
 
 async def _versions(app: App, connection: AsyncConnection, project: Project, found: Found) -> Sequence[VersionView]:

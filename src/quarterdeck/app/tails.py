@@ -9,11 +9,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 from quarterdeck.app.signals import Cursor, Signal, look
 from quarterdeck.core.errors import UnavailableError
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
+
+Told = TypeVar("Told")
 
 KEPT_BYTES = 256 * 1024
 """How far a watcher may be behind before it is dropped; the last moment is kept whatever its size."""
@@ -34,11 +38,16 @@ class Moment:
     signals: tuple[Signal, ...]
     through: int
     """The last event that the log had then."""
-    _told: dict[object, bytes] = field(default_factory=dict[object, bytes])
+    _told: dict[object, Any] = field(default_factory=dict[object, Any])
     _made: dict[object, asyncio.Task[bytes]] = field(default_factory=dict[object, asyncio.Task[bytes]])
 
-    def told(self, tell: Callable[[Sequence[Signal]], bytes]) -> bytes:
-        """As `tell` writes it: once, however many are told."""
+    @cached_property
+    def size(self) -> int:
+        """About how many bytes it is."""
+        return sum(signal.size for signal in self.signals)
+
+    def told(self, tell: Callable[[Sequence[Signal]], Told]) -> Told:
+        """What `tell` makes of it: once, however many are told."""
         if tell not in self._told:
             self._told[tell] = tell(self.signals)
         return self._told[tell]
@@ -123,7 +132,7 @@ class Tail:
         self._wake()
 
     def _publish(self, moment: Moment) -> None:
-        size = MOMENT_BYTES + sum(signal.size for signal in moment.signals)
+        size = MOMENT_BYTES + moment.size
         self._moments.append((moment, size))
         self._bytes += size
         self.number += 1

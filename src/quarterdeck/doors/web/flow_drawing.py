@@ -12,7 +12,6 @@ from quarterdeck.core.component import (
     DeterministicStepComponent,
     HumanInputComponent,
     OneOffComponent,
-    Prompted,
 )
 from quarterdeck.core.flow import ABORT, END, Flow, Router
 from quarterdeck.doors.export.terminal import plain
@@ -253,11 +252,6 @@ def _path(way: Way) -> str:
         found.append(f"V{point.y:.0f}" if abs(point.x - before.x) < 1 else bend)
         before = point
     return "".join(found)
-
-
-def prompted(plan: Plan) -> list[Prompted]:
-    """The components that ask a model."""
-    return [one for one in plan.components if isinstance(one, Prompted)]
 
 
 def _width(text: str, letter: float, padding: float) -> float:

@@ -18,7 +18,7 @@ from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
 from quarterdeck.doors.web import flow_drawing
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.flow_drawing import Plan
-from quarterdeck.doors.web.flow_pages import Name, link, parts_of
+from quarterdeck.doors.web.flow_pages import Name, Version, link, parts_of
 from quarterdeck.doors.web.layout import framed
 from quarterdeck.doors.web.rendering import HEADERS, fragment
 from quarterdeck.flows.document import REPORTED_FAULTS
@@ -110,13 +110,14 @@ def copied(text: str, name: str) -> str:
 
 
 @get("/projects/{project_id:int}/flows/{name:str}/edit")
-async def edit(app: TheApp, actor: Caller, project_id: RowId, name: Name) -> Response[Any]:
-    """The newest version of a flow that the project stores; of another a copy is begun."""
-    source = await flow_versions.show(app, actor, project_id, name)
+async def edit(app: TheApp, actor: Caller, project_id: RowId, name: Name, version: Version = "") -> Response[Any]:
+    """A flow that the project stores, in its newest version or an earlier one; of another flow a copy is begun."""
+    source = await flow_versions.show(app, actor, project_id, f"{name}/{version}" if version else name)
     if source.origin != "project":
         query = urlencode({"from": source.start_as})
         return Redirect(f"/projects/{project_id}/new-flow?{query}", status_code=303)
-    return await _editor(app, actor, project_id, source.text, of=source.start_as, base=source.version)
+    earlier = source.version if source.version != source.usual else ""
+    return await _editor(app, actor, project_id, source.text, of=source.start_as, base=source.usual, earlier=earlier)
 
 
 @post("/projects/{project_id:int}/flows/check")
@@ -160,6 +161,7 @@ async def _editor(
     reading: Reading | None = None,
     of: str = "",
     base: str = "",
+    earlier: str = "",
     begun: str = "",
     problem: str = "",
     status: int = 200,
@@ -177,6 +179,7 @@ async def _editor(
         text=cut(text, TEXT_CHARACTERS),
         of=of,
         base=base,
+        earlier=earlier,
         begun=begun,
         problem=problem,
         others=[] if of else [one.start_as for one in (await project_flows.find(app, actor, project_id)).flows],

@@ -1,37 +1,37 @@
 """The form that starts a session of a flow: its fields, what there is to choose from, and what is wrong with them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from quarterdeck.app import issues, merge_requests, model_rules, pipelines, repositories
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.model_choice import SCRIPTED
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.inputs import field_faults
 from quarterdeck.core.text import line
+from quarterdeck.doors.export.terminal import plain
+from quarterdeck.doors.web.drafts import WrongFieldsError, checked
+from quarterdeck.doors.web.fields import Fields
 from quarterdeck.doors.web.languages import gettext as _
 
 ABOUT = {"pipeline": "pipeline_id", "issue": "issue_iid", "merge_request": "merge_request_iid"}
 """What a session is about is named by its number; the server knows the rest."""
-FREE = ("goal", "title", "ref", "model")
-"""The fields of every flow's form."""
+SECTION = "run"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _FILLED = frozenset({"agent_platform_standard_context", "user_rule", "workspace_agent_skills"})
 """The server gives these by itself."""
 CHOICES, BRANCHES, MODELS = 50, 200, 50
 """So many of the newest are offered; a page of an older one leads here with it chosen."""
 _TITLE_CHARACTERS = 80
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Something that can be chosen."""
-
-    value: str
-    text: str
+Option = tuple[str, str]
+"""What can be chosen, and how it is shown."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Wanted:
 class Offers:
     """What there is to choose from."""
 
-    about: Mapping[str, tuple[Choice, ...]]
+    about: Mapping[str, tuple[Option, ...]]
     branches: tuple[str, ...]
     models: tuple[str, ...]
     usual_model: str | None
@@ -84,46 +84,57 @@ def words(name: str) -> str:
 
 async def offers(app: App, actor: Actor, project_id: int, flow: Flow, *, scripted: bool) -> Offers:
     """What the project has to choose from, the newest first."""
-    about: dict[str, tuple[Choice, ...]] = {}
+    about: dict[str, tuple[Option, ...]] = {}
     for one in flow.inputs:
         match one.category:
             case "pipeline":
                 runs = await pipelines.find(app, actor, project_id, limit=CHOICES)
-                texts = [Choice(str(x.id), f"#{x.id} {_(x.status.value)} · {x.ref} {x.sha[:8]}") for x in runs]
+                texts = [(x.id, f"#{x.id} {_(x.status.value)} · {x.ref} {x.sha[:8]}") for x in runs]
             case "issue":
                 open_issues = await issues.find(app, actor, project_id, status="opened", limit=CHOICES)
-                texts = [Choice(str(x.iid), f"#{x.iid} {line(x.title, _TITLE_CHARACTERS)}") for x in open_issues]
+                texts = [(x.iid, f"#{x.iid} {line(x.title, _TITLE_CHARACTERS)}") for x in open_issues]
             case "merge_request":
                 requests = await merge_requests.find(app, actor, project_id, status="opened", limit=CHOICES)
-                texts = [Choice(str(x.iid), f"!{x.iid} {line(x.title, _TITLE_CHARACTERS)}") for x in requests]
+                texts = [(x.iid, f"!{x.iid} {line(x.title, _TITLE_CHARACTERS)}") for x in requests]
             case _:
                 continue
-        about[ABOUT[one.category]] = tuple(texts)
+        about[ABOUT[one.category]] = tuple((str(number), plain(text)) for number, text in texts)
     rules = (await model_rules.show(app, actor)).rules
     named = [name for rule in rules for name in (rule.default, *rule.tags.values(), *rule.fallbacks) if name]
     return Offers(
         about=about,
         branches=tuple(one.name for one in (await repositories.branches(app, actor, project_id))[:BRANCHES]),
-        models=tuple(dict.fromkeys(["scripted", *named] if scripted else named))[:MODELS],
+        models=tuple(dict.fromkeys([SCRIPTED, *named] if scripted else named))[:MODELS],
         usual_model=await model_rules.usual(app, actor, project_id, flow.name),
     )
 
 
-def read(flow: Flow, given: Mapping[str, str]) -> tuple[dict[str, JsonValue], dict[str, str]]:
+def wish_of(flow: Flow, project_id: int, name: str, form: Fields) -> StartSession:
+    """What to start. Raises WrongFieldsError with what is wrong, by the fields' names."""
+    inputs, faults = _inputs(flow, form)
+    if form.text("script") and form.text("model") != SCRIPTED:
+        faults["script"] = _("A script answers in place of a language model: choose the model “scripted” with it.")
+    if faults:
+        raise WrongFieldsError(faults)
+    about = {field: int(form.text(field)) for field in ABOUT.values() if form.text(field)}
+    free = {field: form.text(field) or None for field in ("title", "model", "script")}
+    texts = {field: form.text(field) for field in ("goal", "ref")}
+    values = {"project": project_id, "flow": name, "inputs": inputs, "origin": "web", **free, **texts, **about}
+    return checked(StartSession, values)
+
+
+def _inputs(flow: Flow, form: Fields) -> tuple[dict[str, JsonValue], dict[str, str]]:
     """The envelopes that a form was filled in with, and what is wrong, by the fields' names."""
     inputs: dict[str, dict[str, JsonValue]] = {}
     faults: dict[str, str] = {}
     for field in wanted_of(flow):
         category, _dot, name = field.name.partition(".")
-        text = given.get(field.name, "")
-        if field.kind == "about":
-            if text and not (text.isascii() and text.isdigit()):
-                faults[field.name] = _("This is no number.")
-            elif field.required and not text:
-                faults[field.name] = _("Choose one: the flow needs it.")
-        elif field.required and not text:
+        text = form.text(field.name)
+        if field.required and not text:
             faults[field.name] = _("The flow needs this.")
-        elif text:
+        elif field.kind == "about" and text and not _NUMBER.fullmatch(text):
+            faults[field.name] = _("This is no number.")
+        elif field.kind != "about" and text:
             value, fault = _value(field, text)
             inputs.setdefault(category, {})[name] = value
             faults |= {field.name: fault} if fault else {}
@@ -141,17 +152,3 @@ def _value(field: Wanted, text: str) -> tuple[JsonValue, str]:
         return json.loads(text), ""
     except (ValueError, RecursionError):
         return text, _("It is of the type %(kind)s: write it as JSON.") % {"kind": field.kind}
-
-
-def wish_of(
-    project_id: int, name: str, given: Mapping[str, str], inputs: dict[str, JsonValue]
-) -> tuple[StartSession | None, dict[str, str]]:
-    """What to start, or what is wrong, by the fields' names."""
-    about = {field: int(given[field]) for field in ABOUT.values() if given.get(field)}
-    free = {field: given.get(field) or None for field in ("title", "model")}
-    texts = {field: given.get(field, "") for field in ("goal", "ref")}
-    values = {"project": project_id, "flow": name, "inputs": inputs, "origin": "web", **free, **texts, **about}
-    try:
-        return StartSession.model_validate(values), {}
-    except ValidationError as error:
-        return None, {str(fault["loc"][0]): f"{fault['msg']}." for fault in error.errors(include_url=False)}

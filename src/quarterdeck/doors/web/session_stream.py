@@ -18,13 +18,15 @@ from quarterdeck.doors.api.parameters import After, Caller, LastEventId, Session
 from quarterdeck.doors.identity import watches
 from quarterdeck.doors.sse import KEEPALIVE, Closes
 from quarterdeck.doors.web import languages
-from quarterdeck.doors.web.layout import live
+from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.session_parts import parts
 from quarterdeck.doors.web.timeline import Lens, Teller, teller
 from quarterdeck.doors.web.views import level_of
 
 _UNSEEN = ("tool_call.", "model.", "component.", "message.", "notice.", "setup.", "network.", "context.", "delegation.")
 """Events of these kinds change nothing beside the log."""
+AT_ONCE_BYTES = 2 * 1024
+"""A moment of so much is rendered where it is read: to wait for a thread would cost each of its watchers more."""
 OUTPUT_BYTES = 64 * 1024
 """What a page is told of the output that calls printed before."""
 
@@ -52,7 +54,7 @@ async def follow(
 async def _chunks(app: App, still: Still, lens: Lens, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
     async for moment in moments:
         beside = b""
-        if any(map(_changes_parts, moment.signals)):
+        if moment.told(_changes_parts):
             # Each watcher is let in again by itself; only what all of them may see is made once for all.
             actor = await still()
             rights = await session_rights.rights(app, actor, lens.session_id)
@@ -60,10 +62,37 @@ async def _chunks(app: App, still: Still, lens: Lens, moments: AsyncIterator[Mom
         yield await _entries(moment, lens) + beside
 
 
+@get("/sessions/{session_id:int}/header/stream", media_type="text/event-stream")
+async def follow_header(
+    app: TheApp, actor: Caller, still: Still, closing: Closes, session_id: SessionId, after: After = 0
+) -> Stream:
+    """What changes on the tabs that have no log: the header."""
+    moments = await watch.session(app, actor, session_id, after=after, most_output=0)
+    check = partial(watches, app, still, session_id)
+    return live(app, actor, closing, _headers(app, still, session_id, moments), check=check)
+
+
+async def _headers(app: App, still: Still, session_id: int, moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
+    async for moment in moments:
+        if moment.told(_changes_parts):
+            actor = await still()
+            rights = await session_rights.rights(app, actor, session_id)
+            make = partial(_header, app, actor, session_id, rights)
+            yield await moment.once(("header", rights, languages.spoken()), make)
+
+
+async def _header(app: App, actor: Actor, session_id: int, rights: SessionRights) -> bytes:
+    return fresh({"session-now": parts(await sessions.show(app, actor, session_id), rights).header})
+
+
 async def _entries(moment: Moment, lens: Lens) -> bytes:
-    """What is new in the log: made once for all who look through the same lens, in a thread."""
+    """What is new in the log: made once for all who look through the same lens; in a thread what takes its time."""
     tell = teller(lens)
-    return await moment.once(tell, partial(_told, tell, moment.signals)) if moment.signals else KEEPALIVE
+    if not moment.signals:
+        return KEEPALIVE
+    if moment.size <= AT_ONCE_BYTES:
+        return moment.told(tell)
+    return await moment.once(tell, partial(_told, tell, moment.signals))
 
 
 async def _told(tell: Teller, signals: Sequence[Signal]) -> bytes:
@@ -74,8 +103,9 @@ async def _parts(app: App, actor: Actor, session_id: int, rights: SessionRights)
     return parts(await sessions.show(app, actor, session_id), rights).message
 
 
-def _changes_parts(signal: Signal) -> bool:
-    return isinstance(signal, EventSignal) and not signal.event.kind.startswith(_UNSEEN)
+def _changes_parts(signals: Sequence[Signal]) -> bool:
+    events = (signal.event for signal in signals if isinstance(signal, EventSignal))
+    return any(not event.kind.startswith(_UNSEEN) for event in events)
 
 
-ROUTES = (follow,)
+ROUTES = (follow, follow_header)
