@@ -1,12 +1,14 @@
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
-from quarterdeck.app import merge_requests, pipelines, projects, repositories
+from quarterdeck.app import merge_requests, pipelines, projects, repositories, reviews
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.merge_requests import CreateMergeRequest
+from quarterdeck.app.merge_requests import CreateMergeRequest, UpdateMergeRequest
+from quarterdeck.app.reviews import Review
 from quarterdeck.core.access import Role
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from quarterdeck.forges.local import git
@@ -44,7 +46,7 @@ async def person(app: App, owner: Actor, project: projects.ProjectView, name: st
     return Actor(user_id, name, name, f"{name}@example.com", False)
 
 
-def request(source: str = "work", **more: str) -> CreateMergeRequest:
+def request(source: str = "work", **more: Any) -> CreateMergeRequest:
     return CreateMergeRequest.model_validate({"source_branch": source, "title": "Say two", **more})
 
 
@@ -160,3 +162,57 @@ async def test_projects_and_members(app: App, owner: Actor, project: projects.Pr
     assert {path.name for path in (app.home / "repositories").iterdir()} == {
         f"{view.id}.git" for view in await projects.find(app, owner)
     }
+
+
+async def test_people_of_a_merge_request_and_what_they_say(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    """Named are members; a verdict is of somebody else than the author, of what is open, and outlives a naming anew."""
+    dev = await person(app, owner, project, "dev", Role.DEVELOPER)
+    rex = await person(app, owner, project, "rex", Role.REPORTER)
+    with pytest.raises(InvalidInputError, match="nobody is none"):
+        await merge_requests.create(app, dev, project.id, request(reviewers=["nobody"]))
+    wanted = request(assignees=["dev"], reviewers=["rex", "ada", "rex"])
+    made = await merge_requests.create(app, dev, project.id, wanted)
+    assert (made.iid, made.assignees) == (1, ("dev",)), "what was refused took no number"
+    assert [(one.username, one.verdict) for one in made.reviewers] == [("ada", None), ("rex", None)]
+    wish = Review(verdict="approved")
+    for who, why in ((dev, "others than its author"), (rex, "Developer")):
+        with pytest.raises(ForbiddenError, match=why):
+            await reviews.submit(app, who, project.id, 1, wish)
+    with pytest.raises(InvalidInputError, match="or a verdict"):
+        await reviews.submit(app, owner, project.id, 1, Review(summary=" "))
+    await reviews.submit(app, owner, project.id, 1, Review(summary="no", verdict="changes_requested"))
+    seen = await reviews.submit(app, owner, project.id, 1, wish)
+    head = await app.forge.commit_of(project.id, "work")
+    assert [one.text for one in seen.comments] == ["no"]
+    assert seen.reviewers[0].model_dump() == {"username": "ada", "verdict": "approved", "commit": head}
+    changed = await merge_requests.change(app, dev, project.id, 1, UpdateMergeRequest(reviewers=("ada",), assignees=()))
+    assert [(one.username, one.verdict) for one in changed.reviewers] == [("ada", "approved")]
+    assert changed.assignees == ()
+    assert (await merge_requests.change(app, dev, project.id, 1, UpdateMergeRequest(title="T"))).reviewers
+    assert (await merge_requests.find(app, rex, project.id))[0].reviewers == changed.reviewers
+    await merge_requests.close(app, dev, project.id, 1)
+    with pytest.raises(ConflictError, match="closed already"):
+        await reviews.submit(app, owner, project.id, 1, Review(summary="late", verdict="approved"))
+    assert len((await merge_requests.show(app, dev, project.id, 1)).comments) == 1, "all of a review or nothing"
+
+
+async def test_a_closed_one_is_opened_again(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    rex = await person(app, owner, project, "rex", Role.REPORTER)
+    await merge_requests.create(app, owner, project.id, request())
+    with pytest.raises(ConflictError, match="only a closed one"):
+        await merge_requests.reopen(app, owner, project.id, 1)
+    await merge_requests.close(app, owner, project.id, 1)
+    with pytest.raises(ForbiddenError, match="Developer"):
+        await merge_requests.reopen(app, rex, project.id, 1)
+    view = await merge_requests.reopen(app, owner, project.id, 1)
+    assert (view.status, view.ended_at) == ("opened", None)
+    await merge_requests.close(app, owner, project.id, 1)
+    assert (await merge_requests.create(app, owner, project.id, request())).iid == 2
+    with pytest.raises(ConflictError, match="another open merge request from work to main"):
+        await merge_requests.reopen(app, owner, project.id, 1)
+    await merge_requests.merge(app, owner, project.id, 2)
+    await app.forge.delete_branches(project.id, {"work": await app.forge.commit_of(project.id, "work")})
+    with pytest.raises(InvalidInputError, match="no branch 'work'"):
+        await merge_requests.reopen(app, owner, project.id, 1)

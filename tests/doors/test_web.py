@@ -150,16 +150,19 @@ async def test_what_links_lead_to_is_there(api: Api, app: App, start: Start) -> 
     await api.post("/projects/sample/merge_requests/1/comments", {"text": "<b>bold</b>", "position": place})
     session = await begin(api, issue_iid=1)
     shown = await api.client.get(str(issue["url"]).removeprefix(app.public_url), headers=headers)
-    assert f'<a href="/sessions/{session["id"]}">' in shown.text
-    for one in (project, pipelines[0], issue, made):
-        path = str(one["url"]).removeprefix(app.public_url)
+    assert f'<a class="title" href="/sessions/{session["id"]}">' in shown.text
+    merge_request = str(made["url"]).removeprefix(app.public_url)
+    paths = [str(one["url"]).removeprefix(app.public_url) for one in (project, pipelines[0], issue, made)]
+    texts: list[str] = []
+    for path in (*paths, f"{merge_request}/changes"):
         assert (await api.client.get(path)).status_code == 401
         page = await api.client.get(path, headers=headers)
         assert page.status_code == 200, page.text
         assert "sample" in page.text
         assert harmless(page)
         assert "<b>bold" not in page.text
-    assert "+&lt;script&gt;" in page.text
-    assert "ada on text:1" in page.text
+        texts.append(page.text)
+    assert "+&lt;script&gt;" in texts[-1]
+    assert "<b>ada</b> on text:1" in texts[-2]
     missing = await api.client.get(f"/projects/{project['id']}/merge_requests/7", headers=headers)
     assert missing.status_code == 404

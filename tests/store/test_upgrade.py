@@ -111,3 +111,36 @@ def test_a_step_that_fails_leaves_those_before_it(empty_url: str) -> None:
     schema.upgrade(empty_url)
     with psycopg.connect(empty_url, autocommit=True) as connection:
         assert connection.execute("select version_num from alembic_version").fetchone() == (schema.steps()[-1],)
+
+
+def test_sessions_that_were_started_on_pipelines_are_known_to_be(empty_url: str) -> None:
+    """Those of the session's own project; whatever else an input of that name was is nothing."""
+    upgrade_to(empty_url, before("0025"))
+    given: list[Any] = [{"id": 1}, {"id": "1"}, {"id": 2}, {"id": "x"}, ["id"], "id", {"id": 1}]
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("insert into users (username, name) values ('ada', 'Ada')")
+        for number in (1, 2):
+            connection.execute("insert into projects (path, name, default_branch) values (%s, '', '')", (f"p{number}",))
+            connection.execute(
+                "insert into pipelines (project_id, ref, sha, source, status, definition)"
+                " values (%s, 'r', 's', 'api', 'failed', '{}')",
+                (number,),
+            )
+        values = "(project_id, iid, title, status, author_id) values (1, 1, 't', 'opened', 1)"
+        connection.execute(f"insert into issues {values}")
+        for number, pipeline in enumerate(given, 1):
+            state = {
+                "title": "t",
+                "status": "stopped",
+                "seq": 0,
+                "created": {"goal": "", "inputs": {"pipeline": pipeline}},
+            }
+            keep(connection, number, state, [])
+        connection.execute("update sessions set project_id = 1")
+        connection.execute("insert into session_subjects (session_id, issue_id) values (7, 1)")
+    schema.upgrade(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        found = connection.execute(
+            "select session_id, issue_id, pipeline_id from session_subjects order by 1"
+        ).fetchall()
+    assert found == [(1, None, 1), (2, None, 1), (7, 1, 1)]

@@ -12,21 +12,20 @@ from quarterdeck.app import issue_views as views
 from quarterdeck.app.access import Project, demand, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.assignees import ASSIGNEES, Username, members_named
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.issue_views import IssueStatus, IssueView
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.limits import PAGE_ROWS
 from quarterdeck.core.text import clean, line
-from quarterdeck.store.tables import issue_assignees, issues, members, projects, users
+from quarterdeck.store.tables import issue_assignees, issues, projects, users
 
 TITLE_CHARACTERS = 255
 LABELS = 20
 LABEL_CHARACTERS = 255
-ASSIGNEES = 20
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_CHARACTERS)]
-Username = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 
 class CreateIssue(BaseModel):
@@ -255,19 +254,8 @@ async def _reopen(connection: AsyncConnection, row: Row[Any]) -> None:
 
 
 async def _assign(connection: AsyncConnection, project: Project, issue_id: int, usernames: Sequence[str]) -> None:
-    wanted = dict.fromkeys(usernames)
-    if not wanted:
-        return
-    query = select(users.c.username, users.c.id).join(members, members.c.user_id == users.c.id)
-    rows = await connection.execute(
-        query.where(members.c.project_id == project.id, users.c.username.in_([clean(name) for name in wanted]))
-    )
-    known = {row.username: row.id for row in rows}
-    if strangers := [name for name in wanted if name not in known]:
-        raise InvalidInputError(f"Only members of {project.path} can be assigned; {', '.join(strangers)} is none.")
-    await connection.execute(
-        insert(issue_assignees), [{"issue_id": issue_id, "user_id": user_id} for user_id in known.values()]
-    )
+    if ids := await members_named(connection, project, usernames):
+        await connection.execute(insert(issue_assignees), [{"issue_id": issue_id, "user_id": one} for one in ids])
 
 
 def _title(text: str) -> str:

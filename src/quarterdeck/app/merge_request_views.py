@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import comments, pipeline_views, session_subjects
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.assignees import ReviewerView, assigned, reviewing
 from quarterdeck.app.comments import CommentView
 from quarterdeck.app.pipeline_views import PipelineView
 from quarterdeck.app.session_subjects import SessionRef
@@ -34,6 +35,8 @@ class MergeRequestView(BaseModel):
     target_branch: str
     status: MergeRequestStatus
     author: str
+    assignees: tuple[str, ...]
+    reviewers: tuple[ReviewerView, ...]
     session_id: int | None
     """The session that made it."""
     merge_commit: str | None
@@ -55,7 +58,13 @@ class MergeRequestView(BaseModel):
 def query() -> Select[Any]:
     """Merge requests with their projects' paths and authors' names, newest first."""
     return (
-        select(merge_requests, projects.c.path, users.c.username)
+        select(
+            merge_requests,
+            projects.c.path,
+            users.c.username,
+            assigned().label("assignees"),
+            reviewing().label("reviewers"),
+        )
         .join(projects, projects.c.id == merge_requests.c.project_id)
         .join(users, users.c.id == merge_requests.c.author_id)
         .order_by(merge_requests.c.iid.desc())
@@ -98,6 +107,8 @@ def view(
         target_branch=row.target_branch,
         status=row.status,
         author=row.username,
+        assignees=tuple(row.assignees or ()),
+        reviewers=tuple(ReviewerView.model_validate(one) for one in row.reviewers or ()),
         session_id=row.session_id,
         merge_commit=row.merge_commit,
         created_at=row.created_at,

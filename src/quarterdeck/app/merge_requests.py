@@ -12,6 +12,7 @@ from quarterdeck.app import merge_request_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.assignees import ASSIGNEES, Username, assign
 from quarterdeck.app.comments import TEXT_CHARACTERS, CommentView
 from quarterdeck.app.merge_request_views import MergeRequestStatus, MergeRequestView
 from quarterdeck.app.outside import Author
@@ -25,7 +26,7 @@ from quarterdeck.store.tables import merge_requests, projects
 
 __all__ = [
     "CommentView", "CreateMergeRequest", "MergeRequestStatus", "MergeRequestView", "UpdateMergeRequest", "change",
-    "close", "comment", "create", "diff", "find", "merge", "show",
+    "close", "comment", "create", "diff", "find", "merge", "reopen", "show",
 ]  # fmt: skip
 
 TITLE_CHARACTERS = 255
@@ -41,6 +42,8 @@ class CreateMergeRequest(BaseModel):
     )
     title: str = Field(max_length=TITLE_CHARACTERS)
     description: str = Field(default="", max_length=TEXT_CHARACTERS)
+    assignees: tuple[Username, ...] = Field(default=(), max_length=ASSIGNEES, description="Members of the project.")
+    reviewers: tuple[Username, ...] = Field(default=(), max_length=ASSIGNEES, description="Members of the project.")
 
 
 class UpdateMergeRequest(BaseModel):
@@ -49,6 +52,8 @@ class UpdateMergeRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str | None = Field(default=None, max_length=TITLE_CHARACTERS)
     description: str | None = Field(default=None, max_length=TEXT_CHARACTERS)
+    assignees: tuple[Username, ...] | None = Field(default=None, max_length=ASSIGNEES, description="All, anew.")
+    reviewers: tuple[Username, ...] | None = Field(default=None, max_length=ASSIGNEES, description="All, anew.")
 
 
 async def create(
@@ -63,7 +68,7 @@ async def create(
     """Makes a merge request; the same call, or an open one of the same branches, gives the one that is there.
 
     Raises:
-        InvalidInputError: a branch is not there, or brings nothing.
+        InvalidInputError: a branch is not there, or brings nothing; who is named is no member.
     """
     title = line(clean(request.title), TITLE_CHARACTERS)
     async with app.database.transaction() as connection:
@@ -95,7 +100,20 @@ async def create(
                 .returning(merge_requests.c.id)
             )
         ).scalar_one()
+        await _name(connection, found, made, request)
         return await views.load(app, connection, actor, made)
+
+
+async def _name(
+    connection: AsyncConnection,
+    project: Project,
+    merge_request_id: int,
+    request: CreateMergeRequest | UpdateMergeRequest,
+) -> None:
+    if request.assignees is not None:
+        await assign(connection, project, merge_request_id, "assignee", request.assignees)
+    if request.reviewers is not None:
+        await assign(connection, project, merge_request_id, "reviewer", request.reviewers)
 
 
 async def _known(
@@ -173,7 +191,7 @@ async def changes(app: App, project: Project, row: Row[Any]) -> tuple[str, bytes
 
 
 async def change(app: App, actor: Actor, project: int | str, iid: int, request: UpdateMergeRequest) -> MergeRequestView:
-    """Changes title or description. Raises InvalidInputError for an empty title."""
+    """Changes what is given. Raises InvalidInputError for an empty title, or for who is no member."""
     values: dict[str, Any] = {}
     if request.title is not None:
         values["title"] = line(clean(request.title), TITLE_CHARACTERS)
@@ -186,6 +204,7 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
         row = await row_of(connection, found, iid, lock=True)
         if values:
             await connection.execute(update(merge_requests).where(merge_requests.c.id == row.id).values(values))
+        await _name(connection, found, row.id, request)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -226,11 +245,38 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
         return await views.load(app, connection, actor, row.id)
 
 
+async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
+    """Opens a closed one again; the session that made it has finished with its closing, and stays so.
+
+    Raises:
+        ConflictError: it is open or merged, or there is another open one of its branches.
+        InvalidInputError: a branch is gone, or brings nothing any more.
+    """
+    async with app.database.transaction() as connection:
+        found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
+        # As in `create`: one at a time in a project, so that no second one of the branches is opened meanwhile.
+        await connection.execute(select(projects.c.id).where(projects.c.id == found.id).with_for_update(key_share=True))
+        row = await row_of(connection, found, iid, lock=True)
+        if row.status != "closed":
+            raise ConflictError(f"Merge request !{iid} is {row.status}; only a closed one is opened again.")
+        if await _known(connection, found.id, row.source_branch, row.target_branch, None) is not None:
+            raise ConflictError(f"There is another open merge request from {row.source_branch} to {row.target_branch}.")
+        await _check(app, found, row.source_branch, row.target_branch, row.title)
+        opened = update(merge_requests).where(merge_requests.c.id == row.id).values(status="opened", ended_at=None)
+        await connection.execute(opened)
+        return await views.load(app, connection, actor, row.id)
+
+
 async def _opened(connection: AsyncConnection, project: Project, iid: int) -> Row[Any]:
     row = await row_of(connection, project, iid, lock=True)
-    if row.status != "opened":
-        raise ConflictError(f"Merge request !{iid} is {row.status} already.")
+    demand_opened(row)
     return row
+
+
+def demand_opened(row: Row[Any]) -> None:
+    """Raises ConflictError when the merge request is merged or closed."""
+    if row.status != "opened":
+        raise ConflictError(f"Merge request !{row.iid} is {row.status} already.")
 
 
 async def _end(

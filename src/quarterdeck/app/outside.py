@@ -208,8 +208,8 @@ class Forge(Protocol):
         """What a clone checks out."""
         ...
 
-    async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
-        """The newest commits of `ref`, newest first."""
+    async def commits(self, project_id: int, ref: str, limit: int, *, skip: int = 0) -> list[Commit]:
+        """The newest commits of `ref` behind the first `skip`, newest first."""
         ...
 
     async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:

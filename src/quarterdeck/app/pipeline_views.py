@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.application import App
 from quarterdeck.app.runner_choice import explained_jobs
+from quarterdeck.app.session_subjects import SessionRef
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.events import Outcome
 from quarterdeck.core.limits import RESULT_CHARACTERS
@@ -67,6 +68,8 @@ class PipelineView(BaseModel):
     """The newest attempt at each job, in the order of the stages."""
     earlier: tuple[JobView, ...] = ()
     """Attempts that were tried again."""
+    sessions: tuple[SessionRef, ...] = ()
+    """Those that were started on it and that you may see."""
 
 
 def query() -> Select[Any]:

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import pipeline_jobs as jobs
 from quarterdeck.app import pipeline_views as views
-from quarterdeck.app.access import project_for
+from quarterdeck.app import session_subjects
+from quarterdeck.app.access import demand, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_deletion import forget_jobs
@@ -57,6 +58,7 @@ async def find(
     project: int | str,
     *,
     ref: str | None = None,
+    status: PipelineStatus | None = None,
     before: int | None = None,
     limit: int = PAGE_ROWS,
 ) -> list[PipelineView]:
@@ -66,16 +68,20 @@ async def find(
         query = views.query().where(pipelines.c.project_id == found.id).limit(min(max(limit, 1), 100))
         if ref is not None:
             query = query.where(pipelines.c.ref == ref)
+        if status is not None:
+            query = query.where(pipelines.c.status == status.value)
         if before is not None:
             query = query.where(pipelines.c.id < before)
         return [views.view(app, row) for row in await connection.execute(query)]
 
 
 async def show(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
-    """One pipeline with its jobs."""
+    """One pipeline with its jobs and the sessions on it."""
     async with app.database.transaction() as connection:
         await _allowed(connection, actor, pipeline_id, Ability.READ_PIPELINE)
-        return await views.load(app, connection, pipeline_id)
+        sessions = await session_subjects.about(app, connection, actor, "pipeline", pipeline_id)
+        found = await views.load(app, connection, pipeline_id)
+        return found.model_copy(update={"sessions": sessions})
 
 
 async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, ability: Ability) -> None:
@@ -86,13 +92,14 @@ async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, 
     if project_id is None:
         raise unknown
     try:
-        await project_for(connection, actor, project_id, Ability.READ_PIPELINE)
+        found = await project_for(connection, actor, project_id, Ability.READ_PIPELINE)
     except (NotFoundError, ForbiddenError):
         raise unknown from None
-    await project_for(connection, actor, project_id, ability)
+    demand(found, ability)
 
 
-async def _allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, ability: Ability) -> Row[Any]:
+async def allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, ability: Ability) -> Row[Any]:
+    """The job's row, and the one check of everything about a job. Raises NotFoundError or ForbiddenError."""
     unknown = NotFoundError(f"There is no job {job_id} that you may see.")
     row = (await connection.execute(select(pipeline_jobs).where(pipeline_jobs.c.id == job_id))).one_or_none()
     if row is None:
@@ -107,14 +114,14 @@ async def _allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, a
 async def job(app: App, actor: Actor, job_id: int) -> JobView:
     """One attempt at a job."""
     async with app.database.transaction() as connection:
-        found = views.job_view(await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE))
+        found = views.job_view(await allowed_job(connection, actor, job_id, Ability.READ_PIPELINE))
         return (await views.with_waits(connection, [found]))[0]
 
 
 async def job_log(app: App, actor: Actor, job_id: int, *, offset: int = 0, limit: int = LOG_PAGE_BYTES) -> bytes:
     """At most `limit` bytes of a job's log from `offset`; empty when there is nothing behind it (yet)."""
     async with app.database.transaction() as connection:
-        row = await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
+        row = await allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
         if row.call_id is None:
             return b""
         return await output.read(connection, row.call_id, max(offset, 0), min(max(limit, 1), LOG_PAGE_BYTES))
@@ -123,7 +130,7 @@ async def job_log(app: App, actor: Actor, job_id: int, *, offset: int = 0, limit
 async def job_tail(app: App, actor: Actor, job_id: int, size: int = JOB_LOG_TAIL_BYTES) -> str:
     """The end of a job's log as a model reads it: text without a terminal's codes."""
     async with app.database.transaction() as connection:
-        row = await _allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
+        row = await allowed_job(connection, actor, job_id, Ability.READ_PIPELINE)
         if row.call_id is None:
             return ""
         return views.readable(await output.tail(connection, row.call_id, min(max(size, 1), JOB_LOG_TAIL_BYTES)))
@@ -157,7 +164,7 @@ async def retry_job(app: App, actor: Actor, job_id: int) -> PipelineView:
         ConflictError: it has not ended, or there is a newer attempt.
     """
     async with app.database.transaction() as connection:
-        row = await _allowed_job(connection, actor, job_id, Ability.RUN_PIPELINE)
+        row = await allowed_job(connection, actor, job_id, Ability.RUN_PIPELINE)
         await jobs.lock(connection, row.pipeline_id)
         known = await views.newest(connection, row.pipeline_id)
         one = known[row.name]

@@ -14,7 +14,7 @@ from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_deletion import forget_jobs
-from quarterdeck.core.access import Ability, Role
+from quarterdeck.core.access import Ability, Role, allows
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from quarterdeck.core.session_limits import ProjectLimits
 from quarterdeck.core.text import clean
@@ -58,6 +58,10 @@ class ProjectView(BaseModel):
     """The actor's own role."""
     clone_url: str
     url: str
+
+    def may(self, ability: Ability) -> bool:
+        """Whether the actor's role has it, for what pages offer."""
+        return allows(Role[self.role.upper()], ability)
 
 
 class MemberView(BaseModel):

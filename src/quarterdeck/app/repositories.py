@@ -64,11 +64,11 @@ async def branches(app: App, actor: Actor, project: int | str) -> list[BranchVie
 
 
 async def commits(
-    app: App, actor: Actor, project: int | str, ref: str | None = None, limit: int = PAGE_ROWS
+    app: App, actor: Actor, project: int | str, ref: str | None = None, limit: int = PAGE_ROWS, skip: int = 0
 ) -> list[CommitView]:
-    """The newest commits of a branch, tag or commit; of the default branch without `ref`."""
+    """The newest commits of a branch, tag or commit behind the first `skip`; of the default branch without `ref`."""
     found = await _readable(app, actor, project)
-    listed = await app.forge.commits(found.id, ref or found.default_branch, min(max(limit, 1), 100))
+    listed = await app.forge.commits(found.id, ref or found.default_branch, min(max(limit, 1), 100), skip=skip)
     return [CommitView(sha=one.sha, title=one.title, author=one.author, at=one.at) for one in listed]
 
 

@@ -1,20 +1,24 @@
 """Reviews of merge requests: comments on lines, and a summary, said in one go or not at all."""
 
 import asyncio
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import comments
+from quarterdeck.app import assignees, comments
 from quarterdeck.app import merge_request_views as views
-from quarterdeck.app.access import project_for
+from quarterdeck.app.access import Project, demand, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.assignees import Verdict
 from quarterdeck.app.comments import TEXT_CHARACTERS, Position
 from quarterdeck.app.merge_request_views import MergeRequestView
-from quarterdeck.app.merge_requests import changes, row_of
+from quarterdeck.app.merge_requests import changes, demand_opened, row_of
 from quarterdeck.core.access import Ability
 from quarterdeck.core.diff import DiffLine, FileDiff, find_line, read_diff
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import ForbiddenError, InvalidInputError
 from quarterdeck.core.text import cut, decode
 
 LINE_COMMENTS = 100
@@ -37,11 +41,12 @@ class LineComment(Line):
 
 
 class Review(BaseModel):
-    """A summary, comments on lines, or both."""
+    """A summary, comments on lines, a verdict, or some of these."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     summary: str = Field(default="", max_length=TEXT_CHARACTERS)
     comments: tuple[LineComment, ...] = Field(default=(), max_length=LINE_COMMENTS)
+    verdict: Verdict | None = Field(default=None, description="What you say of it as a whole; the last word counts.")
 
 
 async def submit(
@@ -58,14 +63,18 @@ async def submit(
 
     Raises:
         InvalidInputError: there is nothing in it, or lines aren't in the diff; names all of those and what is near.
+        ForbiddenError: a verdict of whose role is too low, or who wrote it.
+        ConflictError: a verdict on what is merged or closed.
     """
     texts = [comments.said(one.text) for one in review.comments]
     summary = [comments.said(review.summary)] if review.summary.strip() else []
-    if not texts and not summary:
-        raise InvalidInputError("A review needs a summary or a comment on a line.")
+    if not texts and not summary and not review.verdict:
+        raise InvalidInputError("A review needs a summary, a comment on a line, or a verdict.")
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
+        if review.verdict is not None:
+            await _decide(app, connection, actor, found, row, review.verdict)
         if not await comments.known(connection, call_id):
             positions: list[Position | None] = []
             if review.comments:
@@ -86,6 +95,17 @@ async def submit(
                     position=positions[n] if n < len(positions) else None,
                 )
         return await views.load(app, connection, actor, row.id)
+
+
+async def _decide(
+    app: App, connection: AsyncConnection, actor: Actor, project: Project, row: Row[Any], verdict: Verdict
+) -> None:
+    demand(project, Ability.WRITE_MERGE_REQUEST)
+    if row.author_id == actor.user_id:
+        raise ForbiddenError("A verdict on a merge request is for others than its author; you can comment on it.")
+    demand_opened(row)
+    commit = await app.forge.commit_of(project.id, row.source_branch)
+    await assignees.decide(connection, row.id, actor.user_id, verdict, commit)
 
 
 async def files(app: App, actor: Actor, project: int | str, iid: int) -> tuple[FileDiff, ...]:

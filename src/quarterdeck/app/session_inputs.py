@@ -28,6 +28,7 @@ class Brought:
     links: list[LinkAdded] = field(default_factory=list[LinkAdded])
     issue_id: int | None = None
     merge_request_id: int | None = None
+    pipeline_id: int | None = None
 
 
 async def collect(
@@ -78,6 +79,7 @@ async def _pipeline(
     url = f"{app.public_url}/pipelines/{pipeline_id}"
     brought.inputs["pipeline"] = {"id": pipeline_id, "ref": row.ref, "sha": row.sha, "status": row.status}
     brought.ref = row.ref
+    brought.pipeline_id = pipeline_id
     brought.goal = f"Repair pipeline #{pipeline_id}: find out why it fails, and prove the repair."
     brought.links.append(LinkAdded(relation="source", target="pipeline", name=f"#{pipeline_id}", url=url))
 

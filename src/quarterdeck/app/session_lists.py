@@ -207,6 +207,15 @@ async def matching(
     return list((await connection.execute(_SHOWN.join(chosen, chosen.c.id == sessions.c.id))).all())
 
 
+async def chosen(app: App, actor: Actor, session_ids: Sequence[int]) -> tuple[SessionRow, ...]:
+    """Those of the sessions that the actor may see, the newest first; nothing is asked for none."""
+    if not session_ids:
+        return ()
+    async with app.database.reading() as connection:
+        rows = await matching(connection, actor, SessionFilter(), session_ids)
+        return await views_of(app, actor, connection, sorted(rows, key=lambda row: row.id, reverse=True))
+
+
 def _down(sort: Sort, order: Order | None) -> bool:
     """Whether the column goes down."""
     key = _KEYS[sort]

@@ -131,7 +131,11 @@ async def start_within(
         session_id=around.session_id,
     )  # fmt: skip
     await session_subjects.keep(
-        connection, session_id, issue_id=brought.issue_id, merge_request_id=brought.merge_request_id
+        connection,
+        session_id,
+        issue_id=brought.issue_id,
+        merge_request_id=brought.merge_request_id,
+        pipeline_id=brought.pipeline_id,
     )
     return session_id
 

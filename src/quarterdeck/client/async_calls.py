@@ -1028,11 +1028,19 @@ class AsyncRepositories(AsyncCalls):
         return await self._send("GET", f"/projects/{part(project)}/branches", list[models.BranchView])
 
     async def commits(
-        self, project: int | str, *, ref: str | Unset | None = UNSET, limit: int | Unset = UNSET
+        self,
+        project: int | str,
+        *,
+        ref: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+        skip: int | Unset = UNSET,
     ) -> list[models.CommitView]:
         """List commits. The newest first."""
         return await self._send(
-            "GET", f"/projects/{part(project)}/commits", list[models.CommitView], query={"ref": ref, "limit": limit}
+            "GET",
+            f"/projects/{part(project)}/commits",
+            list[models.CommitView],
+            query={"ref": ref, "limit": limit, "skip": skip},
         )
 
     async def commit(self, project: int | str, sha: str) -> models.CommitDetailsView:
@@ -1079,6 +1087,7 @@ class AsyncPipelines(AsyncCalls):
         project: int | str,
         *,
         ref: str | Unset | None = UNSET,
+        status: models.PipelineStatus | Unset | None = UNSET,
         before: int | Unset | None = UNSET,
         limit: int | Unset = UNSET,
     ) -> list[models.PipelineView]:
@@ -1087,7 +1096,7 @@ class AsyncPipelines(AsyncCalls):
             "GET",
             f"/projects/{part(project)}/pipelines",
             list[models.PipelineView],
-            query={"ref": ref, "before": before, "limit": limit},
+            query={"ref": ref, "status": status, "before": before, "limit": limit},
         )
 
     async def start(self, project: int | str, *, ref: str | Unset | None = UNSET) -> models.PipelineView:
@@ -1154,6 +1163,8 @@ class AsyncMergeRequests(AsyncCalls):
         title: str,
         target_branch: str | Unset | None = UNSET,
         description: str | Unset = UNSET,
+        assignees: list[str] | Unset = UNSET,
+        reviewers: list[str] | Unset = UNSET,
     ) -> models.MergeRequestView:
         """Create a merge request. From a branch into another."""
         return await self._send(
@@ -1165,6 +1176,8 @@ class AsyncMergeRequests(AsyncCalls):
                 "target_branch": target_branch,
                 "title": title,
                 "description": description,
+                "assignees": assignees,
+                "reviewers": reviewers,
             },
         )
 
@@ -1179,13 +1192,15 @@ class AsyncMergeRequests(AsyncCalls):
         *,
         title: str | Unset | None = UNSET,
         description: str | Unset | None = UNSET,
+        assignees: list[str] | Unset | None = UNSET,
+        reviewers: list[str] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
-        """Change a merge request. Title or description; what is absent stays."""
+        """Change a merge request. Title, description, assignees, reviewers; what is absent stays."""
         return await self._send(
             "PATCH",
             f"/projects/{part(project)}/merge_requests/{part(iid)}",
             models.MergeRequestView,
-            body={"title": title, "description": description},
+            body={"title": title, "description": description, "assignees": assignees, "reviewers": reviewers},
         )
 
     async def diff(self, project: int | str, iid: int) -> bytes:
@@ -1202,6 +1217,12 @@ class AsyncMergeRequests(AsyncCalls):
         """Close it. Without merging."""
         return await self._send(
             "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/close", models.MergeRequestView
+        )
+
+    async def reopen(self, project: int | str, iid: int) -> models.MergeRequestView:
+        """Open it again. A closed one, if its branches still bring something."""
+        return await self._send(
+            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/reopen", models.MergeRequestView
         )
 
     async def comment(
@@ -1225,13 +1246,14 @@ class AsyncMergeRequests(AsyncCalls):
         *,
         summary: str | Unset = UNSET,
         comments: list[models.LineComment] | Unset = UNSET,
+        verdict: Literal["approved", "changes_requested"] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
-        """Submit a review. Comments on lines and a summary, all of it or nothing."""
+        """Submit a review. Comments on lines, a summary and a verdict, all of it or nothing."""
         return await self._send(
             "POST",
             f"/projects/{part(project)}/merge_requests/{part(iid)}/reviews",
             models.MergeRequestView,
-            body={"summary": summary, "comments": comments},
+            body={"summary": summary, "comments": comments, "verdict": verdict},
         )
 
 

@@ -1014,11 +1014,19 @@ class Repositories(Calls):
         return self._send("GET", f"/projects/{part(project)}/branches", list[models.BranchView])
 
     def commits(
-        self, project: int | str, *, ref: str | Unset | None = UNSET, limit: int | Unset = UNSET
+        self,
+        project: int | str,
+        *,
+        ref: str | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+        skip: int | Unset = UNSET,
     ) -> list[models.CommitView]:
         """List commits. The newest first."""
         return self._send(
-            "GET", f"/projects/{part(project)}/commits", list[models.CommitView], query={"ref": ref, "limit": limit}
+            "GET",
+            f"/projects/{part(project)}/commits",
+            list[models.CommitView],
+            query={"ref": ref, "limit": limit, "skip": skip},
         )
 
     def commit(self, project: int | str, sha: str) -> models.CommitDetailsView:
@@ -1065,6 +1073,7 @@ class Pipelines(Calls):
         project: int | str,
         *,
         ref: str | Unset | None = UNSET,
+        status: models.PipelineStatus | Unset | None = UNSET,
         before: int | Unset | None = UNSET,
         limit: int | Unset = UNSET,
     ) -> list[models.PipelineView]:
@@ -1073,7 +1082,7 @@ class Pipelines(Calls):
             "GET",
             f"/projects/{part(project)}/pipelines",
             list[models.PipelineView],
-            query={"ref": ref, "before": before, "limit": limit},
+            query={"ref": ref, "status": status, "before": before, "limit": limit},
         )
 
     def start(self, project: int | str, *, ref: str | Unset | None = UNSET) -> models.PipelineView:
@@ -1140,6 +1149,8 @@ class MergeRequests(Calls):
         title: str,
         target_branch: str | Unset | None = UNSET,
         description: str | Unset = UNSET,
+        assignees: list[str] | Unset = UNSET,
+        reviewers: list[str] | Unset = UNSET,
     ) -> models.MergeRequestView:
         """Create a merge request. From a branch into another."""
         return self._send(
@@ -1151,6 +1162,8 @@ class MergeRequests(Calls):
                 "target_branch": target_branch,
                 "title": title,
                 "description": description,
+                "assignees": assignees,
+                "reviewers": reviewers,
             },
         )
 
@@ -1165,13 +1178,15 @@ class MergeRequests(Calls):
         *,
         title: str | Unset | None = UNSET,
         description: str | Unset | None = UNSET,
+        assignees: list[str] | Unset | None = UNSET,
+        reviewers: list[str] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
-        """Change a merge request. Title or description; what is absent stays."""
+        """Change a merge request. Title, description, assignees, reviewers; what is absent stays."""
         return self._send(
             "PATCH",
             f"/projects/{part(project)}/merge_requests/{part(iid)}",
             models.MergeRequestView,
-            body={"title": title, "description": description},
+            body={"title": title, "description": description, "assignees": assignees, "reviewers": reviewers},
         )
 
     def diff(self, project: int | str, iid: int) -> bytes:
@@ -1188,6 +1203,12 @@ class MergeRequests(Calls):
         """Close it. Without merging."""
         return self._send(
             "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/close", models.MergeRequestView
+        )
+
+    def reopen(self, project: int | str, iid: int) -> models.MergeRequestView:
+        """Open it again. A closed one, if its branches still bring something."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/reopen", models.MergeRequestView
         )
 
     def comment(
@@ -1211,13 +1232,14 @@ class MergeRequests(Calls):
         *,
         summary: str | Unset = UNSET,
         comments: list[models.LineComment] | Unset = UNSET,
+        verdict: Literal["approved", "changes_requested"] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
-        """Submit a review. Comments on lines and a summary, all of it or nothing."""
+        """Submit a review. Comments on lines, a summary and a verdict, all of it or nothing."""
         return self._send(
             "POST",
             f"/projects/{part(project)}/merge_requests/{part(iid)}/reviews",
             models.MergeRequestView,
-            body={"summary": summary, "comments": comments},
+            body={"summary": summary, "comments": comments, "verdict": verdict},
         )
 
 

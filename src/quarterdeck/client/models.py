@@ -888,6 +888,8 @@ class MergeRequestView(Model):
     target_branch: str
     status: Literal["opened", "merged", "closed"]
     author: str
+    assignees: list[str]
+    reviewers: list[ReviewerView]
     session_id: int | None
     merge_commit: str | None
     created_at: datetime
@@ -1026,6 +1028,7 @@ class PipelineView(Model):
     url: str
     jobs: list[JobView] = Field(default_factory=lambda: [])
     earlier: list[JobView] = Field(default_factory=lambda: [])
+    sessions: list[SessionRef] = Field(default_factory=lambda: [])
 
 
 class PlanChanged(Model):
@@ -1150,6 +1153,14 @@ class RetentionView(Model):
     events: int
     held: int
     items: list[SessionView]
+
+
+class ReviewerView(Model):
+    """Who was asked for a review, or gave one."""
+
+    username: str
+    verdict: Literal["approved", "changes_requested"] | None
+    commit: str | None
 
 
 class RulesText(Model):

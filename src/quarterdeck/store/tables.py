@@ -375,6 +375,18 @@ merge_requests = Table(
     UniqueConstraint("project_id", "iid"),
 )
 
+merge_request_people = Table(
+    "merge_request_people",
+    metadata,
+    Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("part", Text, nullable=False),  # assignee, reviewer
+    Column("verdict", Text),  # of a reviewer: approved, changes_requested
+    Column("commit", Text),  # that the verdict is about
+    PrimaryKeyConstraint("merge_request_id", "user_id", "part"),
+    Index(None, "user_id"),
+)
+
 issues = Table(
     "issues",
     metadata,
@@ -428,11 +440,13 @@ comments = Table(
 session_subjects = Table(
     "session_subjects",
     metadata,
-    Column("session_id", BigInteger, primary_key=True, autoincrement=False),  # started on one of these two
+    Column("session_id", BigInteger, primary_key=True, autoincrement=False),  # started on one of the first two
     Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
     Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
+    Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="SET NULL")),
     Index(None, "issue_id"),
     Index(None, "merge_request_id"),
+    Index(None, "pipeline_id"),
 )
 
 pipelines = Table(

@@ -63,7 +63,7 @@ async def diff(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) ->
 async def change(
     app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[UpdateMergeRequest]
 ) -> MergeRequestView:
-    """Title or description; what is absent stays."""
+    """Title, description, assignees, reviewers; what is absent stays."""
     return await merge_requests.change(app, actor, project_ref, iid, data)
 
 
@@ -77,6 +77,12 @@ async def merge(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -
 async def close(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
     """Without merging."""
     return await merge_requests.close(app, actor, project_ref, iid)
+
+
+@post(f"{ONE}/reopen", status_code=200, summary="Open it again")
+async def reopen(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
+    """A closed one, if its branches still bring something."""
+    return await merge_requests.reopen(app, actor, project_ref, iid)
 
 
 @post(f"{ONE}/comments", summary="Say something")
@@ -94,12 +100,12 @@ async def comment(
 async def review(
     app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, data: JSONBody[Review]
 ) -> MergeRequestView:
-    """Comments on lines and a summary, all of it or nothing."""
+    """Comments on lines, a summary and a verdict, all of it or nothing."""
     return await reviews.submit(app, actor, project_ref, iid, data)
 
 
 ROUTES = Router(
     "/projects/{project:str}/merge_requests",
-    route_handlers=[create, find, show, change, diff, merge, close, comment, review],
+    route_handlers=[create, find, show, change, diff, merge, close, reopen, comment, review],
     tags=["merge requests"],
 )

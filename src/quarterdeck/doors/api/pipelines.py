@@ -10,6 +10,7 @@ from quarterdeck.app import ci_lint, pipelines
 from quarterdeck.app.ci_lint import LintView
 from quarterdeck.app.pipeline_views import JobView, PipelineView
 from quarterdeck.core import limits
+from quarterdeck.core.pipeline import PipelineStatus
 from quarterdeck.doors.api.log import OUTPUT_PAGE_BYTES, Bytes, plain
 from quarterdeck.doors.api.parameters import Caller, Limit, Offset, ProjectRef, RowId, TheApp
 
@@ -43,11 +44,12 @@ async def find(
     actor: Caller,
     project_ref: ProjectRef,
     ref: Annotated[str | None, QueryParameter(max_length=limits.REF_CHARACTERS, description="Only of it.")] = None,
+    status: Annotated[PipelineStatus | None, QueryParameter(description="Only those that have come to it.")] = None,
     before: Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="Only older ones.")] = None,
     limit: Limit = limits.PAGE_ROWS,
 ) -> list[PipelineView]:
     """The newest first, without their jobs."""
-    return await pipelines.find(app, actor, project_ref, ref=ref, before=before, limit=limit)
+    return await pipelines.find(app, actor, project_ref, ref=ref, status=status, before=before, limit=limit)
 
 
 @post("/projects/{project:str}/ci/lint", status_code=200, summary="Check a pipeline file")

@@ -28,10 +28,15 @@ async def branches(app: TheApp, actor: Caller, project_ref: ProjectRef) -> list[
 
 @get("/commits", summary="List commits")
 async def commits(
-    app: TheApp, actor: Caller, project_ref: ProjectRef, ref: Ref = None, limit: Limit = limits.PAGE_ROWS
+    app: TheApp,
+    actor: Caller,
+    project_ref: ProjectRef,
+    ref: Ref = None,
+    limit: Limit = limits.PAGE_ROWS,
+    skip: Annotated[int, QueryParameter(ge=0, le=1_000_000, description="Leaves out so many of the newest.")] = 0,
 ) -> list[CommitView]:
     """The newest first."""
-    return await repositories.commits(app, actor, project_ref, ref, limit)
+    return await repositories.commits(app, actor, project_ref, ref, limit, skip)
 
 
 @get("/file", media_type="application/octet-stream", summary="Read a file")

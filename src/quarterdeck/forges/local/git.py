@@ -179,7 +179,10 @@ async def head(*arguments: str, directory: Path | None = None, limit: int, secon
             while len(kept) <= limit and (piece := await started.stdout.read(CHUNK_BYTES)):
                 kept += piece
             if len(kept) > limit:
-                error.cancel()
+                # Its end is told by asyncio only when its pipes have been read to theirs, and a full one is not read.
+                with suppress(ProcessLookupError):
+                    os.killpg(started.running.pid, signal.SIGKILL)
+                await drain(started.stdout)
                 return Beginning(bytes(kept[:limit]), cut_off=True)
             ended = Ended(await started.wait(), bytes(kept), decode(await error))
     except TimeoutError as late:

@@ -67,12 +67,10 @@ class LocalForge:
         names = ["HEAD"] if ref == "HEAD" else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
         if commit:
             names.append(ref)
-        for name in names:
-            found = await git.run(
-                *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"), directory=folder
-            )
-            if found.exit_code == 0:
-                return decode(found.output).strip()
+        asked = "".join(f"{name}^{{commit}}\n" for name in names).encode("utf-8", "replace")
+        told = await git.ask("cat-file", "--batch-check=%(objectname)", directory=folder, stdin=asked)
+        if found := next((line for line in _lines(told) if _WHOLE.fullmatch(line)), None):
+            return found
         raise NotFoundError(f"There is no branch, tag or commit {ref!r} in this repository.")
 
     async def read(self, project_id: int, commit: str, path: str) -> bytes | None:
@@ -116,11 +114,12 @@ class LocalForge:
         """What a clone checks out."""
         await git.ask("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=self._there(project_id))
 
-    async def commits(self, project_id: int, ref: str, limit: int) -> list[Commit]:
-        """The newest commits of `ref`, newest first."""
+    async def commits(self, project_id: int, ref: str, limit: int, *, skip: int = 0) -> list[Commit]:
+        """The newest commits of `ref` behind the first `skip`, newest first."""
         sha = await self.commit_of(project_id, ref)
         form = "--format=%H%x1f%cI%x1f%an%x1f%s"
-        output = await git.ask("log", form, f"--max-count={limit}", sha, "--", directory=self._there(project_id))
+        bounds = f"--max-count={limit}", f"--skip={skip}"
+        output = await git.ask("log", form, *bounds, sha, "--", directory=self._there(project_id))
         rows = (line.split("\x1f", 3) for line in _lines(output))
         return [Commit(sha, title, author, datetime.fromisoformat(at)) for sha, at, author, title in rows]
 

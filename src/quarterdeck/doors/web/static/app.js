@@ -3,6 +3,7 @@
 import "./times.js";
 import "./forms.js";
 import "./live-part.js";
+import "./job-log.js";
 import "./code-editor.js";
 import "./live-list.js";
 import "./session-log.js";
