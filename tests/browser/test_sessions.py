@@ -356,7 +356,7 @@ def test_all_of_it_without_script(plain: Page, instance: Instance) -> None:
     plain.get_by_role("button", name="Approve", exact=True).click()
     instance.wait(lambda: "two" in json.dumps(instance.session(session)["approvals"]), 60, "the second call asks")
     plain.get_by_role("link", name="Activity").click()
-    plain.get_by_role("textbox", name="Your answer").fill("Not that one.")
+    plain.get_by_role("textbox", name="A message instead").fill("Not that one.")
     plain.get_by_role("button", name="Send").click()
     plain.get_by_role("link", name="Details").click()
     plain.get_by_role("button", name="Cancel session").click()
