@@ -118,8 +118,8 @@ def test_a_log_is_steered_read_and_searched(page: Page, context: BrowserContext,
         - heading "Needs you" [level=2]
       - region "Running":
         - heading "Running" [level=2]
-      - region "Ended lately":
-        - heading "Ended lately" [level=2]
+      - region "Ended since you last looked":
+        - heading "Ended since you last looked" [level=2]
         - list:
           - listitem:
             - link /Rows/

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import time
 from contextvars import copy_context
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -23,7 +25,7 @@ from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal
 from quarterdeck.core import events as e
 from quarterdeck.core.access import Role
 from quarterdeck.core.events import Event, Level
-from quarterdeck.doors.web import languages, session_stream
+from quarterdeck.doors.web import languages, session_stream, views
 from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.rendering import TEMPLATES, fragment
 from quarterdeck.doors.web.texts import (
@@ -224,15 +226,34 @@ async def test_an_empty_list_and_home_are_told_of_the_first_session_too(api: Api
     for path, stream in (
         ("/sessions", "/sessions/stream?"),
         ("/projects/1/sessions?flow=none", "/projects/1/sessions/stream?flow=none"),
-        ("/", "/home/stream"),
+        ("/", "/home/stream?since="),
     ):
         page = await api.client.get(path, headers=cookie)
-        assert f'data-stream="{stream}"' in page.text
+        assert f'data-stream="{stream}' in page.text
         assert page.text.count("data-stream=") == 1, "a page has one stream"
     with counted(app) as asked:
         page = await api.client.get("/projects", headers=cookie)
     assert "data-stream" not in page.text, "nothing changes there but what is around it"
     assert len(asked) == 4, "who it is, their projects, the lists of the sidebar, what a chat can begin with"
+
+
+async def test_home_tells_what_ended_since_somebody_last_looked(api: Api, app: App, start: Start) -> None:
+    """A look soon after another is the same visit; what a browser says of its last one may be anything."""
+    headers = await browser(app, start.owner)
+    session = await begin(api)
+    await api.post(f"/sessions/{session['id']}/cancel", {})
+    now = int(time.time())
+    for visit, new in (
+        ("", True), (f"{now - 60}.{now - 10}", True), (f"{now - 9_000}.{now - 7_200}", True),
+        (f"{now + 60}.{now}", False), (f"{now - 60}.{now + 60}", True), (f"5.{now - 7_200}.x", True), ("²." * 2, True),
+    ):  # fmt: skip
+        cookies = f"{headers['Cookie']}; {views.VISIT}={quote(visit)}"
+        page = await api.client.get("/", headers={**headers, "Cookie": cookies})
+        assert page.status_code == 200, visit
+        before, _, after = page.text.partition('id="home-ended"')
+        assert (f"/sessions/{session['id']}" in before.partition('id="home-new"')[2]) is new, visit
+        assert (f"/sessions/{session['id']}" in after.partition("</section>")[0]) is not new, visit
+    assert views.VISIT in page.headers["set-cookie"]
 
 
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:

@@ -1,12 +1,13 @@
 """Where everybody begins: what needs you, what runs, what ended; and the way to everything else by its name."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from litestar import Response, get
-from litestar.params import FromQuery
+from litestar import Request, Response, get
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Redirect, Stream
 
 from quarterdeck.app import flow_versions, overviews, projects, session_lists, sessions
@@ -20,7 +21,7 @@ from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.status import StatusGroup
 from quarterdeck.doors.api.parameters import Caller, Still, TheApp
 from quarterdeck.doors.sse import Closes
-from quarterdeck.doors.web import languages
+from quarterdeck.doors.web import languages, views
 from quarterdeck.doors.web.layout import framed, fresh, live
 from quarterdeck.doors.web.rendering import fragment
 
@@ -34,25 +35,30 @@ SEEN = (
         for group in (StatusGroup.ACTIVE, StatusGroup.COMPLETED, StatusGroup.FAILED, StatusGroup.CANCELED)
     ),
 )
+Since = Annotated[int, QueryParameter(ge=0, le=2**40)]
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
 
 
 @get("/")
-async def home(app: TheApp, actor: Caller) -> Response[str]:
-    """What needs you, what is running, what ended."""
-    return await framed(
+async def home(app: TheApp, actor: Caller, request: Request[Actor, None, Any]) -> Response[str]:
+    """What needs you, what is running, what ended since you last looked."""
+    since, cookie = views.visit(request, int(time.time()))
+    response = await framed(
         app,
         actor,
         "home.html",
-        parts=_parts(await overviews.show(app, actor, SEEN)),
+        since=since,
+        parts=_parts(await overviews.show(app, actor, SEEN), since),
         projects=(await projects.find(app, actor))[:ROWS],
     )
+    response.set_cookie(cookie)
+    return response
 
 
 @get("/home/stream", media_type="text/event-stream")
-async def changes(app: TheApp, actor: Caller, still: Still, closing: Closes) -> Stream:
+async def changes(app: TheApp, actor: Caller, still: Still, closing: Closes, since: Since = 0) -> Stream:
     """What changes of it."""
-    return live(app, actor, closing, _chunks(app, actor), check=still)
+    return live(app, actor, closing, _chunks(app, actor, since), check=still)
 
 
 @get("/stream", media_type="text/event-stream")
@@ -61,22 +67,23 @@ async def around(app: TheApp, actor: Caller, still: Still, closing: Closes) -> S
     return live(app, actor, closing, check=still)
 
 
-def _parts(overview: Overview) -> dict[str, tuple[SessionRow, ...]]:
+def _parts(overview: Overview, since: int) -> dict[str, tuple[SessionRow, ...]]:
     needing, running, *groups = overview.lists
-    ended = sorted((row for rows in groups for row in rows), key=lambda row: row.last_activity, reverse=True)
-    return {"home-needs": needing, "home-runs": running, "home-ended": tuple(ended[:ROWS])}
+    ended = sorted((row for rows in groups for row in rows), key=lambda row: row.last_activity, reverse=True)[:ROWS]
+    new = tuple(row for row in ended if row.last_activity.timestamp() >= since)
+    return {"home-needs": needing, "home-runs": running, "home-new": new, "home-ended": tuple(ended[len(new) :])}
 
 
-async def _chunks(app: App, actor: Actor) -> AsyncIterator[bytes]:
+async def _chunks(app: App, actor: Actor, since: int) -> AsyncIterator[bytes]:
     async for overview in overviews.changes(app, actor, SEEN):
-        yield _told(overview, languages.spoken())
+        yield _told(overview, since, languages.spoken())
 
 
 @lru_cache(maxsize=256)
-def _told(overview: Overview, language: str) -> bytes:
+def _told(overview: Overview, since: int, language: str) -> bytes:
     """Rendered once for all tabs of a person."""
     languages.speak(language)
-    parts = _parts(overview).items()
+    parts = _parts(overview, since).items()
     return fresh({name: fragment("parts/home_list.html", name=name, rows=rows) for name, rows in parts})
 
 

@@ -1,5 +1,6 @@
-"""How somebody wants to see pages, remembered by their browser: theme, level of detail, long lines, times."""
+"""What their browser remembers of somebody: theme, level of detail, long lines, times, and when they last looked."""
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +15,13 @@ THEME = "quarterdeck_theme"
 SYSTEM = "system"
 THEMES = (SYSTEM, "light", "dark")
 LOOK = "quarterdeck_look"
+VISIT = "quarterdeck_visit"
+VISIT_SECONDS = 30 * 60
+"""Who looks again within this time is still looking."""
+_VISIT = re.compile(r"([0-9]{1,10})[.]([0-9]{1,10})")
+"""When somebody looked before this visit, and when they looked last."""
+FIRST_SECONDS = 7 * 86_400
+"""Before a first visit, what ended in this time is new."""
 Times = Literal["since", "utc", "none"]
 _YEAR = 365 * 86_400
 
@@ -60,6 +68,14 @@ def look_of(request: Request[Any, Any, Any]) -> Look:
 def look(times: str, *, wrap: bool) -> Look:
     """What a form or a cookie says; the usual times where it says none that there are."""
     return Look(wrap, next((one for one in get_args(Times) if one == times), "since"))
+
+
+def visit(request: Request[Any, Any, Any], now: int) -> tuple[int, Cookie]:
+    """When somebody looked before this visit, in seconds since the epoch, and the cookie that remembers this one."""
+    known = _VISIT.fullmatch(request.cookies.get(VISIT, ""))
+    before, latest = (int(known[1]), int(known[2])) if known else (0, now - FIRST_SECONDS)
+    since = before if known and now - latest < VISIT_SECONDS else latest
+    return since, _cookie(VISIT, f"{since}.{now}")
 
 
 def remembering(what: Level | Look) -> Cookie:
