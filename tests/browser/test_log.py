@@ -116,8 +116,8 @@ def test_a_log_is_steered_read_and_searched(page: Page, context: BrowserContext,
       - heading "Home" [level=1]
       - region "Needs you":
         - heading "Needs you" [level=2]
-      - region "Running":
-        - heading "Running" [level=2]
+      - region "Running or paused":
+        - heading "Running or paused" [level=2]
       - region "Ended since you last looked":
         - heading "Ended since you last looked" [level=2]
         - list:

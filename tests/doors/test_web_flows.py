@@ -244,6 +244,8 @@ async def test_go_to_leads_to_flows(api: Api, app: App, ada: Browser) -> None:
     headers = ada.headers
     found = await api.client.get("/go?q=lookou", headers=headers)
     assert f'href="{ada.root}/flows/lookout"' in found.text
+    led = await api.client.get("/go?q=fix_pipeline", headers=headers, follow_redirects=False)
+    assert led.headers["location"] == "/projects/1/flows/fix_pipeline"
     found = await api.client.get("/go?q=fix_pipe", headers=headers)
     assert f'href="{ada.root}/flows/fix_pipeline"' in found.text
     stranger = await browser(app, await person(app, "eve", None))

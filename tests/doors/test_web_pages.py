@@ -242,6 +242,8 @@ async def test_home_tells_what_ended_since_somebody_last_looked(api: Api, app: A
     headers = await browser(app, start.owner)
     session = await begin(api)
     await api.post(f"/sessions/{session['id']}/cancel", {})
+    paused, other = await begin(api), await begin(api)
+    await api.post(f"/sessions/{paused['id']}/pause", {})
     now = int(time.time())
     for visit, new in (
         ("", True), (f"{now - 60}.{now - 10}", True), (f"{now - 9_000}.{now - 7_200}", True),
@@ -254,6 +256,8 @@ async def test_home_tells_what_ended_since_somebody_last_looked(api: Api, app: A
         assert (f"/sessions/{session['id']}" in before.partition('id="home-new"')[2]) is new, visit
         assert (f"/sessions/{session['id']}" in after.partition("</section>")[0]) is not new, visit
     assert views.VISIT in page.headers["set-cookie"]
+    going = page.text.partition('id="home-runs"')[2].partition("</section>")[0]
+    assert {f'href="/sessions/{one["id"]}"' in going for one in (paused, other)} == {True}
 
 
 async def test_a_session_is_started_by_a_form(api: Api, app: App, start: Start) -> None:

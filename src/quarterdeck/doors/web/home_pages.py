@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -30,9 +31,11 @@ PLACES = 5
 """Projects that a flow is offered in, of those that come first."""
 SEEN = (
     (SessionFilter(needs_me=True), ROWS),
+    (SessionFilter(status_group=StatusGroup.ACTIVE), ROWS),
+    (SessionFilter(status_group=StatusGroup.PAUSED, mine=True), ROWS),
     *(
-        (SessionFilter(status_group=group), ROWS)
-        for group in (StatusGroup.ACTIVE, StatusGroup.COMPLETED, StatusGroup.FAILED, StatusGroup.CANCELED)
+        (SessionFilter(status_group=group, kind="flow"), ROWS)
+        for group in (StatusGroup.COMPLETED, StatusGroup.FAILED, StatusGroup.CANCELED)
     ),
 )
 Since = Annotated[int, QueryParameter(ge=0, le=2**40)]
@@ -68,10 +71,20 @@ async def around(app: TheApp, actor: Caller, still: Still, closing: Closes) -> S
 
 
 def _parts(overview: Overview, since: int) -> dict[str, tuple[SessionRow, ...]]:
-    needing, running, *groups = overview.lists
-    ended = sorted((row for rows in groups for row in rows), key=lambda row: row.last_activity, reverse=True)[:ROWS]
-    new = tuple(row for row in ended if row.last_activity.timestamp() >= since)
-    return {"home-needs": needing, "home-runs": running, "home-new": new, "home-ended": tuple(ended[len(new) :])}
+    needing, running, paused, *groups = overview.lists
+    ended = sorted((row for rows in groups for row in rows), key=_ended_at, reverse=True)
+    new = sum(_ended_at(row).timestamp() >= since for row in ended)
+    return {
+        "home-needs": needing,
+        "home-runs": running + paused,
+        "home-new": tuple(ended[:new]),
+        "home-ended": tuple(ended[new : new + ROWS]),
+    }
+
+
+def _ended_at(row: SessionRow) -> datetime:
+    """One whose merge request is open has done its work, and is as old as that; others may be renamed long after."""
+    return row.ended_at or row.last_activity
 
 
 async def _chunks(app: App, actor: Actor, since: int) -> AsyncIterator[bytes]:
@@ -95,17 +108,24 @@ async def all_projects(app: TheApp, actor: Caller) -> Response[str]:
 
 @get("/go")
 async def go(app: TheApp, actor: Caller, q: FromQuery[str] = "") -> Response[Any]:
-    """Search or go to: a session's number leads to it; words find projects, flows and sessions."""
+    """Search or go to: a session's number leads to it; the name of a project or a flow to it; words find all."""
     words = q.strip()[:TEXT_CHARACTERS]
     if (number := _NUMBER.fullmatch(words)) is not None:
         try:
             return Redirect(f"/sessions/{(await sessions.show(app, actor, int(number[1]))).id}", status_code=303)
         except NotFoundError:
             pass
-    there = await projects.find(app, actor)
-    if words and (exact := next((one for one in there if one.path.lower() == words.lower()), None)) is not None:
-        return Redirect(f"/projects/{exact.id}", status_code=303)
     low = words.lower()
+    there = await projects.find(app, actor)
+    places = [one for one in there if allows(Role[one.role.upper()], Ability.START_SESSION)][:PLACES]
+    stored = await flow_versions.named(app, actor, words) if words else []
+    if words in _shipped(app):
+        homes = [f"/projects/{one.id}/flows/{words}" for one in places]
+    else:
+        homes = [f"/projects/{one.project_id}/flows/{one.name}" for one in stored if one.name == words]
+    exact = [f"/projects/{one.id}" for one in there if one.path.lower() == low] or homes
+    if len(exact) == 1:
+        return Redirect(exact[0], status_code=303)
     rows = (await session_lists.find(app, actor, SessionFilter(text=words), limit=ROWS)).items if words else ()
     return await framed(
         app,
@@ -114,8 +134,8 @@ async def go(app: TheApp, actor: Caller, q: FromQuery[str] = "") -> Response[Any
         words=words,
         projects=[one for one in there if low in one.path.lower() or low in one.name.lower()][:ROWS],
         flows=[name for name in _shipped(app) if words and low in name.lower()],
-        stored=await flow_versions.named(app, actor, words) if words else [],
-        places=[one for one in there if allows(Role[one.role.upper()], Ability.START_SESSION)][:PLACES],
+        stored=stored,
+        places=places,
         rows=rows,
     )
 
