@@ -400,6 +400,25 @@ def _command(process: Path) -> bytes:
         return b""
 
 
+async def test_a_commit_says_of_itself_what_it_likes(forge: LocalForge, work: Path) -> None:
+    """Times that no calendar has, names and messages without end: they are shown as far as they can be."""
+    tree, parent = git(work, "rev-parse", "HEAD^{tree}"), git(work, "rev-parse", "HEAD")
+    long = "long " * 200_000
+    for at in ("1700000000 +9999", "99999999999999 +0000", "1700000000 +0000"):
+        text = f"tree {tree}\nparent {parent}\nauthor {long[:4000]}<a@x> {at}\ncommitter C <c@x> {at}\n\n{long}\n"
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"],
+            cwd=work, input=text.encode(), capture_output=True, check=True,
+        )  # fmt: skip
+        git(work, "push", "-q", "--force", "origin", f"{made.stdout.decode().strip()}:refs/heads/odd")
+        first, second = await forge.commits(1, "odd", 2)
+        assert (first.at.year, second.title) == (9999 if at.startswith("9") else 2023, "second ü")
+        assert max(len(first.title), len(first.author)) <= 500
+        seen = await forge.commit(1, "odd", limit=100)
+        assert seen.commit == first
+        assert 200_000 < len(seen.message) < 300_000
+
+
 async def test_folders_searches_and_commits(forge: LocalForge, work: Path) -> None:
     (work / "src").mkdir()
     (work / "sub dir" / "deep").mkdir(parents=True)
@@ -443,6 +462,9 @@ async def test_folders_searches_and_commits(forge: LocalForge, work: Path) -> No
     for wrong in ("", " ", "a\nb", "a\0"):
         with pytest.raises(InvalidInputError, match="part of one line"):
             await forge.search(1, "more", wrong, "", limit=9)
+
+    (name,) = await forge.files(1, head, ["x blob", "readme"], limit=100)
+    assert name.path == "readme", "git's answer for what is missing ends with its name"
 
     seen = await forge.commit(1, "more", limit=100_000)
     assert (seen.commit.sha, seen.commit.title, seen.commit.author) == (head, "Wörds", "Ada")

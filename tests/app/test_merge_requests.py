@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 from quarterdeck.app import merge_requests, pipelines, projects, repositories, reviews
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.merge_requests import CreateMergeRequest, UpdateMergeRequest
 from quarterdeck.app.reviews import Review
 from quarterdeck.core.access import Role
@@ -69,7 +70,14 @@ async def test_from_open_to_merged(app: App, owner: Actor, project: projects.Pro
     assert b"-one\n+two\n" in diff
     with pytest.raises(ForbiddenError, match="Maintainer"):
         await merge_requests.merge(app, dev, project.id, 1)
-    view = await merge_requests.merge(app, owner, project.id, 1)
+    for act in (
+        merge_requests.merge(app, owner, project.id, 1, head="0" * 40),
+        reviews.submit(app, owner, project.id, 1, Review(verdict="approved", head="0" * 40)),
+    ):
+        with pytest.raises(ConflictError, match="work has moved on since you looked at !1"):
+            await act
+    assert view.head == await app.forge.commit_of(project.id, "work")
+    view = await merge_requests.merge(app, owner, project.id, 1, head=view.head)
     assert (view.status, view.ended_at is not None) == ("merged", True)
     assert await app.forge.commit_of(project.id, "main") == view.merge_commit
     assert await repositories.file(app, dev, project.id, "text") == b"two\n"
@@ -190,12 +198,29 @@ async def test_people_of_a_merge_request_and_what_they_say(
     changed = await merge_requests.change(app, dev, project.id, 1, UpdateMergeRequest(reviewers=("ada",), assignees=()))
     assert [(one.username, one.verdict) for one in changed.reviewers] == [("ada", "approved")]
     assert changed.assignees == ()
+    changed = await merge_requests.change(app, dev, project.id, 1, UpdateMergeRequest(reviewers=()))
+    assert [(one.username, one.verdict) for one in changed.reviewers] == [("ada", "approved")], "it is not taken away"
     assert (await merge_requests.change(app, dev, project.id, 1, UpdateMergeRequest(title="T"))).reviewers
     assert (await merge_requests.find(app, rex, project.id))[0].reviewers == changed.reviewers
     await merge_requests.close(app, dev, project.id, 1)
     with pytest.raises(ConflictError, match="closed already"):
         await reviews.submit(app, owner, project.id, 1, Review(summary="late", verdict="approved"))
     assert len((await merge_requests.show(app, dev, project.id, 1)).comments) == 1, "all of a review or nothing"
+
+
+async def test_a_page_has_so_much_of_what_was_said(app: App, owner: Actor, project: projects.ProjectView) -> None:
+    """The newest come, however large one is; a list has the beginnings of descriptions."""
+    large = "x" * TEXT_CHARACTERS
+    await merge_requests.create(app, owner, project.id, request(description=large))
+    for n in range(6):
+        seen = await merge_requests.comment(app, owner, project.id, 1, f"{n}{large[1:]}")
+    assert ([one.text[0] for one in seen.comments], seen.comments_left_out) == (list("2345"), 2)
+    huge = "\N{FISH}" * TEXT_CHARACTERS + ""
+    seen = await merge_requests.comment(app, owner, project.id, 1, huge)
+    assert ([one.text[0] for one in seen.comments], seen.comments_left_out) == (["\N{FISH}"], 6)
+    (listed,) = await merge_requests.find(app, owner, project.id)
+    assert len(listed.description) == 2_000
+    assert seen.description == large
 
 
 async def test_a_closed_one_is_opened_again(app: App, owner: Actor, project: projects.ProjectView) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.instance import Instance
 
@@ -74,6 +74,36 @@ def page(context: BrowserContext) -> Page:
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE_MS)
     return opened
+
+
+def follow(what: Locator) -> None:
+    """Clicks what leads to another page, and waits until the scripts of that page are there too."""
+    with what.page.expect_event("load"):
+        what.click()
+
+
+def enter(page: Page) -> None:
+    """The same by the key Enter, in a field of a form."""
+    with page.expect_event("load"):
+        page.keyboard.press("Enter")
+
+
+def look_away(page: Page) -> None:
+    """As if the page were in a tab that is not looked at."""
+    _hidden(page, hidden=True)
+
+
+def look_again(page: Page) -> None:
+    """Looks at the page again, which opens its stream at once."""
+    _hidden(page, hidden=False)
+
+
+def _hidden(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')) }",
+        hidden,
+    )
 
 
 def shoot(page: Page, name: str) -> None:

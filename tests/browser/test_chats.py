@@ -4,13 +4,13 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import shoot
+from tests.browser.conftest import follow, shoot
 from tests.instance import Instance
 
 COUNTING = """
 components:
   chat:
-    - {say: One two three four five six seven eight nine ten, delay: 60}
+    - {say: One two three four five six seven eight nine ten, delay: 600}
     - {say: As you **like**.}
 """
 
@@ -42,20 +42,20 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     for what in ("contents: That **we** met.", "$ git status"):
         expect(approval).to_contain_text(what)
         approval.get_by_role("button", name="Approve", exact=True).click()
-    expect(rail.get_by_text("Done. Ask me for more")).to_be_visible()
+    expect(rail.get_by_text("Done. Ask me for more").first).to_be_visible()
     step = rail.locator(".step").filter(has_text="git status")
     step.locator("summary").click()
     expect(step.locator("[data-result] pre")).to_contain_text("NOTES.md")
     shoot(page, "chat")
 
-    page.get_by_role("link", name="Pipelines").click()  # it goes along, and so does its place
+    follow(page.get_by_role("link", name="Pipelines"))  # it goes along, and so does its place
     expect(page.get_by_role("heading", name="Pipelines")).to_be_visible()
-    expect(rail.get_by_text("Done. Ask me for more")).to_be_visible()
+    expect(rail.get_by_text("Done. Ask me for more").first).to_be_visible()
     chat = (rail.locator("chat-talk").get_attribute("session") or "").strip()
     more = rail.get_by_role("textbox", name="Your message")
     more.fill("Thank\nyou")
     rail.get_by_role("button", name="Send").click()
-    expect(rail.get_by_text("I have read your follow-up.")).to_be_visible()
+    expect(rail.get_by_text("I have read your follow-up.").first).to_be_visible()
     expect(more).to_be_empty()
 
     rail.get_by_text("Chat history").click()
@@ -80,7 +80,7 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     expect(main.get_by_role("link", name=f"#{old}")).to_be_visible()
     expect(main.get_by_role("link", name=f"#{chat}")).to_have_count(0)
     shoot(page, "chats")
-    page.get_by_role("link", name="Show all").click()
+    follow(page.get_by_role("link", name="Show all"))
     main.get_by_role("link", name=f"Delete… #{old}").click()
     main.get_by_role("button", name="Delete chat").click()
     expect(page).to_have_url(f"{instance.url}/chats")

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import shoot
+from tests.browser.conftest import follow, shoot
 from tests.instance import Instance
 
 
@@ -16,7 +16,7 @@ def test_a_flow_is_written_and_started(page: Page, instance: Instance) -> None:
     expect(page.get_by_role("img", name="Flow of 5 components")).to_be_visible()
     page.get_by_role("navigation", name="Project").get_by_role("link", name="Flows").click()
     shoot(page, "flows")
-    page.get_by_role("link", name="New flow").first.click()
+    follow(page.get_by_role("link", name="New flow").first)
     text = page.get_by_role("textbox", name="YAML")
     found = page.get_by_role("region", name="What is found in it")
     expect(found).to_contain_text("No faults")
@@ -32,7 +32,7 @@ def test_a_flow_is_written_and_started(page: Page, instance: Instance) -> None:
     expect(found).to_contain_text("No faults")
     page.get_by_role("button", name="Store flow").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("my_flow 1.0.0")
-    page.get_by_role("link", name="Edit", exact=True).click()
+    follow(page.get_by_role("link", name="Edit", exact=True))
     text.fill(text.input_value().replace("a question", "any question"))
     page.get_by_role("button", name="Store a new version").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What my_flow 2.0.0 changed")
@@ -46,7 +46,7 @@ def test_a_flow_is_written_and_started(page: Page, instance: Instance) -> None:
     expect(page.get_by_role("alert")).to_contain_text("ships no script")
     expect(page.get_by_role("textbox", name="Goal")).to_have_value("Where is the shelf?")
     shoot(page, "flow-run")
-    page.get_by_role("link", name="What it does").click()
+    follow(page.get_by_role("link", name="What it does"))
     page.get_by_role("button", name="Delete flow").click()
     dialog = page.get_by_role("dialog", name="Delete the flow my_flow?")
     expect(dialog).to_contain_text("All its 2 versions go.")

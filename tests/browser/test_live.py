@@ -5,7 +5,7 @@ import signal
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import shoot
+from tests.browser.conftest import look_again, look_away, shoot
 from tests.instance import Instance, processes_below
 
 
@@ -66,6 +66,9 @@ def test_home_and_rail_stay_true(page: Page, instance: Instance) -> None:
         expect(one.get_by_role("status")).to_have_text("Reconnecting…")
     shoot(details, "reconnecting")
     page.context.unroute("**/stream*")
+    for one in (page, details):  # else a page that waited long waits longer still
+        look_away(one)
+        look_again(one)
     first.moves("resume", "finish")
     second.moves("start", "require_input")
     for one in (page, details):

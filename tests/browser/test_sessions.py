@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.browser.conftest import shoot
+from tests.browser.conftest import follow, look_again, look_away, shoot
 from tests.instance import Instance, processes_below
 from tests.scenarios.work import call, payloads, start
 
@@ -70,7 +70,7 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
 
     rail = page.get_by_role("complementary", name="Your sessions and chats")
     expect(rail.get_by_role("link", name="The long one")).to_be_visible()
-    page.get_by_role("navigation", name="Session", exact=True).get_by_role("link", name="Details").click()
+    follow(page.get_by_role("navigation", name="Session", exact=True).get_by_role("link", name="Details"))
     shoot(page, "session-details")
     page.get_by_role("button", name="Cancel session").click()
     dialog = page.get_by_role("dialog", name="Cancel this session?")
@@ -154,13 +154,14 @@ def test_a_list_changes_in_place_and_many_are_cancelled(page: Page, instance: In
     expect(rows).to_have_count(2)
     assert page.evaluate("window.stays"), "the page was loaded again"
     shoot(page, "sessions")
-    _hide(page, hidden=True)
+    look_away(page)
     instance.qd("session", "rename", str(ids[0]), "Elsewhere")
-    _hide(page, hidden=False)
+    look_again(page)
     expect(page.locator(f"#s{ids[0]}.gone")).to_be_visible()
     instance.qd("session", "rename", str(ids[0]), "Of the list again")
     expect(page.locator(f"#s{ids[0]}:not(.gone)")).to_be_visible()
-    page.get_by_role("link", name="1 new session").click()
+    follow(page.get_by_role("link", name="1 new session"))
+    expect(rows).to_have_count(3)
     for row in rows.all():
         row.get_by_role("checkbox").check()
     page.locator(".bar").get_by_role("button", name="Cancel").click()
@@ -170,21 +171,12 @@ def test_a_list_changes_in_place_and_many_are_cancelled(page: Page, instance: In
     assert [instance.session(one)["status"] for one in ids] == ["stopped"] * 3
     page.goto("/sessions?needs_me=true&text=nothing-has-this")
     expect(page.get_by_text("No session fits these filters.")).to_be_visible()
-    with page.expect_response(lambda answer: "text/event-stream" in answer.headers.get("content-type", "")):
+    with page.expect_response(lambda answer: "/sessions/stream" in answer.url and "text=" not in answer.url):
         page.goto("/sessions")  # its stream is open: what is asked for next comes without a cookie
     page.context.clear_cookies()
-    _hide(page, hidden=True)
-    _hide(page, hidden=False)
+    look_away(page)
+    look_again(page)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()  # the stream doesn't ask for ever
-
-
-def _hide(page: Page, *, hidden: bool) -> None:
-    """As if the page were in a tab that is not looked at."""
-    page.evaluate(
-        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
-        " document.dispatchEvent(new Event('visibilitychange')) }",
-        hidden,
-    )
 
 
 def test_what_is_hostile_does_nothing(page: Page, instance: Instance) -> None:
@@ -276,8 +268,10 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
 
     assert instance.process
     (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    page.route("**/stream*", lambda route: route.abort())  # until it has been seen that it is away
     os.kill(web, signal.SIGKILL)
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    page.unroute("**/stream*")
     tell("note 903")
     expect(page.get_by_text("note 903", exact=True)).to_be_in_viewport()
     expect(page.get_by_text("Reconnecting…")).to_be_hidden()

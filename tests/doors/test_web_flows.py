@@ -234,6 +234,10 @@ async def test_a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it(api:
     assert "&lt;b&gt;Here&lt;/b&gt;" in refused
     went = await ada.post("/run", 303, flow="my_flow", **{**typed, "key": "other"}, **filled, script=script)
     assert (await api.get(went)).json()["model"] == "scripted:script"
+    went = await ada.post(
+        "/run", 303, flow="my_flow", **{**typed, "key": "third"}, **filled, issue_iid="x", script=script
+    )
+    await ada.post("/run", 400, flow="my_flow", **typed, **{**filled, "shape.size": "NaN"})
     went = await ada.post("/run", 303, flow="developer/v1", issue_iid="1", **typed)
     session: Any = (await api.get(went)).json()
     assert (session["title"], session["goal"], session["ref"]) == ("Mine", "Mend <it>", "main")

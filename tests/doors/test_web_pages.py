@@ -64,7 +64,8 @@ def untranslated(source: str) -> set[str]:
 
 async def browser(app: App, actor: Actor) -> dict[str, str]:
     """The cookie of somebody who is signed in."""
-    secret = (await people.sign_in_link(app, actor)).partition("token=")[2]
+    async with app.database.transaction() as connection:
+        secret = (await people.link_for(app, connection, actor.user_id)).partition("token=")[2]
     return {"Cookie": f"quarterdeck={await people.sign_in(app, secret)}"}
 
 

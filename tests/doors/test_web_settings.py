@@ -34,14 +34,14 @@ class Window:
     """A browser that somebody is signed in with; it goes where a form leads."""
 
     def __init__(self, client: httpx.AsyncClient, cookie: str) -> None:
-        self._client, self._cookie = client, cookie
+        self._client, self.cookie = client, cookie
 
     async def get(self, path: str, status: int = 200, *, more: str = "") -> str:
-        return self._page(await self._client.get(path, headers={**OURS, "Cookie": self._cookie + more}), status)
+        return self._page(await self._client.get(path, headers={**OURS, "Cookie": self.cookie + more}), status)
 
     async def send(self, path: str, status: int = 200, /, **fields: str | list[str]) -> str:
         """The page that answers, or the one that it leads to."""
-        headers = {**OURS, "Cookie": self._cookie}
+        headers = {**OURS, "Cookie": self.cookie}
         answer = await self._client.post(path, data=fields, headers=headers, follow_redirects=False)
         if answer.status_code == 303:
             return await self.get(answer.headers["location"].partition("#")[0], status)
@@ -270,7 +270,12 @@ async def test_people_are_let_in_and_shut_out(api: Api, app: App, start: Start) 
     assert "member of no project" in await theirs.get("/projects")
     assert "1 token or browser" in await mine.get(path)
     assert "shut yourself out" in await mine.send(f"{path}/shut-out", 409, username="ada")
+    assert "kept for the server" in await mine.send(path, 400, username="Session", name="Typed")
+    dora = await people.authenticate(app, theirs.cookie.partition("=")[2], "web")
     await mine.send(f"{path}/shut-out", username="dora")
+    for late in (people.sign_in_link(app, dora), credentials.add_token(app, dora, credentials.AddToken(name="late"))):
+        with pytest.raises(UnauthenticatedError):  # who was let in just before makes no way back
+            await late
     await theirs.get("/projects", 401)
     assert "no way in without a link" in await mine.get(path)
     again = await mine.send(f"{path}/link", username="dora")

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from quarterdeck.core.limits import FLOW_BYTES
-from quarterdeck.flows.document import read
+from quarterdeck.flows.document import REPORTED_FAULTS, closest, read
 from quarterdeck.flows.json_schema import json_schema
 from quarterdeck.flows.library import Library
 from quarterdeck.flows.reader import examine
@@ -51,6 +51,16 @@ def faults_of_schema(text: str) -> list[str]:
     schema: Any = SCHEMA
     found = schema.iter_errors(read(text, FLOW_BYTES).value)
     return [f"{list(error.absolute_path)}: {error.message}" for error in found]
+
+
+def test_a_hint_is_looked_for_as_often_as_it_is_told() -> None:
+    """Thousands of unknown names in a large file would take seconds."""
+    text = "version: v1\nenvironment: ambient\ncomponents: []\nrouters:\n"
+    text += "".join(f"  - {{from: a{n}, to: en}}\n" for n in range(800))
+    hints = [one.hint for one in examine(text, CATALOGUE).document.findings() if "component 'en'" in one.what]
+    assert len(hints) == 800
+    assert 0 < len([hint for hint in hints if hint]) <= REPORTED_FAULTS
+    assert closest("a", [f"a{n}" for n in range(201)]) == ""
 
 
 def test_the_schema_is_a_schema() -> None:

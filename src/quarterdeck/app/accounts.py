@@ -17,6 +17,8 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.text import clean, line
 from quarterdeck.store.tables import members, tokens, users
 
+_TAKEN = {"session"}
+"""What git says in place of a username when a workspace fetches; see `app/repositories.py`."""
 _USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 
 
@@ -77,6 +79,10 @@ async def add(app: App, actor: Actor, request: AddPerson) -> Invitation:
         raise InvalidInputError(
             "A username has letters, digits, `_`, `.` and `-`, 63 at most, and begins with no sign."
         )
+    if request.username.lower() in _TAKEN:
+        raise InvalidInputError(
+            f"The username {request.username!r} is kept for the server's own use. Take another one."
+        )
     email = line(clean(request.email), 255)
     if email and ("@" not in email or set(email) & set(" <>")):
         raise InvalidInputError(f"{email!r} is no address of e-mail.")
@@ -118,6 +124,8 @@ async def shut_out(app: App, actor: Actor, username: str) -> int:
     """
     administrator(actor, "shut people out")
     async with app.database.transaction() as connection:
+        # Whoever makes a way in for them just now comes before this lock, and then its end is here, or behind it.
+        await connection.execute(select(users.c.id).where(users.c.username == username).with_for_update(key_share=True))
         person = await _person(connection, username)
         if person.id == actor.user_id:
             raise ConflictError("You would shut yourself out. Revoke your own tokens one by one instead.")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row, insert, select
+from sqlalchemy import ColumnElement, Row, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.actor import Actor
@@ -14,6 +14,10 @@ from quarterdeck.store.tables import comments, users
 
 TEXT_CHARACTERS = 1_000_000
 """Of a description or comment; GitLab's number."""
+LISTED_CHARACTERS = 2_000
+"""Of a description, in a list."""
+TALK_BYTES = 4 * 1024 * 1024
+"""Of the comments that an issue or merge request is shown with: the newest, for each may have a megabyte and more."""
 
 
 class Position(BaseModel):
@@ -42,6 +46,12 @@ class CommentView(BaseModel):
     text: str
     created_at: datetime
     position: Position | None = None
+
+
+def described(table: Table, *, short: bool) -> list[ColumnElement[Any]]:
+    """The columns of issues or merge requests; of a `short` description the beginning, for a page has many."""
+    cut = func.left(table.c.description, LISTED_CHARACTERS).label("description")
+    return [cut if short and one.name == "description" else one for one in table.c]
 
 
 def said(text: str) -> str:
@@ -84,16 +94,30 @@ async def add(
 
 async def load(
     connection: AsyncConnection, kind: Literal["issue", "merge_request"], subject_id: int
-) -> tuple[CommentView, ...]:
-    """All of an issue or merge request, the oldest first."""
+) -> tuple[tuple[CommentView, ...], int]:
+    """The newest of an issue or merge request, the oldest of them first; and how many older ones there are."""
     column = comments.c.issue_id if kind == "issue" else comments.c.merge_request_id
-    rows = await connection.execute(
-        select(comments, users.c.username)
-        .join(users, users.c.id == comments.c.author_id)
+    newest = comments.c.id.desc()
+    sizes = (
+        select(
+            comments.c.id,
+            func.sum(func.octet_length(comments.c.text)).over(order_by=newest).label("bytes"),
+            func.row_number().over(order_by=newest).label("place"),
+            func.count().over().label("all"),
+        )
         .where(column == subject_id)
-        .order_by(comments.c.id)
+        .subquery()
     )
-    return tuple(_view(row) for row in rows)
+    rows = (
+        await connection.execute(
+            select(comments, users.c.username, sizes.c.all)
+            .join(users, users.c.id == comments.c.author_id)
+            .join(sizes, sizes.c.id == comments.c.id)
+            .where((sizes.c.bytes <= TALK_BYTES) | (sizes.c.place == 1))
+            .order_by(comments.c.id)
+        )
+    ).all()
+    return tuple(_view(row) for row in rows), rows[0].all - len(rows) if rows else 0
 
 
 def _view(row: Row[Any]) -> CommentView:

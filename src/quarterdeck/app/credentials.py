@@ -75,12 +75,14 @@ async def add_token(app: App, actor: Actor, request: AddToken) -> NewToken:
 
     Raises:
         InvalidInputError: it has no name.
+        UnauthenticatedError: the person was shut out meanwhile.
         ConflictError: the person has as many as one may have.
     """
     name = line(clean(request.name), NAME_CHARACTERS)
     if not name:
         raise InvalidInputError("A token needs a name, by which you know it again.")
     async with app.database.transaction() as connection:
+        await people.demand_in(connection, actor)
         mine = _mine(actor, "personal").order_by(None).subquery()
         if (await connection.execute(select(func.count()).select_from(mine))).scalar_one() >= TOKENS:
             raise ConflictError(f"You have {TOKENS} tokens already. Revoke one that nothing needs any more.")

@@ -1,5 +1,6 @@
 """Which flow a session is started with: one that ships, one that its project stores, or a file of its repository."""
 
+from asyncio import to_thread
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +78,7 @@ async def choose(
         if len(flow_yaml.encode("utf-8", "replace")) > limits.FLOW_BYTES:
             raise InvalidInputError(f"A flow may have {limits.FLOW_BYTES:,} bytes of YAML; this one is larger.")
         text = clean(flow_yaml)
-        return Chosen(app.flows.read(text), text, "given")
+        return Chosen(await to_thread(app.flows.read, text), text, "given")
     found = await look_up(app, connection, project, name)
     if found.origin == "shipped":
         return Chosen(app.flows.read(found.text), found.text, "shipped", found.script)

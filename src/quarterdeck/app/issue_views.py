@@ -42,6 +42,8 @@ class IssueView(BaseModel):
     closed_at: datetime | None
     url: str
     comments: tuple[CommentView, ...] = ()
+    comments_left_out: int = 0
+    """Older ones that are too many to be shown with it."""
     sessions: tuple[SessionRef, ...] = ()
     """Those that were started on it and that you may see."""
 
@@ -51,8 +53,8 @@ class IssueView(BaseModel):
         return f"#{self.iid}"
 
 
-def query() -> Select[Any]:
-    """Issues with their projects' paths and people's names, newest first."""
+def query(*, short: bool = False) -> Select[Any]:
+    """Issues with their projects' paths and people's names, newest first; `short` has not all of texts."""
     closer, assignee = users.alias(), users.alias()
     assigned = (
         select(func.jsonb_agg(aggregate_order_by(assignee.c.username, assignee.c.username)))
@@ -62,7 +64,11 @@ def query() -> Select[Any]:
     )
     return (
         select(
-            issues, projects.c.path, users.c.username, closer.c.username.label("closer"), assigned.label("assignees")
+            *comments.described(issues, short=short),
+            projects.c.path,
+            users.c.username,
+            closer.c.username.label("closer"),
+            assigned.label("assignees"),
         )
         .join(projects, projects.c.id == issues.c.project_id)
         .join(users, users.c.id == issues.c.author_id)
@@ -74,8 +80,9 @@ def query() -> Select[Any]:
 async def load(app: App, connection: AsyncConnection, actor: Actor, issue_id: int) -> IssueView:
     """One issue with its comments and sessions."""
     row = (await connection.execute(query().where(issues.c.id == issue_id))).one()
-    talk = await comments.load(connection, "issue", issue_id)
-    return view(app, row, talk, await session_subjects.about(app, connection, actor, "issue", issue_id))
+    talk, older = await comments.load(connection, "issue", issue_id)
+    sessions = await session_subjects.about(app, connection, actor, "issue", issue_id)
+    return view(app, row, talk, sessions).model_copy(update={"comments_left_out": older})
 
 
 def view(app: App, row: Row[Any], talk: Sequence[CommentView] = (), sessions: Sequence[SessionRef] = ()) -> IssueView:

@@ -109,7 +109,7 @@ async def find(
     """A project's issues, newest first; `before` is the iid of an earlier page's last."""
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_ISSUE)
-        query = views.query().where(issues.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        query = views.query(short=True).where(issues.c.project_id == found.id).limit(min(max(limit, 1), 100))
         if status is not None:
             query = query.where(issues.c.status == status)
         if label is not None:

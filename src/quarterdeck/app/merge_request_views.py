@@ -15,6 +15,7 @@ from quarterdeck.app.assignees import ReviewerView, assigned, reviewing
 from quarterdeck.app.comments import CommentView
 from quarterdeck.app.pipeline_views import PipelineView
 from quarterdeck.app.session_subjects import SessionRef
+from quarterdeck.core.errors import NotFoundError
 from quarterdeck.store.tables import merge_requests, projects, users
 from quarterdeck.store.tables import pipelines as pipeline_rows
 
@@ -22,7 +23,7 @@ MergeRequestStatus = Literal["opened", "merged", "closed"]
 
 
 class MergeRequestView(BaseModel):
-    """A merge request; comments, sessions and pipeline are there when it was asked for alone."""
+    """A merge request; head, comments, sessions and pipeline are there when it was asked for alone."""
 
     model_config = ConfigDict(frozen=True)
     id: int
@@ -43,9 +44,13 @@ class MergeRequestView(BaseModel):
     created_at: datetime
     ended_at: datetime | None
     url: str
+    head: str | None = None
+    """What the source branch comes to now, while it is open."""
     pipeline: PipelineView | None = None
     """The newest of the source branch."""
     comments: tuple[CommentView, ...] = ()
+    comments_left_out: int = 0
+    """Older ones that are too many to be shown with it."""
     sessions: tuple[SessionRef, ...] = ()
     """Those that were started on it and that you may see."""
 
@@ -55,11 +60,11 @@ class MergeRequestView(BaseModel):
         return f"!{self.iid}"
 
 
-def query() -> Select[Any]:
-    """Merge requests with their projects' paths and authors' names, newest first."""
+def query(*, short: bool = False) -> Select[Any]:
+    """Merge requests with their projects' paths and authors' names, newest first; `short` has not all of texts."""
     return (
         select(
-            merge_requests,
+            *comments.described(merge_requests, short=short),
             projects.c.path,
             users.c.username,
             assigned().label("assignees"),
@@ -83,9 +88,19 @@ async def load(app: App, connection: AsyncConnection, actor: Actor, merge_reques
         )
     ).scalar_one_or_none()
     pipeline = await pipeline_views.load(app, connection, newest) if newest is not None else None
-    talk = await comments.load(connection, "merge_request", merge_request_id)
+    talk, older = await comments.load(connection, "merge_request", merge_request_id)
     sessions = await session_subjects.about(app, connection, actor, "merge_request", merge_request_id)
-    return view(app, row, pipeline, talk, sessions)
+    more = {"head": await _head(app, row), "comments_left_out": older}
+    return view(app, row, pipeline, talk, sessions).model_copy(update=more)
+
+
+async def _head(app: App, row: Row[Any]) -> str | None:
+    if row.status != "opened":
+        return None
+    try:
+        return await app.forge.commit_of(row.project_id, row.source_branch)
+    except NotFoundError:  # the branch was deleted
+        return None
 
 
 def view(

@@ -158,7 +158,7 @@ async def find(
     """A project's merge requests, newest first; `before` is the iid of an earlier page's last."""
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_MERGE_REQUEST)
-        query = views.query().where(merge_requests.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        query = views.query(short=True).where(merge_requests.c.project_id == found.id).limit(min(max(limit, 1), 100))
         if status is not None:
             query = query.where(merge_requests.c.status == status)
         if before is not None:
@@ -180,6 +180,14 @@ async def diff(app: App, actor: Actor, project: int | str, iid: int) -> bytes:
         found = await project_for(connection, actor, project, Ability.READ_REPOSITORY)
         row = await row_of(connection, found, iid)
     return (await changes(app, found, row))[1]
+
+
+async def demand_head(app: App, row: Row[Any], head: str) -> None:
+    """Raises ConflictError when the source branch has moved on from the commit that somebody looked at."""
+    if head and await app.forge.commit_of(row.project_id, row.source_branch) != head:
+        raise ConflictError(
+            f"{row.source_branch} has moved on since you looked at !{row.iid}. Look at its changes again."
+        )
 
 
 async def changes(app: App, project: Project, row: Row[Any]) -> tuple[str, bytes]:
@@ -208,22 +216,23 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
         return await views.load(app, connection, actor, row.id)
 
 
-async def merge(app: App, actor: Actor, project: int | str, iid: int) -> MergeRequestView:
+async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: str = "") -> MergeRequestView:
     """Merges it, which finishes the session that made it, and starts the target's pipeline.
 
     What its description says it closes is closed, if the target is the default branch.
 
     Raises:
-        ConflictError: it has ended already, or both branches changed the same.
+        ConflictError: it has ended already, its branch is no longer at `head`, or both branches changed the same.
         ForbiddenError: the target is protected and the role too low.
     """
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
         row = await _opened(connection, found, iid)
         demand_target(found, row.target_branch)
+        await demand_head(app, row, head)
         commit = await app.forge.merge(
             found.id,
-            source=row.source_branch,
+            source=head or row.source_branch,
             target=row.target_branch,
             message=f"Merge branch '{row.source_branch}' into '{row.target_branch}'\n\n{row.title}\n\nSee !{iid}\n",
             author=Author(actor.name or actor.username, actor.email or f"{actor.username}@localhost"),

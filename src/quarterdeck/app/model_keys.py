@@ -113,9 +113,9 @@ async def try_stored(app: App, actor: Actor, provider: str) -> KeyView:
     """
     administrator(actor, "test the keys of models")
     async with app.database.transaction() as connection:
-        key = next((one for one in await _decrypted(app, connection) if one.provider == provider), None)
         known = select(model_keys.c.tested_with, model_keys.c.secret).where(model_keys.c.provider == provider)
-        row = (await connection.execute(known)).one_or_none()
+        row = (await connection.execute(known.with_for_update(read=True))).one_or_none()  # nobody replaces it here
+        key = next((one for one in await _decrypted(app, connection) if one.provider == provider), None)
     if key is None or row is None:
         raise NotFoundError(f"No key is stored for {provider!r} that can be read here.")
     # The provider may take a while to answer: no transaction is held open for it.

@@ -151,10 +151,9 @@ async def sign_in(app: App, secret: str, browser: str = "") -> str:
         UnauthenticatedError: the link was used or is too old.
     """
     async with app.database.transaction() as connection:
-        user_id = (
-            await connection.execute(delete(tokens).where(*_link(secret)).returning(tokens.c.user_id))
-        ).scalar_one_or_none()
-        if user_id is None:
+        user_id = (await connection.execute(select(tokens.c.user_id).where(*_link(secret)))).scalar_one_or_none()
+        await keep_in(connection, user_id)
+        if (await connection.execute(delete(tokens).where(*_link(secret)))).rowcount == 0:
             raise UnauthenticatedError(_USED)
         lasts = timedelta(days=BROWSER_DAYS)
         return await issue(connection, "browser", name=browser, user_id=user_id, lasts=lasts)
@@ -174,8 +173,9 @@ async def sign_out(app: App, secret: str) -> None:
 
 
 async def sign_in_link(app: App, actor: Actor) -> str:
-    """A link that signs `actor` in, once, within an hour."""
+    """A link that signs `actor` in, once, within an hour. Raises UnauthenticatedError for who was shut out."""
     async with app.database.transaction() as connection:
+        await demand_in(connection, actor)
         return await link_for(app, connection, actor.user_id)
 
 
@@ -183,6 +183,19 @@ async def link_for(app: App, connection: AsyncConnection, user_id: int) -> str:
     """The same within a transaction that is open already, for anybody: the caller has checked who asks."""
     secret = await issue(connection, "sign_in", user_id=user_id, lasts=timedelta(minutes=SIGN_IN_MINUTES))
     return f"{app.public_url}/sign-in?token={secret}"
+
+
+async def keep_in(connection: AsyncConnection, user_id: int | None) -> None:
+    """Lets nobody shut the person out until the transaction is over: what it makes for them ends with all else then."""
+    await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(read=True))
+
+
+async def demand_in(connection: AsyncConnection, actor: Actor) -> None:
+    """The same. Raises UnauthenticatedError for who was shut out since they were let in."""
+    await keep_in(connection, actor.user_id)
+    ways = tokens.c.user_id == actor.user_id, tokens.c.kind.in_(("personal", "browser")), valid()
+    if (await connection.execute(select(tokens.c.id).where(*ways).limit(1))).first() is None:
+        raise UnauthenticatedError("You have been shut out. Ask an administrator for a link.")
 
 
 async def whoami(app: App, actor: Actor) -> PersonView:

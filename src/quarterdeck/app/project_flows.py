@@ -1,5 +1,6 @@
 """A project's own flows: stored by its maintainers, listed beside those that ship and those of its repository."""
 
+from asyncio import to_thread
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -125,7 +126,7 @@ async def store(app: App, actor: Actor, project: int | str, request: StoreFlow) 
     text = clean(request.text)
     async with app.database.transaction() as connection:
         at = await project_for(connection, actor, project, Ability.MANAGE_FLOWS)
-        app.flows.read(text)
+        await to_thread(app.flows.read, text)
         name = request.name or app.flows.examine(text).name
         if not NAME.fullmatch(name):
             raise InvalidInputError("A flow that is stored needs a name, of letters, digits, '_' and '-'.")

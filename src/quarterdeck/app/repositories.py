@@ -16,7 +16,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.outside import RefUpdate
 from quarterdeck.core.access import Ability, allows
-from quarterdeck.core.errors import ForbiddenError, NotFoundError, QuarterdeckError
+from quarterdeck.core.errors import ForbiddenError, NotFoundError
 from quarterdeck.core.limits import PAGE_ROWS
 from quarterdeck.store.tables import pipelines as pipeline_rows
 from quarterdeck.store.tables import projects
@@ -193,8 +193,8 @@ async def catch_up(app: App) -> None:
     for row in rows:
         try:
             await _catch_up(app, row)
-        except QuarterdeckError as error:
-            _log.warning("a project's branches could not be looked at", project=row.id, reason=error.message)
+        except Exception as error:  # what lies in one repository is nothing to the other projects
+            _log.warning("a project's branches could not be looked at", project=row.id, reason=str(error))
 
 
 async def _catch_up(app: App, row: Row[Any]) -> None:

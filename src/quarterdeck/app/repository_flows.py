@@ -1,5 +1,6 @@
 """The flows that lie in a project's repository, as files on its default branch."""
 
+from asyncio import to_thread
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -56,7 +57,8 @@ async def read(app: App, project: Project) -> FlowFiles:
             continue
         paths += [one.path for one in entries if one.kind == "file" and one.path.endswith(endings)]
     found = await app.forge.files(project.id, commit, paths[:FILES], limit=limits.FLOW_BYTES)
-    files = tuple(_file(app, one.path, one.size, one.data) for one in found)
+    # Anybody may have written them: a hundred large ones take longer than others of this process should wait.
+    files = await to_thread(lambda: tuple(_file(app, one.path, one.size, one.data) for one in found))
     return FlowFiles(files, left_out=max(0, len(paths) - FILES))
 
 

@@ -15,7 +15,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.assignees import Verdict
 from quarterdeck.app.comments import TEXT_CHARACTERS, Position
 from quarterdeck.app.merge_request_views import MergeRequestView
-from quarterdeck.app.merge_requests import changes, demand_opened, row_of
+from quarterdeck.app.merge_requests import changes, demand_head, demand_opened, row_of
 from quarterdeck.core.access import Ability
 from quarterdeck.core.diff import DiffLine, FileDiff, find_line, read_diff
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError
@@ -46,6 +46,9 @@ class Review(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     summary: str = Field(default="", max_length=TEXT_CHARACTERS)
     comments: tuple[LineComment, ...] = Field(default=(), max_length=LINE_COMMENTS)
+    head: str = Field(
+        default="", max_length=64, description="The commit that you looked at; refused when the branch has moved on."
+    )
     verdict: Verdict | None = Field(default=None, description="What you say of it as a whole; the last word counts.")
 
 
@@ -64,7 +67,7 @@ async def submit(
     Raises:
         InvalidInputError: there is nothing in it, or lines aren't in the diff; names all of those and what is near.
         ForbiddenError: a verdict of whose role is too low, or who wrote it.
-        ConflictError: a verdict on what is merged or closed.
+        ConflictError: a verdict on what is merged or closed, or the branch is no longer at the review's head.
     """
     texts = [comments.said(one.text) for one in review.comments]
     summary = [comments.said(review.summary)] if review.summary.strip() else []
@@ -73,6 +76,7 @@ async def submit(
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
+        await demand_head(app, row, review.head)
         if review.verdict is not None:
             await _decide(app, connection, actor, found, row, review.verdict)
         if not await comments.known(connection, call_id):

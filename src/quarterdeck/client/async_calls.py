@@ -1207,10 +1207,13 @@ class AsyncMergeRequests(AsyncCalls):
         """Show what it changes. As git prints it."""
         return await self._read("GET", f"/projects/{part(project)}/merge_requests/{part(iid)}/diff")
 
-    async def merge(self, project: int | str, iid: int) -> models.MergeRequestView:
+    async def merge(self, project: int | str, iid: int, *, head: str | Unset = UNSET) -> models.MergeRequestView:
         """Merge it. Finishes the session that made it."""
         return await self._send(
-            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/merge", models.MergeRequestView
+            "POST",
+            f"/projects/{part(project)}/merge_requests/{part(iid)}/merge",
+            models.MergeRequestView,
+            query={"head": head},
         )
 
     async def close(self, project: int | str, iid: int) -> models.MergeRequestView:
@@ -1246,6 +1249,7 @@ class AsyncMergeRequests(AsyncCalls):
         *,
         summary: str | Unset = UNSET,
         comments: list[models.LineComment] | Unset = UNSET,
+        head: str | Unset = UNSET,
         verdict: Literal["approved", "changes_requested"] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
         """Submit a review. Comments on lines, a summary and a verdict, all of it or nothing."""
@@ -1253,7 +1257,7 @@ class AsyncMergeRequests(AsyncCalls):
             "POST",
             f"/projects/{part(project)}/merge_requests/{part(iid)}/reviews",
             models.MergeRequestView,
-            body={"summary": summary, "comments": comments, "verdict": verdict},
+            body={"summary": summary, "comments": comments, "head": head, "verdict": verdict},
         )
 
 

@@ -1193,10 +1193,13 @@ class MergeRequests(Calls):
         """Show what it changes. As git prints it."""
         return self._read("GET", f"/projects/{part(project)}/merge_requests/{part(iid)}/diff")
 
-    def merge(self, project: int | str, iid: int) -> models.MergeRequestView:
+    def merge(self, project: int | str, iid: int, *, head: str | Unset = UNSET) -> models.MergeRequestView:
         """Merge it. Finishes the session that made it."""
         return self._send(
-            "POST", f"/projects/{part(project)}/merge_requests/{part(iid)}/merge", models.MergeRequestView
+            "POST",
+            f"/projects/{part(project)}/merge_requests/{part(iid)}/merge",
+            models.MergeRequestView,
+            query={"head": head},
         )
 
     def close(self, project: int | str, iid: int) -> models.MergeRequestView:
@@ -1232,6 +1235,7 @@ class MergeRequests(Calls):
         *,
         summary: str | Unset = UNSET,
         comments: list[models.LineComment] | Unset = UNSET,
+        head: str | Unset = UNSET,
         verdict: Literal["approved", "changes_requested"] | Unset | None = UNSET,
     ) -> models.MergeRequestView:
         """Submit a review. Comments on lines, a summary and a verdict, all of it or nothing."""
@@ -1239,7 +1243,7 @@ class MergeRequests(Calls):
             "POST",
             f"/projects/{part(project)}/merge_requests/{part(iid)}/reviews",
             models.MergeRequestView,
-            body={"summary": summary, "comments": comments, "verdict": verdict},
+            body={"summary": summary, "comments": comments, "head": head, "verdict": verdict},
         )
 
 

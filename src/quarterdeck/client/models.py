@@ -700,6 +700,7 @@ class IssueView(Model):
     closed_at: datetime | None
     url: str
     comments: list[CommentView] = Field(default_factory=lambda: [])
+    comments_left_out: int = 0
     sessions: list[SessionRef] = Field(default_factory=lambda: [])
 
 
@@ -876,7 +877,7 @@ class MergeRequestEnded(Model):
 
 
 class MergeRequestView(Model):
-    """A merge request; comments, sessions and pipeline are there when it was asked for alone."""
+    """A merge request; head, comments, sessions and pipeline are there when it was asked for alone."""
 
     id: int
     iid: int
@@ -895,8 +896,10 @@ class MergeRequestView(Model):
     created_at: datetime
     ended_at: datetime | None
     url: str
+    head: str | None = None
     pipeline: PipelineView | None = None
     comments: list[CommentView] = Field(default_factory=lambda: [])
+    comments_left_out: int = 0
     sessions: list[SessionRef] = Field(default_factory=lambda: [])
 
 

@@ -10,7 +10,7 @@ from quarterdeck.core.agent_config import FILE_BYTES, CacheConfig
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.limits import CACHE_PATHS
 from quarterdeck.core.network import REGISTRIES, rules
-from quarterdeck.flows.document import Document, Path, closest, read
+from quarterdeck.flows.document import Document, Path, read
 
 DOMAINS = 1_000
 IMAGE_CHARACTERS = 512
@@ -129,7 +129,7 @@ def _without_unknown(document: Document, top: dict[str, JsonValue]) -> dict[str,
 def _known(document: Document, at: Path, values: dict[str, JsonValue], model: type[BaseModel]) -> dict[str, JsonValue]:
     for name in values:
         if name not in model.model_fields:
-            document.note((*at, name), "unknown key, it has no effect", closest(name, model.model_fields))
+            document.note((*at, name), "unknown key, it has no effect", document.closest(name, model.model_fields))
     return {name: value for name, value in values.items() if name in model.model_fields}
 
 

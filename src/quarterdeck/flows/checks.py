@@ -15,7 +15,7 @@ from quarterdeck.core.flow import ABORT, END, FlowInput
 from quarterdeck.core.inputs import FORMATS, TYPES
 from quarterdeck.core.versions import bounds
 from quarterdeck.flows import delegation, prompts, toolsets, ways
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 from quarterdeck.flows.shape import LATER, Draft
 from quarterdeck.flows.sources import CONTEXT, FACTS, check_sources
 from quarterdeck.flows.toolsets import Tools
@@ -87,11 +87,11 @@ def _agent(document: Document, draft: Draft, agent: AgentComponent, path: Path) 
     names = [use.name for use in agent.toolset]
     for index, name in enumerate(agent.pre_approved_tools):
         if name not in names:
-            hint = closest(name, names)
+            hint = document.closest(name, names)
             document.fault((*path, "pre_approved_tools", index), f"{name!r} is not in the toolset", hint)
     schema = agent.response_schema_id
     if schema is not None and schema not in draft.schema_ids:
-        hint = closest(schema, draft.schema_ids) or "Write it under `response_schemas`"
+        hint = document.closest(schema, draft.schema_ids) or "Write it under `response_schemas`"
         document.fault((*path, "response_schema_id"), f"there is no response schema {schema!r}", hint)
     if agent.iteration_warning_offset >= agent.max_cycles:
         at = (*path, "max_cycles", "iteration_warning_offset")
@@ -105,7 +105,7 @@ def _prompt(document: Document, draft: Draft, component: Prompted, path: Path) -
         document.note((*path, "model_size_preference"), "it is deprecated and has no effect", "Use model_tags")
     found = [(at, prompt) for at, prompt in draft.prompts.items() if prompt.prompt_id == component.prompt_id]
     if not found and component.prompt_id not in draft.prompt_ids:
-        hint = closest(component.prompt_id, draft.prompt_ids) or "Write it under `prompts`"
+        hint = document.closest(component.prompt_id, draft.prompt_ids) or "Write it under `prompts`"
         document.fault((*path, "prompt_id"), f"there is no prompt {component.prompt_id!r}", hint)
     variables = frozenset(source.variable for source in component.inputs)
     for at, prompt in found[:1]:
@@ -131,7 +131,7 @@ def _human(document: Document, draft: Draft, human: HumanInputComponent, path: P
     prompted = {one.name for one in draft.components.values() if isinstance(one, Prompted)}
     if target not in draft.names:
         at = (*path, "sends_response_to")
-        document.fault(at, f"there is no component {target!r}", closest(target, prompted))
+        document.fault(at, f"there is no component {target!r}", document.closest(target, prompted))
     elif target not in prompted and any(one.name == target for one in draft.components.values()):
         document.fault((*path, "sends_response_to"), f"{target!r} is no agent and has no conversation")
 
@@ -158,7 +158,9 @@ def _events(document: Document, component: Component, path: Path) -> None:
             assert_never(component)
     for index, name in enumerate(component.ui_log_events):
         if name not in known:
-            document.fault((*path, "ui_log_events", index), f"there is no log event {name!r}", closest(name, known))
+            document.fault(
+                (*path, "ui_log_events", index), f"there is no log event {name!r}", document.closest(name, known)
+            )
 
 
 def _prompts(document: Document, draft: Draft) -> None:
@@ -166,7 +168,7 @@ def _prompts(document: Document, draft: Draft) -> None:
     whole = len(draft.names) == len(draft.components)
     for path, prompt in draft.prompts.items():
         for name in prompt.params.keys() - {*PROMPT_PARAMS}:
-            document.fault((*path, "params", name), f"{name!r} is {LATER}", closest(name, PROMPT_PARAMS))
+            document.fault((*path, "params", name), f"{name!r} is {LATER}", document.closest(name, PROMPT_PARAMS))
         if "stop" in prompt.params:
             document.note((*path, "params", "stop"), "it has no effect")
         if whole and prompt.prompt_id not in used:
@@ -190,13 +192,13 @@ def _inputs(document: Document, draft: Draft) -> None:
 def _field(document: Document, item: FlowInput, name: str, path: Path) -> None:
     schema = item.input_schema[name]
     for key in schema.keys() - {*INPUT_KEYS}:
-        document.fault((*path, key), "unknown key", closest(key, INPUT_KEYS))
+        document.fault((*path, key), "unknown key", document.closest(key, INPUT_KEYS))
     kind, written = schema.get("type"), schema.get("format")
     if kind not in TYPES:
         what = "it has no type" if kind is None else f"{kind!r} is no type of a field"
-        document.fault((*path, "type"), what, closest(str(kind), TYPES))
+        document.fault((*path, "type"), what, document.closest(str(kind), TYPES))
     if written is not None and written not in FORMATS:
-        hint = closest(str(written), FORMATS)
+        hint = document.closest(str(written), FORMATS)
         document.note((*path, "format"), f"the format {written!r} is not checked", hint)
     if not isinstance(schema.get("optional", False), bool):
         document.fault((*path, "optional"), "must be true or false")

@@ -1,7 +1,7 @@
 """Subagents: who may delegate to whom."""
 
 from quarterdeck.core.component import AgentComponent
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 from quarterdeck.flows.shape import Draft
 
 
@@ -18,10 +18,10 @@ def check(document: Document, draft: Draft) -> None:
                 document.fault(at, f"the subagent {use.name!r} is there twice")
             seen.add(use.name)
             if use.name not in draft.names:
-                document.fault(at, f"there is no component {use.name!r}", closest(use.name, agents))
+                document.fault(at, f"there is no component {use.name!r}", document.closest(use.name, agents))
             elif use.name not in agents:
                 if any(one.name == use.name for one in draft.components.values()):
-                    document.fault(at, f"{use.name!r} is no AgentComponent", closest(use.name, agents))
+                    document.fault(at, f"{use.name!r} is no AgentComponent", document.closest(use.name, agents))
             else:
                 _fits(document, agents, lead.name, use.name, at)
 

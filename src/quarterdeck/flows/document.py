@@ -14,6 +14,8 @@ from quarterdeck.flows import yaml_tree
 from quarterdeck.flows.yaml_tree import Fault, Path, Position
 
 REPORTED_FAULTS = 100
+MOST_KNOWN = 200
+"""Among more words none is looked for that is like another."""
 
 
 @dataclass
@@ -40,6 +42,10 @@ class Document:
         """Notes a fault; reading goes on, so that all are told at once."""
         self.faults.append(Fault(path, what, hint))
 
+    def closest(self, name: str, known: Iterable[str]) -> str:
+        """A hint as `closest` gives it, for as many faults as are told: of thousands each would take its time."""
+        return closest(name, known) if len(self.faults) < REPORTED_FAULTS else ""
+
     def position(self, path: Path) -> Position:
         """Where `path` stands; for a value that isn't there, where its nearest parent does."""
         while path and path not in self.positions:
@@ -51,7 +57,7 @@ class Document:
         for error in errors:
             path = (*prefix, *error["loc"])
             if error["type"] == "extra_forbidden":
-                self.fault(path, "unknown key", closest(str(error["loc"][-1]), known))
+                self.fault(path, "unknown key", self.closest(str(error["loc"][-1]), known))
             else:
                 self.fault(path, error["msg"].removeprefix("Value error, "))
 
@@ -101,6 +107,8 @@ def path_text(path: Path) -> str:
 def closest(name: str, known: Iterable[str]) -> str:
     """A hint that names the known words like `name`, or all of them when none is; empty without any."""
     words = sorted(known)
+    if len(words) > MOST_KNOWN:
+        return ""
     close: Sequence[str] = get_close_matches(name, words, n=2) or (words if len(words) <= 12 else ())
     return f"Known here: {', '.join(close)}" if close else ""
 

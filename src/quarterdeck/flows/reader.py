@@ -10,7 +10,7 @@ from quarterdeck.core.component import AgentComponent
 from quarterdeck.core.flow import Flow
 from quarterdeck.flows import shape
 from quarterdeck.flows.checks import check
-from quarterdeck.flows.document import Document, Path, closest, read
+from quarterdeck.flows.document import Document, Path, read
 from quarterdeck.flows.shape import Draft
 from quarterdeck.flows.toolsets import Tools
 
@@ -117,7 +117,9 @@ def _known_environment(name: str) -> Literal["ambient", "chat", "chat-partial"]:
 def _head(document: Document, top: dict[str, JsonValue]) -> Top | None:
     environment = top.get("environment")
     if isinstance(environment, str) and environment not in ENVIRONMENTS:
-        document.fault(("environment",), f"there is no environment {environment!r}", closest(environment, ENVIRONMENTS))
+        document.fault(
+            ("environment",), f"there is no environment {environment!r}", document.closest(environment, ENVIRONMENTS)
+        )
     try:
         head = Top.model_validate(top)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from quarterdeck.core.component import (
 )
 from quarterdeck.core.flow import ABORT, END, FlowInput, Prompt, ResponseSchema, Router
 from quarterdeck.flows import response_schemas
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 
 COMPONENTS: dict[
     str,
@@ -172,7 +172,7 @@ def _component(document: Document, raw: Mapping, path: Path) -> Component | None
                 (*path, "type"), "a supervisor has no type of its own", "Write an AgentComponent with subagents"
             )
         else:
-            document.fault((*path, "type"), f"unknown component type {kind!r}", closest(str(kind), COMPONENTS))
+            document.fault((*path, "type"), f"unknown component type {kind!r}", document.closest(str(kind), COMPONENTS))
         return None
     shaped = {key: value for key, value in raw.items() if not _of_registry(document, key, value, (*path, key))}
     _cycles(document, shaped, path)
@@ -194,7 +194,7 @@ def _of_registry(document: Document, key: str, value: JsonValue, path: Path) -> 
 def _end(document: Document, raw: Mapping, path: Path) -> dict[str, str]:
     kind = ENDS[str(raw["type"])]
     for key in raw.keys() - {"name", "type"}:
-        document.fault((*path, key), "unknown key", closest(key, ("name", "type")))
+        document.fault((*path, key), "unknown key", document.closest(key, ("name", "type")))
     name = raw.get("name")
     if not isinstance(name, str):
         document.fault(path, "it has no name", f"Call it {kind!r}")
@@ -213,7 +213,7 @@ def _source(document: Document, raw: JsonValue, path: Path) -> JsonValue:
     if not isinstance(raw, dict):
         return {"from": raw} if isinstance(raw, str) else raw
     for key in raw.keys() - {*SOURCE_KEYS}:
-        document.fault((*path, key), "unknown key", closest(key, SOURCE_KEYS))
+        document.fault((*path, key), "unknown key", document.closest(key, SOURCE_KEYS))
     return {key: value for key, value in raw.items() if key in SOURCE_KEYS}
 
 
@@ -240,7 +240,7 @@ def _cycles(document: Document, raw: Mapping, path: Path) -> None:
     at, cycles = (*path, "max_cycles"), raw.get("max_cycles")
     if isinstance(cycles, dict):
         for key in cycles.keys() - {*CYCLE_KEYS}:
-            document.fault((*at, key), "unknown key", closest(key, CYCLE_KEYS))
+            document.fault((*at, key), "unknown key", document.closest(key, CYCLE_KEYS))
         raw["max_cycles"] = cycles.get("threshold", limits.CYCLES)
         offset = cycles.get("iteration_warning_offset", 0)
         if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
@@ -270,7 +270,7 @@ def _router(document: Document, parts: Draft, raw: Mapping, path: Path) -> Mappi
     """With the input as a mapping, and `end` and `abort` under these names."""
     shaped = dict(raw)
     for key in shaped.keys() & {"source"}:
-        document.fault((*path, key), "unknown key", closest(key, ("from", "to", "condition")))
+        document.fault((*path, key), "unknown key", document.closest(key, ("from", "to", "condition")))
         del shaped[key]
     shaped["to"] = _target(parts, raw.get("to"))
     condition = raw.get("condition")

@@ -13,7 +13,7 @@ from quarterdeck.core.component import (
     Prompted,
 )
 from quarterdeck.flows import response_schemas
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 from quarterdeck.flows.shape import Draft
 
 CONTEXT = ("goal", "project_id", "current_date", "primary_branch", "workload_branch", "inputs")
@@ -77,7 +77,7 @@ def check_source(document: Document, draft: Draft, source: InputSource, path: Pa
             document.fault(path, f"{source.source!r} names no value", "Write context:goal, for example")
         case _:
             what = f"{source.source!r} reads from {target!r}, which is no target"
-            document.fault(path, what, closest(target, TARGETS))
+            document.fault(path, what, document.closest(target, TARGETS))
 
 
 def _history(document: Document, draft: Draft, name: str, path: Path) -> None:
@@ -90,9 +90,9 @@ def _history(document: Document, draft: Draft, name: str, path: Path) -> None:
     if name in draft.subagents:
         document.fault(path, f"{name!r} is a subagent, whose conversations are not kept under its name")
     elif owner is not None:
-        document.fault(path, f"{name!r} is no agent and has no conversation", closest(name, prompted))
+        document.fault(path, f"{name!r} is no agent and has no conversation", document.closest(name, prompted))
     else:
-        document.fault(path, f"there is no component {name!r}", closest(name, prompted))
+        document.fault(path, f"there is no component {name!r}", document.closest(name, prompted))
 
 
 def _context(document: Document, draft: Draft, parts: list[str], path: Path, *, optional: bool) -> None:
@@ -100,14 +100,14 @@ def _context(document: Document, draft: Draft, parts: list[str], path: Path, *, 
     if head == "inputs":
         categories = {item.category for item in draft.inputs.values()}
         if rest and rest[0] not in categories and not optional:
-            hint = closest(rest[0], categories) or "Declare it under flow.inputs, or make this one optional"
+            hint = document.closest(rest[0], categories) or "Declare it under flow.inputs, or make this one optional"
             document.fault(path, f"the flow has no input {rest[0]!r}", hint)
         return
     owner = _owner(draft, head)
     if owner is None:
         known = (*CONTEXT, *FACTS, *draft.names)
         if head not in known:
-            document.fault(path, f"there is no {head!r} in the context", closest(head, known))
+            document.fault(path, f"there is no {head!r} in the context", document.closest(head, known))
         return
     if head in draft.subagents:
         what = f"{head!r} is a subagent, whose answers go to the agent that delegates to it"
@@ -115,7 +115,7 @@ def _context(document: Document, draft: Draft, parts: list[str], path: Path, *, 
         return
     there = outputs(owner)
     if rest and rest[0] not in there:
-        document.fault(path, f"{head!r} has no output {rest[0]!r}", closest(rest[0], there))
+        document.fault(path, f"{head!r} has no output {rest[0]!r}", document.closest(rest[0], there))
     elif len(rest) > 1 and there[rest[0]] != "a mapping":
         hint = "Give the agent a response_schema_id" if isinstance(owner, AgentComponent) else ""
         document.fault(path, f"{rest[0]!r} of {head!r} is {there[rest[0]]} and has no {rest[1]!r}", hint)
@@ -130,7 +130,7 @@ def _field(document: Document, draft: Draft, agent: AgentComponent, name: str, p
         return
     fields, required = known
     if name not in fields:
-        document.fault(path, f"the response schema of {agent.name!r} has no {name!r}", closest(name, fields))
+        document.fault(path, f"the response schema of {agent.name!r} has no {name!r}", document.closest(name, fields))
     elif name not in required and not optional:
         what = f"the response schema of {agent.name!r} doesn't require {name!r}; an answer without it ends the session"
         document.note(path, what, "Require it, or make the input optional")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core.component import AgentComponent, DeterministicStepComponent, OneOffComponent
 from quarterdeck.core.fold import FINAL_RESPONSE
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 from quarterdeck.flows.shape import Draft
 
 BY_THEMSELVES = {
@@ -78,7 +78,7 @@ def check_step(document: Document, draft: Draft, step: DeterministicStepComponen
     fields = tool.args.model_fields
     for index, source in enumerate(step.inputs):
         if source.variable not in fields:
-            hint = closest(source.variable, fields) or "It takes none"
+            hint = document.closest(source.variable, fields) or "It takes none"
             document.fault((*path, "inputs", index), f"{step.tool_name} has no parameter {source.variable!r}", hint)
     given = {source.variable for source in step.inputs}
     given.update(name for use in step.toolset if use.name == step.tool_name for name in use.fixed)
@@ -95,5 +95,5 @@ def _known(document: Document, tools: Tools, name: str, path: Path) -> KnownTool
     if tool is None and name.startswith(MCP_PREFIX):
         document.note(path, f"{name!r} is a tool of an MCP server; whether it is there shows when a session starts")
     elif tool is None:
-        document.fault(path, f"there is no tool {name!r}", closest(name, tools))
+        document.fault(path, f"there is no tool {name!r}", document.closest(name, tools))
     return tool

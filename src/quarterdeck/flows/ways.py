@@ -2,7 +2,7 @@
 
 from quarterdeck.core.component import AgentComponent, HumanInputComponent, InputSource
 from quarterdeck.core.flow import ABORT, END, Router
-from quarterdeck.flows.document import Document, Path, closest
+from quarterdeck.flows.document import Document, Path
 from quarterdeck.flows.shape import Draft
 from quarterdeck.flows.sources import check_source
 
@@ -25,7 +25,7 @@ def check(document: Document, draft: Draft) -> None:
     for path, router in draft.routers.items():
         at = (*path, "from")
         if router.source not in draft.names:
-            document.fault(at, f"there is no component {router.source!r}", closest(router.source, draft.names))
+            document.fault(at, f"there is no component {router.source!r}", document.closest(router.source, draft.names))
         if router.source in draft.subagents:
             document.fault(at, f"{router.source!r} is a subagent: when it is done, the agent that delegated goes on")
         if router.source in seen:
@@ -35,7 +35,7 @@ def check(document: Document, draft: Draft) -> None:
             document.fault(path, "a router has either `to` or a `condition`")
         for inner, name in targets(router).items():
             if name not in (END, ABORT, *draft.names):
-                hint = closest(name, (END, ABORT, *draft.names))
+                hint = document.closest(name, (END, ABORT, *draft.names))
                 document.fault((*path, *inner), f"there is no component {name!r}", hint)
             if name in draft.subagents:
                 hint = "Take it out of `subagents`, or write a second component"
@@ -74,7 +74,7 @@ def _reached(document: Document, draft: Draft) -> None:
         document.fault(("flow",), "it has no entry_point")
         return
     if draft.entry_point not in draft.names:
-        hint = closest(draft.entry_point, draft.names)
+        hint = document.closest(draft.entry_point, draft.names)
         document.fault(("flow", "entry_point"), f"there is no component {draft.entry_point!r}", hint)
         return
     if draft.entry_point in draft.subagents:

@@ -15,6 +15,9 @@ from quarterdeck.doors.api.log import plain
 from quarterdeck.doors.api.parameters import Caller, Limit, ProjectRef, TheApp
 
 Iid = Annotated[int, PathParameter(ge=1, le=2**31 - 1, description="The number in its project, without `!`.")]
+Head = Annotated[
+    str, QueryParameter(max_length=64, description="The commit that you looked at; refused when the branch moved on.")
+]
 ONE = "/{iid:int}"
 
 
@@ -68,9 +71,9 @@ async def change(
 
 
 @post(f"{ONE}/merge", status_code=200, summary="Merge it")
-async def merge(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid) -> MergeRequestView:
+async def merge(app: TheApp, actor: Caller, project_ref: ProjectRef, iid: Iid, head: Head = "") -> MergeRequestView:
     """Finishes the session that made it."""
-    return await merge_requests.merge(app, actor, project_ref, iid)
+    return await merge_requests.merge(app, actor, project_ref, iid, head=head)
 
 
 @post(f"{ONE}/close", status_code=200, summary="Close it")

@@ -106,7 +106,7 @@ def copied(text: str, name: str) -> str:
     'version: v1\nname: lookout_copy\n'
     """
     named = f"name: {name[:95]}_copy"
-    return _NAME_LINE.sub(named, text, count=1) if _NAME_LINE.search(text) else f"{named}\n{text}"
+    return _NAME_LINE.sub(lambda _: named, text, count=1) if _NAME_LINE.search(text) else f"{named}\n{text}"
 
 
 @get("/projects/{project_id:int}/flows/{name:str}/edit")

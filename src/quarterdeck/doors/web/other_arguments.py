@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.text import finite
 from quarterdeck.doors.export.entries import shown
 from quarterdeck.doors.export.terminal import visible
 from quarterdeck.doors.web.fields import Fields
@@ -35,6 +36,6 @@ def changed(args: Mapping[str, JsonValue], form: Fields) -> dict[str, JsonValue]
 
 def _read(name: str, text: str) -> JsonValue:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=finite, parse_float=finite)
     except (ValueError, RecursionError):
         raise InvalidInputError(f"{name} is no text: write it as JSON, as it stood there.") from None

@@ -49,7 +49,7 @@ async def ask_to_merge(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) 
 async def merge(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Merges it; a refusal is told where it was asked for."""
     try:
-        await merge_requests.merge(app, actor, project_id, iid)
+        await merge_requests.merge(app, actor, project_id, iid, head=form.text("head"))
     except (ConflictError, InvalidInputError, NotFoundError) as error:
         return await _ask(app, actor, project_id, iid, problem=error.message)
     return form.go(f"/projects/{project_id}/merge_requests/{iid}")
@@ -62,7 +62,13 @@ def _review(form: Fields) -> Review:
             raise InvalidInputError("Say which line of the file you mean, by its number after the change.")
         at = {"path": form.text("path"), "new_line": int(form.text("line")[:10])}
         remarks.append({**at, "text": form.text("remark")})
-    return checked(Review, summary=form.text("summary"), comments=tuple(remarks), verdict=form.text("verdict") or None)
+    return checked(
+        Review,
+        summary=form.text("summary"),
+        comments=tuple(remarks),
+        verdict=form.text("verdict") or None,
+        head=form.text("head"),
+    )
 
 
 async def _changes(

@@ -14,7 +14,7 @@ from quarterdeck.app.model_choice import SCRIPTED
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core.flow import Flow
 from quarterdeck.core.inputs import field_faults
-from quarterdeck.core.text import line
+from quarterdeck.core.text import finite, line
 from quarterdeck.doors.export.terminal import plain
 from quarterdeck.doors.web.drafts import WrongFieldsError, checked
 from quarterdeck.doors.web.fields import Fields
@@ -116,7 +116,7 @@ def wish_of(flow: Flow, project_id: int, name: str, form: Fields) -> StartSessio
         faults["script"] = _("A script answers in place of a language model: choose the model “scripted” with it.")
     if faults:
         raise WrongFieldsError(faults)
-    about = {field: int(form.text(field)) for field in ABOUT.values() if form.text(field)}
+    about = {field: int(form.text(field)) for field in ABOUT.values() if _NUMBER.fullmatch(form.text(field))}
     free = {field: form.text(field) or None for field in ("title", "model", "script")}
     texts = {field: form.text(field) for field in ("goal", "ref")}
     values = {"project": project_id, "flow": name, "inputs": inputs, "origin": "web", **free, **texts, **about}
@@ -149,6 +149,6 @@ def _value(field: Wanted, text: str) -> tuple[JsonValue, str]:
     if field.kind == "string":
         return text, ""
     try:
-        return json.loads(text), ""
+        return json.loads(text, parse_constant=finite, parse_float=finite), ""
     except (ValueError, RecursionError):
         return text, _("It is of the type %(kind)s: write it as JSON.") % {"kind": field.kind}

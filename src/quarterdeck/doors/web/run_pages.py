@@ -34,7 +34,7 @@ async def ask(
 @post("/projects/{project_id:int}/run")
 async def run(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
     """Starts it; the same form sent twice starts one session. What can't be started keeps what was typed."""
-    name, key = form.text("flow"), form.text("key")
+    name, key = form.text("flow"), form.text("key")[:255]
     flow = app.flows.read((await project_flows.show(app, actor, project_id, name)).text)
     try:
         wish = run_form.wish_of(flow, project_id, name, form)

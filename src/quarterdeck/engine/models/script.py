@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from quarterdeck.core import limits
 from quarterdeck.core.events import Outcome
-from quarterdeck.flows.document import Document, Path, closest, read
+from quarterdeck.flows.document import Document, Path, read
 
 PATTERN_CHARACTERS = 1_000
 CAPTURE_CHARACTERS = 4_096
@@ -170,7 +170,7 @@ def _placeholders(document: Document, steps: tuple[Step, ...], path: Path) -> No
 def _unknown(document: Document, text: str, known: set[str], path: Path) -> None:
     for _, name in _PLACEHOLDER.findall(text):
         if name and name not in known:
-            hint = closest(name, known) or f"For the braces themselves write {{{{{name}}}}}"
+            hint = document.closest(name, known) or f"For the braces themselves write {{{{{name}}}}}"
             document.fault(path, f"{{{name}}} was not captured before", hint)
 
 

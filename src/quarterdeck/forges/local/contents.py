@@ -1,7 +1,7 @@
 """What is in a repository at a commit: folders, lines that hold a text, and the commit itself."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,13 @@ SEARCH_SECONDS = 20.0
 OF_ONE_FILE = 20
 """How many matches of one file are shown, so that one doesn't hide the others."""
 LINE_CHARACTERS = 300
+MESSAGE_BYTES = 256 * 1024
+"""Of one commit's message and what is known of it; a message may be as large as a file."""
+AUTHOR, TITLE = "%<(200,trunc)%an", "%<(500,trunc)%s"
+"""As git is asked for them: no longer than that, filled up with spaces."""
 
+_LATEST = 253_402_300_799
+"""The last second of the year 9999."""
 _ASTRAY = ("symlink", "dangling", "loop", "notdir")
 """What git says of links that lead to no file of the repository."""
 _KINDS: dict[str, Literal["file", "folder", "submodule"]] = {"blob": "file", "tree": "folder", "commit": "submodule"}
@@ -52,7 +58,7 @@ async def files(folder: Path, sha: str, paths: Sequence[str], *, limit: int) -> 
         words = decode(line).split(" ")
         if len(words) == 2 and words[0] in _ASTRAY:
             told = told[int(words[1]) + 1 :]  # where the link leads, on a line of its own
-        elif len(words) == 3 and words[1] == "blob":
+        elif len(words) == 3 and words[1] == "blob" and words[2].isdecimal():
             found.append((path, words[0], int(words[2])))
     small = "".join(f"{oid}\n" for _, oid, size in found if size <= limit)
     data = await git.ask("cat-file", "--batch", directory=folder, stdin=small.encode(), limit=FILES_BYTES)
@@ -96,18 +102,24 @@ async def search(folder: Path, sha: str, text: str, path: str, *, limit: int) ->
     return found
 
 
+def known(sha: str, title: str, author: str, at: str) -> Commit:
+    """What git says of a commit; `at` is in seconds since the epoch, which a commit may have as it likes."""
+    seconds = min(int(at), _LATEST) if at.isdecimal() else 0
+    return Commit(sha, title.rstrip(), author.rstrip(), datetime.fromtimestamp(seconds, UTC))
+
+
 async def commit(folder: Path, sha: str, *, limit: int) -> CommitDetails:
     """The commit with the beginning of its diff; of a merge, what it brought."""
-    form = "--format=%H%x00%P%x00%cI%x00%an%x00%s%x00%B"
-    told = await git.ask("log", "--max-count=1", form, sha, "--", directory=folder)
-    known, parents, at, author, title, message = (decode(part) for part in told.split(b"\0", 5))
+    form = f"--format=%H%x00%ct%x00{AUTHOR}%x00{TITLE}%x00%P%x00%B"
+    told = await git.head("log", "--max-count=1", form, sha, "--", directory=folder, limit=MESSAGE_BYTES)
+    name, at, author, title, parents, message = (decode(part) for part in [*told.output.split(b"\0", 5), b""][:6])
     begun = await git.head(
         *("show", "--no-ext-diff", "--no-textconv", "--no-color", "--format=", "--find-renames"),
         *("--diff-merges=first-parent", sha, "--"),
         directory=folder, limit=limit,
     )  # fmt: skip
     return CommitDetails(
-        commit=Commit(known, title, author, datetime.fromisoformat(at)),
+        commit=known(name, title, author, at),
         message=message.strip(),
         parents=tuple(parents.split()),
         diff=begun.output,

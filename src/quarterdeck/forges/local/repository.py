@@ -6,7 +6,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -117,11 +117,11 @@ class LocalForge:
     async def commits(self, project_id: int, ref: str, limit: int, *, skip: int = 0) -> list[Commit]:
         """The newest commits of `ref` behind the first `skip`, newest first."""
         sha = await self.commit_of(project_id, ref)
-        form = "--format=%H%x1f%cI%x1f%an%x1f%s"
+        form = f"--format=%H%x1f%ct%x1f{contents.AUTHOR}%x1f{contents.TITLE}"
         bounds = f"--max-count={limit}", f"--skip={skip}"
         output = await git.ask("log", form, *bounds, sha, "--", directory=self._there(project_id))
         rows = (line.split("\x1f", 3) for line in _lines(output))
-        return [Commit(sha, title, author, datetime.fromisoformat(at)) for sha, at, author, title in rows]
+        return [contents.known(sha, title, author, at) for sha, at, author, title in rows]
 
     async def tree(self, project_id: int, ref: str, path: str, *, recursive: bool, limit: int) -> list[TreeEntry]:
         """What lies in a folder; see the Protocol."""
