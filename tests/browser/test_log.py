@@ -78,6 +78,7 @@ def test_a_log_is_steered_read_and_searched(page: Page, context: BrowserContext,
         page.get_by_role("radio", name="by the clock, UTC").check()
     page.reload()
     expect(log.locator(".utc").first).to_be_visible()
+    expect(log.get_by_text("Here is the needle.")).to_be_in_viewport()  # it opens at its end, over as it is
 
     # Search, from place to place.
     page.get_by_role("searchbox", name="Search in the log").fill("needle")

@@ -45,6 +45,8 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
     page.keyboard.press("Enter")
     project = page.get_by_role("navigation", name="Project")
     page.set_viewport_size({"width": 360, "height": 900})
+    expect(project.get_by_text("Automate")).to_be_hidden()
+    project.get_by_text("Menu", exact=True).click()
     expect(project.get_by_text("Automate")).to_be_visible()
     page.set_viewport_size({"width": 1280, "height": 900})
     expect(project.get_by_text("Automate")).to_be_visible()
@@ -70,6 +72,9 @@ def test_the_paths_of_the_documentation(page: Page, instance: Instance) -> None:
 
     rail = page.get_by_role("complementary", name="Your sessions and chats")
     expect(rail.get_by_role("link", name="The long one")).to_be_visible()
+    follow(page.get_by_role("navigation", name="Session", exact=True).get_by_role("link", name="Details"))
+    page.get_by_role("link", name="Message", exact=True).click()
+    expect(page.get_by_role("textbox", name="Message to the session")).to_be_focused()
     follow(page.get_by_role("navigation", name="Session", exact=True).get_by_role("link", name="Details"))
     shoot(page, "session-details")
     page.get_by_role("button", name="Cancel session").click()

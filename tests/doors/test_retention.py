@@ -28,8 +28,8 @@ async def test_the_date_and_the_warning_are_on_the_pages(api: Api, app: App, sta
     pages = {
         path: (await api.client.get(path, headers=headers)).text for path in ("/sessions", f"/sessions/{soon['id']}")
     }
-    assert f'<span class="warning">deleted on {soon["expires_on"]}</span>' in pages["/sessions"]
-    assert f"<span>deleted on {calm['expires_on']}</span>" in pages["/sessions"]
+    assert f'<span class="when warning">will be deleted {soon["expires_on"]}</span>' in pages["/sessions"]
+    assert f'<span class="when">will be deleted {calm["expires_on"]}</span>' in pages["/sessions"]
     assert f"It is deleted on {soon['expires_on']} unless" in pages[f"/sessions/{soon['id']}"]
     for wrong in (0, 3651, "x"):
         refused = await api.client.patch("/api/v1/projects/sample", json={"retention_days": wrong}, headers=api.headers)

@@ -275,6 +275,9 @@ async def test_changes_by_file_and_by_step(api: Api, session: str, app: App, sta
     for step in (1, 2):
         assert f"/changes?step={step}#{named[step - 1]}" in steps
     assert 'class="diff"' not in steps
+    log = await pages.shown("?level=result")
+    for step in (1, 2):
+        assert f'<a href="/sessions/1/changes?step={step}#{named[step - 1]}"><code>' in log
     one = await pages.shown("/changes?step=1")
     assert '<a href="/sessions/1/changes?step=2">2 \u203a</a>' in one
     assert f'id="{named[0]}"' in one

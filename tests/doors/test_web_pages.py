@@ -217,6 +217,13 @@ async def test_who_may_not_is_told_and_who_may_not_know_is_not(api: Api, app: Ap
         assert f'<a href="{leads}">Go back</a>' in asked.text
         assert f'<li><a href="/sessions/{session["id"]}">' in asked.text
         assert "Of 1 more nothing comes" in asked.text
+    listed = "/projects/1/sessions?held=false&origin=api&status_group=active&sort=created&order=asc&flow=nothing"
+    filters = (await api.client.get(listed, headers=headers)).text
+    hidden = re.findall('<input type="hidden" name="([a-z_]+)" value="([a-z]+)">', filters.split("</form>")[2])
+    assert sorted(hidden) == [("held", "false"), ("origin", "api"), ("status_group", "active")], (
+        "what has no field stays"
+    )
+    assert '<option value="asc" selected>' in filters
     for ids in (["x"], [str(session["id"])] * 101):
         wrong = await api.client.post("/sessions/bulk", data={"action": "cancel", "ids": ids}, headers=headers)
         assert wrong.status_code == 400

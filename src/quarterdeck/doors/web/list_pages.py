@@ -29,6 +29,8 @@ from quarterdeck.doors.web.rendering import fragment
 
 ACTIONS: dict[str, Action] = {"cancel": "cancel", "delete": "delete"}
 """What a list offers for many sessions at once."""
+FIELDS = ("text", "flow", "initiator", "sort", "order", "mine", "cursor")
+"""What the form of filters says itself, and the page, which is none of another list."""
 _OURS = re.compile(r"/(projects/[0-9]+/)?sessions(\?[!-~]*)?")
 """A list that one may be sent back to."""
 
@@ -54,6 +56,11 @@ class Place:
     def get(self, name: str) -> str:
         """The parameter's value, empty if it is not there."""
         return dict(self.parameters).get(name, "")
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What the form of filters has no field for, and keeps."""
+        return [(name, value) for name, value in self.parameters if name not in FIELDS]
 
 
 @get("/sessions")

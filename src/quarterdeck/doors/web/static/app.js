@@ -11,6 +11,7 @@ import "./chat.js";
 import "./child-session.js";
 import "./lines.js";
 import "./keys.js";
+import "./project-menu.js";
 import { begin } from "./source.js";
 
 begin();

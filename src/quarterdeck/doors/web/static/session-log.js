@@ -28,7 +28,7 @@ class SessionLog extends HTMLElement {
 
   connectedCallback() {
     this.#through = Number(this.getAttribute("after"));
-    this.#follows = !this.hasAttribute("cut") && !location.hash;
+    this.#follows = !this.hasAttribute("cut") && ["", "#message"].includes(location.hash);
     for (const name of PARTS) this.#parts[name] = still(document.getElementById(`session-${name}`)?.innerHTML ?? "");
     this.querySelector(".earlier")?.addEventListener("click", (event) => void this.#earlier(event));
     this.querySelector(".new-entries")?.addEventListener("click", () => this.#toEnd());
@@ -36,8 +36,8 @@ class SessionLog extends HTMLElement {
     addEventListener("scroll", this.#scrolled, { passive: true });
     addEventListener("hashchange", () => this.#mark());
     this.#mark();
+    if (this.#follows && this.querySelector(".timeline li") && !document.querySelector(".hits")) this.#begin();
     if (this.hasAttribute("over")) return;
-    if (this.#follows && this.querySelector(".timeline li")) this.#toEnd();
     goOnFrom(() => this.#url("/stream", "after", this.#through));
     on("entries", (html, id) => this.#add(html, Number(id)));
     on("partial", ({ text }) => this.#partial(text));
@@ -49,6 +49,13 @@ class SessionLog extends HTMLElement {
   disconnectedCallback() {
     clearInterval(this.timer);
     removeEventListener("scroll", this.#scrolled);
+  }
+
+  /** Where a log opens: at its end, or at what it failed of. */
+  #begin() {
+    const failure = this.hasAttribute("failed") ? [...this.#list.querySelectorAll(".entry.bad")].at(-1) : null;
+    if (failure instanceof HTMLElement) this.#show(failure);
+    else this.#toEnd();
   }
 
   /** An address of this session's log at the level of this page. @param {string} path @param {string} name @param {string | number} seq */
