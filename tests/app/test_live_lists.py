@@ -21,8 +21,8 @@ from tests.conftest import Start
 class Watcher:
     """Follows a list, and says what comes next."""
 
-    def __init__(self, app: App, actor: Actor, wanted: SessionFilter) -> None:
-        self._stream: AsyncIterator[list[Signal]] = live_lists.changes(app, actor, wanted)
+    def __init__(self, app: App, actor: Actor, wanted: SessionFilter, *, limit: int = 50, shown: tuple[int, ...] = ()):
+        self._stream: AsyncIterator[list[Signal]] = live_lists.changes(app, actor, wanted, limit=limit, shown=shown)
         self._waiting: list[Signal] = []
 
     async def next(self) -> Signal:
@@ -73,6 +73,35 @@ async def test_bells_that_were_lost_bring_the_page_again(
     again = await watcher.next()
     assert isinstance(again, PageSignal)
     assert [row.id for row in again.page.items] == [session_id]
+
+
+async def test_what_stands_on_another_page_by_now_is_not_gone(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_lists, "PATIENCE_SECONDS", -1)
+    wanted = SessionFilter(status=Status.CREATED)
+    first = (await sessions.start(app, start.owner, NEW)).id
+    watcher = Watcher(app, start.owner, wanted, limit=1)
+    await watcher.next()
+    second = (await sessions.start(app, start.owner, NEW)).id
+    pushed = await watcher.next()
+    assert isinstance(pushed, PageSignal)
+    assert [row.id for row in pushed.page.items] == [second]
+    assert pushed.page.next
+    third = (await sessions.start(app, start.owner, NEW)).id
+    page = await watcher.next()
+    assert isinstance(page, PageSignal), "of the first, which is on another page now, nothing was told"
+
+    await steering.cancel(app, start.owner, first)
+    await steering.rename(app, start.owner, second, "Anew")  # which leads the page
+    back = Watcher(app, start.owner, wanted, limit=1, shown=(first, second, third))
+    page = await back.next()
+    assert isinstance(page, PageSignal)
+    here = page.page.items[0].id
+    told = {await back.next() for _ in range(2)}
+    assert GoneSignal(first) in told, "who comes back is told what left the list meanwhile"
+    (other,) = (one.row.id for one in told if isinstance(one, ChangedSignal))
+    assert {here, other} == {second, third}
 
 
 async def test_a_watcher_of_a_project_that_is_not_there_for_them(app: App, start: Start) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, update
 
-from quarterdeck.app import board_bells, boards, deletion, overviews, sessions, steering
+from quarterdeck.app import board_bells, boards, deletion, overviews, session_lists, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.boards import Overview
@@ -125,3 +126,33 @@ async def test_who_looks_when_it_breaks_is_told_and_comes_again(
     assert await again.next() == [[number], []]
     await steering.rename(app, start.owner, number, "Goes on")
     assert await again.next() == [[number], []]
+
+
+async def test_a_board_that_can_not_be_looked_up_is_no_matter_of_the_others(
+    app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev = await person(app, "dev", Role.DEVELOPER)
+    own, theirs = Watcher(app, dev, OWN), Watcher(app, start.owner, SEEN)
+    assert await own.next() == await theirs.next() == [[], []]
+    several = session_lists.several
+    failed = asyncio.Event()
+
+    async def broken(app: App, actor: Actor, wanted: overviews.Wanted) -> boards.Lists:
+        if actor is dev:
+            failed.set()
+            raise NotFoundError("not now")
+        return await several(app, actor, wanted)
+
+    for board in app.boards._boards.values():  # pyright: ignore[reportPrivateUsage]
+        look = board.look
+        assert isinstance(look, partial)
+        monkeypatch.setattr(board, "look", partial(broken, *look.args))
+    waiting = asyncio.ensure_future(own.next())
+    number = (await sessions.start(app, dev, NEW)).id
+    assert await theirs.next() == [[number], []]
+    await asyncio.wait_for(failed.wait(), 60)
+    assert not waiting.done(), "it stands as it did"
+    for board in app.boards._boards.values():  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(board.look, partial)
+        monkeypatch.setattr(board, "look", partial(several, *board.look.args))
+    assert await waiting == [[number], []], "and is looked up again"

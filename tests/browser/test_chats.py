@@ -41,8 +41,9 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     approval = rail.get_by_role("region", name="It needs you")
     for what in ("contents: That **we** met.", "$ git status"):
         expect(approval).to_contain_text(what)
-        approval.get_by_role("button", name="Approve", exact=True).click()
+        approval.get_by_role("button", name="Approve", exact=True).press("Enter")
     expect(rail.get_by_text("Done. Ask me for more").first).to_be_visible()
+    expect(rail.get_by_role("textbox", name="Your message")).to_be_focused()  # where the keyboard goes on
     step = rail.locator(".step").filter(has_text="git status")
     step.locator("summary").click()
     expect(step.locator("[data-result] pre")).to_contain_text("NOTES.md")

@@ -81,3 +81,15 @@ def test_home_and_rail_stay_true(page: Page, instance: Instance) -> None:
     expect(
         page.get_by_role("region", name="Ended since you last looked").get_by_role("link", name="Renamed")
     ).to_be_visible()
+
+    details.close()
+    page.goto("/sessions?mine=true")
+    row, behind = page.locator(f"#s{first.id}"), page.locator(f"#s{second.id}")
+    row.get_by_role("link").hover()
+    page.mouse.down()
+    first.is_called("Clicked")
+    second.is_called("Behind it")
+    expect(behind).to_contain_text("Behind it")
+    expect(row).to_contain_text("Renamed")  # a click on it is under way
+    page.mouse.up()
+    expect(page).to_have_url(f"{instance.url}/sessions/{first.id}")

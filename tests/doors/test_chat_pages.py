@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from litestar.testing import RequestFactory
 
-from quarterdeck.app import agents
+from quarterdeck.app import agents, session_search
 from quarterdeck.app.agents import AddAgent
 from quarterdeck.app.application import App
 from quarterdeck.app.signals import EventSignal, PartialSignal
@@ -116,7 +116,9 @@ async def test_the_sidebar_stands_as_it_was_left(api: Api, ada: dict[str, str]) 
         assert harmless(page)
 
 
-async def test_chats_are_found_and_deleted(api: Api, app: App, start: Start, ada: dict[str, str]) -> None:
+async def test_chats_are_found_and_deleted(
+    api: Api, app: App, start: Start, ada: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await begin(app, start.owner, f"Where is the zebra? {HOSTILE}")
     second = await begin(app, start.owner, "A walrus")
     await say(app, second, "No zebra here.")
@@ -128,6 +130,15 @@ async def test_chats_are_found_and_deleted(api: Api, app: App, start: Start, ada
     assert "No zebra here." in found
     assert "None of your chats" in (await api.client.get("/chats?q=quagga", headers=ada)).text
     assert 'role="alert"' in (await api.client.get('/chats?q="', headers=ada)).text
+    with monkeypatch.context() as patch:
+        patch.setattr(session_search, "BATCH", 1)
+        patch.setattr(session_search, "PIECES", 1)
+        text = (await api.client.get("/chats?q=zebra", headers=ada)).text
+        following = re.search(r'href="(/chats\?q=zebra&amp;cursor=[^"]+)">More', text)
+        assert following, "a part of them has been searched"
+        assert "None of your chats" not in text
+        behind = (await api.client.get(following[1].replace("&amp;", "&"), headers=ada)).text.partition('id="rail"')[0]
+        assert f'href="/sessions/{first}"' in behind
     asked = await api.client.get(f"/chats/{first}/delete", headers=ada)
     assert "Delete this chat?" in asked.text
     assert harmless(asked)
@@ -253,6 +264,7 @@ def test_a_conversation_has_what_is_said_and_calls_in_a_line() -> None:
     messages = dict(re.findall(r"event: (\S+)\ndata: (.*)\n", told))
     assert 'data-ends="c1"' in json.loads(messages["talk"])
     assert json.loads(messages["talk-partial"]) == {"text": ""}, "an answer that is there is written no more"
+    assert list(messages) == ["talk-partial", "talk"], "and never stands there twice"
     assert "id: 7\n" in told
     writing = conversation.told([PartialSignal(1, f"Half {HOSTILE}")]).decode()
     assert json.loads(writing.partition("data: ")[2]) == {"text": f"Half {HOSTILE}"}, "put in as a text"

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from quarterdeck.doors.export import page
 from quarterdeck.doors.export.markdown import escaped, fence, quoted
-from quarterdeck.doors.export.terminal import coloured, diff, plain
+from quarterdeck.doors.export.terminal import coloured, diff, plain, visible
 from tests.archives import DIFF, corpus, file_of, lines, rewritten
 from tests.doors.conftest import Api, Qd, Running
 from tests.doors.test_attachments import PNG
@@ -159,6 +159,14 @@ async def test_markdown_says_it_and_none_of_it_is_markup(api: Api, level: str) -
     assert changes[-1] == DIFF_EVIL
     short = await exported(api, session["id"], format="markdown", level=level, files=False)
     assert "## Changes" not in short.text
+
+
+def test_nothing_that_is_not_seen_is_left_out_where_people_decide() -> None:
+    formats = (
+        "\u00ad\u0600\u061c\u06dd\u070f\u0890\u08e2\u180e\ufeff\ufffb\U000110bd\U00013430\U0001bca0\U0001d173\U000e0041"
+    )
+    assert visible(formats) == "".join(f"\u27e8U+{ord(sign):04X}\u27e9" for sign in formats)
+    assert visible("\x1b\x7f a\tb\n\u0639\u6f22\u00e9") == "\u241b\u2421 a\tb\n\u0639\u6f22\u00e9"
 
 
 def test_what_prose_and_code_become() -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from sqlalchemy import insert
 
-from quarterdeck.app import server_calls
+from quarterdeck.app import server_calls, session_search
 from quarterdeck.app.application import App
 from quarterdeck.app.change import change
 from quarterdeck.core import events as e
@@ -164,7 +164,9 @@ def test_agents_of_agents_stand_further_in() -> None:
     assert re.findall(r"below(\d)", html) == ["1", "2", "3"]
 
 
-async def test_search_leads_from_one_place_to_the_next(api: Api, app: App, start: Start) -> None:
+async def test_search_leads_from_one_place_to_the_next(
+    api: Api, app: App, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session_id = await begin(app, start.owner, "Where is the needle?")
     async with change(app, session_id) as it:
         it.append(*(e.MessageAdded(text=text, by="ada") for text in ("hay", "a needle <b>", "hay", "needle again")))
@@ -183,6 +185,15 @@ async def test_search_leads_from_one_place_to_the_next(api: Api, app: App, start
     assert 'rel="next"' not in (await pages.shown(f"?q=needle&at={places[-1]}")).split("hit-nav")[1]
     assert "Nothing in this log" in await pages.shown("?q=absent")
     assert "is not closed" in await pages.shown("?q=%22")
+    monkeypatch.setattr(session_search, "BATCH", 1)
+    monkeypatch.setattr(session_search, "PIECES", 1)
+    apart = await pages.shown("?q=hay+absent")
+    assert "Nothing in this log" in apart
+    html = await pages.shown("?q=needle+hay")
+    assert "None so far" in html
+    on = re.search(rf'<a href="/sessions/{session_id}(\?q=needle\+hay&amp;hits=[^"]+)">More', html)
+    assert on, "there may be more where it stopped"
+    assert "Nothing more in this log" in await pages.shown(on[1].replace("&amp;", "&"))
 
 
 async def test_how_a_log_is_shown_is_remembered(api: Api, app: App, start: Start) -> None:

@@ -369,6 +369,7 @@ def test_a_stream_tells_what_ends_at_every_level() -> None:
     assert 'data-ends=\\"hidden\\" data-hidden' in told
     assert "fine" not in told
     assert re.findall("event: partial\ndata: (.*)", told) == ['{"text": ""}', '{"text": "anew"}']
+    assert told.index("event: partial") < told.index("event: entries"), "never the same words twice"
 
 
 async def _watched(http: httpx.AsyncClient, url: str) -> list[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import BigInteger, ColumnElement, Select, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -21,6 +22,7 @@ from quarterdeck.store.tables import members, sessions
 
 CALM_SECONDS = 0.1
 """Bells within it are looked into together."""
+_log = structlog.get_logger(__name__)
 
 
 class Boards:
@@ -73,7 +75,7 @@ class Boards:
                     await self._notice(database, rung)
                 for board in tuple(self._boards.values()):
                     if board.due:
-                        await board.again()
+                        await _again(board)
         except Exception as error:  # all who look are told, and come again
             boards, self._boards, self._reader = self._boards, {}, None
             self._resources.close()
@@ -104,6 +106,15 @@ class Boards:
         gone = ids - {row.id for row in rows}
         for board in boards:
             board.notice(rows, gone)
+
+
+async def _again(board: Board) -> None:
+    """Looks a board up; where that fails it stands as it did, and is looked up again after a rest."""
+    try:
+        await board.again()
+    except Exception:
+        _log.warning("board_look_failed", user=board.reader.user_id, exc_info=True)
+        board.stale = True
 
 
 _PATIENCE = timedelta(seconds=PATIENCE_SECONDS)

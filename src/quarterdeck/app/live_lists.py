@@ -5,7 +5,7 @@ abilities in the same query. Of sessions that the watcher was never shown, and m
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,9 +67,13 @@ class _Told:
     """Rows that were told, and the `seq` of each."""
     looked: dict[int, int] = field(default_factory=dict[int, int])
 
-    def wants(self, session_id: int, seq: int) -> bool:
-        """Whether the row may be another; a bell without `seq` is of what is printed or said beside the row."""
-        return seq > self.looked.get(session_id, 0)
+    def rung(self, topics: dict[str, int]) -> list[int]:
+        """Whose rows may be others now; a bell without `seq` is of what is printed or said beside the row."""
+        bells = {int(topic.partition(":")[2]): seq for topic, seq in topics.items()}
+        ids = [session_id for session_id, seq in bells.items() if seq > self.looked.get(session_id, 0)]
+        for session_id in ids:
+            self.look(session_id, bells[session_id])
+        return ids
 
     def tell(self, row: SessionRow) -> None:
         self.known.pop(row.id, None)
@@ -94,27 +98,33 @@ async def changes(
     order: Order | None = None,
     cursor: str | None = None,
     limit: int = limits.PAGE_ROWS,
+    shown: Collection[int] = (),
 ) -> AsyncIterator[list[Signal]]:
     """The page, then what changes; one list for all that waits, an empty one keeps alive. Goes on until it is closed.
+
+    Of the sessions that are `shown` already it tells too, also when the page doesn't have them any more.
 
     Raises:
         NotFoundError, ForbiddenError: as `session_lists.find` does; also later, when a role is taken away.
     """
-    told = _Told()
+    told = _Told(dict.fromkeys(shown, 0))
     with app.doorbell.listener("session:*") as listener:
-        shown: SessionPage | None = None
+        here: set[int] | None = None
         rung: dict[str, int] = {}
         clock, paged, looked = asyncio.get_running_loop().time, 0.0, 0.0
         while True:
             if not rung or "session:*" in rung or clock() - paged > PATIENCE_SECONDS:  # bells may have been missed
                 paged = clock()
                 page = await session_lists.find(app, actor, wanted, sort=sort, order=order, cursor=cursor, limit=limit)
-                yield [] if shown is not None and _same(page, shown, told) else [PageSignal(page)]
-                shown = page
+                unchanged = here is not None and all(told.known.get(row.id) == row.seq for row in page.items)
+                before, here = here or set[int](), {row.id for row in page.items}
                 for row in page.items:
                     told.tell(row)
+                # What left the page may stand on another of the list, or not belong to it any more.
+                away = (told.known.keys() & (before | set(shown))) - here
+                yield ([] if unchanged else [PageSignal(page)]) + await _look(app, actor, wanted, told, sorted(away))
             else:
-                if found := await _look(app, actor, wanted, told, rung):
+                if found := await _look(app, actor, wanted, told, told.rung(rung)):
                     yield found
                 looked = clock()
             rung = await listener.wait()
@@ -130,10 +140,8 @@ async def allowed(app: App, actor: Actor, wanted: SessionFilter) -> None:
             await project_for(connection, actor, wanted.project, Ability.READ_SESSION)
 
 
-async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung: dict[str, int]) -> list[Signal]:
-    """What the sessions that rang look like now, in one query."""
-    bells = {int(topic.partition(":")[2]): seq for topic, seq in rung.items()}
-    ids = [session_id for session_id, seq in bells.items() if told.wants(session_id, seq)]
+async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, ids: list[int]) -> list[Signal]:
+    """What these sessions look like now, in one query."""
     if not ids:
         return []
     async with app.database.transaction() as connection:
@@ -143,17 +151,9 @@ async def _look(app: App, actor: Actor, wanted: SessionFilter, told: _Told, rung
     for session_id in ids:
         row = rows.get(session_id)
         if row is None:
-            told.look(session_id, bells[session_id])
             if told.known.pop(session_id, None) is not None:
                 signals.append(GoneSignal(session_id))
         elif told.known.get(session_id) != row.seq:
             told.tell(row)
             signals.append(ChangedSignal(row))
     return signals
-
-
-def _same(page: SessionPage, shown: SessionPage, told: _Told) -> bool:
-    """Whether a watcher who followed all signals knows all of the page, and no row has left unseen."""
-    here = {row.id for row in page.items}
-    unchanged = all(told.known.get(row.id) == row.seq for row in page.items)
-    return unchanged and not any(row.id in told.known and row.id not in here for row in shown.items)

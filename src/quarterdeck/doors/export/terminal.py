@@ -5,6 +5,7 @@ a file, a diff) is looked at: there nothing is left out, and what is not seen is
 """
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 _COLOURS = re.compile(r"\x1b\[([0-9;:]{0,60})m")
@@ -15,11 +16,13 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]?"
 )
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_FORMATS = "".join(sign for sign in map(chr, range(0x20000)) if unicodedata.category(sign) == "Cf")
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
-    "\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\u034f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff"
+    f"{_FORMATS}]"
 )
-"""Controls, marks that turn the direction of writing, blanks that are none, and what has no width."""
+"""Controls, formats such as marks that turn the direction of writing, blanks that are none, what has no width."""
 
 
 class Span(NamedTuple):

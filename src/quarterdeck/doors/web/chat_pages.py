@@ -38,6 +38,17 @@ class Found:
     hits: list[Hit] = field(default_factory=list[Hit])
 
 
+@dataclass
+class Finds:
+    """The chats that a search has come to."""
+
+    chats: list[Found]
+    cursor: str
+    """Where it went on from; empty for its beginning."""
+    next: str
+    """Where the rest begins; empty at the end."""
+
+
 @get("/chats")
 async def history(
     app: TheApp, actor: Caller, q: FromQuery[str] = "", about: FromQuery[str] = "", cursor: Cursor = None
@@ -51,22 +62,22 @@ async def history(
         here="chats",
         words=words,
         about=about,
-        found=await _found(app, actor, words) if words else None,
+        found=await _found(app, actor, words, cursor) if words else None,
         page=None if words else await session_lists.find(app, actor, _MINE, cursor=cursor),
     )
 
 
-async def _found(app: App, actor: Actor, words: str) -> list[Found] | str:
+async def _found(app: App, actor: Actor, words: str, cursor: str | None) -> Finds | str:
     """The chats in which the words are, by title and content; the reason, when the words can't be searched for."""
     try:
-        page = await session_search.find(app, actor, words, mine=True, kind="chat", limit=HITS)
+        page = await session_search.find(app, actor, words, mine=True, kind="chat", before=cursor, limit=HITS)
     except QuarterdeckError as error:
         return error.message
     found: dict[int, Found] = {}
     for hit in page.items:
         known = found.setdefault(hit.session_id, Found(hit.session_id, hit.session_title, hit.project_path))
         known.hits.append(hit)
-    return list(found.values())
+    return Finds(list(found.values()), cursor or "", page.next or "")
 
 
 @post("/chats")

@@ -109,10 +109,10 @@ def told(signals: Sequence[Signal]) -> bytes:
     found: list[bytes] = []
     events = [signal.event for signal in signals if isinstance(signal, EventSignal)]
     if events:
-        html = Markup("\n").join(_row(event) for event in events if event.kind in KINDS)
-        found.append(message("talk", json.dumps(html), events[-1].seq))
         if any(isinstance(event.payload, _ENDS_ANSWER) for event in events):
             found.append(message("talk-partial", json.dumps({"text": ""})))
+        html = Markup("\n").join(_row(event) for event in events if event.kind in KINDS)
+        found.append(message("talk", json.dumps(html), events[-1].seq))
     written = [signal for signal in signals if isinstance(signal, PartialSignal)]
     found += [message("talk-partial", json.dumps({"text": plain(signal.text)})) for signal in written]
     return chunk(found)

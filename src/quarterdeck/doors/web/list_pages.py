@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import Provide
+from litestar.params import FromQuery
 from litestar.response import Stream
 
 from quarterdeck.app import live_lists, projects, session_bulk, session_counts, session_lists
@@ -17,6 +18,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.live_lists import ChangedSignal, GoneSignal, PageSignal
 from quarterdeck.app.session_bulk import Action, BulkOrder
 from quarterdeck.app.session_filter import SessionFilter
+from quarterdeck.core import limits
 from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.status import StatusGroup
 from quarterdeck.doors.api import session_lists as parameters
@@ -103,9 +105,10 @@ async def changes_of_all(
     sort: Sorting = None,
     order: Direction = None,
     cursor: Cursor = None,
+    shown: FromQuery[str] = "",
 ) -> Stream:
     """What changes in the list."""
-    return await _live(app, actor, still, closing, wanted, sort, order, cursor)
+    return await _live(app, actor, still, closing, wanted, sort, order, cursor, shown)
 
 
 @get("/projects/{project_id:int}/sessions/stream", media_type="text/event-stream")
@@ -119,10 +122,11 @@ async def changes_of_project(
     sort: Sorting = None,
     order: Direction = None,
     cursor: Cursor = None,
+    shown: FromQuery[str] = "",
 ) -> Stream:
     """What changes in the project's list."""
     inside = wanted.model_copy(update={"project": project_id, "kind": "flow"})
-    return await _live(app, actor, still, closing, inside, sort, order, cursor)
+    return await _live(app, actor, still, closing, inside, sort, order, cursor, shown)
 
 
 @post("/sessions/bulk")
@@ -196,12 +200,14 @@ async def _live(
     sort: Sorting,
     order: Direction,
     cursor: Cursor,
+    shown: str,
 ) -> Stream:
     async def check() -> None:
         await live_lists.allowed(app, await still(), wanted)
 
     await live_lists.allowed(app, actor, wanted)
-    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor)
+    ids = [int(number) for number in re.findall(r"[0-9]{1,18}", shown)[: limits.PAGE_ROWS]]
+    signals = live_lists.changes(app, actor, wanted, sort=sort, order=order, cursor=cursor, shown=ids)
     return live(app, actor, closing, _chunks(signals, in_project=wanted.project is not None), check=check)
 
 
@@ -219,7 +225,8 @@ def _messages(signal: live_lists.Signal, *, in_project: bool) -> list[bytes]:
     match signal:
         case PageSignal(page=page):
             rows = {row.id: _row(row, in_project=in_project) for row in page.items}
-            return [message("page", json.dumps({"rows": rows, "order": list(rows)}))]
+            whole = page.previous is None and page.next is None
+            return [message("page", json.dumps({"rows": rows, "order": list(rows), "whole": whole}))]
         case ChangedSignal(row=row):
             return [message("changed", json.dumps({"id": row.id, "html": _row(row, in_project=in_project)}))]
         case GoneSignal(session_id=session_id):

@@ -20,6 +20,7 @@ WORDS_CHARACTERS = 200
 class Found:
     """What the words are in, in the order of the log, and where among that the page stands."""
 
+    session_id: int
     words: str
     query: Query | None = None
     problem: str = ""
@@ -53,7 +54,7 @@ class Found:
     @property
     def more(self) -> str:
         """The following page of hits."""
-        return f"/sessions/{self.hits[0].session_id}?{self._query(self.next)}"
+        return f"/sessions/{self.session_id}?{self._query(self.next)}"
 
     def _query(self, cursor: str, **more: str) -> str:
         return urlencode({"q": self.words, **({"hits": cursor} if cursor else {}), **more})
@@ -68,5 +69,5 @@ async def find(app: App, actor: Actor, session_id: int, words: str, *, cursor: s
         query = search.query(words)
         found = await session_search.find_within(app, actor, session_id, words, after=cursor or None, limit=HITS)
     except QuarterdeckError as error:
-        return Found(words, problem=error.message)
-    return Found(words, query, hits=found.items, cursor=cursor, next=found.next or "", at=at)
+        return Found(session_id, words, problem=error.message)
+    return Found(session_id, words, query, hits=found.items, cursor=cursor, next=found.next or "", at=at)

@@ -313,9 +313,9 @@ class Teller:
         if events:
             shown = [event for event in events if event.level.within(self._lens.level) or _fails(event)]
             entries = Markup("\n").join(_html(_item(event, self._lens), self._lens) for event in shown)
-            found.append(message("entries", json.dumps(entries), events[-1].seq))
             if any(isinstance(event.payload, _ENDS_ANSWER) for event in events):
                 found.append(message("partial", json.dumps({"text": ""})))
+            found.append(message("entries", json.dumps(entries), events[-1].seq))
         for signal in signals:
             match signal:
                 case PartialSignal(text=text):

@@ -1,10 +1,15 @@
 // @ts-check
 // Chats: one goes on in the right sidebar while its person reads any page, or alone on its own page.
+import { replace } from "./forms.js";
 import { goOnBeside, on } from "./source.js";
+import { still } from "./times.js";
 
 const COOKIE = "quarterdeck_rail";
 const YEAR = 365 * 86400;
 const NEAR_END = 80;
+/** Entries that a conversation has while its reader is at the end; twice as many while they read elsewhere. */
+const MOST = 400;
+const CHUNK = 100;
 const rail = document.getElementById("rail");
 
 /** A conversation that is open: entries come to its end, calls get their results, the parts around it change. */
@@ -17,6 +22,7 @@ class ChatTalk extends HTMLElement {
     const entry = /^#e(\d+)$/.exec(location.hash)?.[1];
     if (entry && this.hasAttribute("alone")) return location.replace(`${location.pathname}?at=${entry}${location.hash}`);
     this.#through = Number(this.getAttribute("after"));
+    for (const name of ["header", "head", "waiting", "composer"]) this.#parts[name] = still(this.#place(name)?.innerHTML ?? "");
     this.#toEnd();
     if (this.hasAttribute("over")) return;
     on("talk", (html, id) => this.#add(html, Number(id)));
@@ -47,7 +53,16 @@ class ChatTalk extends HTMLElement {
       if (entry.dataset.ends) this.#end(entry);
       else this.#one(".talk").append(entry);
     }
+    this.#trim(stays ? MOST : 2 * MOST);
     if (stays) this.#toEnd();
+  }
+
+  /** What a conversation has no room for is in the log. @param {number} most */
+  #trim(most) {
+    const entries = this.#one(".talk").children;
+    if (entries.length <= most) return;
+    while (entries.length > most - CHUNK) entries[0].remove();
+    this.#one(".edge a").hidden = false;
   }
 
   /** Puts how a call ended into its line. @param {HTMLElement} entry */
@@ -68,15 +83,19 @@ class ChatTalk extends HTMLElement {
     if (stays) this.#toEnd();
   }
 
+  /** Where a part stands: of a chat that is alone the header is the page's. @param {string} name */
+  #place(name) {
+    return this.querySelector(`[data-part="${name}"]`) ?? (this.hasAttribute("alone") ? document.getElementById(`session-${name}`) : null);
+  }
+
   /** @param {Record<string, string>} told */
   #change({ title, ...parts }) {
     const stays = this.#atEnd();
-    const alone = this.hasAttribute("alone");
-    if (alone) document.title = title;
+    if (this.hasAttribute("alone")) document.title = title;
     for (const [name, html] of Object.entries(parts)) {
-      const place = this.querySelector(`[data-part="${name}"]`) ?? (alone ? document.getElementById(`session-${name}`) : null);
-      if (!place || this.#parts[name] === html) continue;
-      this.#parts[name] = html;
+      const place = this.#place(name);
+      if (!place || this.#parts[name] === still(html)) continue;
+      this.#parts[name] = still(html);
       replace(place, html);
     }
     const state = this.querySelector(".talk-head .state") ?? document.querySelector("#session-header .state");
@@ -84,20 +103,6 @@ class ChatTalk extends HTMLElement {
     if (this.#one("[data-say]").textContent !== word) this.#one("[data-say]").textContent = word;
     if (stays) this.#toEnd();
   }
-}
-
-/** New HTML in a part; what is typed there stays, and so does the focus. @param {Element} place @param {string} html */
-function replace(place, html) {
-  const focused = place.contains(document.activeElement) ? document.activeElement?.id : "";
-  const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
-  place.innerHTML = html;
-  for (const { id, value, selectionStart, selectionEnd } of fields) {
-    const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
-    if (!field || !value) continue;
-    field.value = value;
-    field.setSelectionRange(selectionStart, selectionEnd);
-  }
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
 /** The chat of the sidebar: a form for a new one, or the one that goes on. */

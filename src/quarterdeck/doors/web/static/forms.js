@@ -1,17 +1,37 @@
 // @ts-check
 // Forms that are sent without leaving the page, and dialogs that ask before one is.
 
+const OF_PAGE = ["#session-waiting section", "#session-header h1"];
+const OF_CHAT = ["[data-part='waiting'] section", "#talk-text", ".talk-log"];
+
 /**
  * Where the focus goes on when what had it is gone: to the same control as it is now, else to the next question or the
- * title, never to a button that decides something else.
- * @param {string} id
+ * title, in a chat to where one writes; never to a button that decides something else.
+ * @param {string} id @param {Element | null} chat the one that it was in
  */
-export function refocus(id) {
-  const same = id ? document.getElementById(id) : null;
-  const question = document.querySelector("#session-waiting section");
-  const next = same ?? /** @type {HTMLElement | null} */ (question ?? document.querySelector("#session-header h1"));
-  if (!same && next) next.tabIndex = -1;
+export function refocus(id, chat) {
+  const same = id ? [`#${CSS.escape(id)}`] : [];
+  const places = [...same, ...(chat ? OF_CHAT : OF_PAGE)].map((one) => (chat ?? document).querySelector(one));
+  const next = /** @type {HTMLElement | undefined} */ (places.find((one) => one));
+  if (next && next.tabIndex < 0) next.tabIndex = -1; // which makes a place focusable that isn't by itself
   next?.focus({ preventScroll: true });
+}
+
+/** Puts new HTML into a part; what was typed and opened in it stays, and so does the focus. @param {Element} place @param {string} html */
+export function replace(place, html) {
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
+  const opened = place.querySelectorAll("details[open][id]");
+  place.innerHTML = html;
+  const fresh = (/** @type {Element} */ { id }) => (id ? place.querySelector(`#${CSS.escape(id)}`) : null);
+  for (const one of opened) fresh(one)?.setAttribute("open", "");
+  for (const before of fields) {
+    const field = /** @type {HTMLInputElement | null} */ (fresh(before));
+    if (!field || before.value === before.defaultValue) continue;
+    field.value = before.value;
+    field.setSelectionRange(before.selectionStart, before.selectionEnd);
+  }
+  if (focused) refocus(focused.id, place.closest("chat-talk"));
 }
 
 /** Sends its form; what comes of it comes by the page's stream. Without a stream the page is loaded again. */
@@ -22,6 +42,7 @@ class LiveForm extends HTMLElement {
   async send(event) {
     event.preventDefault();
     const form = /** @type {HTMLFormElement} */ (event.target);
+    const chat = this.closest("chat-talk");
     const body = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
     const buttons = form.querySelectorAll("button");
     for (const button of buttons) button.disabled = true;
@@ -31,7 +52,7 @@ class LiveForm extends HTMLElement {
     const ids = /** @type {HTMLElement[]} */ ([...form.elements]).map(({ id }) => id).filter(Boolean);
     const fields = /** @type {HTMLInputElement[]} */ (ids.map((id) => document.getElementById(id)).filter(Boolean));
     const here = form.isConnected ? form : fields[0]?.form ?? form;
-    if (document.activeElement === document.body) refocus(event.submitter?.id ?? "");
+    if (document.activeElement === document.body) refocus(event.submitter?.id ?? "", chat);
     here.querySelector(".problem")?.remove();
     if (said) {
       const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: said });

@@ -14,7 +14,7 @@ const KEYS = {
   n: () => hit("next") || step(".entry.bad", 1),
   p: () => hit("prev") || step(".entry.bad", -1),
   o: () => {
-    const folds = document.activeElement?.querySelectorAll("details") ?? [];
+    const folds = document.activeElement?.closest(".entry")?.querySelectorAll("details") ?? [];
     for (const one of folds) one.open = !one.open;
   },
   f: () => document.querySelector("session-log")?.dispatchEvent(new Event("follow")),

@@ -1,15 +1,22 @@
 // @ts-check
 // A list whose rows change where they are; what is new to it is counted and comes when it is asked for.
-import { on } from "./source.js";
+import { goOnFrom, on } from "./source.js";
+import { still } from "./times.js";
 
 class LiveList extends HTMLElement {
   /** @type {Set<number>} */
   #unseen = new Set();
+  /** What came for rows that were just being clicked. @type {Map<number, string>} */
+  #held = new Map();
 
   connectedCallback() {
-    on("page", ({ rows, order }) => {
+    // The click is over only when these events are.
+    for (const over of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(over, () => setTimeout(() => this.#release()));
+    goOnFrom(() => `${this.dataset.stream}&shown=${[...this.querySelectorAll(".row")].map(({ id }) => id.slice(1)).join(".")}`);
+    on("page", ({ rows, order, whole }) => {
       this.#unseen.clear();
-      for (const row of this.querySelectorAll(".row")) if (!order.includes(Number(row.id.slice(1)))) row.classList.add("gone");
+      // Of a list with several pages a row may stand on another of them; of those that left it `gone` tells.
+      if (whole) for (const row of this.querySelectorAll(".row")) if (!order.includes(Number(row.id.slice(1)))) row.classList.add("gone");
       for (const id of order) this.#put(id, rows[id]);
       this.#count();
     });
@@ -19,6 +26,7 @@ class LiveList extends HTMLElement {
     });
     on("gone", ({ id }) => {
       this.#unseen.delete(id);
+      this.#held.delete(id);
       document.getElementById(`s${id}`)?.classList.add("gone");
       this.#count();
     });
@@ -26,9 +34,15 @@ class LiveList extends HTMLElement {
 
   /** @param {number} id @param {string} html */
   #put(id, html) {
+    this.#held.delete(id);
     const row = document.getElementById(`s${id}`);
     if (!row) {
       if (this.#isNew(html)) this.#unseen.add(id);
+      return;
+    }
+    if (still(row.outerHTML) === still(html.trim())) return;
+    if (row.matches(":active")) {
+      this.#held.set(id, html);
       return;
     }
     const chosen = row.querySelector("input")?.checked ?? false;
@@ -38,6 +52,10 @@ class LiveList extends HTMLElement {
     const box = fresh?.querySelector("input");
     if (box) box.checked = chosen;
     if (focused) /** @type {HTMLElement | null | undefined} */ (fresh?.querySelector(focused))?.focus({ preventScroll: true });
+  }
+
+  #release() {
+    for (const [id, html] of [...this.#held]) this.#put(id, html);
   }
 
   /** Of a list with several pages a row that isn't here may stand on another of them. @param {string} html */

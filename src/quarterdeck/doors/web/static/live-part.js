@@ -40,12 +40,21 @@ class LivePart extends HTMLElement {
         row.classList.add("gone");
         continue;
       }
-      const focused = row.contains(document.activeElement) ? document.activeElement?.localName : "";
+      const focused = row.contains(document.activeElement) ? document.activeElement : null;
       row.className = fresh.className;
       row.replaceChildren(...fresh.childNodes);
-      if (focused) /** @type {HTMLElement | null} */ (row.querySelector(focused))?.focus({ preventScroll: true });
+      if (focused) sameIn(row, focused).focus({ preventScroll: true });
     }
   }
+}
+
+/** What has the focus now in place of what had it: never a button that does something else. @param {HTMLElement} row @param {Element} before */
+function sameIn(row, before) {
+  const known = before.id ? document.getElementById(before.id) : null;
+  const alike = ["a", "input"].includes(before.localName) ? row.querySelector(before.localName) : null;
+  const next = known ?? /** @type {HTMLElement} */ (alike ?? row);
+  if (next === row) row.tabIndex = -1;
+  return next;
 }
 
 customElements.define("live-part", LivePart);

@@ -1,6 +1,6 @@
 // @ts-check
 // A session's page while it goes on: entries are added, calls get their ends, the header and the questions change.
-import { refocus } from "./forms.js";
+import { replace } from "./forms.js";
 import { goOnFrom, on } from "./source.js";
 import { still } from "./times.js";
 
@@ -240,26 +240,10 @@ class SessionLog extends HTMLElement {
       const place = document.getElementById(`session-${name}`);
       if (!place || this.#parts[name] === still(html)) continue;
       this.#parts[name] = still(html);
-      this.#replace(place, html);
+      replace(place, html);
     }
     if (status() !== before) this.#announce(status());
     if (stays) this.#toEnd();
-  }
-
-  /** Puts new HTML into a part; what was typed and opened in it stays, and so does the focus. @param {HTMLElement} place @param {string} html */
-  #replace(place, html) {
-    const focused = place.contains(document.activeElement) ? document.activeElement : null;
-    const fields = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("textarea, input:not([type='hidden'])"));
-    const opened = [...place.querySelectorAll("details[open][id]")].map(({ id }) => id);
-    place.innerHTML = html;
-    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-    for (const { id, value, defaultValue, selectionStart, selectionEnd } of fields) {
-      const field = /** @type {HTMLInputElement | null} */ (document.getElementById(id));
-      if (!field || value === defaultValue) continue;
-      field.value = value;
-      field.setSelectionRange(selectionStart, selectionEnd);
-    }
-    if (focused) refocus(focused.id);
   }
 
   #atEnd() { return innerHeight + scrollY >= this.#bottom - NEAR_END; }

@@ -70,11 +70,11 @@ class Source {
     if (!document.hidden && !this.#over) this.#timer = setTimeout(() => this.#open(), wait);
   }
 
-  /** The server answered with no stream: where the page itself says why, it is loaded again. */
-  async #refused() {
+  /** The server answered with no stream: where the page itself says why, it is loaded again. @param {string} address */
+  async #refused(address) {
     this.#again();
-    const answer = await fetch(location.href).catch(() => null);
-    if (this.#over || !answer || !EXPLAINED.includes(answer.status)) return;
+    for (const asked of [address, location.href]) if (!EXPLAINED.includes(await answerOf(asked))) return;
+    if (this.#over) return;
     this.#over = true;
     this.#pause();
     location.reload();
@@ -83,17 +83,26 @@ class Source {
   #open() {
     if (this.#over || this.#stream) return;
     const [own, more] = [url(), beside()];
-    const stream = (this.#stream = new EventSource(more ? `${own}${own.includes("?") ? "&" : "?"}${more}` : own));
+    const address = more ? `${own}${own.includes("?") ? "&" : "?"}${more}` : own;
+    const stream = (this.#stream = new EventSource(address));
     stream.onopen = () => {
       this.#failures = 0;
       this.#say(true);
     };
     stream.onerror = () => {
       if (this.#stream !== stream) return;
-      if (stream.readyState === EventSource.CLOSED) void this.#refused();
+      if (stream.readyState === EventSource.CLOSED) void this.#refused(address);
       else this.#again();
     };
     stream.addEventListener("closing", () => this.#again());
     for (const [kind, handle] of handlers) stream.addEventListener(kind, (event) => handle(JSON.parse(event.data), event.lastEventId));
   }
+}
+
+/** The status that the server answers with, 0 without an answer; what else it says is not waited for. @param {string} address */
+async function answerOf(address) {
+  const asking = new AbortController();
+  const answer = await fetch(address, { signal: asking.signal }).catch(() => null);
+  asking.abort();
+  return answer?.status ?? 0;
 }
