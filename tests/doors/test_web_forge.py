@@ -94,6 +94,9 @@ async def test_an_issue_from_the_first_word_to_its_end(
     assert "<b>It" not in page
     assert f'<a class="title" href="/sessions/{session["id"]}">On it' in page
     assert f'href="{P}/run?flow=developer/v1&amp;issue_iid=1"' in page
+    long = await ada.post(f"{P}/issues/1/comments", 400, text="so " * 333_334 + EVIL, then="close")
+    assert long.text.count("so so so") > 0
+    assert 'aria-invalid="true"' in long.text
     said = await ada.post(f"{P}/issues/1/comments", text=f"*so* {EVIL}", then="close")
     number = (await issues.show(app, start.owner, 1, 1)).comments[0].id
     assert said.headers["location"] == f"{P}/issues/1#comment-{number}"
@@ -133,7 +136,7 @@ async def test_lists_have_pages(ada: Person, app: App, start: Start) -> None:
     second = await ada.get(older.replace("&amp;", "&"))
     assert re.findall(r"number \d+\.", second) == ["number 3.", "number 2.", "number 1."]
     assert 'rel="next"' not in second
-    assert ">Newest<" in second
+    assert ">First page<" in second
 
 
 async def test_a_merge_request_from_a_branch_to_its_merge(
@@ -145,10 +148,10 @@ async def test_a_merge_request_from_a_branch_to_its_merge(
     await commit(app, 1, "clash", "main", text="other\n")
     dora, _ = await of("dora", Role.DEVELOPER)
     await ada.post(f"{P}/issues", title="It breaks")
-    assert "<option selected>work" in await dora.get(f"{path}/new?source=work")
+    assert '<option value="work" selected>work' in await dora.get(f"{path}/new?source=work")
     faulty = await dora.post(path, 400, source_branch="work", target_branch="main", title="  ", description="why")
     assert "needs a title" in faulty.text
-    assert ">why</textarea>" in faulty.text
+    assert "why</textarea>" in faulty.text
     form = {"title": "<b>Say</b> it", "description": "Closes #1", "reviewers": ["ada"], "assignees": ["dora"]}
     await dora.post(path, **form, source_branch="work", target_branch="main")
     await dora.post(path, source_branch="clash", target_branch="main", title="Another")
@@ -166,8 +169,11 @@ async def test_a_merge_request_from_a_branch_to_its_merge(
     assert 'name="verdict"' in await ada.get(f"{path}/1/changes")
     wrong = await ada.post(f"{path}/1/reviews", 400, path="text", line="9", remark="here", summary="hm")
     assert "isn&#39;t in the diff" in wrong.text
-    assert ">here</textarea>" in wrong.text
-    assert "which line" in (await ada.post(f"{path}/1/reviews", 400, path="text", line="x", remark="here")).text
+    assert "here</textarea>" in wrong.text
+    unclear = (await ada.post(f"{path}/1/reviews", 400, path="text", line="x", remark="here")).text
+    assert re.search(r'id="review-line-fault" role="alert">Say which line', unclear), "told beside its field"
+    blank = await ada.post(f"{path}/1/comments", 400, text=" \n ")
+    assert 'id="comment-text-fault" role="alert">A comment has 1 to' in blank.text
     assert "needs a summary" in (await ada.post(f"{path}/1/reviews", 400)).text
     await ada.post(f"{path}/1/reviews", path="text", line="1", remark=EVIL, verdict="changes_requested")
     page = await ada.get(f"{path}/1")
@@ -182,6 +188,8 @@ async def test_a_merge_request_from_a_branch_to_its_merge(
     assert (found.status, found.reviewers[0].verdict) == ("merged", "approved")
     assert (await issues.show(app, start.owner, 1, 1)).status == "closed"
     assert "is merged already" in (await ada.post(f"{path}/1/merge", 409)).text
+    late = await ada.post(f"{path}/1/reviews", 409, summary="All of it, at length", verdict="approved")
+    assert "All of it, at length</textarea>" in late.text, "merged meanwhile: what was typed stays"
     assert "+&lt;script&gt;" in await ada.get(f"{path}/1/changes"), "what the merge brought"
     refused = await ada.post(f"{path}/2/merge", 409)
     assert "both changed text" in refused.text
@@ -232,7 +240,7 @@ async def test_a_pipeline_is_run_looked_at_and_repaired(
 ) -> None:
     await commit(app, 1, "ci", "main", **{".gitlab-ci.yml": CI})
     assert "There is no branch" in (await ada.post(f"{P}/pipelines", 400, ref="lost")).text
-    assert "<option selected>main" in await ada.get(f"{P}/pipelines/new")
+    assert '<option value="main" selected>main' in await ada.get(f"{P}/pipelines/new")
     went = (await ada.post(f"{P}/pipelines", ref="ci")).headers["location"]
     found = await pipelines.show(app, start.owner, int(went.rpartition("/")[2]))
     page = await ada.get(went)
@@ -339,7 +347,7 @@ async def test_files_and_commits(ada: Person, api: Api, app: App, of: Callable[[
     assert "The diff is longer than this page" in page
     older = await ada.get(f"{P}/commits?{ref}&at={sha}&skip=1")
     assert "Second" not in older
-    assert ">Newest<" in older
+    assert ">First page<" in older
     for path in (
         "files?ref=--upload-pack=x", "files?ref=main..main", "files?path=../..", "files?path=a%00b", "commits?ref=-x",
         "file?path=../1.git/config", "file?path=/etc/passwd", "file", "raw?path=..", "raw?path=%00&ref=main",

@@ -248,11 +248,16 @@ async def test_details_have_every_field(api: Api, app: App, start: Start) -> Non
     assert (await pages.send("hold", held="yes", reason="evidence")).status_code == 303
     assert "evidence" in str((await events(app, session_id))[-1].payload)
     await pages.send("cancel")
-    assert "It is kept for good. Let it be deleted again first" in await pages.shown("/details")
+    assert "It is held: release it first" in await pages.shown("/details")
     await pages.send("hold", held="no")
     html = await pages.shown("/details")
     assert "<dt>Proof of its end</dt><dd>not yet</dd>" in html
     assert f'action="/sessions/{session_id}/delete"' in html
+    for act, field, typed in (("rename", "title", ""), ("delete", "number", "seven")):
+        wrong = await pages.send(act, **{field: typed})
+        assert wrong.status_code == 400
+        assert f'id="{act}-{field}-fault"' in wrong.text
+        assert f'name="{field}" value="{typed}"' in wrong.text
     redacted = await pages.shown("/export?format=markdown&redacted=true&level=full")
     assert "initiator | ada" not in redacted
     assert "initiator | ada" in await pages.shown("/export?format=markdown")
@@ -263,9 +268,13 @@ async def test_a_fork_is_asked_for_from_an_entry(api: Api, app: App, start: Star
     pages = Pages(api, session_id, await browser(app, start.owner))
     entry = await pages.shown("/entries/1")
     assert f'href="/sessions/{session_id}/fork?seq=1"' in entry
-    assert 'name="seq" type="number" min="1" max="1" value="1">' in await pages.shown("/fork?seq=7")
-    wrong = await pages.send("fork", seq="1", title="x" * 60)
-    assert (wrong.status_code, "title" in wrong.text) == (400, True)
+    assert 'name="seq" value="1" type="number" min="1" max="1">' in await pages.shown("/fork?seq=7")
+    wrong = await pages.send("fork", seq="1", title="x" * 60, message="All of it")
+    assert (wrong.status_code, 'id="fork-title-fault"' in wrong.text, "All of it</textarea>" in wrong.text) == (
+        400,
+        True,
+        True,
+    )
     seq = str((await events(app, session_id))[-1].seq)
     made = await pages.send("fork", seq=seq, message="Another way", title="Again", model="scripted")
     assert made.status_code == 303

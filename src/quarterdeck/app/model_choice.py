@@ -119,9 +119,7 @@ def _of_components(flow: Flow, rules: ModelRules, name: str) -> dict[str, str]:
 def _scripted(app: App, wish: Wish) -> Choice:
     script = wish.script if wish.script is not None else wish.shipped
     if script is None:
-        raise InvalidInputError(
-            f"The flow {wish.flow} ships no script; give one with the model (by the command line: --script FILE)."
-        )
+        raise InvalidInputError(f"The flow {wish.flow} ships no script. Give one with the model, or another model.")
     if len(script.encode()) > limits.SCRIPT_BYTES:
         raise InvalidInputError(f"A script may have {limits.SCRIPT_BYTES:,} bytes; this one is larger.")
     app.check_script(script)

@@ -41,7 +41,7 @@ class Entry:
     @property
     def fold(self) -> str:
         """What the verbatim part is called where it is folded: few want to read it. Empty where it is not."""
-        return _FOLDED.get(self.kind, "")
+        return FOLDED.get(self.kind, "")
 
 
 def entry(event: Event, began: datetime, say: Say = str) -> Entry:
@@ -215,7 +215,7 @@ _MISSED = {
     "unreachable": "no proof from {name}: it is not heard of",
     "removed": "no proof from {name}: it was removed",
 }
-_FOLDED = {"component.entered": "prompt", "delegation.started": "prompt", "model.answered": "thinking"}
+FOLDED = {"component.entered": "prompt", "delegation.started": "prompt", "model.answered": "thinking"}
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]", "cancelled": "[-]"}
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from litestar import MediaType, Response, get, post
 from litestar.params import FromQuery
-from pydantic import ValidationError
 
 from quarterdeck.app import chat_choices, chats, deletion, session_lists, session_search
 from quarterdeck.app.actor import Actor
@@ -17,6 +16,7 @@ from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.api.session_lists import Cursor
 from quarterdeck.doors.web import conversation
+from quarterdeck.doors.web.drafts import checked
 from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.layout import framed
 from quarterdeck.doors.web.rendering import HEADERS, fragment
@@ -83,7 +83,7 @@ async def _found(app: App, actor: Actor, words: str, cursor: str | None) -> Find
 @post("/chats")
 async def start(app: TheApp, actor: Caller, form: Form) -> Response[Any]:
     """A new chat; a script is told in `Location` where it is. The same form sent twice starts one."""
-    given = {
+    given: dict[str, object] = {
         "message": form.text("message"),
         "project": next(iter(form.numbers("project")), None) if form.text("project") else None,
         "model": form.text("model") or None,
@@ -92,12 +92,8 @@ async def start(app: TheApp, actor: Caller, form: Form) -> Response[Any]:
         raise InvalidInputError("The message is empty.")
     if form.text("agent"):
         given["agent"] = form.text("agent")
-    try:
-        wish = StartChat.model_validate(given)
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
-        raise InvalidInputError("; ".join(faults)) from None
-    made = await chats.start(app, actor, wish, form.text("key") or None, about=subject_of(form.text("about")))
+    wish, about = checked(StartChat, given), subject_of(form.text("about"))
+    made = await chats.start(app, actor, wish, form.text("key") or None, about=about)
     return form.go(f"/sessions/{made.id}")
 
 

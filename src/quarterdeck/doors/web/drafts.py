@@ -59,6 +59,10 @@ class Draft:
         return found | ({"aria-invalid": "true"} if name in self.faults else {})
 
 
+NO_DRAFT = Draft()
+"""Of a page none of whose forms came back."""
+
+
 def came_back(form: Fields, section: str, error: QuarterdeckError, name: str = "") -> Draft:
     """The draft of a form that was refused; what is no fault of a certain field is told beside `name`."""
     faults = error.faults if isinstance(error, WrongFieldsError) else {name: error.message}

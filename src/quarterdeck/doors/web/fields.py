@@ -1,18 +1,15 @@
 """What a form brought."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from litestar import Request, Response
 from litestar.datastructures import FormMultiDict
 from litestar.di import Dependency
 from litestar.params import SkipValidationMarker
 from litestar.response import Redirect
-from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core.errors import InvalidInputError
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Fields:
@@ -60,15 +57,6 @@ class Fields:
         if self._by_script:
             return Response(None, status_code=204, headers={"Location": path})
         return Redirect(path, status_code=303)
-
-
-def checked(model: type[_Model], /, **values: object) -> _Model:
-    """What a form comes to as a use case wants it. Raises InvalidInputError with every fault."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
-        raise InvalidInputError("; ".join(faults)) from None
 
 
 Form = Annotated[Fields, Dependency("named"), SkipValidationMarker()]

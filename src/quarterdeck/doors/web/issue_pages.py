@@ -12,11 +12,12 @@ from quarterdeck.app.issue_views import IssueView
 from quarterdeck.app.issues import CreateIssue, UpdateIssue
 from quarterdeck.app.projects import ProjectView
 from quarterdeck.core.access import Ability
-from quarterdeck.core.errors import ForbiddenError, InvalidInputError
+from quarterdeck.core.errors import ForbiddenError, QuarterdeckError
 from quarterdeck.core.limits import PAGE_ROWS
 from quarterdeck.doors.api.issues import Iid
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.web.fields import Fields, Form, checked
+from quarterdeck.doors.web.drafts import Draft, came_back, checked
+from quarterdeck.doors.web.fields import Fields, Form
 from quarterdeck.doors.web.list_pages import Place
 from quarterdeck.doors.web.project_layout import about, in_project
 
@@ -67,24 +68,27 @@ async def issue_list(
 async def new_issue(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
     """The form of one that isn't there yet."""
     project = await projects.show(app, actor, project_id)
-    return await _form(app, actor, project, None, {})
+    return await _form(app, actor, project, None, Draft("issue"))
 
 
 @post("/projects/{project_id:int}/issues")
 async def create(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
-    """Makes it; what is wrong is said above the form, which keeps what was typed."""
-    values = _values(form)
+    """Makes it."""
     try:
-        made = await issues.create(app, actor, project_id, checked(CreateIssue, **values))
-    except InvalidInputError as error:
+        made = await issues.create(app, actor, project_id, checked(CreateIssue, _values(form)))
+    except QuarterdeckError as error:
         project = await projects.show(app, actor, project_id)
-        return await _form(app, actor, project, None, values, problem=error.message)
+        return await _form(app, actor, project, None, came_back(form, "issue", error))
     return form.go(f"/projects/{project_id}/issues/{made.iid}")
 
 
 @get("/projects/{project_id:int}/issues/{iid:int}")
 async def issue(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
     """An issue, what was said to it, and the sessions on it."""
+    return await _page(app, actor, project_id, iid, Draft("comment"))
+
+
+async def _page(app: App, actor: Actor, project_id: int, iid: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     found = await issues.show(app, actor, project_id, iid)
     return await in_project(
@@ -93,6 +97,7 @@ async def issue(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Resp
         project,
         "issue.html",
         here="issues",
+        draft=draft,
         issue=found,
         writable=_writable(project, actor, found),
         sessions=await about(app, actor, found.sessions),
@@ -106,33 +111,35 @@ async def edit_issue(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) ->
     found = await issues.show(app, actor, project_id, iid)
     if not _writable(project, actor, found):
         raise ForbiddenError(f"Only {found.author} and who is at least a Reporter change issue #{iid}.")
-    return await _form(app, actor, project, found, found.model_dump())
+    return await _form(app, actor, project, found, Draft("issue"))
 
 
 @post("/projects/{project_id:int}/issues/{iid:int}/edit")
 async def change(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Changes all that the form has."""
-    values = _values(form)
     try:
-        await issues.change(app, actor, project_id, iid, checked(UpdateIssue, **values))
-    except InvalidInputError as error:
+        await issues.change(app, actor, project_id, iid, checked(UpdateIssue, _values(form)))
+    except QuarterdeckError as error:
         project = await projects.show(app, actor, project_id)
         found = await issues.show(app, actor, project_id, iid)
-        return await _form(app, actor, project, found, values, problem=error.message)
+        return await _form(app, actor, project, found, came_back(form, "issue", error))
     return form.go(f"/projects/{project_id}/issues/{iid}")
 
 
 @post("/projects/{project_id:int}/issues/{iid:int}/status")
 async def set_status(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Closed, or opened again."""
-    await issues.change(app, actor, project_id, iid, checked(UpdateIssue, status=form.text("status")))
+    await issues.change(app, actor, project_id, iid, checked(UpdateIssue, {"status": form.text("status")}))
     return form.go(f"/projects/{project_id}/issues/{iid}")
 
 
 @post("/projects/{project_id:int}/issues/{iid:int}/comments")
 async def comment(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Says something, and closes it if that is wanted."""
-    found = await issues.comment(app, actor, project_id, iid, form.text("text"))
+    try:
+        found = await issues.comment(app, actor, project_id, iid, form.text("text"))
+    except QuarterdeckError as error:
+        return await _page(app, actor, project_id, iid, came_back(form, "comment", error, "text"))
     if form.text("then") == "close":
         await issues.change(app, actor, project_id, iid, UpdateIssue(status="closed"))
     return form.go(f"/projects/{project_id}/issues/{iid}#comment-{found.comments[-1].id}")
@@ -143,29 +150,24 @@ def _writable(project: ProjectView, actor: Actor, found: IssueView) -> bool:
 
 
 def _values(form: Fields) -> dict[str, Any]:
-    labels = tuple(word.strip() for word in form.text("labels").split(","))
     return {
         "title": form.text("title"),
         "description": form.text("description"),
-        "labels": tuple(word for word in labels if word),
+        "labels": form.lines("labels"),
         "assignees": form.texts("assignees"),
     }
 
 
-async def _form(
-    app: App, actor: Actor, project: ProjectView, found: IssueView | None, values: dict[str, Any], *, problem: str = ""
-) -> Response[str]:
+async def _form(app: App, actor: Actor, project: ProjectView, found: IssueView | None, draft: Draft) -> Response[str]:
     return await in_project(
         app,
         actor,
         project,
         "issue_form.html",
         here="issues",
-        status=400 if problem else 200,
+        draft=draft,
         issue=found,
-        values={"title": "", "description": "", "labels": (), "assignees": (), **values},
         members=await projects.list_members(app, actor, project.id),
-        problem=problem,
     )
 
 

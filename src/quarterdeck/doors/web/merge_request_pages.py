@@ -12,11 +12,12 @@ from quarterdeck.app.merge_request_views import MergeRequestView
 from quarterdeck.app.merge_requests import CreateMergeRequest, UpdateMergeRequest
 from quarterdeck.app.projects import ProjectView
 from quarterdeck.core.access import Ability
-from quarterdeck.core.errors import ForbiddenError, InvalidInputError
+from quarterdeck.core.errors import ForbiddenError, InvalidInputError, QuarterdeckError
 from quarterdeck.core.limits import PAGE_ROWS
 from quarterdeck.doors.api.issues import Iid
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.web.fields import Fields, Form, checked
+from quarterdeck.doors.web.drafts import Draft, came_back, checked
+from quarterdeck.doors.web.fields import Fields, Form
 from quarterdeck.doors.web.issue_pages import Before, Words
 from quarterdeck.doors.web.list_pages import Place
 from quarterdeck.doors.web.project_layout import about, in_project
@@ -55,25 +56,29 @@ async def new_merge_request(
 ) -> Response[str]:
     """The form of one that isn't there yet; the URL may choose its branches."""
     project = await projects.show(app, actor, project_id)
-    return await _form(app, actor, project, None, {"source_branch": source, "target_branch": target})
+    return await _form(app, actor, project, None, Draft("request"), source=source, target=target)
 
 
 @post("/projects/{project_id:int}/merge_requests")
 async def create(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Response[Any]:
-    """Makes it; what is wrong is said above the form, which keeps what was typed."""
+    """Makes it."""
     branches = {name: form.text(name) for name in ("source_branch", "target_branch")}
-    values = {**_values(form), **branches}
     try:
-        made = await merge_requests.create(app, actor, project_id, checked(CreateMergeRequest, **values))
-    except InvalidInputError as error:
+        wish = checked(CreateMergeRequest, _values(form) | branches)
+        made = await merge_requests.create(app, actor, project_id, wish)
+    except QuarterdeckError as error:
         project = await projects.show(app, actor, project_id)
-        return await _form(app, actor, project, None, values, problem=error.message)
+        return await _form(app, actor, project, None, came_back(form, "request", error))
     return form.go(f"/projects/{project_id}/merge_requests/{made.iid}")
 
 
 @get("/projects/{project_id:int}/merge_requests/{iid:int}")
 async def merge_request(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
     """A merge request, what was said to it, and the sessions on it."""
+    return await _page(app, actor, project_id, iid, Draft("comment"))
+
+
+async def _page(app: App, actor: Actor, project_id: int, iid: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     found = await merge_requests.show(app, actor, project_id, iid)
     return await in_project(
@@ -82,6 +87,7 @@ async def merge_request(app: TheApp, actor: Caller, project_id: RowId, iid: Iid)
         project,
         "merge_request.html",
         here="merge_requests",
+        draft=draft,
         tab="overview",
         request=found,
         sessions=await about(app, actor, found.sessions),
@@ -95,20 +101,18 @@ async def edit_merge_request(app: TheApp, actor: Caller, project_id: RowId, iid:
     found = await merge_requests.show(app, actor, project_id, iid)
     if not project.may(Ability.WRITE_MERGE_REQUEST):
         raise ForbiddenError(f"To change !{iid} you need the role Developer; yours is {project.role.capitalize()}.")
-    values = {**found.model_dump(), "reviewers": [one.username for one in found.reviewers]}
-    return await _form(app, actor, project, found, values)
+    return await _form(app, actor, project, found, Draft("request"))
 
 
 @post("/projects/{project_id:int}/merge_requests/{iid:int}/edit")
 async def change(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Changes all that the form has."""
-    values = _values(form)
     try:
-        await merge_requests.change(app, actor, project_id, iid, checked(UpdateMergeRequest, **values))
-    except InvalidInputError as error:
+        await merge_requests.change(app, actor, project_id, iid, checked(UpdateMergeRequest, _values(form)))
+    except QuarterdeckError as error:
         project = await projects.show(app, actor, project_id)
         found = await merge_requests.show(app, actor, project_id, iid)
-        return await _form(app, actor, project, found, values, problem=error.message)
+        return await _form(app, actor, project, found, came_back(form, "request", error))
     return form.go(f"/projects/{project_id}/merge_requests/{iid}")
 
 
@@ -125,7 +129,10 @@ async def set_status(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, fo
 @post("/projects/{project_id:int}/merge_requests/{iid:int}/comments")
 async def comment(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """Says something."""
-    found = await merge_requests.comment(app, actor, project_id, iid, form.text("text"))
+    try:
+        found = await merge_requests.comment(app, actor, project_id, iid, form.text("text"))
+    except QuarterdeckError as error:
+        return await _page(app, actor, project_id, iid, came_back(form, "comment", error, "text"))
     return form.go(f"/projects/{project_id}/merge_requests/{iid}#comment-{found.comments[-1].id}")
 
 
@@ -143,23 +150,25 @@ async def _form(
     actor: Actor,
     project: ProjectView,
     found: MergeRequestView | None,
-    values: dict[str, Any],
+    draft: Draft,
     *,
-    problem: str = "",
+    source: str = "",
+    target: str = "",
 ) -> Response[str]:
-    empty = {"title": "", "description": "", "assignees": (), "reviewers": ()}
+    branches = () if found else await repositories.branches(app, actor, project.id)
     return await in_project(
         app,
         actor,
         project,
         "merge_request_form.html",
         here="merge_requests",
-        status=400 if problem else 200,
+        draft=draft,
         request=found,
-        values={**empty, **values},
-        branches=() if found else await repositories.branches(app, actor, project.id),
+        source=source,
+        target=target or project.default_branch,
+        sources=[("", ""), *((one.name, one.name) for one in branches if not one.default)],
+        targets=[(one.name, one.name) for one in branches],
         members=await projects.list_members(app, actor, project.id),
-        problem=problem,
     )
 
 

@@ -16,6 +16,7 @@ from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     admin_pages,
     chat_pages,
+    detail_pages,
     entry_pages,
     fields,
     flow_editor,
@@ -119,6 +120,7 @@ ROUTES = (
             *entry_pages.ROUTES,
             *session_stream.ROUTES,
             *session_acts.ROUTES,
+            *detail_pages.ROUTES,
             *chat_pages.ROUTES,
             *project_pages.ROUTES,
             *issue_pages.ROUTES,

@@ -15,12 +15,13 @@ from quarterdeck.app.application import App
 from quarterdeck.app.pipeline_views import JobView, PipelineView
 from quarterdeck.app.projects import ProjectView
 from quarterdeck.app.sessions import StartSession
-from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.core.pipeline import PIPELINE_ENDED, PipelineStatus
 from quarterdeck.doors.api.parameters import Caller, RowId, Still, TheApp
 from quarterdeck.doors.sse import KEEPALIVE, Closes
-from quarterdeck.doors.web.fields import Form, checked
+from quarterdeck.doors.web.drafts import Draft, came_back, checked
+from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.list_pages import Place
 from quarterdeck.doors.web.project_layout import about, in_project, offers
@@ -62,7 +63,7 @@ async def pipeline_list(
 @get("/projects/{project_id:int}/pipelines/new")
 async def new_pipeline(app: TheApp, actor: Caller, project_id: RowId) -> Response[str]:
     """Asks of which branch."""
-    return await _new(app, actor, project_id)
+    return await _new(app, actor, project_id, Draft("pipeline"))
 
 
 @post("/projects/{project_id:int}/pipelines")
@@ -70,15 +71,15 @@ async def start(app: TheApp, actor: Caller, project_id: RowId, form: Form) -> Re
     """Starts one of a branch's newest commit."""
     try:
         made = await pipelines.start(app, actor, project_id, form.text("ref") or None)
-    except InvalidInputError as error:
-        return await _new(app, actor, project_id, ref=form.text("ref"), problem=error.message)
+    except QuarterdeckError as error:
+        return await _new(app, actor, project_id, came_back(form, "pipeline", error))
     return form.go(f"/pipelines/{made.id}")
 
 
 @get("/pipelines/{pipeline_id:int}")
 async def pipeline(app: TheApp, actor: Caller, pipeline_id: RowId) -> Response[str]:
     """A pipeline, its jobs by stages, and the sessions on it."""
-    return await _page(app, actor, pipeline_id)
+    return await _page(app, actor, pipeline_id, Draft("fix"))
 
 
 @get("/pipelines/{pipeline_id:int}/stream", media_type="text/event-stream")
@@ -93,11 +94,11 @@ async def fix(app: TheApp, actor: Caller, pipeline_id: RowId, form: Form) -> Res
     """Starts the session that repairs it; sent twice it is started once."""
     project_id = (await pipelines.show(app, actor, pipeline_id)).project_id
     try:
-        model = form.text("model") or None
-        wish = checked(StartSession, project=project_id, flow=FIX, pipeline_id=pipeline_id, model=model, origin="web")
+        given: dict[str, object] = {"project": project_id, "flow": FIX, "pipeline_id": pipeline_id, "origin": "web"}
+        wish = checked(StartSession, given | {"model": form.text("model") or None})
         made = await sessions.start(app, actor, wish, form.text("key")[:255] or None)
-    except InvalidInputError as error:
-        return await _page(app, actor, pipeline_id, problem=error.message)
+    except QuarterdeckError as error:
+        return await _page(app, actor, pipeline_id, came_back(form, "fix", error))
     return form.go(f"/sessions/{made.id}")
 
 
@@ -115,7 +116,7 @@ async def retry(app: TheApp, actor: Caller, pipeline_id: RowId, form: Form) -> R
     return form.go(f"/pipelines/{pipeline_id}")
 
 
-async def _new(app: App, actor: Actor, project_id: int, *, ref: str = "", problem: str = "") -> Response[str]:
+async def _new(app: App, actor: Actor, project_id: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     return await in_project(
         app,
@@ -123,14 +124,12 @@ async def _new(app: App, actor: Actor, project_id: int, *, ref: str = "", proble
         project,
         "pipeline_form.html",
         here="pipelines",
-        status=400 if problem else 200,
-        ref=ref or project.default_branch,
-        branches=await repositories.branches(app, actor, project_id),
-        problem=problem,
+        draft=draft,
+        branches=[(one.name, one.name) for one in await repositories.branches(app, actor, project_id)],
     )
 
 
-async def _page(app: App, actor: Actor, pipeline_id: int, *, problem: str = "") -> Response[str]:
+async def _page(app: App, actor: Actor, pipeline_id: int, draft: Draft) -> Response[str]:
     found = await pipelines.show(app, actor, pipeline_id)
     project = await projects.show(app, actor, found.project_id)
     return await in_project(
@@ -139,12 +138,11 @@ async def _page(app: App, actor: Actor, pipeline_id: int, *, problem: str = "") 
         project,
         "pipeline.html",
         here="pipelines",
-        status=400 if problem else 200,
+        draft=draft,
         pipeline=found,
         goes_on=found.status not in PIPELINE_ENDED,
-        part=_part(found, project),
+        part=_part(found, project, draft),
         sessions=await about(app, actor, found.sessions),
-        problem=problem,
     )
 
 
@@ -154,14 +152,14 @@ async def _parts(app: App, still: Still, pipeline_id: int) -> AsyncIterator[byte
     async for _ in pipeline_watch.moments(app, pipeline_id):
         actor = await still()
         found = await pipelines.show(app, actor, pipeline_id)
-        html = _part(found, await projects.show(app, actor, found.project_id))
+        html = _part(found, await projects.show(app, actor, found.project_id), Draft("fix"))
         yield fresh({"pipeline-part": html}) if html != told else KEEPALIVE
         told = html
         if found.status in PIPELINE_ENDED:
             return
 
 
-def _part(found: PipelineView, project: ProjectView) -> Markup:
+def _part(found: PipelineView, project: ProjectView, draft: Draft) -> Markup:
     stages: dict[str, list[JobView]] = {}
     for job in found.jobs:
         stages.setdefault(job.stage, []).append(job)
@@ -172,6 +170,7 @@ def _part(found: PipelineView, project: ProjectView) -> Markup:
         ended=found.status in PIPELINE_ENDED,
         may=offers(project),
         key=secrets.token_urlsafe(16),
+        draft=draft,
     )
 
 

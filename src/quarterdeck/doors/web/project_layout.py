@@ -11,7 +11,7 @@ from quarterdeck.app.projects import ProjectView
 from quarterdeck.app.session_lists import SessionRow
 from quarterdeck.app.session_subjects import SessionRef
 from quarterdeck.core.access import Ability
-from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.web.drafts import NO_DRAFT, Draft, drafted
 
 SESSIONS = 10
 """Of what a page is about; the list of sessions has all."""
@@ -34,14 +34,15 @@ async def in_project(
     /,
     *,
     here: str,
-    status: int = 200,
+    draft: Draft = NO_DRAFT,
     **values: object,
 ) -> Response[str]:
     """A page of a project. `may` in its template says what the role allows, so that only that is offered."""
-    answer = await framed(
+    return await drafted(
         app,
         actor,
         template,
+        draft,
         project_id=project.id,
         project_path=project.path,
         here=here,
@@ -49,8 +50,6 @@ async def in_project(
         may=offers(project),
         **values,
     )
-    answer.status_code = status
-    return answer
 
 
 async def about(app: App, actor: Actor, sessions: tuple[SessionRef, ...]) -> tuple[SessionRow, ...]:

@@ -14,7 +14,7 @@ from quarterdeck.core.status import GROUPS, Status, StatusGroup, human
 from quarterdeck.core.text import cut
 from quarterdeck.doors.export.entries import clock, line, shown
 from quarterdeck.doors.export.terminal import plain, visible
-from quarterdeck.doors.web import languages, sights, static_files, texts, views
+from quarterdeck.doors.web import languages, sights, static_files, texts, views, words
 from quarterdeck.doors.web.other_arguments import editable
 from quarterdeck.doors.web.subjects import subject_of
 
@@ -36,7 +36,6 @@ _GLYPHS: dict[StatusGroup, str] = {
     StatusGroup.FAILED: "✗",
     StatusGroup.CANCELED: "■",
 }
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def glyph(status: str) -> str:
@@ -44,17 +43,9 @@ def glyph(status: str) -> str:
     return _GLYPHS[GROUPS[Status(status)]]
 
 
-def word(status: str) -> str:
-    """The status as pages have it: *Stopped*, *Tool call approval required*."""
-    return languages.gettext(human(Status(status)).capitalize())
-
-
 def age(at: datetime) -> str:
     """How long ago: `3 min`; the browser may know better by the time."""
-    seconds = (datetime.now(UTC) - at).total_seconds()
-    return next(
-        (f"{int(seconds // size)} {name}" for size, name in _AGES if seconds >= size), f"{max(0, int(seconds))} s"
-    )
+    return words.age((datetime.now(UTC) - at).total_seconds())
 
 
 def cost(amount: object) -> str:
@@ -75,17 +66,6 @@ def place(url: str, ours: str) -> str:
     return url if url.startswith(("http://", "https://")) else ""
 
 
-def whence(door: str) -> str:
-    """From where somebody decided."""
-    told = {
-        "web": languages.gettext("in the browser"),
-        "cli": languages.gettext("on the command line"),
-        "api": languages.gettext("by the API"),
-        "acp": languages.gettext("in an editor"),
-    }
-    return told.get(door, door)
-
-
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("quarterdeck.doors.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -94,10 +74,10 @@ def _environment() -> Environment:
     # Newstyle: what is put into a text is escaped by itself.
     cast("Any", made).install_gettext_callables(languages.gettext, languages.ngettext, newstyle=True)
     cast("dict[str, Any]", made.filters).update({
-        "human": human, "glyph": glyph, "word": word, "age": age, "cost": cost, "clock": clock, "line": line,
+        "human": human, "glyph": glyph, "word": words.word, "age": age, "cost": cost, "clock": clock, "line": line,
         "plain": plain, "visible": visible, "shown": shown, "cut": cut, "markdown": texts.markdown,
         "terminal": texts.terminal, "changes": texts.changes, "numbered": texts.numbered,
-        "with_marks": texts.with_marks, "whence": whence, "anchor": anchor, "place": place,
+        "with_marks": texts.with_marks, "anchor": anchor, "place": place,
         "listed": listed,
     })  # fmt: skip
     cast("dict[str, Any]", made.globals).update(

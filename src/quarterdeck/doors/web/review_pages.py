@@ -7,42 +7,38 @@ from litestar import Response, get, post
 from quarterdeck.app import merge_requests, projects, reviews
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.reviews import Review
-from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, QuarterdeckError
+from quarterdeck.app.reviews import LineComment, Review
+from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.references import closing_issues
 from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.issues import Iid
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.web.fields import Fields, Form, checked
+from quarterdeck.doors.web.drafts import Draft, WrongFieldsError, came_back, checked
+from quarterdeck.doors.web.fields import Fields, Form
 from quarterdeck.doors.web.project_layout import in_project
 from quarterdeck.doors.web.session_pages import DIFF_CHARACTERS, by_file
-
-FIELDS = ("path", "line", "remark", "summary", "verdict")
-"""Of the form of a review."""
 
 
 @get("/projects/{project_id:int}/merge_requests/{iid:int}/changes")
 async def changes(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
     """The diff by file, and the form of a review."""
-    return await _changes(app, actor, project_id, iid)
+    return await _changes(app, actor, project_id, iid, Draft("review"))
 
 
 @post("/projects/{project_id:int}/merge_requests/{iid:int}/reviews")
 async def review(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: Form) -> Response[Any]:
     """A comment on a line, a summary, a verdict: all that the form has, or nothing."""
     try:
-        given = _review(form)
-        await reviews.submit(app, actor, project_id, iid, given)
-    except InvalidInputError as error:
-        values = {name: form.text(name) for name in FIELDS}
-        return await _changes(app, actor, project_id, iid, problem=error.message, values=values)
+        await reviews.submit(app, actor, project_id, iid, _review(form))
+    except QuarterdeckError as error:
+        return await _changes(app, actor, project_id, iid, came_back(form, "review", error))
     return form.go(f"/projects/{project_id}/merge_requests/{iid}#talk-title")
 
 
 @get("/projects/{project_id:int}/merge_requests/{iid:int}/merge")
 async def ask_to_merge(app: TheApp, actor: Caller, project_id: RowId, iid: Iid) -> Response[str]:
     """The confirmation: what it brings about, and what speaks against it."""
-    return await _ask(app, actor, project_id, iid)
+    return await _ask(app, actor, project_id, iid, Draft("merge"))
 
 
 @post("/projects/{project_id:int}/merge_requests/{iid:int}/merge")
@@ -50,30 +46,31 @@ async def merge(app: TheApp, actor: Caller, project_id: RowId, iid: Iid, form: F
     """Merges it; a refusal is told where it was asked for."""
     try:
         await merge_requests.merge(app, actor, project_id, iid, head=form.text("head"))
-    except (ConflictError, InvalidInputError, NotFoundError) as error:
-        return await _ask(app, actor, project_id, iid, problem=error.message)
+    except QuarterdeckError as error:
+        return await _ask(app, actor, project_id, iid, came_back(form, "merge", error))
     return form.go(f"/projects/{project_id}/merge_requests/{iid}")
 
 
 def _review(form: Fields) -> Review:
-    remarks: list[dict[str, object]] = []
+    remarks: list[LineComment] = []
     if form.text("remark"):
         if not form.text("line").isdecimal():
-            raise InvalidInputError("Say which line of the file you mean, by its number after the change.")
+            raise WrongFieldsError({"line": "Say which line of the file you mean, by its number after the change."})
         at = {"path": form.text("path"), "new_line": int(form.text("line")[:10])}
-        remarks.append({**at, "text": form.text("remark")})
-    return checked(
-        Review,
-        summary=form.text("summary"),
-        comments=tuple(remarks),
-        verdict=form.text("verdict") or None,
-        head=form.text("head"),
-    )
+        try:
+            remarks.append(checked(LineComment, {**at, "text": form.text("remark")}))
+        except WrongFieldsError as error:
+            raise WrongFieldsError({_PLACES.get(name, name): why for name, why in error.faults.items()}) from None
+    verdict = form.text("verdict") or None
+    said = {"summary": form.text("summary"), "comments": tuple(remarks), "verdict": verdict, "head": form.text("head")}
+    return checked(Review, said)
 
 
-async def _changes(
-    app: App, actor: Actor, project_id: int, iid: int, *, problem: str = "", values: dict[str, str] | None = None
-) -> Response[str]:
+_PLACES = {"new_line": "line", "text": "remark"}
+"""Where the form has what the review names so."""
+
+
+async def _changes(app: App, actor: Actor, project_id: int, iid: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     found = await merge_requests.show(app, actor, project_id, iid)
     diff = refusal = ""
@@ -87,18 +84,16 @@ async def _changes(
         project,
         "merge_request_changes.html",
         here="merge_requests",
-        status=400 if problem else 200,
+        draft=draft,
         tab="changes",
         request=found,
         mine=found.author == actor.username,
         files=by_file(diff),
         refusal=refusal,
-        problem=problem,
-        values=values or dict.fromkeys(FIELDS, ""),
     )
 
 
-async def _ask(app: App, actor: Actor, project_id: int, iid: int, *, problem: str = "") -> Response[str]:
+async def _ask(app: App, actor: Actor, project_id: int, iid: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     found = await merge_requests.show(app, actor, project_id, iid)
     return await in_project(
@@ -107,11 +102,10 @@ async def _ask(app: App, actor: Actor, project_id: int, iid: int, *, problem: st
         project,
         "merge_request_merge.html",
         here="merge_requests",
-        status=409 if problem else 200,
+        draft=draft,
         tab="overview",
         request=found,
         closing=closing_issues(found.description) if found.target_branch == project.default_branch else (),
-        problem=problem,
     )
 
 

@@ -1,15 +1,14 @@
-"""What people do with a session: each form one use case, and back to where it was sent from."""
+"""What people do with a session as it works: each form one use case, and back to where it was sent from."""
 
 import re
 from typing import Any
 
 from litestar import Response, post
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from quarterdeck.app import deletion, forks, interruption, sessions, steering
+from quarterdeck.app import interruption, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.forks import ForkSession
 from quarterdeck.core.errors import ConflictError, InvalidInputError
 from quarterdeck.doors.api.parameters import Caller, SessionId, TheApp
 from quarterdeck.doors.web.fields import Form
@@ -82,49 +81,6 @@ async def interrupt(app: TheApp, actor: Caller, session_id: SessionId, form: For
     return form.go(f"/sessions/{session_id}")
 
 
-@post("/sessions/{session_id:int}/cancel")
-async def cancel(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
-    """Stops it for good."""
-    await steering.cancel(app, actor, session_id, form.text("reason"))
-    return form.go(f"/sessions/{session_id}")
-
-
-@post("/sessions/{session_id:int}/hold")
-async def hold(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
-    """Keeps it, or lets its clock count again."""
-    await steering.hold(app, actor, session_id, held=form.text("held") == "yes", reason=form.text("reason"))
-    return form.go(f"/sessions/{session_id}/details")
-
-
-@post("/sessions/{session_id:int}/rename")
-async def rename(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
-    """Another title."""
-    await steering.rename(app, actor, session_id, form.text("title"))
-    return form.go(f"/sessions/{session_id}/details")
-
-
-@post("/sessions/{session_id:int}/delete")
-async def delete(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
-    """Deletes everything of it; its number has to be typed."""
-    if form.text("number").lstrip("#") != str(session_id):
-        raise InvalidInputError(f"To delete session #{session_id}, type its number.")
-    await deletion.delete_session(app, actor, session_id)
-    return form.go("/")
-
-
-@post("/sessions/{session_id:int}/fork")
-async def fork(app: TheApp, actor: Caller, session_id: SessionId, form: Form) -> Answer:
-    """A new session from one of its entries."""
-    seq = next(iter(form.numbers("seq")), None)
-    title, model = form.text("title") or None, form.text("model") or None
-    try:
-        wanted = ForkSession(seq=seq, message=form.text("message"), title=title, model=model, origin="web")
-    except ValidationError as error:
-        raise InvalidInputError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())) from None
-    made = await forks.fork(app, actor, session_id, wanted)
-    return form.go(f"/sessions/{made.id}")
-
-
 @post("/look")
 async def look_so(form: Form) -> Answer:
     """How logs are shown in this browser from here on."""
@@ -134,4 +90,4 @@ async def look_so(form: Form) -> Answer:
     return response
 
 
-ROUTES = (say, approve, deny, pause, resume, interrupt, cancel, hold, rename, delete, fork, look_so)
+ROUTES = (say, approve, deny, pause, resume, interrupt, look_so)

@@ -10,7 +10,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.session_views import SessionView
 from quarterdeck.core.status import FINAL
-from quarterdeck.doors.web.layout import framed
+from quarterdeck.doors.web.drafts import NO_DRAFT, Draft, drafted
 from quarterdeck.doors.web.session_parts import parts
 from quarterdeck.doors.web.views import look_of
 
@@ -23,16 +23,18 @@ async def in_session(
     *,
     tab: str,
     request: Request[Actor, None, Any],
+    draft: Draft = NO_DRAFT,
     **values: object,
 ) -> Response[str]:
     """A page of the session, under one of its tabs."""
     query = request.url.query
     rights = await session_rights.rights(app, actor, session.id)
     around = parts(session, rights)
-    return await framed(
+    return await drafted(
         app,
         actor,
         template,
+        draft,
         project_id=session.project_id,
         project_path=session.project_path,
         here="chats" if session.origin == "chat" else "sessions",

@@ -1,4 +1,4 @@
-"""A session's pages: its log, its details, what it changed; and what is read of it as files."""
+"""A session's pages: its log, what it changed; and what is read of it as files."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
-from quarterdeck.app import session_changes, session_log, session_records, sessions
+from quarterdeck.app import session_changes, session_log, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.events import Event, Level
@@ -97,46 +97,6 @@ async def _part(
     return _Part(events, earlier, later=before is not None and before < end)
 
 
-@get("/sessions/{session_id:int}/details")
-async def details(
-    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], calls: Seq = None
-) -> Response[str]:
-    """Every field; at the bottom what ends the session."""
-    session = await sessions.show(app, actor, session_id)
-    return await in_session(
-        app,
-        actor,
-        session,
-        "session_details.html",
-        tab="details",
-        request=request,
-        usage=await session_records.used(app, actor, session_id, after=calls or 0),
-        calls=calls,
-        children=await session_records.children(app, actor, session_id),
-        decisions=await session_records.decisions(app, actor, session_id),
-        context=await session_records.context(app, actor, session_id),
-    )
-
-
-@get("/sessions/{session_id:int}/cancel")
-async def ask_to_cancel(
-    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any]
-) -> Response[str]:
-    """The confirmation, for browsers without script."""
-    session = await sessions.show(app, actor, session_id)
-    return await in_session(app, actor, session, "session_cancel.html", tab="details", request=request)
-
-
-@get("/sessions/{session_id:int}/fork")
-async def ask_to_fork(
-    app: TheApp, actor: Caller, session_id: SessionId, request: Request[Actor, None, Any], seq: Seq = None
-) -> Response[str]:
-    """The form of a new session from one of its entries."""
-    session = await sessions.show(app, actor, session_id)
-    from_seq = min(seq or session.seq, session.seq)
-    return await in_session(app, actor, session, "session_fork.html", tab="details", request=request, from_seq=from_seq)
-
-
 @get("/sessions/{session_id:int}/changes")
 async def changes(
     app: TheApp,
@@ -203,4 +163,4 @@ async def export(
 _PLAIN = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
-ROUTES = (activity, details, ask_to_cancel, ask_to_fork, changes, output, export)
+ROUTES = (activity, changes, output, export)
