@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 
 import pytest
 from sqlalchemy import delete, update
@@ -132,27 +131,22 @@ async def test_a_board_that_can_not_be_looked_up_is_no_matter_of_the_others(
     app: App, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dev = await person(app, "dev", Role.DEVELOPER)
-    own, theirs = Watcher(app, dev, OWN), Watcher(app, start.owner, SEEN)
-    assert await own.next() == await theirs.next() == [[], []]
-    several = session_lists.several
-    failed = asyncio.Event()
+    several, fails, failed = session_lists.several, asyncio.Event(), asyncio.Event()
 
-    async def broken(app: App, actor: Actor, wanted: overviews.Wanted) -> boards.Lists:
-        if actor is dev:
+    async def look(app: App, actor: Actor, wanted: overviews.Wanted) -> boards.Lists:
+        if actor is dev and fails.is_set():
             failed.set()
             raise NotFoundError("not now")
         return await several(app, actor, wanted)
 
-    for board in app.boards._boards.values():  # pyright: ignore[reportPrivateUsage]
-        look = board.look
-        assert isinstance(look, partial)
-        monkeypatch.setattr(board, "look", partial(broken, *look.args))
+    monkeypatch.setattr(session_lists, "several", look)
+    own, theirs = Watcher(app, dev, OWN), Watcher(app, start.owner, SEEN)
+    assert await own.next() == await theirs.next() == [[], []]
     waiting = asyncio.ensure_future(own.next())
+    fails.set()
     number = (await sessions.start(app, dev, NEW)).id
     assert await theirs.next() == [[number], []]
     await asyncio.wait_for(failed.wait(), 60)
     assert not waiting.done(), "it stands as it did"
-    for board in app.boards._boards.values():  # pyright: ignore[reportPrivateUsage]
-        assert isinstance(board.look, partial)
-        monkeypatch.setattr(board, "look", partial(several, *board.look.args))
+    fails.clear()
     assert await waiting == [[number], []], "and is looked up again"
