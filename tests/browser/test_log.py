@@ -70,6 +70,7 @@ def test_a_log_is_steered_read_and_searched(page: Page, context: BrowserContext,
 
     # A session within it, and how it is shown.
     page.goto(f"/sessions/{session}?level=concise")
+    expect(log.get_by_text("Here is the needle.")).to_be_in_viewport()  # it opens at its end, over as it is
     child = log.locator("child-session")
     child.locator("summary").first.click()
     expect(child.get_by_role("list", name=f"Log of session #{session + 1}")).to_contain_text("Repair it")
@@ -78,7 +79,6 @@ def test_a_log_is_steered_read_and_searched(page: Page, context: BrowserContext,
         page.get_by_role("radio", name="by the clock, UTC").check()
     page.reload()
     expect(log.locator(".utc").first).to_be_visible()
-    expect(log.get_by_text("Here is the needle.")).to_be_in_viewport()  # it opens at its end, over as it is
 
     # Search, from place to place.
     page.get_by_role("searchbox", name="Search in the log").fill("needle")
