@@ -4,13 +4,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from litestar import MediaType, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 from markupsafe import Markup
 
 from quarterdeck.app import pipeline_watch, pipelines, projects
-from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.pipeline_views import JobView, PipelineView
 from quarterdeck.core.access import Ability
@@ -21,13 +20,11 @@ from quarterdeck.doors.web.fields import Form
 from quarterdeck.doors.web.layout import fresh, live
 from quarterdeck.doors.web.printing import Printing
 from quarterdeck.doors.web.project_layout import in_project
-from quarterdeck.doors.web.rendering import HEADERS, fragment
+from quarterdeck.doors.web.raw import PIECE_BYTES, raw
+from quarterdeck.doors.web.rendering import fragment
 
 SHOWN_BYTES = 128 * 1024
 """The end of a log that its page has; what is raw has all of it."""
-PIECE_BYTES = 256 * 1024
-PLAIN = {**HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
-"""Of what others made: a browser makes nothing of it."""
 
 
 @get("/jobs/{job_id:int}")
@@ -78,8 +75,11 @@ async def log(app: TheApp, actor: Caller, job_id: RowId, download: FromQuery[boo
     """All that it has printed by now, as plain text."""
     size = (await pipeline_watch.look(app, actor, job_id, after=0, most=1)).size
     kept = {"Content-Disposition": f'attachment; filename="job-{job_id}.log"'} if download else {}
-    pieces = _pieces(app, actor, job_id, size)
-    return Stream(pieces, media_type=MediaType.TEXT, headers={**PLAIN, **kept})
+
+    async def read(offset: int, limit: int) -> bytes:
+        return await pipelines.job_log(app, actor, job_id, offset=offset, limit=limit)
+
+    return raw(size, read, **kept)
 
 
 @post("/jobs/{job_id:int}/retry")
@@ -89,11 +89,6 @@ async def retry(app: TheApp, actor: Caller, job_id: RowId, form: Form) -> Respon
     found = await pipelines.retry_job(app, actor, job_id)
     newest = next(one.id for one in found.jobs if one.name == name)
     return form.go(f"/jobs/{newest}")
-
-
-async def _pieces(app: App, actor: Actor, job_id: int, size: int) -> AsyncIterator[bytes]:
-    for offset in range(0, size, PIECE_BYTES):
-        yield await pipelines.job_log(app, actor, job_id, offset=offset, limit=min(PIECE_BYTES, size - offset))
 
 
 async def _chunks(app: App, still: Still, pipeline: PipelineView, job_id: int, after: int) -> AsyncIterator[bytes]:

@@ -8,9 +8,9 @@ from litestar.params import FromQuery, PathParameter, QueryParameter
 from quarterdeck.app import contents, projects, repositories
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
-from quarterdeck.doors.web.job_pages import PLAIN
+from quarterdeck.doors.web.diffs import by_file
 from quarterdeck.doors.web.project_layout import in_project
-from quarterdeck.doors.web.session_pages import by_file
+from quarterdeck.doors.web.raw import PLAIN
 from quarterdeck.doors.web.texts import LINE_CHARACTERS
 
 LINES = 1_000

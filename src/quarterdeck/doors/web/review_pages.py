@@ -10,13 +10,12 @@ from quarterdeck.app.application import App
 from quarterdeck.app.reviews import LineComment, Review
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.references import closing_issues
-from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.issues import Iid
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
+from quarterdeck.doors.web.diffs import by_file
 from quarterdeck.doors.web.drafts import Draft, WrongFieldsError, came_back, checked
 from quarterdeck.doors.web.fields import Fields, Form
 from quarterdeck.doors.web.project_layout import in_project
-from quarterdeck.doors.web.session_pages import DIFF_CHARACTERS, by_file
 
 
 @get("/projects/{project_id:int}/merge_requests/{iid:int}/changes")
@@ -73,9 +72,9 @@ _PLACES = {"new_line": "line", "text": "remark"}
 async def _changes(app: App, actor: Actor, project_id: int, iid: int, draft: Draft) -> Response[str]:
     project = await projects.show(app, actor, project_id)
     found = await merge_requests.show(app, actor, project_id, iid)
-    diff = refusal = ""
+    diff, refusal = b"", ""
     try:
-        diff = cut(decode(await merge_requests.diff(app, actor, project_id, iid)), DIFF_CHARACTERS)
+        diff = await merge_requests.diff(app, actor, project_id, iid)
     except QuarterdeckError as error:  # a branch is gone, or the diff too large: the page says so
         refusal = error.message
     return await in_project(

@@ -1,6 +1,5 @@
 """A session's pages: its log, what it changed; and what is read of it as files."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,22 +11,18 @@ from quarterdeck.app import session_changes, session_log, sessions
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.core.events import Event, Level
-from quarterdeck.core.text import cut, decode
 from quarterdeck.doors.api.parameters import Caller, CallId, SessionId, TheApp
 from quarterdeck.doors.export.download import Format, download
 from quarterdeck.doors.web import conversation, log_search
+from quarterdeck.doors.web.diffs import by_file
 from quarterdeck.doors.web.entry_pages import Seq
 from quarterdeck.doors.web.log_chunks import ENTRIES, chunk, lens_of, rendered
-from quarterdeck.doors.web.rendering import HEADERS
+from quarterdeck.doors.web.raw import raw
 from quarterdeck.doors.web.session_layout import in_session
 from quarterdeck.doors.web.timeline import Lens
 from quarterdeck.doors.web.views import level_of, remembering
 
 Step = Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1)]
-DIFF_CHARACTERS = 500_000
-"""Of one page; the API and git have the rest."""
-PIECE_BYTES = 256 * 1024
-"""Of a call's output, read at once."""
 
 
 @get("/sessions/{session_id:int}")
@@ -123,28 +118,19 @@ async def changes(
         by=by,
         step=step,
         unfold=unfold,
-        files=by_file(cut(decode(diff), DIFF_CHARACTERS)),
+        files=by_file(diff),
     )
-
-
-def by_file(diff: str) -> list[tuple[str, str]]:
-    """A diff in pieces: the first line of each file, and all of its lines."""
-    pieces = ("\n" + diff).split("\ndiff --git ")[1:]
-    return [(piece.partition("\n")[0], f"diff --git {piece}") for piece in pieces]
 
 
 @get("/sessions/{session_id:int}/calls/{call_id:str}/output")
 async def output(app: TheApp, actor: Caller, session_id: SessionId, call_id: CallId) -> Stream:
     """All that a call has printed by now, raw; as plain text, which a browser makes nothing of."""
     size = await session_log.output_size(app, actor, session_id, call_id)
-    pieces = _pieces(app, actor, session_id, call_id, size)
-    return Stream(pieces, media_type="text/plain; charset=utf-8", headers={**HEADERS, **_PLAIN})
 
+    async def read(offset: int, limit: int) -> bytes:
+        return await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit)
 
-async def _pieces(app: App, actor: Actor, session_id: int, call_id: str, size: int) -> AsyncIterator[bytes]:
-    for offset in range(0, size, PIECE_BYTES):
-        limit = min(PIECE_BYTES, size - offset)
-        yield await session_log.output(app, actor, session_id, call_id, offset=offset, limit=limit)
+    return raw(size, read)
 
 
 @get("/sessions/{session_id:int}/export")
@@ -158,9 +144,6 @@ async def export(
 ) -> Stream:
     """The session as a file."""
     return await download(app, actor, session_id, format_, redacted=redacted, level=level)
-
-
-_PLAIN = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
 ROUTES = (activity, changes, output, export)
