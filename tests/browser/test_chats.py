@@ -10,7 +10,7 @@ from tests.instance import Instance
 COUNTING = """
 components:
   chat:
-    - {say: One two three four five six seven eight nine ten, delay: 600}
+    - {say: One two three four five six seven eight nine ten, delay: 60}
     - {say: As you **like**.}
 """
 
@@ -18,7 +18,6 @@ components:
 def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     """Begun by keys and about the page, answered, approved, carried along, interrupted, found again and deleted."""
     instance.post("/projects/sample/issues", {"title": "The pump is slow"})
-    old = instance.post("/chats", {"message": "Count <b>to</b> ten", "model": "scripted", "script": COUNTING})["id"]
     page.goto("/projects/1/issues/1")
     rail = page.get_by_role("complementary", name="Your sessions and chats")
     page.keyboard.press("g")
@@ -59,6 +58,7 @@ def test_a_chat_beside_any_page(page: Page, instance: Instance) -> None:
     expect(rail.get_by_text("I have read your follow-up.").first).to_be_visible()
     expect(more).to_be_empty()
 
+    old = instance.post("/chats", {"message": "Count <b>to</b> ten", "model": "scripted", "script": COUNTING})["id"]
     rail.get_by_text("Chat history").click()
     rail.get_by_role("link", name=f"#{old}").click()
     expect(rail.locator(".bubble.mine")).to_have_text(re.compile("Count <b>to</b> ten"))

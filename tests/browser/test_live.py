@@ -60,6 +60,8 @@ def test_home_and_rail_stay_true(page: Page, instance: Instance) -> None:
     details.goto(f"/sessions/{first.id}/details")
     assert instance.process
     (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    for one in (page, details):  # whatever the browser thinks of its windows
+        look_again(one)
     page.context.route("**/stream*", lambda route: route.abort())  # until both pages have been looked at
     os.kill(web, signal.SIGKILL)
     for one in (page, details):

@@ -4,11 +4,13 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from quarterdeck.doors import web
 from tests.browser.conftest import follow, look_again, look_away, shoot
 from tests.instance import Instance, processes_below
 from tests.scenarios.work import call, payloads, start
@@ -272,9 +274,10 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
     other.close()
 
     assert instance.process
-    (web,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    (pid,) = [pid for pid, line in processes_below(instance.process.pid).items() if "quarterdeck.server web" in line]
+    look_again(page)  # whatever the browser thinks of its windows
     page.route("**/stream*", lambda route: route.abort())  # until it has been seen that it is away
-    os.kill(web, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
     page.unroute("**/stream*")
     tell("note 903")
@@ -296,14 +299,10 @@ def test_a_long_log_opens_by_the_page(page: Page, instance: Instance) -> None:
 
 def test_a_page_holds_so_much_of_a_log(page: Page, instance: Instance) -> None:
     """What nobody looks at goes, what is read stays; a page that is full leads on. With a sixth of the real bound."""
-
-    def smaller(route: Route) -> None:
-        answer = route.fetch()
-        text = answer.text().replace("12 * CHUNK", "2 * CHUNK")
-        assert text != answer.text()
-        route.fulfill(response=answer, body=text)
-
-    page.route("**/session-log.js", smaller)
+    script = (Path(web.__file__).parent / "static" / "session-log.js").read_text(encoding="utf-8")
+    smaller = script.replace("12 * CHUNK", "2 * CHUNK")
+    assert smaller != script
+    page.route("**/session-log.js", lambda route: route.fulfill(body=smaller, content_type="text/javascript"))
     session, tell = _told(instance, 950)
     page.goto(f"/sessions/{session}?level=concise")
     entries, earlier = page.locator(".timeline .entry"), page.locator(".earlier")
