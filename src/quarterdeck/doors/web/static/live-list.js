@@ -6,10 +6,13 @@ import { still } from "./times.js";
 class LiveList extends HTMLElement {
   /** @type {Set<number>} */
   #unseen = new Set();
+  /** What the rows are here, without times. @type {Map<number, string>} */
+  #shown = new Map();
   /** What came for rows that were just being clicked. @type {Map<number, string>} */
   #held = new Map();
 
   connectedCallback() {
+    for (const row of this.querySelectorAll(".row")) this.#shown.set(Number(row.id.slice(1)), still(row.outerHTML));
     // The click is over only when these events are.
     for (const over of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(over, () => setTimeout(() => this.#release()));
     goOnFrom(() => `${this.dataset.stream}&shown=${[...this.querySelectorAll(".row")].map(({ id }) => id.slice(1)).join(".")}`);
@@ -40,7 +43,8 @@ class LiveList extends HTMLElement {
       if (this.#isNew(html)) this.#unseen.add(id);
       return;
     }
-    if (still(row.outerHTML) === still(html.trim())) return;
+    const now = still(html.trim());
+    if (this.#shown.get(id) === now && !row.classList.contains("gone")) return;
     if (row.matches(":active")) {
       this.#held.set(id, html);
       return;
@@ -48,6 +52,7 @@ class LiveList extends HTMLElement {
     const chosen = row.querySelector("input")?.checked ?? false;
     const focused = row.contains(document.activeElement) ? document.activeElement?.localName : "";
     row.outerHTML = html;
+    this.#shown.set(id, now);
     const fresh = document.getElementById(`s${id}`);
     const box = fresh?.querySelector("input");
     if (box) box.checked = chosen;
