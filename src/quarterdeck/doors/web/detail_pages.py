@@ -111,7 +111,7 @@ async def fork(app: TheApp, actor: Caller, session_id: SessionId, request: Asked
     given: dict[str, object] = {name: form.text(name) or None for name in names}
     try:
         wish = checked(ForkSession, given | {"message": form.text("message"), "origin": "web"})
-        made = await forks.fork(app, actor, session_id, wish)
+        made = await forks.fork(app, actor, session_id, wish, form.text("key")[:255] or None)
     except QuarterdeckError as error:
         return await _ask(app, actor, session_id, request, "session_fork.html", came_back(form, "fork", error))
     return form.go(f"/sessions/{made.id}")
