@@ -29,7 +29,7 @@ PERSON = "qdp_a-person-of-the-tests"
 RUNNER = "qdr_a-runner-of-the-tests"
 UNSYNCED = ("fsync", "synchronous_commit", "full_page_writes")
 """No database of this server outlives its test; those that have to outlive a crash are in `store`, scenarios, chaos."""
-LONG = ("browser", "chaos", "scenarios", "docs", "bench")
+LONG = ("docs", "chaos", "scenarios", "browser", "bench")
 """The folders of the tests that take longest and wait most."""
 
 
