@@ -129,7 +129,10 @@ async def shut_out(app: App, actor: Actor, username: str) -> int:
         person = await _person(connection, username)
         if person.id == actor.user_id:
             raise ConflictError("You would shut yourself out. Revoke your own tokens one by one instead.")
-        theirs = tokens.c.user_id == person.id, tokens.c.kind.in_(("personal", "browser", "sign_in", "registration"))
+        theirs = (
+            tokens.c.user_id == person.id,
+            tokens.c.kind.in_(("personal", "browser", "sign_in", "code", "registration")),
+        )
         return (await connection.execute(delete(tokens).where(*theirs))).rowcount
 
 

@@ -21,7 +21,7 @@ SIGN_IN_MINUTES = 60
 BROWSER_DAYS = 30
 USED_EVERY = timedelta(minutes=10)
 """When a token was last used is written down no more often."""
-_PREFIXES = {"registration": "qdg"}
+_PREFIXES = {"registration": "qdg", "code": "qde"}
 """Where it is not the kind's first letter."""
 _KNOWN = (  # as the driver takes it: every request asks this
     "select hash, kind, users.id, username, users.name, email, admin, last_used_at from tokens"

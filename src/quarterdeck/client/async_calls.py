@@ -45,6 +45,7 @@ class AsyncGroups:
         self.network = AsyncNetwork(transport)
         self.runners = AsyncRunners(transport)
         self.health = AsyncHealth(transport)
+        self.sign_in = AsyncSignIn(transport)
 
 
 class AsyncSessionLists(AsyncCalls):
@@ -1626,3 +1627,16 @@ class AsyncHealth(AsyncCalls):
     async def show(self) -> models.HealthView:
         """Show the state of the server. Version, database, workers, runners with their isolation, and models."""
         return await self._send("GET", "/health", models.HealthView)
+
+
+class AsyncSignIn(AsyncCalls):
+    """Calls about sign in."""
+
+    async def redeem(self, *, code: str, code_verifier: str) -> models.SignedIn:
+        """Redeem an editor's code.
+
+        No token is needed: the code, and the verifier that it was made for, are what is shown.
+        """
+        return await self._send(
+            "POST", "/sign-in/codes", models.SignedIn, body={"code": code, "code_verifier": code_verifier}
+        )

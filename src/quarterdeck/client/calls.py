@@ -45,6 +45,7 @@ class Groups:
         self.network = Network(transport)
         self.runners = Runners(transport)
         self.health = Health(transport)
+        self.sign_in = SignIn(transport)
 
 
 class SessionLists(Calls):
@@ -1608,3 +1609,16 @@ class Health(Calls):
     def show(self) -> models.HealthView:
         """Show the state of the server. Version, database, workers, runners with their isolation, and models."""
         return self._send("GET", "/health", models.HealthView)
+
+
+class SignIn(Calls):
+    """Calls about sign in."""
+
+    def redeem(self, *, code: str, code_verifier: str) -> models.SignedIn:
+        """Redeem an editor's code.
+
+        No token is needed: the code, and the verifier that it was made for, are what is shown.
+        """
+        return self._send(
+            "POST", "/sign-in/codes", models.SignedIn, body={"code": code, "code_verifier": code_verifier}
+        )

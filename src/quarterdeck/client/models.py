@@ -1494,6 +1494,13 @@ class SignInLink(Model):
     url: str
 
 
+class SignedIn(Model):
+    """A token for the editor, which is shown here alone."""
+
+    token: str
+    username: str
+
+
 class SnapshotTaken(Model):
     """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff."""
 

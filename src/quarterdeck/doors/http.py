@@ -46,6 +46,7 @@ from quarterdeck.doors.api import (
     session_lists,
     session_records,
     sessions,
+    sign_in,
 )
 from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
@@ -118,7 +119,7 @@ def application(app: App) -> Litestar:
         route_handlers=[
             health.alive,
             people_only,
-            Router(document.PATH, route_handlers=[executor.ROUTES, executor.register]),
+            Router(document.PATH, route_handlers=[executor.ROUTES, executor.register, sign_in.redeem]),
             smart_http.ROUTES,
             *pages.ROUTES,
         ],

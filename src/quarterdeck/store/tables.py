@@ -78,12 +78,12 @@ tokens = Table(
     metadata,
     _id(),
     Column("hash", LargeBinary, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),  # personal, sign_in, browser, runner, registration, workspace
+    Column("kind", Text, nullable=False),  # personal, sign_in, browser, code, runner, registration, workspace
     _text("name"),
     Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),
     Column("runner_id", BigInteger, ForeignKey("runners.id", ondelete="CASCADE")),
     Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),
-    Column("subject", Text),  # workspace tokens: the session or job that may fetch
+    Column("subject", Text),  # workspace tokens: the session or job that may fetch; codes: whose verifier redeems them
     Column("tags", JSONB),  # registration tokens: the only tags that the runner may have, if there is a limit
     Column("expires_at", _TIME),
     Column("last_used_at", _TIME),
