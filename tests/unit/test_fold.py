@@ -126,6 +126,7 @@ EXAMPLES: tuple[e.AnyPayload, ...] = (
     e.ApprovalGranted(approval_id="a", by="ada", door="web"),
     e.ApprovalDenied(approval_id="a", by="ada", door="web"),
     e.PlanChanged(items=()),
+    e.ExecutorAssigned(executor_id=7, executor="VS Code", executor_kind="ide", folder="/work/app", by="ada"),
     e.ExecutorAttached(executor="r", executor_kind="runner", lease_epoch=1),
     e.WorkspacePrepared(executor="r", base_commit="c", isolation="none"),
     e.SetupFinished(outcome=e.Outcome.ERROR, text="x", exit_code=1),

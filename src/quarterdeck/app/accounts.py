@@ -129,10 +129,8 @@ async def shut_out(app: App, actor: Actor, username: str) -> int:
         person = await _person(connection, username)
         if person.id == actor.user_id:
             raise ConflictError("You would shut yourself out. Revoke your own tokens one by one instead.")
-        theirs = (
-            tokens.c.user_id == person.id,
-            tokens.c.kind.in_(("personal", "browser", "sign_in", "code", "registration")),
-        )
+        kinds = ("personal", "browser", "sign_in", "code", "registration", "runner")  # of runners: their editors' alone
+        theirs = tokens.c.user_id == person.id, tokens.c.kind.in_(kinds)
         return (await connection.execute(delete(tokens).where(*theirs))).rowcount
 
 

@@ -28,14 +28,14 @@ RUNNER_PRIVILEGES = (
 )
 """What a flow on a runner may do without asking, unless its start says otherwise; the same as GitLab's."""
 CHAT_PRIVILEGES = (Privilege.READ_ONLY_FILES, Privilege.READ_ONLY_GITLAB)
-"""What a chat may do without asking: there a person is at hand."""
+"""What a chat, and a flow in an editor, may do without asking: there a person is at hand."""
 
 
 async def begin(
     app: App,
     connection: AsyncConnection,
     created: e.SessionCreated,
-    *opening: e.LinkAdded | e.ComponentEntered,
+    *opening: e.LinkAdded | e.ComponentEntered | e.ExecutorAssigned,
     flow_text: str,
     choice: Choice,
     idempotency_key: str | None,

@@ -5,7 +5,7 @@ import secrets
 from pydantic import Field, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import agents, page_subjects, repository_context, skills, start_options
+from quarterdeck.app import agents, editors, page_subjects, repository_context, skills, start_options
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -57,9 +57,12 @@ async def start(
             before = await by_key(connection, actor, idempotency_key)
             if before is not None:
                 return await views.load(app, connection, before)
+        if request.executor is not None and project is None:
+            raise InvalidInputError("Name the project of the folder: without one a chat has no files and no commands.")
+        opening = () if request.executor is None else (await editors.assigned(connection, actor, request.executor),)
         created, flow_text, choice, number = await _created(app, connection, actor, request, project, about)
         session_id = await begin(
-            app, connection, created, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
+            app, connection, created, *opening, flow_text=flow_text, choice=choice, idempotency_key=idempotency_key,
             session_id=number,
         )  # fmt: skip
         return await views.load(app, connection, session_id)

@@ -186,7 +186,7 @@ async def result(app: App, hands: Hands, call_id: str, said: p.Result) -> None:
             if call is None or call.status not in (CallStatus.OFFERED, CallStatus.RUNNING):
                 await _late(it, subject, call_id, said)
                 return
-            await _own_blobs(connection, subject, said)
+            await _own_blobs(connection, subject, said.snapshot)
             if said.begun and call.status is CallStatus.OFFERED:
                 it.append(log.Draft(e.ToolCallStarted(call_id=call_id, executor=name), call.level))
             if call.listing and said.outcome is e.Outcome.OK:
@@ -216,7 +216,7 @@ async def _late(it: Change, subject: Subject, call_id: str, said: p.Result) -> N
     if ended.one_or_none() is None or it.state.final:
         return
     if said.snapshot is not None and said.snapshot.step > it.state.step:
-        await _own_blobs(it.connection, subject, said)
+        await _own_blobs(it.connection, subject, said.snapshot)
         it.append(e.SnapshotTaken(call_id=call_id, **said.snapshot.model_dump()))
 
 
@@ -239,18 +239,16 @@ async def _pin(it: Change, call: Call, said: p.Result) -> p.Result:
     return said.model_copy(update={"text": mcp_calls.told(pin)})
 
 
-async def _own_blobs(connection: AsyncConnection, subject: Subject, said: p.Result) -> None:
-    """Raises InvalidInputError when the result names bytes that were not kept for its subject."""
-    named = {said.artifacts_blob} if said.artifacts_blob is not None else set[int]()
-    if said.snapshot is not None:
-        named |= {said.snapshot.bundle_blob, said.snapshot.step_diff_blob, said.snapshot.whole_diff_blob}
-    if not named:
+async def _own_blobs(connection: AsyncConnection, subject: Subject, snapshot: p.SnapshotReport | None) -> None:
+    """Raises InvalidInputError when a snapshot is of bytes that were not kept for its subject."""
+    if snapshot is None:
         return
+    named = {snapshot.bundle_blob, snapshot.step_diff_blob, snapshot.whole_diff_blob}
     mine = await connection.execute(
         select(blob_rows.c.id).where(blob_rows.c.id.in_(named), blob_rows.c.subject == str(subject))
     )
     if named - set(mine.scalars()):
-        raise InvalidInputError(f"The result names bytes that are not of {subject}.")
+        raise InvalidInputError(f"The snapshot names bytes that are not of {subject}.")
 
 
 def _around(call_id: str, said: p.Result) -> list[log.Draft | e.AnyPayload]:
@@ -311,6 +309,9 @@ async def prepared(app: App, hands: Hands, subject_text: str, said: p.Prepared) 
                             notes=tuple(clean(note)[: limits.REASON_CHARACTERS] for note in said.notes[:10]),
                         )
                     )
+                if said.start is not None and not it.state.final and it.state.editor and not it.state.snapshot_commit:
+                    await _own_blobs(connection, subject, said.start)
+                    it.append(log.Draft(e.SnapshotTaken(call_id="", **said.start.model_dump()), e.Level.FULL))
 
 
 async def teardown(app: App, hands: Hands, subject_text: str, said: p.Teardown) -> None:

@@ -1,6 +1,5 @@
 """An executor introduces itself: which runner it is, and what of its subjects is gone."""
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -10,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app.application import App
 from quarterdeck.app.executors import NO_TOKEN, Hands, renew
 from quarterdeck.app.registrations import fitting
+from quarterdeck.app.runner_choice import alive
 from quarterdeck.core import protocol as p
-from quarterdeck.core.errors import ConflictError, UnauthenticatedError
+from quarterdeck.core.errors import ConflictError, InvalidInputError, UnauthenticatedError
 from quarterdeck.store.tables import leases, runners, tokens
 
 
@@ -54,7 +54,7 @@ async def _registered(connection: AsyncConnection, hands: Hands, said: p.Hello) 
     """The registered runner of the token, whose name, tags and scope stay what they are; None when it is not one."""
     row = (
         await connection.execute(
-            select(runners.c.id, runners.c.name, runners.c.instance, _alive().label("alive"))
+            select(runners.c.id, runners.c.name, runners.c.instance, alive().label("alive"))
             .join(tokens, tokens.c.runner_id == runners.c.id)
             .where(tokens.c.id == hands.token_id, runners.c.registered)
         )
@@ -69,8 +69,10 @@ async def _registered(connection: AsyncConnection, hands: Hands, said: p.Hello) 
 
 async def _named(connection: AsyncConnection, hands: Hands, said: p.Hello) -> int:
     """The runner of that name, made if there is none, and from now on the token's."""
+    if said.kind != "runner":
+        raise InvalidInputError("An editor gets its token from its person: POST /api/v1/executors.")
     await _one_of_a_name(connection, hands, said)
-    values = {**_told(said), "kind": said.kind, "tags": list(said.tags)}
+    values = {**_told(said), "kind": "runner", "tags": list(said.tags)}
     row = upsert(runners).values(name=said.name, **values)
     taken = row.on_conflict_do_update(
         index_elements=[runners.c.name], set_=values, where=runners.c.registered.is_(False)
@@ -90,12 +92,8 @@ async def _one_of_a_name(connection: AsyncConnection, hands: Hands, said: p.Hell
         await connection.execute(
             select(runners.c.id, runners.c.instance, tokens.c.id.label("token_id"))
             .outerjoin(tokens, tokens.c.runner_id == runners.c.id)
-            .where(runners.c.name == said.name, _alive())
+            .where(runners.c.name == said.name, alive())
         )
     ).first()
     if row is not None and (row.instance != said.instance or row.token_id not in (None, hands.token_id)):
         raise ConflictError(f"Another runner is called {said.name!r} and is alive. Give this one another --name.")
-
-
-def _alive():
-    return func.coalesce(runners.c.last_contact > func.now() - timedelta(seconds=p.DROP_SECONDS), False)

@@ -259,11 +259,8 @@ async def _end(
     if subject.kind == "session":
         try:
             async with changing(app, connection, subject.id) as it:
-                if not await _unlease(connection, subject, epoch, still):
+                if not await end_within(it, epoch, still, why):
                     return
-                for call_id, call, used in await _given(it):
-                    it.append(_interrupted(call_id, call.tool, it.state.executor, why, used))
-                    await finish_offer(connection, call_id)
         except NotFoundError:
             await _unlease(connection, subject, epoch, still)
     else:
@@ -271,6 +268,27 @@ async def _end(
         if await _unlease(connection, subject, epoch, still):
             await pipeline_jobs.job_interrupted(connection, app, subject.id)
     await ring(connection, "runners:all")
+
+
+async def end_within(it: Change, epoch: int, still: ColumnElement[bool], why: str) -> bool:
+    """Ends the lease on a session that is locked already, and with it the calls that it had; False if it is none."""
+    subject = Subject("session", it.session.id)
+    if not await _unlease(it.connection, subject, epoch, still):
+        return False
+    for call_id, call, used in await _given(it):
+        it.append(_interrupted(call_id, call.tool, it.state.executor, why, used))
+        await finish_offer(it.connection, call_id)
+    return True
+
+
+async def remove(connection: AsyncConnection, runner_id: int) -> None:
+    """Ends an executor: its leases run out with the next `expire`, and it goes when nothing is held in its name."""
+    mine = leases.c.runner_id == runner_id
+    await connection.execute(select(leases.c.subject).where(mine).order_by(leases.c.subject).with_for_update())
+    await connection.execute(update(leases).where(mine).values(expires_at=func.now() - timedelta(seconds=1)))
+    await connection.execute(delete(tokens).where(tokens.c.runner_id == runner_id))
+    await connection.execute(update(runners).where(runners.c.id == runner_id).values(state="removed"))
+    await ring(connection, state_bell(runner_id))
 
 
 async def _unlease(connection: AsyncConnection, subject: Subject, epoch: int, still: ColumnElement[bool]) -> bool:

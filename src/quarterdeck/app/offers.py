@@ -81,7 +81,7 @@ def _candidates() -> Select[*tuple[Any, ...]]:
     return (
         select(
             offers.c.call_id, offers.c.subject, offers.c.status, runners.c.name.label("runner"), runners.c.capacity,
-            users.c.name, users.c.username, users.c.email, projects.c.path, projects.c.limits,
+            runners.c.kind, users.c.name, users.c.username, users.c.email, projects.c.path, projects.c.limits,
             projects.c.created_at.label("project_made"), busy.label("busy"),
         )
         .select_from(offers)
@@ -96,7 +96,7 @@ def _candidates() -> Select[*tuple[Any, ...]]:
             (leases.c.runner_id == _RUNNER) & ((runners.c.state != "draining") | (offers.c.status != "waiting"))
             | leases.c.runner_id.is_(None) & (runners.c.state == "active")
         )
-        .where(suits(runners.c, sessions.c.project_id, projects.c.runner_tags))
+        .where(suits(runners.c, sessions.c.project_id, projects.c.runner_tags, sessions.c.executor_id))
         .order_by(offers.c.created_at)
         .limit(AT_ONCE)
     )  # fmt: skip
@@ -239,7 +239,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
     if held is None:
         raise _ElsewhereError
     if held.fresh:
-        it.append(e.ExecutorAttached(executor=candidate.runner, executor_kind="runner", lease_epoch=held.epoch))
+        it.append(e.ExecutorAttached(executor=candidate.runner, executor_kind=candidate.kind, lease_epoch=held.epoch))
     created = it.state.created
     if created.project_id is None:
         raise InvalidInputError(f"Session #{it.session.id} has no project, so there is no workspace to work in.")
@@ -263,6 +263,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
             bundle_blob=it.state.bundle_blob,
             snapshot_commit=it.state.snapshot_commit,
             step=it.state.step,
+            start_commit=it.state.start_commit,
             author="Quarterdeck",
             author_email="quarterdeck@localhost",
             committer=candidate.name or candidate.username,

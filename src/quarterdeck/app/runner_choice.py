@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, null, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, case, exists, false, func, null, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.core.protocol import DROP_SECONDS
@@ -14,10 +14,14 @@ from quarterdeck.store.tables import leases, offers, pipeline_jobs, pipelines, p
 _NONE = text("'[]'::jsonb")
 
 
-def suits(runner: Any, project_id: ColumnElement[Any], session_tags: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a runner is one for the offer: of its project or of the instance, with all the tags that are asked for.
+def suits(
+    runner: Any, project_id: ColumnElement[Any], session_tags: ColumnElement[Any], editor_id: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Whether an executor is one for the offer.
 
-    Of a session's offer its project and the tags that the project wants; both are null of a job's.
+    A runner of the project or of the instance, with all the tags that are asked for, unless the session is an editor's:
+    then that editor alone. Of a session's offer its project, the tags that the project wants and its editor; all are
+    null of a job's.
     """
     of_job = (
         select(pipelines.c.project_id)
@@ -26,7 +30,11 @@ def suits(runner: Any, project_id: ColumnElement[Any], session_tags: ColumnEleme
         .scalar_subquery()
     )
     of_project = or_(runner.project_id.is_(None), runner.project_id == func.coalesce(project_id, of_job))
-    return of_project & runner.tags.contains(offers.c.tags) & runner.tags.contains(func.coalesce(session_tags, _NONE))
+    an_editors = or_(editor_id.is_not(None), runner.user_id.is_not(None))
+    of_runners = (
+        of_project & runner.tags.contains(offers.c.tags) & runner.tags.contains(func.coalesce(session_tags, _NONE))
+    )
+    return case((an_editors, func.coalesce(editor_id == runner.id, false())), else_=of_runners)
 
 
 async def explained(connection: AsyncConnection, waiting: Mapping[int, Waiting | None]) -> dict[int, Waiting]:
@@ -37,9 +45,31 @@ async def explained(connection: AsyncConnection, waiting: Mapping[int, Waiting |
         select(sessions.c.id, sessions.c.project_id, offers.c.tags, projects.c.runner_tags)
         .join(offers, asked & (offers.c.status == "waiting"))
         .outerjoin(projects, projects.c.id == sessions.c.project_id)
-        .where(sessions.c.id.in_(ids), _unheld())
+        .where(sessions.c.id.in_(ids), sessions.c.executor_id.is_(None), _unheld())
     )
-    return await _explained(connection, lone) if ids else {}
+    if not ids:
+        return {}
+    return await _explained(connection, lone) | await _of_editors(connection, ids)
+
+
+async def _of_editors(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Waiting]:
+    """What those of the sessions wait for whose calls an editor carries out, as long as it has not taken them."""
+    theirs = (
+        select(sessions.c.id, runners.c.description, runners.c.folder, alive().label("alive"))
+        .join(runners, (runners.c.id == sessions.c.executor_id) & (runners.c.state != "removed"), isouter=True)
+        .join(offers, (offers.c.session_id == sessions.c.id) & (offers.c.status == "waiting"))
+        .where(sessions.c.id.in_(ids), sessions.c.executor_id.is_not(None), _unheld())
+    )
+    return {
+        row.id: Waiting(on="editor", detail=_which_editor(row.description, row.folder, open_now=row.alive))
+        for row in await connection.execute(theirs)
+    }
+
+
+def _which_editor(name: str | None, folder: str | None, *, open_now: bool) -> str:
+    if name is None:
+        return "an editor that was forgotten; hand the session over to another, or to a runner"
+    return f"{name} with {folder}" + ("" if open_now else ", which is not open")
 
 
 async def explained_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Waiting]:
@@ -64,13 +94,17 @@ async def _explained(connection: AsyncConnection, lone: Select[*tuple[Any, ...]]
     }
     if not needs:
         return {}
-    alive = func.coalesce(runners.c.last_contact > func.now() - timedelta(seconds=DROP_SECONDS), text("false"))
-    known = select(runners.c.project_id, runners.c.tags, runners.c.state, alive.label("alive"))
-    there = (await connection.execute(known.where(runners.c.state != "removed"))).all()
+    known = select(runners.c.project_id, runners.c.tags, runners.c.state, alive().label("alive"))
+    there = (await connection.execute(known.where(runners.c.state != "removed", runners.c.user_id.is_(None)))).all()
     return {
         number: Waiting(on="runner", detail=_for_which(project, sorted(tags), there))
         for number, (project, tags) in needs.items()
     }
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether an executor was heard of lately."""
+    return func.coalesce(runners.c.last_contact > func.now() - timedelta(seconds=DROP_SECONDS), false())
 
 
 async def owed(connection: AsyncConnection, session_id: int) -> Waiting | None:

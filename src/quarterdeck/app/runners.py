@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import Row, Select, delete, func, literal, or_, select, update
+from sqlalchemy import Row, Select, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import leases as lease
@@ -82,12 +82,12 @@ Shown = Select[*tuple[Any, ...]]
 
 
 def shown() -> Shown:
-    """All runners with their projects and the number of what they hold, by name."""
+    """All runners, and no editors, with their projects and the number of what they hold, by name."""
     held = select(func.count()).select_from(leases).where(leases.c.runner_id == runners.c.id).scalar_subquery()
     return (
         select(runners, projects.c.path, held.label("held"))
         .outerjoin(projects, projects.c.id == runners.c.project_id)
-        .where(runners.c.state != "removed")
+        .where(runners.c.state != "removed", runners.c.user_id.is_(None))
         .order_by(runners.c.name)
     )
 
@@ -204,14 +204,9 @@ async def remove(app: App, actor: Actor, runner_id: int) -> None:
         one = await _managed(connection, actor, runner_id)
         if not one.registered and one.alive:
             raise ConflictError(f"{one.name} runs with the server's own token. End it first: `qd serve --no-runner`.")
-        mine = leases.c.runner_id == runner_id
-        await connection.execute(select(leases.c.subject).where(mine).order_by(leases.c.subject).with_for_update())
-        await connection.execute(update(leases).where(mine).values(expires_at=func.now() - timedelta(seconds=1)))
         theirs = tokens.c.runner_id == runner_id
         await connection.execute(update(tokens).where(theirs, literal(not one.registered)).values(runner_id=None))
-        await connection.execute(delete(tokens).where(theirs))
-        await connection.execute(update(runners).where(runners.c.id == runner_id).values(state="removed"))
-        await ring(connection, lease.state_bell(runner_id))
+        await lease.remove(connection, runner_id)
     await lease.expire(app)  # else the next sweep does it
 
 

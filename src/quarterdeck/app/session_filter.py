@@ -68,6 +68,7 @@ class SessionFilter(BaseModel):
     expiring: int | None = Field(default=None, ge=0, le=100_000, description="Deleted within so many days.")
     held: bool | None = Field(default=None, description="Only those that are kept for good, or only the others.")
     parent: int | None = Field(default=None, ge=1, le=2**63 - 1, description="The session that started them.")
+    executor: int | None = Field(default=None, ge=1, le=2**63 - 1, description="The editor that carries it out.")
     text: str | None = Field(
         default=None,
         max_length=TEXT_CHARACTERS,
@@ -198,6 +199,7 @@ async def _conditions(connection: AsyncConnection, actor: Actor, wanted: Session
         (columns.origin, wanted.origin),
         (columns.model, wanted.model),
         (columns.parent_id, wanted.parent),
+        (columns.executor_id, wanted.executor),
     ):
         if value is not None:
             found.append(column == value)

@@ -19,7 +19,7 @@ from quarterdeck.core.events import PlanItem
 from quarterdeck.core.fork_events import ForkedFrom
 from quarterdeck.core.imported import SessionImported
 from quarterdeck.core.session_limits import ProjectLimits, Used
-from quarterdeck.core.state import ArtifactRef, LinkRef, SessionState, Waiting
+from quarterdeck.core.state import ArtifactRef, Editor, LinkRef, SessionState, Waiting
 from quarterdeck.core.status import FINAL, GROUPS, Status, StatusGroup
 from quarterdeck.core.usage import Usage
 from quarterdeck.store.tables import members, projects, sessions
@@ -88,6 +88,9 @@ class SessionView(BaseModel):
     base_commit: str
     isolation: str
     executor: str
+    """Who had its last lease."""
+    editor: Editor | None
+    """Who carries its calls out; None when any runner does."""
     steps: int
     torn_down: bool
     teardown_missed: Literal["", "unreachable", "removed"]
@@ -197,6 +200,7 @@ def _view(app: App, row: Row[int, Any, datetime, str, Any]) -> SessionView:
         base_commit=state.base_commit or created.commit,
         isolation=state.isolation,
         executor=state.executor,
+        editor=state.editor,
         steps=state.step,
         torn_down=state.torn_down,
         teardown_missed=state.teardown_missed,

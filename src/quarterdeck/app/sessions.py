@@ -6,7 +6,15 @@ from typing import Literal
 from pydantic import Field, JsonValue, StrictInt, StrictStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import flow_choice, repository_context, session_inputs, session_subjects, skills, start_options
+from quarterdeck.app import (
+    editors,
+    flow_choice,
+    repository_context,
+    session_inputs,
+    session_subjects,
+    skills,
+    start_options,
+)
 from quarterdeck.app import session_views as views
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
@@ -91,7 +99,9 @@ async def start_within(
     # Here already: the title is cut, and half of a secret doesn't look like one.
     goal, title = app.redactor.text(goal), app.redactor.text(clean(request.title or ""))
     title = line(title or goal, limits.TITLE_CHARACTERS)
-    usual = CHAT_PRIVILEGES if flow.chats else RUNNER_PRIVILEGES
+    editor = None if request.executor is None else await editors.assigned(connection, actor, request.executor)
+    at_hand = flow.chats or editor is not None
+    usual = CHAT_PRIVILEGES if at_hand else RUNNER_PRIVILEGES
     given = await start_options.take(app, connection, actor, around.session_id, request, choice)
     created = e.SessionCreated(
         goal=await skills.with_skill(app, project.id, around.commit, goal),
@@ -102,7 +112,7 @@ async def start_within(
         project_id=project.id,
         initiator_id=actor.user_id,
         initiator=actor.username,
-        origin="chat" if flow.chats else request.origin,
+        origin="chat" if flow.chats else "ide" if editor else request.origin,
         ref=ref,
         commit=around.commit,
         agent_config=around.agent_config,
@@ -127,8 +137,8 @@ async def start_within(
         url = f"{app.public_url}/sessions/{parent_id}"
         links.append(e.LinkAdded(relation="parent", target="session", name=f"#{parent_id}", url=url))
     session_id = await begin(
-        app, connection, created, *links, flow_text=chosen.text, choice=choice, idempotency_key=idempotency_key,
-        session_id=around.session_id,
+        app, connection, created, *links, *_given(editor), flow_text=chosen.text, choice=choice,
+        idempotency_key=idempotency_key, session_id=around.session_id,
     )  # fmt: skip
     await session_subjects.keep(
         connection,
@@ -138,6 +148,10 @@ async def start_within(
         pipeline_id=brought.pipeline_id,
     )
     return session_id
+
+
+def _given(editor: e.ExecutorAssigned | None) -> tuple[e.ExecutorAssigned, ...]:
+    return () if editor is None else (editor,)
 
 
 async def show(app: App, actor: Actor, session_id: int) -> SessionView:

@@ -90,6 +90,13 @@ class StartOptions(BaseModel):
         default=(), description="Its runners must have all of these, beside those that the project asks for."
     )
 
+    executor: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**63 - 1,
+        description="An editor of yours, as `POST /executors` numbers it: it works there, and on no runner.",
+    )
+
     def tags(self) -> tuple[str, ...]:
         """The tags as they are kept: each once, in order."""
         return tuple(sorted({clean(tag) for tag in self.runner_tags}))

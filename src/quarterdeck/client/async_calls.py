@@ -44,6 +44,7 @@ class AsyncGroups:
         self.retention = AsyncRetention(transport)
         self.network = AsyncNetwork(transport)
         self.runners = AsyncRunners(transport)
+        self.editors = AsyncEditors(transport)
         self.health = AsyncHealth(transport)
         self.sign_in = AsyncSignIn(transport)
 
@@ -71,6 +72,7 @@ class AsyncSessionLists(AsyncCalls):
         expiring: int | Unset | None = UNSET,
         held: bool | Unset | None = UNSET,
         parent: int | Unset | None = UNSET,
+        executor: int | Unset | None = UNSET,
         text: str | Unset | None = UNSET,
         sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
         order: Literal["asc", "desc", None] | Unset = UNSET,
@@ -101,6 +103,7 @@ class AsyncSessionLists(AsyncCalls):
                 "expiring": expiring,
                 "held": held,
                 "parent": parent,
+                "executor": executor,
                 "text": text,
                 "sort": sort,
                 "order": order,
@@ -137,6 +140,7 @@ class AsyncSessionLists(AsyncCalls):
         expiring: int | Unset | None = UNSET,
         held: bool | Unset | None = UNSET,
         parent: int | Unset | None = UNSET,
+        executor: int | Unset | None = UNSET,
         text: str | Unset | None = UNSET,
         sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
         order: Literal["asc", "desc", None] | Unset = UNSET,
@@ -169,6 +173,7 @@ class AsyncSessionLists(AsyncCalls):
                 "expiring": expiring,
                 "held": held,
                 "parent": parent,
+                "executor": executor,
                 "text": text,
                 "sort": sort,
                 "order": order,
@@ -225,6 +230,7 @@ class AsyncSessions(AsyncCalls):
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
         runner_tags: list[str] | Unset = UNSET,
+        executor: int | Unset | None = UNSET,
         flow: str | Unset = UNSET,
         flow_yaml: str | Unset | None = UNSET,
         goal: str | Unset = UNSET,
@@ -253,6 +259,7 @@ class AsyncSessions(AsyncCalls):
                 "additional_context": additional_context,
                 "attachments": attachments,
                 "runner_tags": runner_tags,
+                "executor": executor,
                 "project": project,
                 "flow": flow,
                 "flow_yaml": flow_yaml,
@@ -341,6 +348,12 @@ class AsyncSessions(AsyncCalls):
         """
         return await self._send(
             "POST", f"/sessions/{part(session_id)}/cancel", models.SessionView, body={"reason": reason}
+        )
+
+    async def hand_over(self, session_id: int, *, executor: int | None) -> models.SessionView:
+        """Hand a session over. To an editor of yours, or to a runner; it goes on there from its last snapshot."""
+        return await self._send(
+            "POST", f"/sessions/{part(session_id)}/executor", models.SessionView, body={"executor": executor}
         )
 
     async def hold(self, session_id: int, *, reason: str | Unset = UNSET) -> models.SessionView:
@@ -707,6 +720,7 @@ class AsyncChats(AsyncCalls):
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
         runner_tags: list[str] | Unset = UNSET,
+        executor: int | Unset | None = UNSET,
         project: int | str | Unset | None = UNSET,
         agent: str | Unset = UNSET,
     ) -> models.SessionView:
@@ -729,6 +743,7 @@ class AsyncChats(AsyncCalls):
                 "additional_context": additional_context,
                 "attachments": attachments,
                 "runner_tags": runner_tags,
+                "executor": executor,
                 "message": message,
                 "project": project,
                 "agent": agent,
@@ -1619,6 +1634,32 @@ class AsyncRunners(AsyncCalls):
         It finishes the calls and jobs that it has, its sessions go on elsewhere, and it ends; then it is paused.
         """
         return await self._send("POST", f"/runners/{part(runner_id)}/drain", models.RunnerView)
+
+
+class AsyncEditors(AsyncCalls):
+    """Calls about editors."""
+
+    async def find(self) -> list[models.EditorView]:
+        """List your editors. Each is a folder in a window; the one that was heard of last comes first."""
+        return await self._send("GET", "/executors", list[models.EditorView])
+
+    async def attach(
+        self, *, kind: Literal["ide", "client"], name: str, instance: str, folder: str
+    ) -> models.AttachedEditor:
+        """Attach an editor.
+
+        The answer has the token for the executor protocol; the one that its instance had before ends.
+        """
+        return await self._send(
+            "POST",
+            "/executors",
+            models.AttachedEditor,
+            body={"kind": kind, "name": name, "instance": instance, "folder": folder},
+        )
+
+    async def forget(self, executor_id: int) -> None:
+        """Forget an editor. What it was carrying out is interrupted; its sessions wait until they are handed over."""
+        return await self._do("DELETE", f"/executors/{part(executor_id)}")
 
 
 class AsyncHealth(AsyncCalls):

@@ -44,6 +44,7 @@ class Groups:
         self.retention = Retention(transport)
         self.network = Network(transport)
         self.runners = Runners(transport)
+        self.editors = Editors(transport)
         self.health = Health(transport)
         self.sign_in = SignIn(transport)
 
@@ -71,6 +72,7 @@ class SessionLists(Calls):
         expiring: int | Unset | None = UNSET,
         held: bool | Unset | None = UNSET,
         parent: int | Unset | None = UNSET,
+        executor: int | Unset | None = UNSET,
         text: str | Unset | None = UNSET,
         sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
         order: Literal["asc", "desc", None] | Unset = UNSET,
@@ -101,6 +103,7 @@ class SessionLists(Calls):
                 "expiring": expiring,
                 "held": held,
                 "parent": parent,
+                "executor": executor,
                 "text": text,
                 "sort": sort,
                 "order": order,
@@ -137,6 +140,7 @@ class SessionLists(Calls):
         expiring: int | Unset | None = UNSET,
         held: bool | Unset | None = UNSET,
         parent: int | Unset | None = UNSET,
+        executor: int | Unset | None = UNSET,
         text: str | Unset | None = UNSET,
         sort: Literal["updated", "created", "expires", "cost", "status", None] | Unset = UNSET,
         order: Literal["asc", "desc", None] | Unset = UNSET,
@@ -169,6 +173,7 @@ class SessionLists(Calls):
                 "expiring": expiring,
                 "held": held,
                 "parent": parent,
+                "executor": executor,
                 "text": text,
                 "sort": sort,
                 "order": order,
@@ -225,6 +230,7 @@ class Sessions(Calls):
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
         runner_tags: list[str] | Unset = UNSET,
+        executor: int | Unset | None = UNSET,
         flow: str | Unset = UNSET,
         flow_yaml: str | Unset | None = UNSET,
         goal: str | Unset = UNSET,
@@ -253,6 +259,7 @@ class Sessions(Calls):
                 "additional_context": additional_context,
                 "attachments": attachments,
                 "runner_tags": runner_tags,
+                "executor": executor,
                 "project": project,
                 "flow": flow,
                 "flow_yaml": flow_yaml,
@@ -340,6 +347,12 @@ class Sessions(Calls):
         Final at once; the proof that nothing runs any more follows in the log as `workspace.torn_down`.
         """
         return self._send("POST", f"/sessions/{part(session_id)}/cancel", models.SessionView, body={"reason": reason})
+
+    def hand_over(self, session_id: int, *, executor: int | None) -> models.SessionView:
+        """Hand a session over. To an editor of yours, or to a runner; it goes on there from its last snapshot."""
+        return self._send(
+            "POST", f"/sessions/{part(session_id)}/executor", models.SessionView, body={"executor": executor}
+        )
 
     def hold(self, session_id: int, *, reason: str | Unset = UNSET) -> models.SessionView:
         """Keep a session. It is not deleted by age."""
@@ -695,6 +708,7 @@ class Chats(Calls):
         additional_context: list[models.Context] | Unset = UNSET,
         attachments: list[int] | Unset = UNSET,
         runner_tags: list[str] | Unset = UNSET,
+        executor: int | Unset | None = UNSET,
         project: int | str | Unset | None = UNSET,
         agent: str | Unset = UNSET,
     ) -> models.SessionView:
@@ -717,6 +731,7 @@ class Chats(Calls):
                 "additional_context": additional_context,
                 "attachments": attachments,
                 "runner_tags": runner_tags,
+                "executor": executor,
                 "message": message,
                 "project": project,
                 "agent": agent,
@@ -1601,6 +1616,30 @@ class Runners(Calls):
         It finishes the calls and jobs that it has, its sessions go on elsewhere, and it ends; then it is paused.
         """
         return self._send("POST", f"/runners/{part(runner_id)}/drain", models.RunnerView)
+
+
+class Editors(Calls):
+    """Calls about editors."""
+
+    def find(self) -> list[models.EditorView]:
+        """List your editors. Each is a folder in a window; the one that was heard of last comes first."""
+        return self._send("GET", "/executors", list[models.EditorView])
+
+    def attach(self, *, kind: Literal["ide", "client"], name: str, instance: str, folder: str) -> models.AttachedEditor:
+        """Attach an editor.
+
+        The answer has the token for the executor protocol; the one that its instance had before ends.
+        """
+        return self._send(
+            "POST",
+            "/executors",
+            models.AttachedEditor,
+            body={"kind": kind, "name": name, "instance": instance, "folder": folder},
+        )
+
+    def forget(self, executor_id: int) -> None:
+        """Forget an editor. What it was carrying out is interrupted; its sessions wait until they are handed over."""
+        return self._do("DELETE", f"/executors/{part(executor_id)}")
 
 
 class Health(Calls):

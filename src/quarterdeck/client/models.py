@@ -220,6 +220,14 @@ class Artifacts(Model):
     next: int | None
 
 
+class AttachedEditor(Model):
+    """Its number, and the token with which it speaks the executor protocol, which is shown here alone."""
+
+    executor: int
+    token: str
+    name: str
+
+
 class Attachment(Model):
     """One of them, as the log knows it; the bytes lie in a blob of the session."""
 
@@ -482,6 +490,28 @@ class DelegationStarted(Model):
     user: str
 
 
+class Editor(Model):
+    """The editor that carries a session's calls out, in a folder of its person."""
+
+    id: int
+    name: str
+    kind: Literal["ide", "client"]
+    folder: str
+
+
+class EditorView(Model):
+    """An editor of yours."""
+
+    id: int
+    kind: Literal["ide", "client"]
+    name: str
+    folder: str
+    instance: str
+    alive: bool
+    last_contact: datetime | None
+    sessions: int
+
+
 class EntryView(Model):
     """What lies in a folder; only files have a size."""
 
@@ -526,6 +556,7 @@ class Event(Model):
         | BudgetChanged
         | BudgetNeared
         | PlanChanged
+        | ExecutorAssigned
         | ExecutorAttached
         | WorkspacePrepared
         | SetupFinished
@@ -557,6 +588,17 @@ class EventPage(Model):
 
     items: list[Event]
     next: int | None
+
+
+class ExecutorAssigned(Model):
+    """Who carries the calls out from here on: a person's own editor, or any runner when no number is given."""
+
+    kind: Literal["executor.assigned"] = "executor.assigned"
+    executor_id: int | None
+    executor: str = ""
+    executor_kind: Literal["runner", "ide", "client"] = "runner"
+    folder: str = ""
+    by: str = ""
 
 
 class ExecutorAttached(Model):
@@ -1312,6 +1354,8 @@ class SessionFilter(Model):
     """Only those that are kept for good, or only the others."""
     parent: int | None = None
     """The session that started them."""
+    executor: int | None = None
+    """The editor that carries it out."""
     text: str | None = None
     """Words that are all in the title or the beginning of the goal; a number finds that session too."""
 
@@ -1440,6 +1484,7 @@ class SessionView(Model):
     base_commit: str
     isolation: str
     executor: str
+    editor: Editor | None
     steps: int
     torn_down: bool
     teardown_missed: Literal["", "unreachable", "removed"]
@@ -1502,7 +1547,10 @@ class SignedIn(Model):
 
 
 class SnapshotTaken(Model):
-    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff."""
+    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff.
+
+    Without a call it is what an editor's folder held before the first one.
+    """
 
     kind: Literal["snapshot.taken"] = "snapshot.taken"
     call_id: str
@@ -1824,7 +1872,7 @@ class Used(Model):
 class Waiting(Model):
     """What a session waits for, for its row, the lists and the CLI."""
 
-    on: Literal["worker", "runner", "tool", "model", "person"]
+    on: Literal["worker", "runner", "editor", "tool", "model", "person"]
     detail: str = ""
     until: datetime | None = None
 

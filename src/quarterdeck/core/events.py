@@ -343,6 +343,19 @@ class ExecutorAttached(Payload):
     lease_epoch: int
 
 
+class ExecutorAssigned(Payload):
+    """Who carries the calls out from here on: a person's own editor, or any runner when no number is given."""
+
+    kind: Literal["executor.assigned"] = "executor.assigned"
+    default_level: ClassVar[Level] = Level.CONCISE
+    executor_id: int | None
+    executor: str = ""
+    executor_kind: Literal["runner", "ide", "client"] = "runner"
+    folder: str = ""
+    """What the editor has open, as its person knows it."""
+    by: str = ""
+
+
 class WorkspacePrepared(Payload):
     """The session's files are there."""
 
@@ -378,7 +391,10 @@ class FileChange(BaseModel):
 
 
 class SnapshotTaken(Payload):
-    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff."""
+    """The workspace as a call left it; the blobs hold its bundle, the diff of the step and the whole diff.
+
+    Without a call it is what an editor's folder held before the first one.
+    """
 
     kind: Literal["snapshot.taken"] = "snapshot.taken"
     default_level: ClassVar[Level] = Level.RESULT
@@ -430,6 +446,7 @@ AnyPayload = Annotated[
     | BudgetChanged
     | BudgetNeared
     | PlanChanged
+    | ExecutorAssigned
     | ExecutorAttached
     | WorkspacePrepared
     | SetupFinished

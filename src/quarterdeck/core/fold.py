@@ -19,6 +19,7 @@ from quarterdeck.core.state import (
     Call,
     CallStatus,
     Compacted,
+    Editor,
     Frame,
     LinkRef,
     PendingApproval,
@@ -166,6 +167,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             _fork(state, event.at)
         case e.PlanChanged() as p:
             state.plan = p.items
+        case e.ExecutorAssigned() as p:
+            state.editor = _editor(p)
         case e.ExecutorAttached() as p:
             state.executor, state.lease_epoch = p.executor, p.lease_epoch
         case e.WorkspacePrepared() as p:
@@ -173,6 +176,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.SnapshotTaken() as p:
             state.step, state.snapshot_commit = p.step, p.commit
             state.bundle_blob, state.whole_diff_blob = p.bundle_blob, p.whole_diff_blob
+            state.start_commit = state.start_commit if p.call_id else p.commit
         case e.ArtifactCreated() as p:
             state.artifacts = (
                 *state.artifacts,
@@ -219,6 +223,12 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             state.links = (*state.links, *_link(p))[-limits.STATE_LINKS :]
         case _:
             assert_never(event.payload)
+
+
+def _editor(p: e.ExecutorAssigned) -> Editor | None:
+    if p.executor_id is None or p.executor_kind == "runner":
+        return None
+    return Editor(id=p.executor_id, name=p.executor, kind=p.executor_kind, folder=p.folder)
 
 
 def _link(p: e.SessionCreated | e.LinkAdded) -> tuple[LinkRef, ...]:

@@ -112,7 +112,7 @@ class Copy:
             case e.SnapshotTaken() as p:
                 names = ("bundle_blob", "step_diff_blob", "whole_diff_blob")
                 kept = {name: blobs[getattr(p, name)] for name in names}
-                return p.model_copy(update={**kept, "call_id": self.call_id(p.call_id)})
+                return p.model_copy(update={**kept, "call_id": self.call_id(p.call_id) if p.call_id else ""})
             case e.ApprovalRequested() as p:
                 return p.model_copy(update={**self._approval(p.approval_id), "call_ids": self._calls(p.call_ids)})
             case e.ApprovalGranted() | e.ApprovalDenied() | e.QuestionAnswered() as p:
@@ -126,7 +126,8 @@ class Copy:
                 return payload
             case (
                 e.SessionCreated() | e.TurnStarted() | e.TurnEnded() | e.ModelRetried() | e.McpToolsPinned()
-                | e.ExecutorAttached() | e.WorkspacePrepared() | e.ArtifactCreated() | e.SessionRenamed()
+                | e.ExecutorAssigned() | e.ExecutorAttached() | e.WorkspacePrepared() | e.ArtifactCreated()
+                | e.SessionRenamed()
                 | e.SessionHeld() | e.SessionReleased() | e.WorkspaceTornDown() | e.UsageRecorded() | e.CheckRecorded()
                 | e.ChildrenUsed() | e.TeardownMissed() | e.MergeRequestEnded() | e.NetworkRefused() | e.SetupFinished()
                 | e.RetentionChanged() | e.BudgetChanged() | e.BudgetNeared()

@@ -146,6 +146,8 @@ class WorkspaceSpec(_Wire):
     """The last snapshot, if there is one, and its commit."""
     snapshot_commit: str = ""
     step: int = 0
+    start_commit: str = ""
+    """The snapshot of what an editor's folder held before the first call; its whole diff begins there."""
     author: str
     author_email: str
     committer: str
@@ -320,6 +322,8 @@ class Prepared(_Wire):
     duration_ms: int = 0
     notes: tuple[str, ...] = ()
     """What of the `agent-config.yml` the executor can't give."""
+    start: SnapshotReport | None = None
+    """Of an editor's folder: what it held before the first call, as a commit on top of `base_commit`."""
 
 
 class Teardown(_Wire):

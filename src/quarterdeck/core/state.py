@@ -93,7 +93,7 @@ class Waiting(BaseModel):
     """What a session waits for, for its row, the lists and the CLI."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-    on: Literal["worker", "runner", "tool", "model", "person"]
+    on: Literal["worker", "runner", "editor", "tool", "model", "person"]
     detail: str = ""
     until: AwareDatetime | None = None
 
@@ -106,6 +106,16 @@ class LinkRef(BaseModel):
     target: str
     name: str
     url: str = ""
+
+
+class Editor(BaseModel):
+    """The editor that carries a session's calls out, in a folder of its person."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    id: int
+    name: str
+    kind: Literal["ide", "client"]
+    folder: str
 
 
 class ArtifactRef(BaseModel):
@@ -185,12 +195,17 @@ class SessionState(BaseModel):
     mcp: dict[str, McpPin] = {}
     """The MCP servers that were asked for their tools, by name."""
     retry: e.ModelRetried | None = None
+    editor: Editor | None = None
+    """Who carries its calls out; None when any runner does."""
     executor: str = ""
+    """Who had its last lease."""
     lease_epoch: int = 0
     isolation: str = ""
     base_commit: str = ""
     step: int = 0
     snapshot_commit: str = ""
+    start_commit: str = ""
+    """The snapshot of what an editor's folder held before the first call."""
     bundle_blob: int | None = None
     whole_diff_blob: int | None = None
     artifacts: tuple[ArtifactRef, ...] = ()

@@ -21,6 +21,7 @@ from quarterdeck.doors.api import (
     attachments,
     chats,
     document,
+    editors,
     executor,
     exports,
     external,
@@ -85,6 +86,7 @@ API = (
     retention,
     network,
     runners,
+    editors,
     health,
 )
 """What people's tokens open."""

@@ -167,8 +167,16 @@ sessions = Table(
     Column("held", Boolean, nullable=False, server_default=text("false")),
     Column("scripted", Boolean, nullable=False, server_default=text("false")),
     _text("reason"),
+    Column("executor_id", BigInteger),  # the editor that carries its calls out; null when any runner does
     Column("status_order", SmallInteger, nullable=False, server_default=text("6")),  # the larger the earlier in lists
     UniqueConstraint("initiator_id", "idempotency_key"),
+    Index(
+        "ix_sessions_executor_id",
+        "executor_id",
+        "last_activity",
+        "id",
+        postgresql_where=text("executor_id is not null"),
+    ),
     Index("ix_sessions_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     Index(None, "project_id", "last_activity", "id"),
     Index(None, "initiator_id", "last_activity", "id"),
@@ -310,6 +318,9 @@ runners = Table(
     Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE")),  # works for this one alone
     _text("description"),
     _text("state", "active"),  # active, paused, draining, removed
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE")),  # an editor's person; null of a runner
+    _text("folder"),  # what the editor has open, as its person knows it
+    Index("ix_runners_user_id", "user_id", postgresql_where=text("user_id is not null")),
 )
 
 usage = Table(

@@ -57,6 +57,9 @@ def wanted(
     expiring: Annotated[int | None, QueryParameter(ge=0, le=100_000, description="Deleted in so many days.")] = None,
     held: Annotated[bool | None, QueryParameter(description="Only those that are kept, or only the others.")] = None,
     parent: Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="What started it.")] = None,
+    executor: Annotated[
+        int | None, QueryParameter(ge=1, le=2**63 - 1, description="The editor that carries it out.")
+    ] = None,
     text: Annotated[
         str | None,
         QueryParameter(
@@ -83,6 +86,7 @@ def wanted(
         expiring=expiring,
         held=held,
         parent=parent,
+        executor=executor,
         text=text,
     )
 

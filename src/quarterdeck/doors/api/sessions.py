@@ -4,7 +4,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from quarterdeck.app import budgets, deletion, interruption, sessions, steering
+from quarterdeck.app import budgets, deletion, editors, interruption, sessions, steering
 from quarterdeck.app.session_views import ApprovalView, SessionView
 from quarterdeck.app.sessions import StartSession
 from quarterdeck.core import limits
@@ -48,6 +48,12 @@ class Reason(_Body):
     """Why, for the log."""
 
     reason: str = Field(default="", max_length=limits.REASON_CHARACTERS)
+
+
+class Handing(_Body):
+    """Who carries the calls out from now on."""
+
+    executor: int | None = Field(ge=1, le=2**63 - 1, description="An editor of yours; null is any runner.")
 
 
 class Changing(_Body):
@@ -138,6 +144,12 @@ async def cancel(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBo
     return await steering.cancel(app, actor, session_id, data.reason)
 
 
+@post("/{session_id:int}/executor", status_code=200, summary="Hand a session over")
+async def hand_over(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Handing]) -> SessionView:
+    """To an editor of yours, or to a runner; it goes on there from its last snapshot."""
+    return await editors.hand_over(app, actor, session_id, data.executor)
+
+
 @post("/{session_id:int}/hold", status_code=200, summary="Keep a session")
 async def hold(app: TheApp, actor: Caller, session_id: SessionId, data: JSONBody[Reason]) -> SessionView:
     """It is not deleted by age."""
@@ -154,7 +166,7 @@ ROUTES = Router(
     "/sessions",
     route_handlers=[
         start, show, change, remove, reply, questions, approve, deny, pause, resume, interrupt,
-        cancel, hold, release,
+        cancel, hand_over, hold, release,
     ],
     tags=["sessions"],
 )  # fmt: skip

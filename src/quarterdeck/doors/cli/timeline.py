@@ -117,6 +117,10 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("!", f"most of the budget of {p.budget} is used", "yellow")
         case e.PlanChanged() as p:
             return Row("☰", "\n".join(f"{_MARKS[item.status]} {line(item.text, 200)}" for item in p.items))
+        case e.ExecutorAssigned() as p:
+            return Row(
+                "⌁", f"works in {line(p.executor)}, {line(p.folder)}" if p.executor else "works on a runner", "dim"
+            )
         case e.ExecutorAttached() as p:
             return Row("⌁", f"executor {line(p.executor)}", "dim")
         case e.WorkspacePrepared() as p:
@@ -128,7 +132,7 @@ def row(event: e.Event) -> Row | None:  # noqa: C901 one arm per kind reads best
             return Row("⊘", f"no network to {line(p.host)}:{p.port}: {line(p.reason)}{times}", "yellow")
         case e.SnapshotTaken() as p:
             files = (f"{f.change} {line(f.path, 200)} +{f.added} -{f.removed}" for f in p.files)
-            return Row("±", "\n".join(files) or "nothing changed", "magenta")
+            return Row("±", "\n".join(files) or ("nothing changed" if p.call_id else "the folder as it was"), "magenta")
         case e.ArtifactCreated() as p:
             return Row("★", f"{p.artifact.replace('_', ' ')} {line(p.name)} {line(p.url)}".rstrip(), "green")
         case e.SessionRenamed() as p:

@@ -147,6 +147,9 @@ def _told(payload: e.AnyPayload, _: Say) -> tuple[str, Look, str, str]:  # noqa:
             return _("MCP server {name}: {n} tools").format(name=p.server, n=len(p.tools)), "dim", "", ""
         case e.PlanChanged() as p:
             return _("plan"), "", "", "\n".join(f"{_MARKS[item.status]} {item.text}" for item in p.items)
+        case e.ExecutorAssigned() as p:
+            where = _("works in {name}").format(name=p.executor) if p.executor else _("works on a runner")
+            return where, "dim", p.folder, ""
         case e.ExecutorAttached() as p:
             return _("executor {name}").format(name=p.executor), "dim", "", ""
         case e.WorkspacePrepared() as p:
@@ -161,6 +164,8 @@ def _told(payload: e.AnyPayload, _: Say) -> tuple[str, Look, str, str]:  # noqa:
             return head, "warn", p.reason, ""
         case e.SnapshotTaken() as p:
             files = (f"{file.change} {file.path} +{file.added} -{file.removed}" for file in p.files)
+            if not p.call_id:
+                return _("the folder as it was"), "dim", "", ""
             return _("step {n} changed {files} files").format(n=p.step, files=len(p.files)), "", "", "\n".join(files)
         case e.ArtifactCreated() as p:
             return f"{_(p.artifact.replace('_', ' '))} {p.name}", "good", p.url, ""

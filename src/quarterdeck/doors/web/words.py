@@ -90,6 +90,7 @@ ISOLATIONS = {"full": _("full"), "reduced": _("reduced"), "none": _("none")}
 WAITS = {
     "worker": _("worker"),
     "runner": _("runner"),
+    "editor": _("editor"),
     "tool": _("tool"),
     "model": _("model"),
     "person": _("person"),
