@@ -26,7 +26,7 @@ SESSION = SessionView(
     initiator="ada", origin="cli", agent="", parent_id=None, privileges=None, pre_approved=[], may_ask=True,
     patterns={}, component_models={}, status="running", status_group="active", reason="", waiting_for=None, turn_no=1,
     seq=0, component="", plan=[], approvals=[], artifacts=[], links=[], merge_request=None, branch="b", ref="main",
-    forked_from=None, base_commit="", isolation="full", executor="runner", steps=0, torn_down=False,
+    forked_from=None, base_commit="", isolation="full", executor="runner", editor=None, steps=0, torn_down=False,
     teardown_missed="", runner_tags=[], used=Used(), limits=ProjectLimits(), usage=Usage(), budget=None,
     warnings=0, errors=0, checks_passed=0, checks_failed=0, held=False, imported=None, created_at=BEGAN,
     started_at=BEGAN, ended_at=None, last_activity=BEGAN, expires_on=None, retention_days=30, days_left=None,
