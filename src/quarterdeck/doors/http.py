@@ -16,6 +16,7 @@ from litestar.di import Provide
 
 from quarterdeck.app.application import App
 from quarterdeck.doors import problem
+from quarterdeck.doors.acp import endpoint
 from quarterdeck.doors.api import (
     agents,
     attachments,
@@ -123,6 +124,7 @@ def application(app: App) -> Litestar:
             people_only,
             Router(document.PATH, route_handlers=[executor.ROUTES, executor.register, sign_in.redeem]),
             smart_http.ROUTES,
+            endpoint.mounted(),
             *pages.ROUTES,
         ],
         dependencies={

@@ -7,6 +7,7 @@ import typer
 
 import quarterdeck
 from quarterdeck.doors.cli import (
+    acp,
     agent,
     backups,
     chat,
@@ -67,6 +68,7 @@ app.add_typer(issue.group, name="issue")
 app.add_typer(flow.group, name="flow")
 app.add_typer(agent.group, name="agent")
 chat.register(app)
+acp.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
 app.add_typer(model.group, name="model")
