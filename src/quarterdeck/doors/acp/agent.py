@@ -6,7 +6,7 @@ other has its number. One in which nothing has been said yet is nowhere but here
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -95,7 +95,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def told(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def told(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
     """The same method; what is wrong comes to the editor as the protocol's own errors."""
 
     @wraps(method)
@@ -159,8 +159,7 @@ class Agent:
     async def new_session(self, cwd: str, **more: Any) -> NewSessionResponse:
         """A session that begins with its first prompt; `_meta.quarterdeck` may name project, model and script."""
         session_id = f"acp-{secrets.token_hex(16)}"
-        wish = Wish.model_validate(more.get("quarterdeck") or {})
-        draft = self._drafts[session_id] = Draft(folder=_folder(cwd), **wish.model_dump())
+        draft = self._draft(session_id, cwd, more.get("quarterdeck"))
         return NewSessionResponse(
             session_id=session_id, modes=_modes(draft), config_options=await self._options(draft.model)
         )
@@ -173,8 +172,14 @@ class Agent:
         return LoadSessionResponse(modes=_modes(Draft(folder=cwd, planning=planning)), config_options=model)
 
     async def resume(self, asked: ResumeSessionRequest) -> ResumeSessionResponse:
-        """The same without telling what happened."""
-        open_session = await self._opened(asked.session_id, asked.cwd, replayed=False)
+        """The same without telling what happened; one in which nothing has been said yet is nowhere, and begins."""
+        try:
+            open_session = await self._opened(asked.session_id, asked.cwd, replayed=False)
+        except NotFoundError:
+            if not _BEGUN.fullmatch(asked.session_id):
+                raise
+            draft = self._draft(asked.session_id, asked.cwd, (asked.field_meta or {}).get("quarterdeck"))
+            return ResumeSessionResponse(modes=_modes(draft), config_options=await self._options(draft.model))
         planning, model = await self._settings(asked.session_id, open_session)
         return ResumeSessionResponse(modes=_modes(Draft(folder=asked.cwd, planning=planning)), config_options=model)
 
@@ -268,12 +273,21 @@ class Agent:
         """None is known."""
         del method, params
 
+    def opened(self, session_id: str) -> OpenSession | None:
+        """The session, if the editor has it open and something was said in it."""
+        return self._open.get(session_id)
+
     async def end(self) -> None:
         """The connection is over: nothing is stopped, and what the editor carried out is interrupted."""
         for open_session in tuple(self._open.values()):
             await open_session.close()
         for hands in self._hands.values():
             await hands.end()
+
+    def _draft(self, session_id: str, cwd: str, wish: object) -> Draft:
+        asked = Wish.model_validate(wish or {})
+        draft = self._drafts[session_id] = Draft(folder=_folder(cwd), **asked.model_dump())
+        return draft
 
     async def _begin(self, session_id: str, text: str) -> OpenSession:
         draft = self._drafts[session_id]

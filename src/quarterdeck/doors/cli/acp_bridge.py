@@ -130,7 +130,7 @@ class Bridge:
             message = self._answer_of_editor(message)
         elif method == "initialize":
             self._hello = message
-        elif method == "session/new" and self._wish:
+        elif method in ("session/new", "session/resume") and self._wish:
             params = _object(message, "params")
             meta = {**_object(params, "_meta"), "quarterdeck": self._wish}
             message = {**message, "params": {**params, "_meta": meta}}
