@@ -56,8 +56,11 @@ async def test_a_stream_resumes_behind_what_was_seen(running: Running) -> None:
         rest = await read(http, path, until="end", after=2)
         whole = await read(http, path, until="end")
         by_query = [signal.id async for signal in _signals(http, f"{path}/stream?after=2")]
+        entries = [signal async for signal in _signals(http, f"{path}/stream?form=entries")][:-1]
     ids = [int(signal.id) for signal in whole[:-1]]
     assert ids == list(range(1, len(ids) + 1))
+    assert [(signal.event, int(signal.id)) for signal in entries] == [("entry", number) for number in ids]
+    assert json.loads(entries[0].data)["head"].startswith("ada starts fix_pipeline")
     assert [signal.data for signal in live] == [signal.data for signal in whole]
     assert [signal.data for signal in rest] == [signal.data for signal in whole[2:]]
     assert by_query[:-1] == [signal.id for signal in rest][:-1]

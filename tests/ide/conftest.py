@@ -1,5 +1,6 @@
 """Editors for the tests, installed by `python3 dev.py test --ide`: Node, a VS Code that runs in a browser, and acpx."""
 
+import json
 import os
 import signal
 import subprocess
@@ -99,6 +100,13 @@ class Workbench:
         with httpx.Client(transport=transport, timeout=60) as client:
             client.get(f"{self.url}/healthz").raise_for_status()
         return self
+
+    def set(self, name: str, value: object) -> None:
+        """A setting of the person's."""
+        file = self.home / "data" / "User" / "settings.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        known: dict[str, object] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps({**known, name: value}), encoding="utf-8")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it with all that it started."""

@@ -1,4 +1,31 @@
-import type { ExtensionContext } from "vscode";
+import * as vscode from "vscode";
+import { Account } from "./account";
+import { Folder } from "./folder";
+import { MainView } from "./main_view";
+import { SessionList } from "./session_list";
+import { StatusBar } from "./status_bar";
 
 /** Called by the editor once it has started. */
-export function activate(_context: ExtensionContext): void {}
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const account = new Account(context.secrets);
+  const list = new SessionList();
+  const view = new MainView(context.extensionUri, account, list, new Folder(context.workspaceState), context.workspaceState);
+  const told = (what: () => Promise<void>) => () =>
+    what().catch((error: unknown) => void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error)));
+  context.subscriptions.push(
+    account,
+    list,
+    view,
+    new StatusBar(account, list, view),
+    vscode.window.registerWebviewViewProvider("quarterdeck.main", view, { webviewOptions: { retainContextWhenHidden: true } }),
+    vscode.commands.registerCommand("quarterdeck.signIn", told(() => account.signIn())),
+    vscode.commands.registerCommand("quarterdeck.signInWithToken", told(() => account.signInWithToken())),
+    vscode.commands.registerCommand("quarterdeck.signOut", told(() => account.signOut())),
+    vscode.commands.registerCommand("quarterdeck.startFlow", told(() => view.show("flows"))),
+    vscode.commands.registerCommand("quarterdeck.showNeeding", told(async () => {
+      const row = list.needing[0];
+      await view.show(row?.origin === "chat" ? "chat" : "flows", row?.id);
+    })),
+  );
+  await account.restore();
+}

@@ -437,20 +437,26 @@ class Log(Calls):
         return self._send("GET", f"/sessions/{part(session_id)}/events/{part(seq)}", models.Event)
 
     def follow(
-        self, session_id: int, *, after: int | Unset = UNSET, last_event_id: int | Unset | None = UNSET
+        self,
+        session_id: int,
+        *,
+        after: int | Unset = UNSET,
+        last_event_id: int | Unset | None = UNSET,
+        form: Literal["events", "entries"] | Unset = UNSET,
     ) -> Events:
         """Watch a session.
 
-        Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
-        `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended
-        and was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-
-        ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects again.
-        One whose token or role is taken away is sent `error` (401, 404) within 15 seconds.
+        Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`. As
+        `entries` each event comes under the name `entry`, as a text with its head, its words and what is verbatim
+        in it. `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has
+        ended and was torn down, with `closing` when the server stops; after anything else connect again with `Last-
+        Event-ID`. One who reads so slowly that 256 KiB wait is sent `error` (503, `watcher_behind`), and connects
+        again. One whose token or role is taken away is sent `error` (401, 404) within 15 seconds.
         """
         return self._events(
             "GET",
             f"/sessions/{part(session_id)}/stream",
-            query={"after": after},
+            query={"after": after, "form": form},
             header={"Last-Event-ID": last_event_id},
         )
 

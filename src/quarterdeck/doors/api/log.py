@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal, assert_never
@@ -19,6 +20,7 @@ from quarterdeck.app.signals import EventSignal, OutputSignal, PartialSignal, Si
 from quarterdeck.app.tails import Moment
 from quarterdeck.core.events import Event, Level
 from quarterdeck.doors.api.parameters import After, Caller, CallId, LastEventId, Offset, SessionId, Still, TheApp
+from quarterdeck.doors.export.entries import entry
 from quarterdeck.doors.identity import watches
 from quarterdeck.doors.ranges import byte_range
 from quarterdeck.doors.sse import Closes, chunk, message, stream
@@ -83,8 +85,13 @@ async def follow(
     session_id: SessionId,
     after: After = 0,
     last_event_id: LastEventId = None,
+    form: Annotated[
+        Literal["events", "entries"], QueryParameter(description="As programs read them, or as people do.")
+    ] = "events",
 ) -> Stream:
     """Server-sent events: each event of the log under its kind with `id: seq`, `partial` answers, and `output`.
+
+    As `entries` each event comes under the name `entry`, as a text with its head, its words and what is verbatim in it.
 
     `output` has `call_id`, `offset` and `data` (base64). The stream ends with `end` when the session has ended and
     was torn down, with `closing` when the server stops; after anything else connect again with `Last-Event-ID`. One
@@ -92,8 +99,9 @@ async def follow(
     or role is taken away is sent `error` (401, 404) within 15 seconds.
     """
     start = after if last_event_id is None else last_event_id
+    tell = _told if form == "events" else _read_out
     return stream(
-        _chunks(await watch.session(app, actor, session_id, after=start)),
+        _chunks(await watch.session(app, actor, session_id, after=start), tell),
         closing,
         check=partial(watches, app, still, session_id),
     )
@@ -161,13 +169,28 @@ def plain(data: bytes, media_type: str = "application/octet-stream") -> Response
     )
 
 
-async def _chunks(moments: AsyncIterator[Moment]) -> AsyncIterator[bytes]:
+async def _chunks(moments: AsyncIterator[Moment], tell: Callable[[Sequence[Signal]], bytes]) -> AsyncIterator[bytes]:
     async for moment in moments:
-        yield moment.told(_told)
+        yield moment.told(tell)
 
 
 def _told(signals: Sequence[Signal]) -> bytes:
     return chunk(signal_message(signal) for signal in signals)
+
+
+def _read_out(signals: Sequence[Signal]) -> bytes:
+    return chunk(
+        _entry_message(signal) if isinstance(signal, EventSignal) else signal_message(signal) for signal in signals
+    )
+
+
+def _entry_message(signal: EventSignal) -> bytes:
+    event = signal.event
+    told = asdict(entry(event, event.at))
+    told["at"] = event.at.isoformat()
+    for unwanted in ("seconds", "diff", "files"):
+        del told[unwanted]
+    return message("entry", json.dumps(told, ensure_ascii=False), event.seq)
 
 
 def signal_message(signal: Signal) -> bytes:
