@@ -1,0 +1,122 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const WINDOWS = process.platform === "win32";
+/** What is left of a command that was killed has to be gone by then. */
+const GONE_MS = 2_000;
+
+export interface Ended {
+  code: number | null;
+  timedOut: boolean;
+  killed: boolean;
+}
+
+export interface Killed {
+  killed: number;
+  left: number;
+  duration_ms: number;
+  method: string;
+}
+
+/** The commands of one session: each a process group of its own, killed with all that it started. */
+export class Processes {
+  private readonly running = new Set<ChildProcess>();
+
+  get count(): number {
+    return this.running.size;
+  }
+
+  /** Runs a command to its end; `killed` is told a way to end it with all that it started. */
+  async run(argv: string[], cwd: string, env: NodeJS.ProcessEnv, timeoutMs: number, printed: (data: Buffer) => void): Promise<Ended> {
+    const [program = "", ...args] = argv;
+    const child = spawn(program, args, { cwd, env, detached: !WINDOWS, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+    this.running.add(child);
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      void killTree(child);
+    }, timeoutMs);
+    child.stdout.on("data", printed);
+    child.stderr.on("data", printed);
+    try {
+      const [code, signal] = await new Promise<[number | null, string | null]>((done, failed) => {
+        child.on("error", failed);
+        child.on("exit", (exit, by) => done([exit, by]));
+      });
+      await killTree(child); // what it left in the background, which may still hold its output open
+      await new Promise<void>((done) => (child.stdout.closed && child.stderr.closed ? done() : child.on("close", () => done())));
+      return { code, timedOut, killed: signal === "SIGKILL" && !timedOut };
+    } finally {
+      clearTimeout(timer);
+      this.running.delete(child);
+    }
+  }
+
+  /** Kills all of it at once, without grace, and says how many processes that were and how many are left. */
+  async kill(): Promise<Killed> {
+    const began = performance.now();
+    const found = new Set<number>();
+    for (const child of this.running) for (const pid of await killTree(child)) found.add(pid);
+    const until = performance.now() + GONE_MS;
+    let left = alive(found);
+    while (left > 0 && performance.now() < until) {
+      await new Promise((done) => setTimeout(done, 10));
+      left = alive(found);
+    }
+    const method = WINDOWS ? "taskkill of the tree" : "SIGKILL of the process groups and their trees";
+    return { killed: found.size, left, duration_ms: performance.now() - began, method };
+  }
+}
+
+function alive(pids: Set<number>): number {
+  let count = 0;
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 0);
+      count++;
+    } catch {
+      // gone
+    }
+  }
+  return count;
+}
+
+/** Kills a process with its group and all below it; answers those that there were. */
+async function killTree(child: ChildProcess): Promise<number[]> {
+  const root = child.pid;
+  if (root === undefined) return [];
+  if (WINDOWS) {
+    await run("taskkill", ["/pid", String(root), "/T", "/F"]).catch(() => undefined);
+    return [root];
+  }
+  const found = await below(root);
+  for (const target of [-root, ...found]) {
+    try {
+      process.kill(target, "SIGKILL");
+    } catch {
+      // gone already
+    }
+  }
+  return found;
+}
+
+/** The processes of a group, and all below any of them, that are no zombies. */
+async function below(root: number): Promise<number[]> {
+  const { stdout } = await run("ps", ["-A", "-o", "pid=,ppid=,pgid=,state="]).catch(() => ({ stdout: "" }));
+  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+  const found = new Set<number>();
+  let grew = true;
+  while (grew) {
+    grew = false;
+    for (const [pid, parent, group, state] of rows) {
+      const mine = Number(pid);
+      const belongs = Number(group) === root || mine === root || found.has(Number(parent)) || found.has(Number(group));
+      if (mine && belongs && !found.has(mine) && !(state ?? "Z").startsWith("Z")) {
+        found.add(mine);
+        grew = true;
+      }
+    }
+  }
+  return [...found];
+}
