@@ -1,4 +1,4 @@
-"""The extension's executor against the same server as the runner's own tests: the promises of the protocol, in a folder.
+"""The extension's executor against the same server as the runner's own tests: the protocol's promises, in a folder.
 
 It runs as a program, in a folder that a person works in: on disk instead of in an editor's buffers, and killed at will.
 """

@@ -1,6 +1,8 @@
 """The extension in a real VS Code, as a person uses it, on a real server."""
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import FrameLocator, Page, expect
 
@@ -79,6 +81,125 @@ def test_sessions_in_the_editor(workbench: Workbench, editor_page: Page, instanc
     confirm(page, "Delete session")
     expect(mine.get_by_text("No chat yet")).to_be_visible()
     assert instance.ask("GET", f"/sessions/{chat['id']}").status_code == 404
+
+
+GOAL = "Add an option `--since 1900` to the shelf: only books of that year or later."
+
+
+def signed_in(workbench: Workbench, page: Page, instance: Instance, folder: Path) -> FrameLocator:
+    """The view, once its person has signed in by a token."""
+    workbench.set("quarterdeck.serverUrl", instance.url)
+    workbench.open(page, folder)
+    page.locator('.activitybar a[aria-label="Quarterdeck"]').click()
+    mine = view(page)
+    mine.get_by_role("button", name="Use a token").click()
+    page.locator(".quick-input-box input").fill(instance.token)
+    page.keyboard.press("Enter")
+    expect(mine.get_by_role("tab", name="Flows")).to_be_visible()
+    return mine
+
+
+def test_a_flow_works_in_the_open_folder(
+    workbench: Workbench, editor_page: Page, instance: Instance, tmp_path: Path
+) -> None:
+    folder, page = tmp_path / "work", editor_page
+    url = instance.url.replace("http://", f"http://git:{instance.token}@")
+    subprocess.run(["git", "clone", "-q", f"{url}/git/sample.git", folder], check=True, timeout=60)
+    (folder / "README.md").write_text("# Mine, not committed\n" + (folder / "README.md").read_text("utf-8"), "utf-8")
+    mine = signed_in(workbench, page, instance, folder)
+    expect(mine.get_by_text("It works in this folder")).to_be_visible()
+    expect(mine.locator("#flow-select")).to_have_value("software_development/v1")
+    mine.locator("#start-flows").fill(GOAL)
+    mine.get_by_role("button", name="Start", exact=True).click()
+    expect(mine.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    shot(page, "plan")
+    mine.get_by_role("button", name="Approve", exact=True).click()
+    asks = mine.get_by_role("button", name="Allow once")
+    ended = mine.locator("#status", has_text="Idle")
+    for _ in range(20):
+        expect(asks.or_(ended).first).to_be_visible()
+        if ended.is_visible():
+            break
+        shot(page, "call")
+        before = mine.locator(".ask pre").first.inner_text()
+        asks.first.click()
+        expect(mine.locator(".ask pre", has_text=before)).to_have_count(0)
+    expect(ended).to_be_visible()
+    shot(page, "changes")
+    (row,) = instance.get("/sessions", kind="flow", mine=True)["items"]
+    session = instance.get(f"/sessions/{row['id']}")
+    assert session["origin"] == "ide"
+    assert session["editor"]["folder"] == str(folder)
+    assert session["merge_request"]
+    changed = {file["path"] for file in instance.get(f"/sessions/{row['id']}/changes")["files"]}
+    assert "README.md" not in changed
+    assert "since" in (folder / "shelf" / "__main__.py").read_text("utf-8")
+    assert subprocess.run(["git", "diff", "--cached", "--quiet"], cwd=folder, check=False).returncode == 0
+
+    # Each file is looked at beside what it was, and kept or undone.
+    path = "shelf/__main__.py"
+    mine.get_by_role("button", name=path, exact=True).click()
+    expect(page.locator(".monaco-diff-editor")).to_be_visible()
+    shot(page, "diff")
+    mine.get_by_role("button", name=f"Undo {path}").click()
+    expect(mine.get_by_role("button", name=f"Undo {path}")).to_have_count(0)
+    assert "since" not in (folder / path).read_text("utf-8")
+    mine.get_by_role("button", name="Keep all").click()
+    expect(mine.get_by_role("button", name="Keep all")).to_have_count(0)
+
+
+HANDS = """
+components:
+  chat:
+    - call: {tool: read_file, args: {file_path: app.txt}}
+    - call: {tool: edit_file, args: {file_path: app.txt, old_str: unsaved, new_str: edited}}
+    - say: It is changed.
+    - call: {tool: read_file, args: {file_path: app.txt}}
+    - say: I have read it where I am now.
+"""
+
+
+def test_the_model_reads_what_stands_in_the_editor_and_a_runner_goes_on_from_there(
+    workbench: Workbench, editor_page: Page, instance: Instance, tmp_path: Path
+) -> None:
+    folder, page = tmp_path / "work", editor_page
+    folder.mkdir()
+    (folder / "app.txt").write_text("saved\n", "utf-8")
+    mine = signed_in(workbench, page, instance, folder)
+    page.keyboard.press("Control+p")
+    page.locator(".quick-input-box input").fill("app.txt")
+    page.locator(".quick-input-list .monaco-list-row", has_text="app.txt").first.click()
+    page.locator(".monaco-editor .view-lines", has_text="saved").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("unsaved and ")
+    instance.wait(lambda: any(one["alive"] for one in instance.get("/executors")), 60, "the window is attached")
+    here = instance.get("/executors")[0]["id"]
+    chat = instance.post(
+        "/chats", {"message": "Go on", "project": "sample", "model": "scripted", "script": HANDS, "executor": here}
+    )
+    mine.get_by_role("tab", name="Chat").click()
+    mine.get_by_role("button", name="Go on").click()
+    mine.get_by_role("button", name="Allow once").click()
+    expect(mine.get_by_text("It is changed.")).to_be_visible()
+    (read,) = [one for one in results(instance, chat["id"]) if one["tool"] == "read_file"]
+    assert read["text"] == "unsaved and saved\n"
+    assert (folder / "app.txt").read_text("utf-8") == "edited and saved\n"
+    lines = page.locator(".monaco-editor .view-lines", has_text="edited")
+    lines.click()
+    page.keyboard.press("Control+z")
+    expect(page.locator(".monaco-editor .view-lines", has_text="unsaved")).to_be_visible()
+
+    mine.get_by_role("button", name="Hand over to a runner").click()
+    expect(mine.get_by_text("on a runner", exact=False).first).to_be_visible()
+    mine.get_by_label("Message").fill("And there?")
+    mine.get_by_label("Message").press("Enter")
+    expect(mine.get_by_text("I have read it where I am now.")).to_be_visible()
+    assert results(instance, chat["id"])[-1]["text"] == "edited and saved\n"
+
+
+def results(instance: Instance, session_id: int) -> list[dict[str, Any]]:
+    """The ends of a session's calls."""
+    return [one["payload"] for one in instance.events(session_id) if one["payload"]["kind"] == "tool_call.finished"]
 
 
 def shot(page: Page, name: str) -> None:

@@ -2,19 +2,28 @@ import * as vscode from "vscode";
 import { Account } from "./account";
 import { Folder } from "./folder";
 import { MainView } from "./main_view";
+import { Review } from "./review";
 import { SessionList } from "./session_list";
 import { StatusBar } from "./status_bar";
+import { Work } from "./work";
 
 /** Called by the editor once it has started. */
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const account = new Account(context.secrets);
   const list = new SessionList();
-  const view = new MainView(context.extensionUri, account, list, new Folder(context.workspaceState), context.workspaceState);
+  const folder = new Folder(context.workspaceState);
+  const log = vscode.window.createOutputChannel("Quarterdeck");
+  const work = new Work(account, folder, context, log);
+  const review = new Review(work);
+  const view = new MainView(context.extensionUri, account, list, folder, context.workspaceState, work, review);
   const told = (what: () => Promise<void>) => () =>
     what().catch((error: unknown) => void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error)));
   context.subscriptions.push(
     account,
     list,
+    log,
+    work,
+    review,
     view,
     new StatusBar(account, list, view),
     vscode.window.registerWebviewViewProvider("quarterdeck.main", view, { webviewOptions: { retainContextWhenHidden: true } }),

@@ -10,6 +10,8 @@ const REMEMBERED = "project";
 export class Folder {
   projects: string[] = [];
   project = "";
+  /** The models that a session may be begun with, the usual one first; without any, a script answers in a model's place. */
+  models: string[] = [];
 
   constructor(private readonly remembered: vscode.Memento) {}
 
@@ -21,7 +23,10 @@ export class Folder {
   async look(api: Api | undefined): Promise<void> {
     this.projects = [];
     this.project = "";
+    this.models = [];
     if (!api) return;
+    const { default: usual, rules } = await api.get<{ default: string | null; rules: { default: string | null }[] }>("/models");
+    this.models = [...new Set([usual, ...rules.map((rule) => rule.default), "scripted"].filter((one): one is string => Boolean(one)))];
     this.projects = (await api.get<{ path: string }[]>("/projects")).map((one) => one.path);
     const known = this.remembered.get<string>(REMEMBERED) ?? (await this.named(api.server));
     this.project = this.projects.includes(known) ? known : this.projects.length === 1 ? (this.projects[0] ?? "") : "";

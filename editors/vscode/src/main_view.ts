@@ -5,7 +5,9 @@ import type { Session } from "./api";
 import type { Folder } from "./folder";
 import type { FromView, State, Tab, ToView } from "./messages";
 import { OpenSession } from "./open_session";
+import type { Review } from "./review";
 import type { SessionList } from "./session_list";
+import type { Work } from "./work";
 
 const CANCEL = "Cancel session";
 const DELETE = "Delete session";
@@ -25,8 +27,15 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     private readonly list: SessionList,
     private readonly folder: Folder,
     private readonly remembered: vscode.Memento,
+    private readonly work: Work,
+    private readonly review: Review,
   ) {
-    this.listening = [account.onChanged(() => this.begin()), list.onChanged(() => this.tell())];
+    this.listening = [
+      account.onChanged(() => this.begin()),
+      list.onChanged(() => this.tell()),
+      work.onChanged(() => this.tell()),
+      review.onChanged(() => this.tell()),
+    ];
   }
 
   resolveWebviewView(view: vscode.WebviewView): void {
@@ -92,9 +101,9 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
       case "close":
         return this.closed();
       case "startFlow":
-        return this.start("/sessions", { flow: message.flow, goal: message.goal }, message.project);
+        return this.start("/sessions", { flow: message.flow, goal: message.goal, model: message.model }, message.project);
       case "startChat":
-        return this.start("/chats", { message: message.text }, message.project);
+        return this.start("/chats", { message: message.text, model: message.model }, message.project);
       case "say":
         return this.open?.say(message.text);
       case "approve":
@@ -109,6 +118,14 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
         return this.delete();
       case "fork":
         return this.fork();
+      case "handOver":
+        return this.handOver(message.here);
+      case "diff":
+        return this.review.show(message.path);
+      case "keep":
+        return this.review.keep(message.path);
+      case "undo":
+        return this.review.undo(message.path);
       case "browser":
         if (this.open?.session) await vscode.env.openExternal(vscode.Uri.parse(this.open.session.url, true));
     }
@@ -119,7 +136,9 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     if (!api) return;
     if (project) await this.folder.remember(project);
     const key = randomBytes(16).toString("hex");
-    const session = await api.post<Session>(path, { ...what, ...(project ? { project } : {}) }, key);
+    const executor = project ? this.work.number : undefined;
+    const where = { ...(project ? { project } : {}), ...(executor ? { executor } : {}) };
+    const session = await api.post<Session>(path, { ...what, ...where }, key);
     this.begun(session.id);
   }
 
@@ -148,6 +167,10 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     this.begun(made.id);
   }
 
+  private async handOver(here: boolean): Promise<void> {
+    if (this.open) await this.open.handOver(here ? (this.work.number ?? null) : null);
+  }
+
   private begun(id: number): void {
     const api = this.account.api;
     if (!api) return;
@@ -155,7 +178,10 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     void this.remembered.update("open", id);
     this.post({ type: "begin", id });
     const open = new OpenSession(api, id, {
-      entries: (entries) => this.post({ type: "entries", id, entries }),
+      entries: (entries) => {
+        this.post({ type: "entries", id, entries });
+        if (entries.some((entry) => entry.kind === "snapshot.taken")) void this.review.look(id);
+      },
       partial: (text) => this.post({ type: "partial", id, text }),
       session: () => this.tell(),
       away: (why) => {
@@ -173,6 +199,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     });
     this.open = open;
     open.follow();
+    void this.review.look(id);
   }
 
   private closed(): void {
@@ -197,8 +224,12 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
       folder: this.folder.path,
       projects: this.folder.projects,
       project: this.folder.project,
+      models: this.folder.models,
       rows: this.list.rows,
       session: this.open?.session ?? null,
+      here: this.work.number ?? null,
+      work: this.work.away,
+      changes: this.review.changes,
       fault: this.fault,
     };
     this.post({ type: "state", state });

@@ -14,10 +14,24 @@ export interface State {
   folder: string;
   projects: string[];
   project: string;
+  models: string[];
   rows: SessionRow[];
   session: Session | null;
+  /** This window's number among the person's editors; null while it is none. */
+  here: number | null;
+  /** Why this window carries nothing out; empty while it does. */
+  work: string;
+  /** Files that the session changed in this folder, and that the person has not looked at yet. */
+  changes: Change[];
   /** What a person asked for was refused, for this reason. */
   fault: string;
+}
+
+export interface Change {
+  path: string;
+  change: string;
+  added: number;
+  removed: number;
 }
 
 export type ToView =
@@ -34,8 +48,8 @@ export type FromView =
   | { type: "signInWithToken" }
   | { type: "open"; id: number }
   | { type: "close" }
-  | { type: "startFlow"; flow: string; goal: string; project: string }
-  | { type: "startChat"; text: string; project: string }
+  | { type: "startFlow"; flow: string; goal: string; project: string; model: string }
+  | { type: "startChat"; text: string; project: string; model: string }
   | { type: "say"; text: string }
   | { type: "approve"; approval: string; forSession: boolean }
   | { type: "deny"; approval: string; reason: string }
@@ -43,4 +57,8 @@ export type FromView =
   | { type: "cancel" }
   | { type: "delete" }
   | { type: "fork" }
+  | { type: "handOver"; here: boolean }
+  | { type: "diff"; path: string }
+  | { type: "keep"; path: string | null }
+  | { type: "undo"; path: string | null }
   | { type: "browser" };

@@ -1,4 +1,4 @@
-import type { Api, Approval, Entry, Session } from "./api";
+import type { Api, Entry, Session } from "./api";
 
 /** Whoever shows a session. */
 export interface Shows {
@@ -55,8 +55,8 @@ export class OpenSession {
     await this.post("cancel", { reason: "" });
   }
 
-  question(id: string): Approval | undefined {
-    return this.session?.approvals.find((one) => one.id === id);
+  async handOver(executor: number | null): Promise<void> {
+    await this.post("executor", { executor });
   }
 
   private async post(verb: string, body?: unknown): Promise<void> {

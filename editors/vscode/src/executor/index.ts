@@ -60,6 +60,11 @@ export class FolderExecutor {
     this.journal.close();
   }
 
+  /** What of a session here is under review: its changes, and a file as it was. */
+  review(session: number): Subject {
+    return this.subject(`session:${session}`);
+  }
+
   private async listen(): Promise<void> {
     let pause = FIRST_PAUSE_MS;
     while (!this.over.signal.aborted) {

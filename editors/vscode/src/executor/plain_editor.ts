@@ -8,7 +8,7 @@ export class PlainEditor implements Editor {
     return readFile(path).catch(() => undefined);
   }
 
-  async write(path: string, text: string): Promise<void> {
+  async write(path: string, text: string | Uint8Array): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text);
   }

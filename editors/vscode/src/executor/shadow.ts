@@ -46,6 +46,7 @@ export interface Snapshot {
 export class Shadow {
   state: State | undefined;
   private readonly gitDir: string;
+  private looking: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly place: string,
@@ -57,11 +58,7 @@ export class Shadow {
 
   /** Has the base of the session; answers whether nothing was known of it here before. */
   async open(spec: WorkspaceSpec): Promise<boolean> {
-    this.state ??= await readFile(join(this.place, "state.json"), "utf8").then(
-      (text) => JSON.parse(text) as State,
-      () => undefined,
-    );
-    if (this.state?.base === spec.commit) return false;
+    if ((await this.remembered())?.base === spec.commit) return false;
     await rm(this.place, { recursive: true, force: true });
     await mkdir(this.place, { recursive: true, mode: 0o700 });
     await this.git(["init", "--quiet", "--bare", this.gitDir], {}, false);
@@ -155,8 +152,20 @@ export class Shadow {
     return split(await this.bytes(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]));
   }
 
-  async text(at: string, name: string): Promise<string> {
-    return (await this.bytes(["show", `${at}:${name}`])).toString("utf8");
+  /** What differs now from what the folder held when the session began, each with what it is now. */
+  async pending(): Promise<(FileChange & { blob: string })[]> {
+    const start = (await this.remembered())?.start;
+    if (!start) return [];
+    const tree = await this.tree();
+    const files = await this.changes(start, tree);
+    return Promise.all(files.map(async (file) => ({ ...file, blob: await this.blob(tree, file.path) })));
+  }
+
+  /** A file as the folder held it when the session began; undefined if there was none. */
+  async original(name: string): Promise<Buffer | undefined> {
+    const start = (await this.remembered())?.start;
+    const blob = start ? await this.blob(start, name) : "";
+    return blob ? this.bytes(["cat-file", "blob", blob]) : undefined;
   }
 
   async delete(): Promise<void> {
@@ -182,6 +191,14 @@ export class Shadow {
     return { ...kept, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1", GIT_TERMINAL_PROMPT: "0", LC_ALL: "C", ...more };
   }
 
+  private async remembered(): Promise<State | undefined> {
+    this.state ??= await readFile(join(this.place, "state.json"), "utf8").then(
+      (text) => JSON.parse(text) as State,
+      () => undefined,
+    );
+    return this.state;
+  }
+
   private async fetch(spec: WorkspaceSpec, refs: string[]): Promise<void> {
     const sign = Buffer.from(`session:${spec.token}`).toString("base64");
     const header = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: "http.extraHeader", GIT_CONFIG_VALUE_0: `Authorization: Basic ${sign}` };
@@ -197,9 +214,15 @@ export class Shadow {
     return this.git(["cat-file", "-e", `${commit}^{commit}`]).then(() => true, () => false);
   }
 
+  /** One at a time: they share git's index. */
   private async tree(): Promise<string> {
-    await this.git(["add", "--all", "--ignore-errors", "."]);
-    return this.line(["write-tree"]);
+    const before = this.looking;
+    const now = before.then(async () => {
+      await this.git(["add", "--all", "--ignore-errors", "."]);
+      return this.line(["write-tree"]);
+    });
+    this.looking = now.catch(() => undefined);
+    return now;
   }
 
   private async blob(at: string, name: string): Promise<string> {

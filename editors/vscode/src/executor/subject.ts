@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Editor } from "./editor";
 import type { Journal } from "./journal";
 import { type Killed, Processes } from "./processes";
-import { type Done, type Offer, type Outcome, type Result, type SnapshotReport, ToolError } from "./protocol";
+import { type Done, type FileChange, type Offer, type Outcome, type Result, type SnapshotReport, ToolError } from "./protocol";
 import { LostError, type Server } from "./server";
 import { Shadow, type Snapshot } from "./shadow";
 import { CHANGES, TOOLS } from "./tools";
@@ -139,12 +139,32 @@ export class Subject {
       const changes = await this.shadow.bring(spec, offer.lease_epoch, (blob, target) => this.server.download(this.name, blob, target));
       for (const [name, content] of changes) {
         const path = join(this.folder, name);
-        await (content ? this.editor.write(path, content.toString("utf8")) : this.editor.remove(path));
+        await this.put(path, content);
       }
     }
     const ms = Math.round(performance.now() - began);
     await this.server.prepared(this.name, offer.lease_epoch, spec.commit, NOTES, ms, start);
     this.announced = offer.lease_epoch;
+  }
+
+  /** The files that differ from what the folder held when the session began. */
+  async changes(): Promise<(FileChange & { blob: string })[]> {
+    return this.shadow.pending();
+  }
+
+  /** A file as it was when the session began; empty if there was none. */
+  async original(path: string): Promise<Buffer | undefined> {
+    return this.shadow.original(path);
+  }
+
+  /** Makes a file what it was when the session began. */
+  async undo(path: string): Promise<void> {
+    await this.put(join(this.folder, path), await this.shadow.original(path));
+  }
+
+  private async put(path: string, content: Buffer | undefined): Promise<void> {
+    if (content === undefined) return this.editor.remove(path);
+    await this.editor.write(path, content.includes(0) ? content : content.toString("utf8"));
   }
 
   private async snapshot(offer: Offer): Promise<SnapshotReport | null> {

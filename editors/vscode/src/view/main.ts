@@ -42,7 +42,7 @@ function draw(): void {
   if (!state.signedIn) replace(panel, welcome(state, send));
   else if (open !== undefined) {
     if (panel.firstChild !== session.element) replace(panel, session.element);
-    if (state.session?.id === open) session.show(state.session);
+    if (state.session?.id === open) session.show(state.session, state);
   } else replace(panel, start(state, tab, send), list(state, tab, send, draw));
 }
 

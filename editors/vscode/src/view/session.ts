@@ -1,5 +1,6 @@
 import type { Approval, Entry, Session } from "../api";
-import type { Detail, FromView } from "../messages";
+import type { Detail, FromView, State } from "../messages";
+import { changes } from "./changes";
 import { button, h, replace } from "./dom";
 import { FINAL, STATUSES } from "./statuses";
 
@@ -15,6 +16,7 @@ export class SessionView {
   private readonly header = h("header", {});
   private readonly log = h("div", { class: "log", role: "log", "aria-label": "What happened", tabindex: "0" });
   private readonly partial = h("div", { class: "entry said partial", hidden: true });
+  private readonly changes = h("div", {});
   private readonly asks = h("div", { class: "asks", "aria-live": "polite" });
   private readonly text: HTMLTextAreaElement;
   private readonly composer: HTMLElement;
@@ -22,6 +24,7 @@ export class SessionView {
   private detail: Detail = "concise";
   private asked = "";
   private drawn = "";
+  private here: number | null = null;
 
   constructor(private readonly send: (message: FromView) => void) {
     this.text = h("textarea", { id: "say", rows: "2", "aria-label": "Message", placeholder: "Say something to the session" }, [], {
@@ -33,7 +36,7 @@ export class SessionView {
       },
     });
     this.composer = h("div", { class: "composer" }, [this.text, button("Send", () => this.say(), "primary")]);
-    this.element.append(this.header, this.log, this.asks, this.composer);
+    this.element.append(this.header, this.changes, this.log, this.asks, this.composer);
     this.log.append(this.partial);
   }
 
@@ -64,12 +67,14 @@ export class SessionView {
     if (atEnd) this.toEnd();
   }
 
-  show(session: Session): void {
-    const now = JSON.stringify([session.status, session.title, session.reason, session.waiting_for, session.plan, session.editor]);
+  show(session: Session, state: State): void {
+    const now = JSON.stringify([state.here, session.status, session.title, session.reason, session.waiting_for, session.plan, session.editor]);
     if (now !== this.drawn) {
       this.drawn = now;
-      replace(this.header, ...this.head(session));
+      this.here = state.here;
+      replace(this.header, ...this.head(session, state.here));
     }
+    replace(this.changes, changes(state.changes, this.send));
     const asked = JSON.stringify(session.approvals);
     if (asked !== this.asked) {
       this.asked = asked;
@@ -86,7 +91,7 @@ export class SessionView {
     this.text.value = "";
   }
 
-  private head(session: Session): HTMLElement[] {
+  private head(session: Session, here: number | null): HTMLElement[] {
     const status = STATUSES[session.status] ?? { sign: "·", words: session.status, look: "" };
     const ended = FINAL.has(session.status);
     const running = session.status === "running" || session.status === "created";
@@ -113,6 +118,8 @@ export class SessionView {
           : button("Pause", () => this.send({ type: "act", verb: "pause" }))),
         session.status === "paused" && button("Resume", () => this.send({ type: "act", verb: "resume" })),
         button("New session from here", () => this.send({ type: "fork" })),
+        !ended && here !== null && session.project_path !== "" && session.editor?.id !== here && button("Take up here", () => this.send({ type: "handOver", here: true })),
+        !ended && session.editor !== null && button("Hand over to a runner", () => this.send({ type: "handOver", here: false })),
         !ended && button("Cancel session", () => this.send({ type: "cancel" }), "danger"),
         button("Delete session", () => this.send({ type: "delete" }), "danger"),
       ]),
@@ -121,10 +128,9 @@ export class SessionView {
 
   private change(session: Session): void {
     this.detail = this.detail === "full" ? "concise" : "full";
-    this.drawn = "";
     const shown = this.entries.filter((entry) => SHOWN[this.detail].has(entry.level));
     replace(this.log, ...shown.map(drawn), this.partial);
-    this.show(session);
+    replace(this.header, ...this.head(session, this.here));
     this.toEnd();
   }
 

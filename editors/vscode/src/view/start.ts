@@ -9,11 +9,12 @@ const FLOWS: [string, string][] = [
 ];
 
 /** What a person has typed and not sent. */
-const draft = { goal: "", message: "", flow: "software_development/v1", project: "" };
+const draft = { goal: "", message: "", flow: "software_development/v1", project: "", model: "" };
 
 /** The form above a list: a flow with its goal, or the first message of a chat. */
 export function start(state: State, tab: Tab, send: (message: FromView) => void): HTMLElement {
   const project = draft.project || state.project;
+  const model = state.models.includes(draft.model) ? draft.model : (state.models[0] ?? "");
   const text = h("textarea", {
     id: `start-${tab}`, rows: "3",
     "aria-label": tab === "chat" ? "First message" : "Goal",
@@ -31,16 +32,28 @@ export function start(state: State, tab: Tab, send: (message: FromView) => void)
   const go = (): void => {
     const words = text.value.trim();
     if (!words) return void text.focus();
-    if (tab === "chat") send({ type: "startChat", text: words, project });
-    else send({ type: "startFlow", flow: draft.flow, goal: words, project });
+    if (tab === "chat") send({ type: "startChat", text: words, project, model });
+    else send({ type: "startFlow", flow: draft.flow, goal: words, project, model });
     draft[tab === "chat" ? "message" : "goal"] = "";
   };
   return h("form", { class: "start", "aria-label": tab === "chat" ? "New chat" : "Start a flow" }, [
     tab === "flows" && select("flow", "Flow", FLOWS, draft.flow, (value) => (draft.flow = value)),
     projects(state, project, tab),
+    (state.models.length > 1 || model === "scripted") && select("model", "Model", state.models.map((name) => [name, named(name)]), model, (value) => (draft.model = value)),
     text,
+    h("p", { class: "note" }, [where(state, project)]),
     h("p", { class: "buttons" }, [button(tab === "chat" ? "Send" : "Start", go, "primary")]),
   ], { submit: (event) => event.preventDefault() });
+}
+
+function named(model: string): string {
+  return model === "scripted" ? "scripted: a script answers, no model" : model;
+}
+
+function where(state: State, project: string): string {
+  if (!project) return "Without a project it has no files and no commands.";
+  if (state.here !== null && !state.work) return `It works in this folder, ${state.folder}, and asks before it changes something.`;
+  return `It works on a runner. ${state.work}`;
 }
 
 function projects(state: State, project: string, tab: Tab): HTMLElement | false {

@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import * as vscode from "vscode";
+import type { Change } from "./messages";
+import type { Work } from "./work";
+
+const SCHEME = "quarterdeck-start";
+
+/** What the session that is open changed in this folder, as long as the person has not kept or undone it. */
+export class Review implements vscode.Disposable, vscode.TextDocumentContentProvider {
+  changes: Change[] = [];
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onChanged = this.changed.event;
+  private session = 0;
+  private found: (Change & { blob: string })[] = [];
+  /** What a file was when it was kept, by session and path: changed once more, it is to be looked at again. */
+  private readonly kept = new Map<string, string>();
+  private readonly registered: vscode.Disposable;
+
+  constructor(private readonly work: Work) {
+    this.registered = vscode.workspace.registerTextDocumentContentProvider(SCHEME, this);
+  }
+
+  /** Looks at what a session has changed by now. */
+  async look(session: number): Promise<void> {
+    if (session !== this.session) this.found = [];
+    this.session = session;
+    const found = (await this.work.executor?.review(session).changes().catch(() => [])) ?? [];
+    if (session !== this.session) return;
+    this.found = found;
+    this.tell();
+  }
+
+  async show(path: string): Promise<void> {
+    const left = vscode.Uri.from({ scheme: SCHEME, path: `/${path}`, query: String(this.session) });
+    const right = vscode.Uri.file(join(vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "", path));
+    await vscode.commands.executeCommand("vscode.diff", left, right, `${path} (session #${this.session})`);
+  }
+
+  async keep(path: string | null): Promise<void> {
+    for (const one of this.chosen(path)) this.kept.set(this.key(one.path), one.blob);
+    this.tell();
+  }
+
+  async undo(path: string | null): Promise<void> {
+    for (const one of this.chosen(path)) await this.work.executor?.review(this.session).undo(one.path);
+    await this.look(this.session);
+  }
+
+  async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
+    const before = await this.work.executor?.review(Number(uri.query)).original(uri.path.slice(1));
+    return before?.toString("utf8") ?? "";
+  }
+
+  dispose(): void {
+    this.registered.dispose();
+    this.changed.dispose();
+  }
+
+  private chosen(path: string | null): (Change & { blob: string })[] {
+    return this.found.filter((one) => path === null || one.path === path);
+  }
+
+  private key(path: string): string {
+    return `${this.session} ${path}`;
+  }
+
+  private tell(): void {
+    this.changes = this.found.filter((one) => this.kept.get(this.key(one.path)) !== one.blob).map(({ path, change, added, removed }) => ({ path, change, added, removed }));
+    this.changed.fire();
+  }
+}

@@ -1,0 +1,84 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import * as vscode from "vscode";
+import type { Account } from "./account";
+import { CodeEditor } from "./code_editor";
+import { FolderExecutor } from "./executor";
+import type { Folder } from "./folder";
+
+const INSTANCE = "instance";
+
+/** This window's folder at work for its person: attached to the server as long as somebody is signed in and trusts it. */
+export class Work implements vscode.Disposable {
+  /** The number by which sessions are given to this window. */
+  number: number | undefined;
+  /** Why it carries nothing out just now. */
+  away = "";
+  executor: FolderExecutor | undefined;
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onChanged = this.changed.event;
+  private readonly editor = new CodeEditor();
+  private readonly listening: vscode.Disposable[];
+  private line: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly account: Account,
+    private readonly folder: Folder,
+    private readonly context: vscode.ExtensionContext,
+    private readonly log: vscode.OutputChannel,
+  ) {
+    const again = (): void => {
+      this.line = this.line.then(() => this.begin());
+    };
+    this.listening = [account.onChanged(again), vscode.workspace.onDidGrantWorkspaceTrust(again), this.editor];
+  }
+
+  dispose(): void {
+    for (const one of this.listening) one.dispose();
+    void this.executor?.dispose();
+    this.changed.dispose();
+  }
+
+  private async begin(): Promise<void> {
+    await this.executor?.dispose();
+    this.executor = undefined;
+    this.number = undefined;
+    const { api } = this.account;
+    const place = this.context.storageUri;
+    if (!this.folder.path) this.say("Open a folder to work in it.");
+    else if (!vscode.workspace.isTrusted) this.say("You don't trust this folder, so nothing is carried out in it.");
+    else if (api && place) {
+      try {
+        const instance = await this.instance();
+        const name = `${vscode.env.appName} on ${hostname()}`.slice(0, 100);
+        const told = { kind: "ide", name, instance, folder: this.folder.path };
+        const attached = await api.post<{ executor: number; token: string }>("/executors", told);
+        this.executor = new FolderExecutor({
+          server: api.server, token: attached.token, instance, name, folder: this.folder.path, stateFolder: place.fsPath,
+          version: String((this.context.extension.packageJSON as { version: string }).version),
+          editor: this.editor, log: (line) => this.log.appendLine(line),
+        });
+        this.executor.onState((state, detail) => this.say(state === "connected" ? "" : state === "refused" ? "Another window works in this folder." : detail));
+        this.executor.start();
+        this.number = attached.executor;
+        this.say("");
+      } catch (error) {
+        this.say(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+
+  /** By which the server knows this folder of this installation again. */
+  private async instance(): Promise<string> {
+    const kept = this.context.workspaceState.get<string>(INSTANCE);
+    if (kept) return kept;
+    const made = randomBytes(16).toString("hex");
+    await this.context.workspaceState.update(INSTANCE, made);
+    return made;
+  }
+
+  private say(why: string): void {
+    this.away = why;
+    this.changed.fire();
+  }
+}
