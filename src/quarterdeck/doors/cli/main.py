@@ -13,6 +13,7 @@ from quarterdeck.doors.cli import (
     chat,
     demo,
     doctor,
+    editor,
     flow,
     fork,
     issue,
@@ -78,6 +79,7 @@ doctor.register(app)
 people.register(app)
 app.add_typer(person.group, name="person")
 app.add_typer(token.group, name="token")
+app.add_typer(editor.group, name="editor")
 processes.register(app)
 backups.register(app)
 

@@ -213,6 +213,18 @@ async def hold(cli: Cli, session: Number, reason: Annotated[str, typer.Option("-
     await _change(cli, session, "hold", {"reason": reason})
 
 
+@command(group, "hand-over")
+async def hand_over(
+    cli: Cli,
+    session: Number,
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="An editor of yours, see qd editor list; without it a runner.")
+    ] = None,
+) -> None:
+    """Have another editor, or a runner, carry a session's calls out from now on."""
+    await _change(cli, session, "executor", {"executor": to})
+
+
 @command(group)
 async def release(cli: Cli, session: Number) -> None:
     """Let a held session's clock count again."""

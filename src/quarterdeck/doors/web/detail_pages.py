@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
-from quarterdeck.app import deletion, forks, session_records, sessions, steering
+from quarterdeck.app import deletion, editors, forks, session_records, sessions, steering
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.forks import ForkSession
@@ -67,6 +67,16 @@ async def hold(app: TheApp, actor: Caller, session_id: SessionId, request: Asked
     return form.go(f"/sessions/{session_id}/details")
 
 
+@post("/sessions/{session_id:int}/hand-over")
+async def hand_over(app: TheApp, actor: Caller, session_id: SessionId, request: Asked, form: Form) -> Response[Any]:
+    """Has a runner carry its calls out from now on, in its editor's place."""
+    try:
+        await editors.hand_over(app, actor, session_id, None)
+    except QuarterdeckError as error:
+        return await _details(app, actor, session_id, request, came_back(form, "hand-over", error))
+    return form.go(f"/sessions/{session_id}/details")
+
+
 @post("/sessions/{session_id:int}/delete")
 async def delete(app: TheApp, actor: Caller, session_id: SessionId, request: Asked, form: Form) -> Response[Any]:
     """Deletes everything of it; its number has to be typed."""
@@ -125,4 +135,4 @@ async def _ask(
     return await in_session(app, actor, session, template, tab="details", request=request, draft=draft, from_seq=at)
 
 
-ROUTES = (details, rename, hold, delete, ask_to_cancel, cancel, ask_to_fork, fork)
+ROUTES = (details, rename, hold, hand_over, delete, ask_to_cancel, cancel, ask_to_fork, fork)
