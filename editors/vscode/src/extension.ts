@@ -7,13 +7,20 @@ import { SessionList } from "./session_list";
 import { StatusBar } from "./status_bar";
 import { Work } from "./work";
 
+let work: Work | undefined;
+
+/** Called by the editor before it ends. */
+export async function deactivate(): Promise<void> {
+  await work?.end();
+}
+
 /** Called by the editor once it has started. */
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const account = new Account(context.secrets);
   const list = new SessionList();
   const folder = new Folder(context.workspaceState);
   const log = vscode.window.createOutputChannel("Quarterdeck");
-  const work = new Work(account, folder, context, log);
+  work = new Work(account, folder, context, log);
   const review = new Review(work);
   const view = new MainView(context.extensionUri, account, list, folder, context.workspaceState, work, review);
   const told = (what: () => Promise<void>) => () =>

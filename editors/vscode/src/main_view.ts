@@ -18,6 +18,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
   private open: OpenSession | undefined;
   private away = "";
   private fault = "";
+  private silent = false;
   private wanted: Tab | undefined;
   private readonly listening: vscode.Disposable[];
 
@@ -32,7 +33,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
   ) {
     this.listening = [
       account.onChanged(() => this.begin()),
-      list.onChanged(() => this.tell()),
+      list.onChanged(() => this.listed()),
       work.onChanged(() => this.tell()),
       review.onChanged(() => this.tell()),
     ];
@@ -61,6 +62,13 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
   dispose(): void {
     this.open?.close();
     for (const one of this.listening) one.dispose();
+  }
+
+  /** The list has news; with the first after a silence the server is back, and tells of projects and models again. */
+  private listed(): void {
+    if (this.silent && !this.list.away) void this.folder.look(this.account.api).then(() => this.tell(), (error: unknown) => this.wrong(error));
+    this.silent = this.list.away !== "";
+    this.tell();
   }
 
   /** Another account, or none: what is shown begins anew. */

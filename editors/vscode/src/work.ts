@@ -2,11 +2,14 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import * as vscode from "vscode";
 import type { Account } from "./account";
+import { ApiError } from "./api";
 import { CodeEditor } from "./code_editor";
 import { FolderExecutor } from "./executor";
 import type { Folder } from "./folder";
 
 const INSTANCE = "instance";
+/** A server that is away is asked again after so long. */
+const AGAIN_MS = 5_000;
 
 /** This window's folder at work for its person: attached to the server as long as somebody is signed in and trusts it. */
 export class Work implements vscode.Disposable {
@@ -20,6 +23,7 @@ export class Work implements vscode.Disposable {
   private readonly editor = new CodeEditor();
   private readonly listening: vscode.Disposable[];
   private line: Promise<void> = Promise.resolve();
+  private later: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly account: Account,
@@ -27,20 +31,27 @@ export class Work implements vscode.Disposable {
     private readonly context: vscode.ExtensionContext,
     private readonly log: vscode.OutputChannel,
   ) {
-    const again = (): void => {
-      this.line = this.line.then(() => this.begin());
-    };
+    const again = (): void => this.again();
     this.listening = [account.onChanged(again), vscode.workspace.onDidGrantWorkspaceTrust(again), this.editor];
   }
 
   dispose(): void {
     for (const one of this.listening) one.dispose();
-    void this.executor?.dispose();
     this.changed.dispose();
   }
 
-  private async begin(): Promise<void> {
+  /** Ends what runs; the sessions wait for the window to open again. */
+  async end(): Promise<void> {
+    clearTimeout(this.later);
     await this.executor?.dispose();
+  }
+
+  private again(): void {
+    this.line = this.line.then(() => this.begin());
+  }
+
+  private async begin(): Promise<void> {
+    await this.end();
     this.executor = undefined;
     this.number = undefined;
     const { api } = this.account;
@@ -64,6 +75,7 @@ export class Work implements vscode.Disposable {
         this.say("");
       } catch (error) {
         this.say(error instanceof Error ? error.message : String(error));
+        if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) this.later = setTimeout(() => this.again(), AGAIN_MS);
       }
     }
   }

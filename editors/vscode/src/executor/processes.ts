@@ -1,8 +1,10 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const WINDOWS = process.platform === "win32";
+const MARK = "QUARTERDECK_WORK";
 /** What is left of a command that was killed has to be gone by then. */
 const GONE_MS = 2_000;
 
@@ -23,6 +25,9 @@ export interface Killed {
 export class Processes {
   private readonly running = new Set<ChildProcess>();
 
+  /** Commands have `mark` in their environment, by which they are found wherever they went, where the system shows it. */
+  constructor(private readonly mark: string) {}
+
   get count(): number {
     return this.running.size;
   }
@@ -30,7 +35,7 @@ export class Processes {
   /** Runs a command to its end; `killed` is told a way to end it with all that it started. */
   async run(argv: string[], cwd: string, env: NodeJS.ProcessEnv, timeoutMs: number, printed: (data: Buffer) => void): Promise<Ended> {
     const [program = "", ...args] = argv;
-    const child = spawn(program, args, { cwd, env, detached: !WINDOWS, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+    const child = spawn(program, args, { cwd, env: { ...env, [MARK]: this.mark }, detached: !WINDOWS, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
     this.running.add(child);
     let timedOut = false;
     const timer = setTimeout(() => {
@@ -58,13 +63,19 @@ export class Processes {
     const began = performance.now();
     const found = new Set<number>();
     for (const child of this.running) for (const pid of await killTree(child)) found.add(pid);
+    for (let more = await marked(this.mark); more.length; more = (await marked(this.mark)).filter((pid) => !found.has(pid))) {
+      for (const pid of more) {
+        found.add(pid);
+        end(pid);
+      }
+    }
     const until = performance.now() + GONE_MS;
     let left = alive(found);
     while (left > 0 && performance.now() < until) {
       await new Promise((done) => setTimeout(done, 10));
       left = alive(found);
     }
-    const method = WINDOWS ? "taskkill of the tree" : "SIGKILL of the process groups and their trees";
+    const method = WINDOWS ? "taskkill of the tree" : "SIGKILL of process groups, trees and marks";
     return { killed: found.size, left, duration_ms: performance.now() - began, method };
   }
 }
@@ -91,12 +102,25 @@ async function killTree(child: ChildProcess): Promise<number[]> {
     return [root];
   }
   const found = await below(root);
-  for (const target of [-root, ...found]) {
-    try {
-      process.kill(target, "SIGKILL");
-    } catch {
-      // gone already
-    }
+  for (const target of [-root, ...found]) end(target);
+  return found;
+}
+
+function end(target: number): void {
+  try {
+    process.kill(target, "SIGKILL");
+  } catch {
+    // gone already
+  }
+}
+
+/** Processes of ours that have the mark in their environment, as Linux shows it; also those that left their parents. */
+async function marked(mark: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir("/proc").catch(() => [])) {
+    if (!/^\d+$/.test(name)) continue;
+    const environment = await readFile(`/proc/${name}/environ`, "latin1").catch(() => "");
+    if (environment.split("\0").includes(`${MARK}=${mark}`)) found.push(Number(name));
   }
   return found;
 }

@@ -17,7 +17,7 @@ const UNSENT_BYTES = 8 * 1024 * 1024;
 export class Subject {
   epoch = 0;
   teardown: (Killed & { lease_epoch: number }) | undefined;
-  readonly processes = new Processes();
+  readonly processes: Processes;
   readonly calls = new Map<string, Offer>();
   private readonly shadow: Shadow;
   private line: Promise<void> = Promise.resolve();
@@ -34,6 +34,7 @@ export class Subject {
     private readonly log: (line: string) => void,
   ) {
     this.shadow = new Shadow(place, folder, server.url);
+    this.processes = new Processes(place);
   }
 
   /** Takes an offer; the same one again is answered by what the journal says. */
@@ -67,7 +68,10 @@ export class Subject {
     const record = this.journal.records.get(offer.call_id);
     try {
       if (record?.result) return await this.report(offer, record.result);
-      if (record) return await this.report(offer, this.interrupted(offer));
+      if (record) {
+        await this.processes.kill(); // what a window that was killed left running
+        return await this.report(offer, this.interrupted(offer));
+      }
       if (this.stopped) return await this.report(offer, ended(offer, this.stopped, "The call was ended before it began."));
       await this.doIt(offer);
     } catch (error) {
@@ -100,7 +104,7 @@ export class Subject {
     const result: Result = {
       turn_no: offer.turn_no, lease_epoch: offer.lease_epoch, begun: true, outcome: done.outcome, text: done.text,
       exit_code: done.exitCode ?? null, duration_ms: Math.round(performance.now() - began), output_bytes: output.size,
-      output_sha256: output.sha256, truncated: Boolean(done.truncated), snapshot,
+      output_sha256: output.sha256, truncated: Boolean(done.truncated) || output.lost, snapshot,
     };
     this.journal.end(offer.call_id, result);
     if (snapshot) await this.shadow.settle(snapshot.step, snapshot.commit);
@@ -211,6 +215,8 @@ function ended(offer: Offer, outcome: Outcome, text: string): Result {
 /** What a call prints, on its way to the server. */
 class Output {
   size = 0;
+  /** Whether it printed faster than the server took it. */
+  lost = false;
   private readonly hash = createHash("sha256");
   private waiting: Buffer[] = [];
   private unsent = 0;
@@ -229,6 +235,7 @@ class Output {
   write(data: Buffer): void {
     const room = UNSENT_BYTES - this.unsent;
     const part = data.subarray(0, Math.max(0, room));
+    this.lost ||= part.length < data.length;
     if (!part.length) return;
     this.hash.update(part);
     this.size += part.length;

@@ -24,11 +24,18 @@ export function button(words: string, press: () => void, look = ""): HTMLButtonE
   return h("button", { type: "button", class: look || undefined }, [words], { click: press });
 }
 
-/** Puts other children in, and leaves the focus where it was if something with the same id is there still. */
+/** Puts other children in, and leaves focus and caret where they were if something with the same id is there still. */
 export function replace(element: HTMLElement, ...children: Child[]): void {
-  const focused = element.contains(document.activeElement) ? document.activeElement?.id : undefined;
+  const before = element.contains(document.activeElement) ? document.activeElement : null;
+  const caret = typed(before) ? [before.selectionStart, before.selectionEnd] as const : undefined;
   element.replaceChildren(...children.filter((one): one is Node | string => Boolean(one)));
-  if (focused) document.getElementById(focused)?.focus();
+  const after = before?.id ? document.getElementById(before.id) : null;
+  after?.focus();
+  if (caret && typed(after)) after.setSelectionRange(...caret);
+}
+
+function typed(element: Element | null): element is HTMLTextAreaElement | HTMLInputElement {
+  return element instanceof HTMLTextAreaElement || (element instanceof HTMLInputElement && /^(text|search)$/.test(element.type));
 }
 
 const UNITS: [number, string][] = [

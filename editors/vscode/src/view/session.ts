@@ -25,6 +25,7 @@ export class SessionView {
   private asked = "";
   private drawn = "";
   private here: number | null = null;
+  private changed = "";
 
   constructor(private readonly send: (message: FromView) => void) {
     this.text = h("textarea", { id: "say", rows: "2", "aria-label": "Message", placeholder: "Say something to the session" }, [], {
@@ -43,7 +44,8 @@ export class SessionView {
   /** Another session. */
   begin(): void {
     this.entries = [];
-    this.asked = this.drawn = "";
+    this.asked = this.drawn = this.changed = "";
+    replace(this.changes);
     replace(this.header);
     replace(this.asks);
     replace(this.log, this.partial);
@@ -74,7 +76,11 @@ export class SessionView {
       this.here = state.here;
       replace(this.header, ...this.head(session, state.here));
     }
-    replace(this.changes, changes(state.changes, this.send));
+    const changed = JSON.stringify(state.changes);
+    if (changed !== this.changed) {
+      this.changed = changed;
+      replace(this.changes, changes(state.changes, this.send));
+    }
     const asked = JSON.stringify(session.approvals);
     if (asked !== this.asked) {
       this.asked = asked;

@@ -73,6 +73,10 @@ _MODES = [
     SessionMode(id="plan", name="Plan", description="Reads and plans; whatever would change something is refused."),
 ]
 _DIGITS = 19
+NO_PROJECT = (
+    "*You have several projects or none, so this session has no files. Begin one of a project with "
+    "`qd acp --project PATH`.*\n\n"
+)
 _ENDS = {Status.FAILED: "refusal", Status.STOPPED: "cancelled"}
 
 
@@ -299,6 +303,8 @@ class Agent:
         open_session.teller.own.append(view.goal)
         del self._drafts[session_id]
         open_session.follow()
+        if self._carries_out and project is None:
+            await open_session.say(NO_PROJECT)
         return open_session
 
     async def _place_of(self, draft: Draft) -> tuple[int | str | None, int | None]:

@@ -78,6 +78,11 @@ class Endpoint:
             work.cancel()
             watch.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, QuarterdeckError) and scope["type"] == "http":
+            await _refuse(scope, receive, send, error)
+        elif error is not None:
+            raise error
 
     def _own(self, scope: Scope, actor: Actor) -> None:
         """Raises NotFoundError for a connection of somebody else."""

@@ -44,6 +44,7 @@ class OpenSession:
         self.teller = Teller(folder)
         self._after = 0
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._answering: set[str] = set()
         self._turn: asyncio.Future[Status] | None = None
         self._status = Status.CREATED
         self._following: asyncio.Task[None] | None = None
@@ -70,6 +71,10 @@ class OpenSession:
         if self._following is None:
             self._following = asyncio.create_task(self._follow())
 
+    async def say(self, text: str) -> None:
+        """A word of ours, which is in no log."""
+        await self._tell([helpers.update_agent_message_text(text)])
+
     def turn(self) -> asyncio.Future[Status]:
         """What comes when the session rests again, or has ended."""
         self._turn = asyncio.get_running_loop().create_future()
@@ -84,10 +89,10 @@ class OpenSession:
         self._rest(Status.STOPPED)
 
     async def _follow(self) -> None:
-        for approval in (await self.view()).approvals:
-            self._ask(approval)
         while True:
             try:
+                for approval in (await self.view()).approvals:
+                    self._ask(approval)
                 moments = await watch.session(self._app, self._actor, self.number, after=self._after, most_output=0)
                 async for moment in moments:
                     for signal in moment.signals:
@@ -111,7 +116,8 @@ class OpenSession:
                 for approval in (await self.view()).approvals:
                     self._ask(approval)
             case e.ApprovalGranted() | e.ApprovalDenied() | e.QuestionAnswered() as p:
-                if (task := self._asking.pop(p.approval_id, None)) is not None:
+                task = self._asking.pop(p.approval_id, None)
+                if task is not None and p.approval_id not in self._answering:
                     task.cancel()  # it was answered elsewhere
             case e.StatusChanged() as p:
                 self._status = p.to_status
@@ -135,8 +141,7 @@ class OpenSession:
     async def _put(self, approval: ApprovalView) -> None:
         try:
             choice = await self._choice(approval)
-            # It is answered here: the event that says so needs to call nobody off.
-            self._asking.pop(approval.id, None)
+            self._answering.add(approval.id)  # the event that says so needs to call nobody off
             await self._answer(approval, choice)
         except (NotFoundError, ConflictError):
             pass  # it was answered elsewhere a moment before
@@ -144,6 +149,8 @@ class OpenSession:
             await self._tell([helpers.update_agent_message_text(f"\n\n*{error.message}*")])
         except Exception as error:  # the editor can't ask: the browser and the command line can
             _log.info("editor can't ask its person", session=self.number, fault=str(error))
+        finally:
+            self._answering.discard(approval.id)
 
     async def _choice(self, approval: ApprovalView) -> str:
         if self.planning and approval.ask == "tool_call":

@@ -4,12 +4,15 @@ It routes `session/delete` not at all, and `resume`, `close` and `fork` only wit
 reach the agent as extensions instead, under their own names.
 """
 
+import asyncio
 import uuid
 from typing import Any
 
 from acp.agent.connection import AgentSideConnection
 from acp.http.server import AcpServer, AgentFactory, ConnectionRegistry, ConnectionState
 
+CONNECTIONS = 20
+"""Of one person; with one more the oldest ends."""
 BY_EXTENSION = ("session/delete", "session/resume", "session/close", "session/fork")
 
 
@@ -40,6 +43,10 @@ class _State(ConnectionState):
 class _Registry(ConnectionRegistry):
     """Makes connections of our kind."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending: set[asyncio.Future[None]] = set()
+
     def create(self, agent_factory: AgentFactory) -> ConnectionState:
         """Over HTTP."""
         return self._begun(agent_factory, multiplex=False)
@@ -52,6 +59,11 @@ class _Registry(ConnectionRegistry):
         state = _State(uuid.uuid4().hex, agent_factory, multiplex=multiplex)
         state.start()
         self._connections[state.connection_id] = state
+        mine = [name for name, one in self._connections.items() if Server.person(one) == Server.person(state)]
+        for name in mine[:-CONNECTIONS]:  # over HTTP nobody says that a connection is over
+            task = asyncio.ensure_future(self.remove(name))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         return state
 
 
