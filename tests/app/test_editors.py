@@ -1,12 +1,23 @@
 """Editors carry out the calls of the sessions that their person gives them, and of no others."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
-from quarterdeck.app import accounts, editors, executors, hellos, leases, offers, runners, session_views, steering
+from quarterdeck.app import (
+    accounts,
+    editors,
+    executors,
+    hellos,
+    leases,
+    offers,
+    retention,
+    runners,
+    session_views,
+    steering,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.editors import AttachedEditor, AttachEditor
@@ -215,6 +226,19 @@ async def test_a_session_waits_for_its_window(app: App, start: Start) -> None:
     waits = (await shown(app, session_id)).waiting_for
     assert waits is not None
     assert waits.on == "runner"
+
+
+async def test_an_editor_that_nobody_uses_is_forgotten(app: App, start: Start) -> None:
+    used, unused = await opened(app, start.owner), await opened(app, start.owner, window("another-window-here"))
+    await asked(app, start, 1, executor=used.number)
+    now = datetime.now(UTC)
+    await editors.forget_unused(app, now)
+    assert len(await editors.find(app, start.owner)) == 2
+    await retention.sweep(app, at=now + timedelta(days=29))
+    assert len(await editors.find(app, start.owner)) == 2
+    await editors.forget_unused(app, now + timedelta(days=31))
+    assert [one.id for one in await editors.find(app, start.owner)] == [used.number]
+    assert unused.number != used.number
 
 
 async def test_a_stop_is_proved_by_the_editor(app: App, start: Start) -> None:

@@ -1,12 +1,12 @@
 """Editors: executors of a person, each a folder that is open in a window, for the sessions that are given to it."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import leases as lease
@@ -27,6 +27,8 @@ from quarterdeck.store.tables import leases, runners, sessions, tokens
 
 EDITORS = 50
 """How many a person may have; one for each folder, so that who works in more forgets some."""
+UNUSED = timedelta(days=30)
+"""An editor that was not heard of for so long is forgotten, unless a session waits for it."""
 NAME_CHARACTERS, FOLDER_CHARACTERS = 100, 1_000
 
 
@@ -132,6 +134,16 @@ async def forget(app: App, actor: Actor, editor_id: int) -> None:
         await own(connection, actor, editor_id)
         await lease.remove(connection, editor_id)
     await lease.expire(app)  # else the next sweep does it
+
+
+async def forget_unused(app: App, at: datetime) -> None:
+    """Forgets those that were not heard of for `UNUSED` before `at`, and that no session is given to."""
+    heard = func.coalesce(runners.c.last_contact, runners.c.created_at)
+    given = exists().where(sessions.c.executor_id == runners.c.id)
+    held = exists().where(leases.c.runner_id == runners.c.id)
+    unused = runners.c.user_id.is_not(None), heard < at - UNUSED, ~given, ~held
+    async with app.database.transaction() as connection:
+        await connection.execute(delete(runners).where(*unused))
 
 
 async def own(connection: AsyncConnection, actor: Actor, editor_id: int) -> Row[*tuple[Any, ...]]:
