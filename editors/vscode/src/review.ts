@@ -56,8 +56,13 @@ export class Review implements vscode.Disposable, vscode.TextDocumentContentProv
     this.changed.dispose();
   }
 
+  /** One file, or (null) all that are still to be looked at: what was kept stays as it is. */
   private chosen(path: string | null): (Change & { blob: string })[] {
-    return this.found.filter((one) => path === null || one.path === path);
+    return this.found.filter((one) => (path === null ? this.open(one) : one.path === path));
+  }
+
+  private open(one: Change & { blob: string }): boolean {
+    return this.kept.get(this.key(one.path)) !== one.blob;
   }
 
   private key(path: string): string {
@@ -65,7 +70,7 @@ export class Review implements vscode.Disposable, vscode.TextDocumentContentProv
   }
 
   private tell(): void {
-    this.changes = this.found.filter((one) => this.kept.get(this.key(one.path)) !== one.blob).map(({ path, change, added, removed }) => ({ path, change, added, removed }));
+    this.changes = this.found.filter((one) => this.open(one)).map(({ path, change, added, removed }) => ({ path, change, added, removed }));
     this.changed.fire();
   }
 }
