@@ -141,11 +141,13 @@ def test_a_flow_works_in_the_open_folder(
     mine.get_by_role("button", name=path, exact=True).click()
     expect(page.locator(".monaco-diff-editor")).to_be_visible()
     shot(page, "diff")
-    mine.get_by_role("button", name=f"Undo {path}").click()
-    expect(mine.get_by_role("button", name=f"Undo {path}")).to_have_count(0)
+    edited = (folder / "shelf" / "books.py").read_text("utf-8")
+    mine.get_by_role("button", name="Keep shelf/books.py").click()
+    expect(mine.get_by_role("button", name="Keep shelf/books.py")).to_have_count(0)
+    mine.get_by_role("button", name="Undo all").click()
+    expect(mine.get_by_role("button", name="Undo all")).to_have_count(0)
     assert "since" not in (folder / path).read_text("utf-8")
-    mine.get_by_role("button", name="Keep all").click()
-    expect(mine.get_by_role("button", name="Keep all")).to_have_count(0)
+    assert (folder / "shelf" / "books.py").read_text("utf-8") == edited
 
 
 HANDS = """

@@ -28,18 +28,19 @@ export class Account implements vscode.Disposable {
 
   /** Signs in with the token that is kept for the server, if there is one and it is still good. */
   async restore(): Promise<void> {
-    const token = await this.secrets.get(this.key());
+    const server = this.server;
+    const token = await this.secrets.get(key(server));
     this.api = undefined;
     this.username = "";
     if (token) {
       try {
-        await this.use(token);
+        await this.use(server, token);
         return;
       } catch (error) {
-        if (error instanceof ApiError && error.status === 401) await this.secrets.delete(this.key());
+        if (error instanceof ApiError && error.status === 401) await this.secrets.delete(key(server));
         else {
           // The server is away: what is shown says so, and comes back with it.
-          this.api = new Api(this.server, token);
+          this.api = new Api(server, token);
         }
       }
     }
@@ -57,11 +58,12 @@ export class Account implements vscode.Disposable {
       state,
       ...(vscode.env.uiKind === vscode.UIKind.Desktop ? { redirect_uri: back } : {}),
     });
-    await vscode.env.openExternal(vscode.Uri.parse(`${this.server}/editors/sign-in?${asked.toString()}`, true));
+    const server = this.server; // whatever the setting says by the time that the code is there
+    await vscode.env.openExternal(vscode.Uri.parse(`${server}/editors/sign-in?${asked.toString()}`, true));
     const code = await this.code(state);
     if (!code) return;
     const body = JSON.stringify({ code: code.trim(), code_verifier: verifier });
-    const answer = await fetch(`${this.server}/api/v1/sign-in/codes`, {
+    const answer = await fetch(`${server}/api/v1/sign-in/codes`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body,
@@ -70,22 +72,23 @@ export class Account implements vscode.Disposable {
       const told = (await answer.json().catch(() => ({}))) as { detail?: string };
       throw new ApiError(answer.status, "", told.detail ?? "The code was not taken. Sign in once more.");
     }
-    await this.keep(((await answer.json()) as { token: string }).token);
+    await this.keep(server, ((await answer.json()) as { token: string }).token);
   }
 
   /** With a token that was made by hand. */
   async signInWithToken(): Promise<void> {
+    const server = this.server;
     const token = await vscode.window.showInputBox({
-      title: `Sign in to ${this.server}`,
+      title: `Sign in to ${server}`,
       prompt: "A token of yours; `qd token add` makes one, and your settings in the browser do.",
       password: true,
       ignoreFocusOut: true,
     });
-    if (token?.trim()) await this.keep(token.trim());
+    if (token?.trim()) await this.keep(server, token.trim());
   }
 
   async signOut(): Promise<void> {
-    await this.secrets.delete(this.key());
+    await this.secrets.delete(key(this.server));
     await this.restore();
   }
 
@@ -109,19 +112,19 @@ export class Account implements vscode.Disposable {
     return code;
   }
 
-  private async keep(token: string): Promise<void> {
-    await this.use(token);
-    await this.secrets.store(this.key(), token);
+  private async keep(server: string, token: string): Promise<void> {
+    await this.use(server, token);
+    await this.secrets.store(key(server), token);
   }
 
-  private async use(token: string): Promise<void> {
-    const api = new Api(this.server, token);
+  private async use(server: string, token: string): Promise<void> {
+    const api = new Api(server, token);
     this.username = (await api.get<{ username: string }>("/whoami")).username;
     this.api = api;
     this.changed.fire();
   }
+}
 
-  private key(): string {
-    return `token of ${this.server}`;
-  }
+function key(server: string): string {
+  return `token of ${server}`;
 }

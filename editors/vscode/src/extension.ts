@@ -21,7 +21,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const folder = new Folder(context.workspaceState);
   const log = vscode.window.createOutputChannel("Quarterdeck");
   work = new Work(account, folder, context, log);
-  const review = new Review(work);
+  const review = new Review(work, context.workspaceState);
   const view = new MainView(context.extensionUri, account, list, folder, context.workspaceState, work, review);
   const told = (what: () => Promise<void>) => () =>
     what().catch((error: unknown) => void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error)));

@@ -44,7 +44,7 @@ export class Folder {
       const host = new URL(server).host;
       for (const line of stdout.split("\n")) {
         const url = line.split(/\s+/)[1] ?? "";
-        if (url.includes(host)) return decodeURIComponent(new URL(url).pathname.replace(/^\/git\//, "").replace(/\.git$/, ""));
+        if (URL.canParse(url) && new URL(url).host === host) return decodeURIComponent(new URL(url).pathname.replace(/^\/git\//, "").replace(/\.git$/, ""));
       }
     } catch {
       // No git, no checkout, or a remote that is no URL: the person picks the project.

@@ -3,6 +3,8 @@ import * as vscode from "vscode";
 import type { Change } from "./messages";
 import type { Work } from "./work";
 
+const KEPT = "kept";
+const KEPT_MOST = 1_000;
 const SCHEME = "quarterdeck-start";
 
 /** What the session that is open changed in this folder, as long as the person has not kept or undone it. */
@@ -13,10 +15,14 @@ export class Review implements vscode.Disposable, vscode.TextDocumentContentProv
   private session = 0;
   private found: (Change & { blob: string })[] = [];
   /** What a file was when it was kept, by session and path: changed once more, it is to be looked at again. */
-  private readonly kept = new Map<string, string>();
+  private readonly kept: Map<string, string>;
   private readonly registered: vscode.Disposable;
 
-  constructor(private readonly work: Work) {
+  constructor(
+    private readonly work: Work,
+    private readonly remembered: vscode.Memento,
+  ) {
+    this.kept = new Map(Object.entries(remembered.get<Record<string, string>>(KEPT, {})));
     this.registered = vscode.workspace.registerTextDocumentContentProvider(SCHEME, this);
   }
 
@@ -38,6 +44,7 @@ export class Review implements vscode.Disposable, vscode.TextDocumentContentProv
 
   async keep(path: string | null): Promise<void> {
     for (const one of this.chosen(path)) this.kept.set(this.key(one.path), one.blob);
+    await this.remembered.update(KEPT, Object.fromEntries([...this.kept].slice(-KEPT_MOST)));
     this.tell();
   }
 
