@@ -157,6 +157,7 @@ components:
     - call: {tool: edit_file, args: {file_path: app.txt, old_str: unsaved, new_str: edited}}
     - say: It is changed.
     - call: {tool: read_file, args: {file_path: app.txt}}
+    - call: {tool: create_file_with_contents, args: {file_path: made.txt, contents: made}}
     - say: I have read it where I am now.
 """
 
@@ -166,7 +167,7 @@ def test_the_model_reads_what_stands_in_the_editor_and_a_runner_goes_on_from_the
 ) -> None:
     folder, page = tmp_path / "work", editor_page
     folder.mkdir()
-    (folder / "app.txt").write_text("saved\n", "utf-8")
+    (folder / "app.txt").write_text("saved\n", "utf-8")  # and nothing of the project's own repository
     mine = signed_in(workbench, page, instance, folder)
     page.keyboard.press("Control+p")
     page.locator(".quick-input-box input").fill("app.txt")
@@ -195,8 +196,14 @@ def test_the_model_reads_what_stands_in_the_editor_and_a_runner_goes_on_from_the
     expect(mine.get_by_text("on a runner", exact=False).first).to_be_visible()
     mine.get_by_label("Message").fill("And there?")
     mine.get_by_label("Message").press("Enter")
+    mine.get_by_role("button", name="Allow once").click()
     expect(mine.get_by_text("I have read it where I am now.")).to_be_visible()
-    assert results(instance, chat["id"])[-1]["text"] == "edited and saved\n"
+    assert results(instance, chat["id"])[-2]["text"] == "edited and saved\n"
+    # On the runner, too, what the folder held before is no change of the session's.
+    diff = instance.ask("GET", f"/sessions/{chat['id']}/diff").text
+    assert "+made" in diff
+    assert "+edited and saved" in diff
+    assert "README.md" not in diff
 
 
 def results(instance: Instance, session_id: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Snapshots of a workspace: what changed, as a commit of the shadow repository, two diffs and a bundle.
 
-Each snapshot is one commit whose only parent is the base, so its bundle holds what differs from the base, stands by
-itself, and doesn't grow with the number of steps.
+Each snapshot is one commit whose parent is the base, beside what an editor's folder held at first where the session
+began in one. So its bundle holds what differs from the base, stands by itself, and doesn't grow with the steps.
 """
 
 import os
@@ -68,19 +68,23 @@ class Snapshot:
         return self.bundle.stat().st_size
 
 
-async def take(git: Git, folder: Path, *, base: str, known: str, step: int) -> Snapshot | None:
-    """The snapshot number `step`, or None when the files are still those of the commit `known`."""
+async def take(git: Git, folder: Path, *, base: str, known: str, step: int, start: str = "") -> Snapshot | None:
+    """The snapshot number `step`, or None when the files are still those of the commit `known`.
+
+    The whole diff begins at `start`, if there is one, which goes along in the bundle then; else at the base.
+    """
     tree = await tree_of_files(git)
     if tree.id == await git.line("rev-parse", f"{known}^{{tree}}"):
         return None
-    commit = await git.line("commit-tree", tree.id, "-p", base, "-m", f"Step {step}", env=_NOBODY.environment())
+    parents = ("-p", base, "-p", start) if start else ("-p", base)
+    commit = await git.line("commit-tree", tree.id, *parents, "-m", f"Step {step}", env=_NOBODY.environment())
     await git.run("update-ref", f"refs/steps/{step}", commit)
     os.makedirs(folder, exist_ok=True)
     bundle, step_diff, whole_diff = (folder / f"{step}.{part}" for part in ("bundle", "step.diff", "whole.diff"))
     async with in_parallel() as group:
         group.create_task(write_bundle(git, bundle, f"refs/steps/{step}", base))
         group.create_task(_write_diff(git, step_diff, known, commit))
-        group.create_task(_write_diff(git, whole_diff, base, commit))
+        group.create_task(_write_diff(git, whole_diff, start or base, commit))
         changed = group.create_task(changes(git, known, commit))
     files = changed.result()
     return Snapshot(step, commit, _listed(files), len(files), tree.left_out, bundle, step_diff, whole_diff)

@@ -120,8 +120,10 @@ class Workspace:
         """What changed since the newest step that the server or this runner knows of; None when nothing did."""
         async with self._lock:
             state = self._known(spec)
+            # What an editor's folder held before the session is no change of the session's.
+            start = await self._shadow.commit_of(spec.start_commit) if spec.start_commit else ""
             return await snapshots.take(
-                self._shadow, self.outbox, base=state.base, known=state.commit, step=state.step + 1
+                self._shadow, self.outbox, base=state.base, known=state.commit, step=state.step + 1, start=start
             )
 
     def settle(self, epoch: int, step: int, commit: str) -> None:
