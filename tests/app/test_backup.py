@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import zstandard
 from psycopg import sql
 
 from quarterdeck import backup, server, supervisor
@@ -144,6 +145,14 @@ async def test_a_backup_without_secrets_has_no_key_and_is_written_once(
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
+def held(file: bytes) -> bytes | None:
+    """What a file holds once it is decompressed; None if it can't be."""
+    try:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(file)
+    except zstandard.ZstdError:
+        return None
+
+
 async def test_what_is_no_whole_backup_touches_nothing(
     app: App, busy: int, home: Path, empty_url: str, tmp_path: Path
 ) -> None:
@@ -152,6 +161,8 @@ async def test_what_is_no_whole_backup_touches_nothing(
     whole = file.read_bytes()
     for at in range(0, len(whole), len(whole) // 7 + 1):
         for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
+            if held(damaged) == held(whole):
+                continue  # a bit of the compression that says nothing
             file.write_bytes(damaged)
             with pytest.raises(backup.BackupFileError):
                 await backup.restore(settings, file)

@@ -129,7 +129,7 @@ Section = tuple[Literal["database", "repositories", "secrets.key"], str, Iterato
 
 
 def verified(file: IO[bytes]) -> tuple[Head, Contents]:
-    """Reads all of it. Raises BackupFileError when a bit of it is not as it was written."""
+    """Reads all of it. Raises BackupFileError when a bit of what it holds is not as it was written."""
     checksum, head, contents = _Checksum(), None, None
     for name, data in _members(file):
         if contents is not None:
@@ -176,12 +176,16 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
 
     file.seek(0)
     try:
-        with _reading(zstandard.ZstdDecompressor().stream_reader(file, closefd=False)) as tar:
+        stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+        with _reading(stream) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.size <= PART_BYTES else None
                 if content is None:
                     raise BackupFileError(f"The backup has {member.name!r}, which no backup has.")
                 yield member.name, content.read()
+        # Behind the last member: only there zstd compares its checksum, which knows of damage between members, too.
+        while stream.read(PART_BYTES):
+            pass
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
         raise BackupFileError(f"The file is no backup of Quarterdeck, or it is damaged: {error}.") from error
 
