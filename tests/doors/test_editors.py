@@ -35,6 +35,10 @@ async def test_a_session_is_given_to_an_editor_and_handed_over(api: Api, app: Ap
     assert (await api.get(f"/sessions/{chat['id']}")).json()["editor"] is None
     back = await api.post(f"/sessions/{chat['id']}/executor", {"executor": made["executor"]})
     assert back.json()["editor"]["id"] == made["executor"]
+    page = await at.get("/settings")
+    assert "VS Code &lt;script&gt;" in page
+    assert "1 session" in page
+    await at.send(f"/settings/editors/{made['executor']}/forget")
     gone = await api.client.delete(f"/api/v1/executors/{made['executor']}", headers=api.headers)
-    assert gone.status_code == 204
+    assert gone.status_code == 404
     assert (await api.get("/executors")).json() == []

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromQuery
 
-from quarterdeck.app import credentials, user_rules
+from quarterdeck.app import credentials, editors, user_rules
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.credentials import AddToken, NewToken
@@ -67,6 +67,13 @@ async def revoke(app: TheApp, actor: Caller, token_id: RowId, form: Form) -> Res
     return form.go("/settings?done=revoked#tokens")
 
 
+@post("/settings/editors/{executor_id:int}/forget")
+async def forget(app: TheApp, actor: Caller, executor_id: RowId, form: Form) -> Response[Any]:
+    """Forgets an editor."""
+    await editors.forget(app, actor, executor_id)
+    return form.go("/settings?done=forgotten#editors")
+
+
 async def _page(app: App, actor: Actor, request: Asked, draft: Draft, made: NewToken | None = None) -> Response[str]:
     return await drafted(
         app,
@@ -81,9 +88,10 @@ async def _page(app: App, actor: Actor, request: Asked, draft: Draft, made: NewT
         tokens=await credentials.list_tokens(app, actor),
         sign_ins=await credentials.list_sign_ins(app, actor, secret(app, request)),
         made=made,
+        editors=await editors.find(app, actor),
         days=DAYS,
         usual_days=credentials.DAYS,
     )
 
 
-ROUTES = (personal, look, rules, add_token, revoke)
+ROUTES = (personal, look, rules, add_token, revoke, forget)
