@@ -31,8 +31,8 @@ class Editor:
         script.write_text(SCRIPT, encoding="utf-8")
         words = ["acp", "--project", "sample", "--model", "scripted", "--script", str(script)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "quarterdeck.doors.cli.main", *words], env=instance.environment, cwd=folder, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "quarterdeck.doors.cli.main", *words],
+            env=instance.environment, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self.said: list[dict[str, Any]] = []
         self._number = 0
@@ -65,9 +65,9 @@ class Editor:
 @pytest.fixture
 def editor(instance: Instance, tmp_path: Path) -> Iterator[Editor]:
     made = Editor(instance, tmp_path)
-    yield made
-    made.process.kill()
-    made.process.wait(60)
+    with made.process:
+        yield made
+        made.process.kill()
 
 
 def test_a_session_lives_on_when_the_server_is_killed(editor: Editor, instance: Instance, tmp_path: Path) -> None:
