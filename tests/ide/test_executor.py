@@ -116,6 +116,7 @@ async def test_a_call_goes_from_offer_to_result_with_output_snapshot_and_commit(
     done = await server.result(await server.offer("create_commit", {"message": "Three\n\nIt was missing."}))
     assert done.outcome is Outcome.OK, done.text
     (branch, commit), repo = server.pushes[0], server.folder / "repo.git"
+    # A file that both have changed goes along as it is.
     assert git(repo, "show", f"{branch}:notes.txt") == "one\ntwo\nmine\nthree"
     assert git(repo, "log", "-1", "--format=%an %ce %P", commit) == f"Ada q@example.org {server.commit}"
     # The folder's own branch and index are as they were.
@@ -284,3 +285,64 @@ async def test_a_session_is_taken_up_in_another_checkout(
         assert "notes.txt" in refused.text
         assert changed.read("notes.txt") == "another's\n"
         assert (changed.files / "app.py").exists()
+
+
+async def test_a_commit_takes_nothing_that_the_session_has_not_changed(server: ProtocolServer, folder: Folder) -> None:
+    (folder.files / ".git" / "info" / "exclude").write_text("secret.env\n", encoding="utf-8")
+    (folder.files / "secret.env").write_text("KEY=1\n", encoding="utf-8")
+    (folder.files / "wip.txt").write_text("wip\n", encoding="utf-8")
+    await server.result(await server.offer("run_command", command("echo x > new.txt")))
+    await server.result(await server.offer("create_commit", {"message": "New"}))
+    (branch, _), repo = server.pushes[0], server.folder / "repo.git"
+    assert git(repo, "ls-tree", "--name-only", branch).split() == ["app.py", "new.txt", "notes.txt"]
+    assert git(repo, "show", f"{branch}:notes.txt") == "one\ntwo"
+
+    # What somebody else pushed there is neither lost nor built upon.
+    theirs = server.folder / "theirs"
+    git(server.folder, "clone", "-q", "-b", branch, "repo.git", "theirs")
+    git(theirs, "-c", "user.email=eve@example.org", "commit", "-q", "--allow-empty", "-m", "Theirs")
+    git(theirs, "push", "-q", "origin", "HEAD")
+    await server.result(await server.offer("run_command", command("echo y > newer.txt")))
+    refused = await server.result(await server.offer("create_commit", {"message": "Newer"}))
+    assert refused.outcome is Outcome.ERROR
+    assert "didn't make" in refused.text
+    assert len(server.pushes) == 1
+
+
+async def test_odd_files_are_left_as_they_are(server: ProtocolServer, folder: Folder) -> None:
+    os.mkfifo(folder.files / "pipe")
+    git(folder.files, "init", "-q", "empty")
+    (folder.files / "bom.txt").write_bytes(b"\xef\xbb\xbfold\n")
+    (folder.files / "latin.txt").write_bytes(b"caf\xe9\nold\n")
+    for name, after in (("bom.txt", b"\xef\xbb\xbfnew\n"), ("latin.txt", b"caf\xe9\nold\n")):
+        await server.result(await server.offer("edit_file", {"file_path": name, "old_str": "old", "new_str": "new"}))
+        assert (folder.files / name).read_bytes() == after
+    assert (await server.result(await server.offer("read_file", {"file_path": "app.py"}))).outcome is Outcome.OK
+
+
+async def test_a_server_that_has_lost_some_of_the_output_gets_it_again(server: ProtocolServer, folder: Folder) -> None:
+    call = await server.offer("run_command", command("echo 1; echo 2; until [ -e go ]; do sleep 0.05; done; echo 3"))
+    await server.until(lambda: len(server.outputs[call]) >= 4)
+    await server.stop()
+    del server.outputs[call][2:]
+    await server.start()
+    (folder.files / "go").touch()
+    result = await server.result(call)
+    assert bytes(server.outputs[call]) == b"1\n2\n3\n"
+    assert (result.output_bytes, result.truncated) == (6, False)
+
+
+async def test_one_call_is_cancelled_and_the_next_goes_on(server: ProtocolServer, folder: Folder) -> None:
+    first = await server.offer("run_command", command(f"echo up; sleep {MARK}"))
+    await server.until(lambda: bytes(server.outputs[first]) == b"up\n")
+    second = await server.offer("run_command", command("echo whole"))
+    server.send(Cancel(subject="session:1", lease_epoch=1, call_id=first))
+    assert (await server.result(first)).outcome is Outcome.CANCELLED
+    assert "whole" in (await server.result(second)).text
+
+
+async def test_a_result_that_the_server_refuses_is_answered(server: ProtocolServer, folder: Folder) -> None:
+    server.result_bytes = 2_000
+    result = await server.result(await server.offer("run_command", command("seq 2000")))
+    assert result.outcome is Outcome.ERROR
+    assert "did not take" in result.text

@@ -5,7 +5,7 @@ import pytest
 from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.fold import apply, begin
-from quarterdeck.core.state import SessionState, Waiting
+from quarterdeck.core.state import Editor, SessionState, Waiting
 from quarterdeck.core.status import Transition
 from tests.unit.world import CREATED, NOON, event, finished, moved
 
@@ -62,6 +62,22 @@ OFFERED = e.ToolCallsOffered(call_ids=("c1",))
 )
 def test_what_a_session_waits_for(happened: tuple[e.AnyPayload | Transition, ...], waiting: Waiting | None) -> None:
     assert after(*happened).waiting == waiting
+
+
+def test_who_carries_the_calls_out() -> None:
+    given = e.ExecutorAssigned(executor_id=7, executor="VS Code", executor_kind="ide", folder="/work/app", by="ada")
+    assert after(given).editor == Editor(id=7, name="VS Code", kind="ide", folder="/work/app")
+    assert after(given, e.ExecutorAssigned(executor_id=None, by="ada")).editor is None
+
+
+def test_an_editors_folder_as_it_was_is_where_its_changes_begin() -> None:
+    first = e.SnapshotTaken(
+        call_id="", step=1, commit="start", files=(), bundle_blob=1, step_diff_blob=2, whole_diff_blob=3
+    )
+    second = first.model_copy(update={"call_id": "c1", "step": 2, "commit": "changed"})
+    state = after(first, second)
+    assert (state.start_commit, state.snapshot_commit, state.step) == ("start", "changed", 2)
+    assert after(second).start_commit == ""
 
 
 def test_the_end_leaves_nothing_open() -> None:

@@ -75,7 +75,7 @@ export class FolderExecutor {
           if (event === "open") {
             this.tell("connected", "");
             void this.beat();
-          } else await this.take(event, data);
+          } else await this.take(event, data).catch((error: unknown) => this.options.log(`${event} not taken: ${String(error)}`));
         }
       } catch (error) {
         if (this.over.signal.aborted) return;
@@ -113,7 +113,7 @@ export class FolderExecutor {
     const subject = this.subject(cancel.subject);
     if (cancel.lease_epoch < subject.epoch) return;
     if (cancel.call_id && !subject.calls.has(cancel.call_id)) return;
-    const killed = await subject.stop("cancelled");
+    const killed = await subject.stop("cancelled", cancel.call_id || undefined);
     if (cancel.call_id) return;
     subject.teardown ??= { lease_epoch: cancel.lease_epoch, ...killed };
     void this.server.teardown(cancel.subject, subject.teardown).catch((error: unknown) => this.options.log(String(error)));

@@ -9,6 +9,7 @@ export interface WorkspaceSpec {
   token: string;
   commit: string;
   branch: string;
+  branch_commit: string;
   bundle_blob: number | null;
   snapshot_commit: string;
   start_commit: string;

@@ -1,6 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type FileChange, ToolError, type WorkspaceSpec } from "./protocol";
@@ -64,6 +65,7 @@ export class Shadow {
     await this.git(["init", "--quiet", "--bare", this.gitDir], {}, false);
     const own = await this.checkoutObjects();
     if (own) await writeFile(join(this.gitDir, "objects", "info", "alternates"), `${own}\n`);
+    await writeFile(join(this.gitDir, "info", "exclude"), await this.excludes());
     if (!(await this.has(spec.commit))) await this.fetch(spec, [spec.commit]);
     await this.git(["read-tree", spec.commit]);
     return true;
@@ -135,16 +137,42 @@ export class Shadow {
   /** All changes as one commit of the session's branch; the folder's own branch and index stay as they are. */
   async branchCommit(spec: WorkspaceSpec, message: string): Promise<{ commit: string; parent: string; bundle: string; files: FileChange[] }> {
     const ref = `refs/heads/${spec.branch}`;
-    await this.fetch(spec, [`+${ref}:refs/remotes/server/branch`]).catch(() => undefined);
-    const tip = await this.line(["rev-parse", "--verify", "--quiet", "refs/remotes/server/branch"]).catch(() => "");
-    const parent = tip || spec.commit;
-    const tree = await this.tree();
-    if (tree === (await this.line(["rev-parse", `${parent}^{tree}`]))) throw new ToolError("There is nothing to commit: no file of the folder differs.");
+    const parent = await this.parent(spec, ref);
+    const tree = await this.changed(parent);
+    if (tree === (await this.line(["rev-parse", `${parent}^{tree}`]))) throw new ToolError("There is nothing to commit: the session has changed no file since.");
     const commit = await this.commit(tree, [parent], message, { name: spec.author, email: spec.author_email }, { name: spec.committer, email: spec.committer_email });
     await this.git(["update-ref", ref, commit]);
     const bundle = join(this.place, "commit.bundle");
     await this.write(["bundle", "create", "--quiet", "-", ref, `^${spec.commit}`], bundle);
     return { commit, parent, bundle, files: await this.changes(parent, commit) };
+  }
+
+  /** The tip of the session's branch at the server, if all behind the base is the session's own; else the base. */
+  private async parent(spec: WorkspaceSpec, ref: string): Promise<string> {
+    await this.fetch(spec, ["+refs/heads/*:refs/remotes/server/*"]);
+    const tip = await this.line(["rev-parse", "--verify", "--quiet", ref.replace("refs/heads/", "refs/remotes/server/")]).catch(() => "");
+    if (!tip) return spec.commit;
+    const pushed = await this.line(["log", "--format=%h %ae %ce", `${spec.branch_commit || spec.commit}..${tip}`]);
+    const foreign = pushed.split("\n").filter((line) => line && !line.endsWith(` ${spec.author_email} ${spec.committer_email}`));
+    if (foreign.length) {
+      const named = foreign.slice(0, 3).map((line) => line.split(" ")[0]).join(", ");
+      throw new ToolError(`The branch ${spec.branch} has commits that this session didn't make (${named}). Nothing was committed. Start a new session from that branch.`);
+    }
+    return tip;
+  }
+
+  /** The tree of a commit with what the session changed in it, and nothing of what the person has there besides. */
+  private async changed(parent: string): Promise<string> {
+    const state = this.known();
+    const now = await this.tree();
+    const env = { GIT_INDEX_FILE: join(this.place, "commit.index") };
+    await this.git(["read-tree", parent], env);
+    for (const name of split(await this.bytes(["diff", "--name-only", "--no-renames", "-z", state.start || state.base, now]))) {
+      const entry = (await this.line(["ls-tree", "-z", now, "--", name])).replace(/\0$/, "");
+      const [mode = "", , blob = ""] = entry.split(/[ \t]/, 3);
+      await this.git(blob ? ["update-index", "--add", "--cacheinfo", `${mode},${blob},${name}`] : ["update-index", "--force-remove", "--", name], env);
+    }
+    return (await this.git(["write-tree"], env)).toString().trim();
   }
 
   /** Names of files that match, as git lists them: what the folder ignores is left out. */
@@ -210,6 +238,16 @@ export class Shadow {
     return this.git(asked, {}, false).then((out) => out.toString().trim(), () => "");
   }
 
+  /** What the person's own git leaves out beside `.gitignore`: their settings for this checkout and for all. */
+  private async excludes(): Promise<string> {
+    const env = { GIT_CONFIG_GLOBAL: undefined, GIT_CONFIG_NOSYSTEM: undefined };
+    const ask = (...words: string[]): Promise<string> => this.git(["-C", this.folder, ...words], env, false).then((out) => out.toString().trim(), () => "");
+    const own = await ask("rev-parse", "--path-format=absolute", "--git-path", "info/exclude");
+    const all = (await run("git", ["-C", this.folder, "config", "--type=path", "core.excludesFile"]).then(({ stdout }) => stdout.trim(), () => "")) || join(homedir(), ".config", "git", "ignore");
+    const texts = await Promise.all([own, all].map((path) => (path ? readFile(path, "utf8").catch(() => "") : "")));
+    return texts.join("\n");
+  }
+
   private async has(commit: string): Promise<boolean> {
     return this.git(["cat-file", "-e", `${commit}^{commit}`]).then(() => true, () => false);
   }
@@ -218,7 +256,8 @@ export class Shadow {
   private async tree(): Promise<string> {
     const before = this.looking;
     const now = before.then(async () => {
-      await this.git(["add", "--all", "--ignore-errors", "."]);
+      const nested = split(await this.bytes(["ls-files", "-z", "--others", "--exclude-standard"])).filter((name) => name.endsWith("/"));
+      await this.git(["add", "--all", "--ignore-errors", "--", ".", ...nested.map((name) => `:(exclude,literal)${name.slice(0, -1)}`)]);
       return this.line(["write-tree"]);
     });
     this.looking = now.catch(() => undefined);

@@ -1,17 +1,20 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { Editor } from "./editor";
 import type { Journal } from "./journal";
+import { writable } from "./paths";
 import { type Killed, Processes } from "./processes";
 import { type Done, type FileChange, type Offer, type Outcome, type Result, type SnapshotReport, ToolError } from "./protocol";
-import { LostError, type Server } from "./server";
+import { LostError, RefusedError, type Server } from "./server";
 import { Shadow, type Snapshot } from "./shadow";
 import { CHANGES, TOOLS } from "./tools";
 
-const NOTES = ["An editor runs no setup script, and commands reach what its person reaches: there are no walls around them."];
-/** So much of a command's output is kept until the server has it. */
-const UNSENT_BYTES = 8 * 1024 * 1024;
+const NOTES = [
+  "An editor runs no setup script, and keeps no limits of the project. Commands reach what its person reaches: there are no walls around them.",
+];
+/** Of a command's output; the server keeps no more either. */
+const OUTPUT_BYTES = 16 * 1024 * 1024;
+const PIECE_BYTES = 64 * 1024;
 
 /** One session in this folder: its calls one after the other, its processes, its snapshots. */
 export class Subject {
@@ -22,6 +25,9 @@ export class Subject {
   private readonly shadow: Shadow;
   private line: Promise<void> = Promise.resolve();
   private stopped: Outcome | undefined;
+  /** The call that is stopped alone. */
+  private only: string | undefined;
+  private running = "";
   private announced = 0;
 
   constructor(
@@ -50,10 +56,12 @@ export class Subject {
   }
 
   /** Kills what runs; what was called then ends as `outcome`, or is nobody's business any more. */
-  async stop(outcome: Outcome): Promise<Killed> {
+  async stop(outcome: Outcome, only?: string): Promise<Killed> {
     this.stopped = outcome;
-    void this.line.finally(() => (this.stopped = undefined));
-    return this.processes.kill();
+    this.only = only;
+    void this.line.finally(() => (this.stopped = this.only = undefined));
+    // A call that waits for its turn has no processes; those that run are another's.
+    return only === undefined || only === this.running ? this.processes.kill() : { killed: 0, left: 0, duration_ms: 0, method: "" };
   }
 
   async wipe(): Promise<void> {
@@ -72,7 +80,9 @@ export class Subject {
         await this.processes.kill(); // what a window that was killed left running
         return await this.report(offer, this.interrupted(offer));
       }
-      if (this.stopped) return await this.report(offer, ended(offer, this.stopped, "The call was ended before it began."));
+      if (this.stopped && (this.only === undefined || this.only === offer.call_id)) {
+        return await this.report(offer, ended(offer, this.stopped, "The call was ended before it began."));
+      }
       await this.doIt(offer);
     } catch (error) {
       if (!(error instanceof LostError)) throw error;
@@ -84,6 +94,7 @@ export class Subject {
 
   private async doIt(offer: Offer): Promise<void> {
     const began = performance.now();
+    this.running = offer.call_id;
     const output = new Output(this.server, offer);
     let done: Done;
     let begun = false;
@@ -98,7 +109,7 @@ export class Subject {
       done = { outcome: "error", text: (error as Error).message };
       if (!begun) this.journal.begin(offer);
     }
-    if (this.stopped) done = { ...done, outcome: this.stopped, text: "The call was ended while it ran, and killed. Files may be changed only in part." };
+    if (this.stopped && (this.only === undefined || this.only === offer.call_id)) done = { ...done, outcome: this.stopped, text: "The call was ended while it ran, and killed. Files may be changed only in part." };
     await output.end();
     const snapshot = CHANGES.has(offer.tool) && begun ? await this.snapshot(offer) : null;
     const result: Result = {
@@ -142,8 +153,7 @@ export class Subject {
     } else {
       const changes = await this.shadow.bring(spec, offer.lease_epoch, (blob, target) => this.server.download(this.name, blob, target));
       for (const [name, content] of changes) {
-        const path = join(this.folder, name);
-        await this.put(path, content);
+        await this.put(name, content);
       }
     }
     const ms = Math.round(performance.now() - began);
@@ -163,12 +173,14 @@ export class Subject {
 
   /** Makes a file what it was when the session began. */
   async undo(path: string): Promise<void> {
-    await this.put(join(this.folder, path), await this.shadow.original(path));
+    await this.put(path, await this.shadow.original(path));
   }
 
-  private async put(path: string, content: Buffer | undefined): Promise<void> {
+  private async put(name: string, content: Buffer | undefined): Promise<void> {
+    const path = await writable(this.folder, name);
     if (content === undefined) return this.editor.remove(path);
-    await this.editor.write(path, content.includes(0) ? content : content.toString("utf8"));
+    const text = content.toString("utf8");
+    await this.editor.write(path, content.includes(0) || !Buffer.from(text).equals(content) ? content : text);
   }
 
   private async snapshot(offer: Offer): Promise<SnapshotReport | null> {
@@ -193,7 +205,14 @@ export class Subject {
 
   private async report(offer: Offer, result: Result): Promise<void> {
     // A lease that is newer than the result's asks under its own number.
-    await this.server.result(offer.call_id, { ...result, turn_no: offer.turn_no, lease_epoch: offer.lease_epoch });
+    const under = { turn_no: offer.turn_no, lease_epoch: offer.lease_epoch };
+    try {
+      await this.server.result(offer.call_id, { ...result, ...under });
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      const text = `The server did not take the result of this call, nor a snapshot of its files: ${error.message}`;
+      await this.server.result(offer.call_id, { ...ended(offer, "error", text), begun: result.begun });
+    }
     this.journal.tell(offer.call_id);
   }
 
@@ -212,15 +231,15 @@ function ended(offer: Offer, outcome: Outcome, text: string): Result {
   };
 }
 
-/** What a call prints, on its way to the server. */
+/** What a call prints, on its way to the server; all of it is kept until the call ends, for a server that has lost some. */
 class Output {
   size = 0;
-  /** Whether it printed faster than the server took it. */
+  /** Whether it printed more than is taken. */
   lost = false;
   private readonly hash = createHash("sha256");
-  private waiting: Buffer[] = [];
-  private unsent = 0;
+  private kept = Buffer.alloc(64 * 1024);
   private sent = 0;
+  private sending = false;
   private line: Promise<void> = Promise.resolve();
 
   constructor(
@@ -233,15 +252,18 @@ class Output {
   }
 
   write(data: Buffer): void {
-    const room = UNSENT_BYTES - this.unsent;
-    const part = data.subarray(0, Math.max(0, room));
+    const part = data.subarray(0, Math.max(0, OUTPUT_BYTES - this.size));
     this.lost ||= part.length < data.length;
     if (!part.length) return;
     this.hash.update(part);
+    if (this.size + part.length > this.kept.length) {
+      const more = Buffer.alloc(Math.max(2 * this.kept.length, this.size + part.length));
+      this.kept.copy(more, 0, 0, this.size);
+      this.kept = more;
+    }
+    part.copy(this.kept, this.size);
     this.size += part.length;
-    this.unsent += part.length;
-    this.waiting.push(part);
-    if (this.waiting.length === 1) this.line = this.line.then(() => this.send()).catch(() => undefined);
+    if (!this.sending) this.line = this.send();
   }
 
   async end(): Promise<void> {
@@ -249,13 +271,16 @@ class Output {
   }
 
   private async send(): Promise<void> {
-    const data = Buffer.concat(this.waiting.splice(0));
-    for (let at = 0; at < data.length; ) {
-      const piece = data.subarray(at, at + 64 * 1024);
-      const next = await this.server.output(this.offer.call_id, this.offer.lease_epoch, this.sent + at, piece);
-      at = Math.min(Math.max(next - this.sent, 0), data.length) || at + piece.length;
+    this.sending = true;
+    try {
+      while (this.sent < this.size) {
+        const piece = this.kept.subarray(this.sent, Math.min(this.size, this.sent + PIECE_BYTES));
+        this.sent = Math.min(await this.server.output(this.offer.call_id, this.offer.lease_epoch, this.sent, piece), this.size);
+      }
+    } catch {
+      this.lost = true; // the lease is over, or the server takes none of it
+    } finally {
+      this.sending = false;
     }
-    this.sent += data.length;
-    this.unsent -= data.length;
   }
 }

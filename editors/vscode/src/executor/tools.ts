@@ -53,7 +53,11 @@ async function contents(hands: Hands, path: string): Promise<string> {
   if (found === undefined) throw new ToolError(`There is no file ${path}.`);
   if (found.byteLength > FILE_BYTES) throw new ToolError(`${path} is larger than 16 MB; use run_command.`);
   if (found.subarray(0, 8_192).includes(0)) throw new ToolError(`${path} is a binary file of ${found.byteLength} bytes; only text files are read.`);
-  return new TextDecoder().decode(found);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(found);
+  } catch {
+    throw new ToolError(`${path} is no text in UTF-8; use run_command.`);
+  }
 }
 
 async function readFile(hands: Hands, args: Args): Promise<Done> {
