@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from tests import ports
 from tests.browser.conftest import browser as browser
-from tests.instance import Instance
+from tests.browser.conftest import instance as instance
 
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "editors" / "vscode"
@@ -53,16 +53,6 @@ def node_environment(node: Path, tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     path = os.pathsep.join((str(node), str(Path(sys.prefix) / "bin"), os.environ["PATH"]))
     return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm"}
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
-    """`quarterdeck serve` as processes, with its sample project."""
-    running = Instance()
-    try:
-        yield running.start()
-    finally:
-        running.remove()
 
 
 class Workbench:

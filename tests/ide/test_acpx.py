@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +155,10 @@ def owner_gone(editor: Acpx) -> None:
 def running(words: str, folder: Path) -> list[str]:
     """Command lines of processes in that folder with these words."""
     found: list[str] = []
-    look: Callable[[Path], str] = lambda entry: (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()  # noqa: E731
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "cwd").readlink() == folder and words in look(entry):
-                found.append(look(entry))
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
             continue
-    return found
+    return [line for line in found if words in line]

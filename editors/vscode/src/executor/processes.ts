@@ -28,11 +28,7 @@ export class Processes {
   /** Commands have `mark` in their environment, by which they are found wherever they went, where the system shows it. */
   constructor(private readonly mark: string) {}
 
-  get count(): number {
-    return this.running.size;
-  }
-
-  /** Runs a command to its end; `killed` is told a way to end it with all that it started. */
+  /** Runs a command to its end, and ends what it left in the background. */
   async run(argv: string[], cwd: string, env: NodeJS.ProcessEnv, timeoutMs: number, printed: (data: Buffer) => void): Promise<Ended> {
     const [program = "", ...args] = argv;
     const child = spawn(program, args, { cwd, env: { ...env, [MARK]: this.mark }, detached: !WINDOWS, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });

@@ -115,14 +115,14 @@ export class Shadow {
     }
     const found = this.state?.commit || spec.start_commit || spec.commit;
     const now = await this.tree();
-    const names = split(await this.bytes(["diff", "--name-only", "--no-renames", "-z", found, target]));
+    const names = split(await this.git(["diff", "--name-only", "--no-renames", "-z", found, target]));
     const changes = new Map<string, Buffer | undefined>();
     const conflicts: string[] = [];
     for (const name of names) {
       const [mine, before, after] = await Promise.all([now, found, target].map((at) => this.blob(at, name)));
       if (mine === after) continue;
       if (mine !== before) conflicts.push(name);
-      else changes.set(name, after ? await this.bytes(["cat-file", "blob", after]) : undefined);
+      else changes.set(name, after ? await this.git(["cat-file", "blob", after]) : undefined);
     }
     if (conflicts.length) {
       throw new ToolError(
@@ -167,7 +167,7 @@ export class Shadow {
     const now = await this.tree();
     const env = { GIT_INDEX_FILE: join(this.place, "commit.index") };
     await this.git(["read-tree", parent], env);
-    for (const name of split(await this.bytes(["diff", "--name-only", "--no-renames", "-z", state.start || state.base, now]))) {
+    for (const name of split(await this.git(["diff", "--name-only", "--no-renames", "-z", state.start || state.base, now]))) {
       const entry = (await this.line(["ls-tree", "-z", now, "--", name])).replace(/\0$/, "");
       const [mode = "", , blob = ""] = entry.split(/[ \t]/, 3);
       await this.git(blob ? ["update-index", "--add", "--cacheinfo", `${mode},${blob},${name}`] : ["update-index", "--force-remove", "--", name], env);
@@ -177,7 +177,7 @@ export class Shadow {
 
   /** Names of files that match, as git lists them: what the folder ignores is left out. */
   async list(): Promise<string[]> {
-    return split(await this.bytes(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]));
+    return split(await this.git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]));
   }
 
   /** What differs now from what the folder held when the session began, each with what it is now. */
@@ -193,7 +193,7 @@ export class Shadow {
   async original(name: string): Promise<Buffer | undefined> {
     const start = (await this.remembered())?.start;
     const blob = start ? await this.blob(start, name) : "";
-    return blob ? this.bytes(["cat-file", "blob", blob]) : undefined;
+    return blob ? this.git(["cat-file", "blob", blob]) : undefined;
   }
 
   async delete(): Promise<void> {
@@ -256,7 +256,7 @@ export class Shadow {
   private async tree(): Promise<string> {
     const before = this.looking;
     const now = before.then(async () => {
-      const nested = split(await this.bytes(["ls-files", "-z", "--others", "--exclude-standard"])).filter((name) => name.endsWith("/"));
+      const nested = split(await this.git(["ls-files", "-z", "--others", "--exclude-standard"])).filter((name) => name.endsWith("/"));
       await this.git(["add", "--all", "--ignore-errors", "--", ".", ...nested.map((name) => `:(exclude,literal)${name.slice(0, -1)}`)]);
       return this.line(["write-tree"]);
     });
@@ -290,13 +290,13 @@ export class Shadow {
   private async changes(before: string, after: string): Promise<FileChange[]> {
     const kinds = new Map<string, FileChange["change"]>();
     const letters: Record<string, FileChange["change"]> = { A: "added", D: "deleted", R: "renamed", C: "added" };
-    const status = split(await this.bytes([...DIFF, "--name-status", "-z", before, after]));
+    const status = split(await this.git([...DIFF, "--name-status", "-z", before, after]));
     for (let at = 0; at < status.length; at += 2) {
       const letter = (status[at] ?? "").charAt(0);
       if (letter === "R" || letter === "C") at++;
       kinds.set(status[at + 1] ?? "", letters[letter] ?? "modified");
     }
-    const numbers = split(await this.bytes([...DIFF, "--numstat", "-z", before, after]));
+    const numbers = split(await this.git([...DIFF, "--numstat", "-z", before, after]));
     const found: FileChange[] = [];
     for (let at = 0; at < numbers.length && found.length < FILES_LISTED; at++) {
       const [added = "", removed = "", name = ""] = (numbers[at] ?? "").split("\t");
@@ -317,10 +317,6 @@ export class Shadow {
       file.on("close", done);
     });
     if ((git.exitCode ?? (await new Promise<number | null>((done) => git.on("exit", done)))) !== 0) throw new Error(`git ${args[0] ?? ""} failed`);
-  }
-
-  private async bytes(args: string[]): Promise<Buffer> {
-    return this.git(args);
   }
 
   private async line(args: string[]): Promise<string> {

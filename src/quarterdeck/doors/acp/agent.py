@@ -172,7 +172,7 @@ class Agent:
     async def load_session(self, cwd: str, session_id: str, **_: Any) -> LoadSessionResponse:
         """A session with all that happened in it."""
         open_session = await self._opened(session_id, cwd, replayed=True)
-        planning, model = await self._settings(session_id, open_session)
+        planning, model = await self._settings(open_session)
         return LoadSessionResponse(modes=_modes(Draft(folder=cwd, planning=planning)), config_options=model)
 
     async def resume(self, asked: ResumeSessionRequest) -> ResumeSessionResponse:
@@ -184,7 +184,7 @@ class Agent:
                 raise
             draft = self._draft(asked.session_id, asked.cwd, (asked.field_meta or {}).get("quarterdeck"))
             return ResumeSessionResponse(modes=_modes(draft), config_options=await self._options(draft.model))
-        planning, model = await self._settings(asked.session_id, open_session)
+        planning, model = await self._settings(open_session)
         return ResumeSessionResponse(modes=_modes(Draft(folder=asked.cwd, planning=planning)), config_options=model)
 
     @told
@@ -229,18 +229,15 @@ class Agent:
         """What the person says, and all that the agent does until it is their turn again."""
         text = text_of(prompt)
         self._cancelled.discard(session_id)
-        open_session = self._open.get(session_id)
         if session_id in self._drafts:
-            open_session = await self._begin(session_id, text)
-        else:
-            open_session = open_session or await self._opened(session_id, "", replayed=False)
-            turn = open_session.turn()
-            open_session.teller.own.append(text)
-            view = await steering.reply(self._app, self.actor, open_session.number, text)
-            if view.status is Status.PAUSED:
-                await steering.resume(self._app, self.actor, open_session.number)
-            return self._ended(session_id, await turn)
-        return self._ended(session_id, await open_session.turn())
+            return self._ended(session_id, await (await self._begin(session_id, text)).turn())
+        open_session = await self._opened(session_id, "", replayed=False)
+        turn = open_session.turn()
+        open_session.teller.own.append(text)
+        view = await steering.reply(self._app, self.actor, open_session.number, text)
+        if view.status is Status.PAUSED:
+            await steering.resume(self._app, self.actor, open_session.number)
+        return self._ended(session_id, await turn)
 
     def _ended(self, session_id: str, status: Status) -> PromptResponse:
         reason = "cancelled" if session_id in self._cancelled else _ENDS.get(status, "end_turn")
@@ -352,8 +349,7 @@ class Agent:
             raise NotFoundError("There is no such session of yours.")
         return await editor_sessions.find(self._app, self.actor, key=f"{KEY}{session_id.removeprefix('acp-')}")
 
-    async def _settings(self, session_id: str, open_session: OpenSession) -> tuple[bool, list[Any]]:
-        del session_id
+    async def _settings(self, open_session: OpenSession) -> tuple[bool, list[Any]]:
         view = await open_session.view()
         return open_session.planning, [_model(view.model, [view.model])]
 

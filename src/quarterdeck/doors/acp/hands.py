@@ -41,6 +41,8 @@ class Hands:
         self._sessions: dict[int, str] = {}
         self._terminals: dict[int, Terminals] = {}
         self._held: dict[str, int] = {}
+        self._prepared: dict[str, int] = {}
+        """The lease for which the server was told that the folder is there."""
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._of: dict[str, str] = {}
         """The subjects of the calls that run."""
@@ -147,9 +149,10 @@ class Hands:
             await self._client.session_update(session_id=self._sessions[number], update=update)
 
         try:
-            spec = offer.workspace
-            ready = p.Prepared(lease_epoch=offer.lease_epoch, base_commit=spec.commit, isolation="none")
-            await executors.prepared(self._app, self._holder, offer.subject, ready)
+            if self._prepared.get(offer.subject) != epoch:
+                ready = p.Prepared(lease_epoch=epoch, base_commit=offer.workspace.commit, isolation="none")
+                await executors.prepared(self._app, self._holder, offer.subject, ready)
+                self._prepared[offer.subject] = epoch
             await executors.started(
                 self._app, self._holder, offer.call_id, p.Started(turn_no=turn_no, lease_epoch=epoch)
             )

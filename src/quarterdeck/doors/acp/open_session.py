@@ -46,7 +46,6 @@ class OpenSession:
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._answering: set[str] = set()
         self._turn: asyncio.Future[Status] | None = None
-        self._status = Status.CREATED
         self._following: asyncio.Task[None] | None = None
 
     async def replay(self) -> None:
@@ -59,8 +58,7 @@ class OpenSession:
         """Takes what is in the log as known."""
         first = await session_log.event(self._app, self._actor, self.number, 1)
         list(self.teller.event(first))
-        view = await self.view()
-        self._after, self._status = view.seq, view.status
+        self._after = (await self.view()).seq
 
     async def view(self) -> SessionView:
         """The session now."""
@@ -119,10 +117,8 @@ class OpenSession:
                 task = self._asking.pop(p.approval_id, None)
                 if task is not None and p.approval_id not in self._answering:
                     task.cancel()  # it was answered elsewhere
-            case e.StatusChanged() as p:
-                self._status = p.to_status
-                if p.to_status in RESTS:
-                    self._rest(p.to_status)
+            case e.StatusChanged() as p if p.to_status in RESTS:
+                self._rest(p.to_status)
             case _:
                 pass
 
@@ -159,7 +155,7 @@ class OpenSession:
         told = ToolCallUpdate(
             tool_call_id=call.call_id if call else approval.id,
             title=title(call.tool, call.args) if call else "Approve the plan",
-            kind=KINDS.get(call.tool, "other") if call else "switch_mode",  # pyright: ignore[reportArgumentType]
+            kind=KINDS.get(call.tool, "other") if call else "switch_mode",
             status="pending",
             raw_input=call.args if call else None,
             content=self.teller.diff(call.tool, call.args) if call else _as_content(approval.question),

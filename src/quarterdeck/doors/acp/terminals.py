@@ -30,11 +30,6 @@ class Terminals:
         self._client, self._session_id, self._folder = client, session_id, folder
         self._open: set[str] = set()
 
-    @property
-    def open(self) -> int:
-        """How many run."""
-        return len(self._open)
-
     async def run(self, argv: list[str], *, timeout: float, shown: Any = None, printed: Any = None) -> Ended:
         """Runs a command; `shown` is told its terminal, `printed` each part of its output as it comes."""
         made = await self._client.create_terminal(

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from acp import helpers
-from acp.schema import SessionInfoUpdate, ToolCallLocation, UsageUpdate
+from acp.schema import PlanEntryStatus, SessionInfoUpdate, ToolCallLocation, ToolKind, UsageUpdate
 
 from quarterdeck.core import events as e
 from quarterdeck.core.status import Status, human
 
 Update = Any
 """One of the package's models for `session/update`."""
-KINDS = {
+KINDS: dict[str, ToolKind] = {
     "read_file": "read", "read_files": "read", "get_repository_file": "read", "list_dir": "search",
     "find_files": "search", "grep": "search", "blob_search": "search", "create_file_with_contents": "edit",
     "edit_file": "edit", "mkdir": "edit", "run_command": "execute", "run_git_command": "execute",
     "create_commit": "execute", "todo_write": "think",
 }  # fmt: skip
 """What an editor shows a tool as; `other` where it is not named here."""
-_PLAN = {"pending": "pending", "in_progress": "in_progress", "completed": "completed", "cancelled": "completed"}
+_PLAN: dict[str, PlanEntryStatus] = {
+    "pending": "pending",
+    "in_progress": "in_progress",
+    "completed": "completed",
+    "cancelled": "completed",
+}
 _TEXT_CHARACTERS = 20_000
 """Of a result; the session's page has all of it."""
 
@@ -93,7 +98,7 @@ class Teller:
         return helpers.start_tool_call(
             call.call_id,
             title(call.tool, call.args),
-            kind=KINDS.get(call.tool, "other"),  # pyright: ignore[reportArgumentType]
+            kind=KINDS.get(call.tool, "other"),
             status="pending",
             content=self.diff(call.tool, call.args),
             locations=places or None,
@@ -135,7 +140,7 @@ def title(tool: str, args: dict[str, Any]) -> str:
 
 
 def _entry(item: e.PlanItem) -> Any:
-    return helpers.plan_entry(item.text, status=_PLAN[item.status])  # pyright: ignore[reportArgumentType]
+    return helpers.plan_entry(item.text, status=_PLAN[item.status])
 
 
 def _question(asked: e.ApprovalRequested) -> str:
