@@ -1,5 +1,6 @@
 """The pool of connections: what each kind of use leaves behind on one that the next use is given."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,3 +57,18 @@ async def test_a_transaction_is_one_also_where_somebody_has_read(database: Datab
             await misreads(database)
     async with database.reading() as connection:
         assert (await connection.execute(text("select to_regclass('half_done')"))).scalar_one() is None
+
+
+async def test_closing_waits_for_who_was_called_off(database: Database) -> None:
+    begun = asyncio.Event()
+
+    async def look() -> None:
+        async with database.reading() as connection:
+            begun.set()
+            await connection.execute(text("select pg_sleep(60)"))
+
+    looking = asyncio.create_task(look())
+    await begun.wait()
+    looking.cancel()
+    await database.close()
+    assert looking.cancelled(), "and its connection was given back before the pool is gone"

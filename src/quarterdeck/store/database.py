@@ -1,7 +1,8 @@
 """The connection to PostgreSQL: one pool per process, transactions, and plain sentences when it can't be reached."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import psycopg
@@ -16,6 +17,9 @@ from quarterdeck.store import clock
 
 OLDEST_VERSION = 16
 """The oldest PostgreSQL major version that is accepted from outside; the embedded one is 18."""
+
+CLOSE_SECONDS = 5.0
+"""So long what is being done is waited for at the end."""
 
 
 class DatabaseUnavailableError(UnavailableError):
@@ -80,6 +84,8 @@ class Database:
             connect_args={"connect_timeout": 10, "application_name": "quarterdeck"},
         )
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._uses = 0
+        self._unused = asyncio.Event()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncConnection]:
@@ -89,7 +95,7 @@ class Database:
             DatabaseUnavailableError, DatabaseFullError: in place of the driver's words.
             InvalidInputError: a value is none that PostgreSQL has: a NUL in a text, a number beyond its type.
         """
-        with self._plain_errors():
+        with self._used():
             async with self.engine.begin() as connection:
                 await _told_the_time(connection)
                 yield connection
@@ -101,13 +107,15 @@ class Database:
         They see what they would see in one transaction, whose statements have a snapshot each, too; but BEGIN and
         COMMIT are two ways to the server and back. Raises what `transaction` raises.
         """
-        with self._plain_errors():
+        with self._used():
             async with self._reading.connect() as connection:
                 await _told_the_time(connection)
                 yield connection
 
     @contextmanager
-    def _plain_errors(self) -> Generator[None]:
+    def _used(self) -> Generator[None]:
+        """Counts who uses a connection, and has plain errors in place of the driver's."""
+        self._uses += 1
         try:
             yield
         except (OperationalError, InterfaceError) as error:
@@ -118,6 +126,10 @@ class Database:
             ) from error
         except DataError as error:
             raise InvalidInputError(f"A value can't be stored or looked for: {_reason(error)}.") from error
+        finally:
+            self._uses -= 1
+            if not self._uses:
+                self._unused.set()
 
     async def check(self) -> int:
         """The server's major version.
@@ -131,7 +143,12 @@ class Database:
         return major_version(int(number))
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, once those who were called off a moment ago have given theirs back."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._uses:
+                    self._unused.clear()
+                    await self._unused.wait()
         await self.engine.dispose()
 
 
