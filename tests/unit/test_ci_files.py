@@ -80,7 +80,7 @@ def test_files_that_include_others() -> None:
         ({".gitlab-ci.yml": "include: ci/a.yml"}, "line 1: `include: ci/a.yml`: there is no such file at this commit"),
         ({".gitlab-ci.yml": "include: 'ci/*.yml'"}, "line 1: `include: ci/*.yml`: no file fits it at this commit"),
         (
-            {".gitlab-ci.yml": "include: a.yml", "a.yml": "\ninclude: b.yml", "b.yml": "include: a.yml\nj: {script: x}"},
+            {".gitlab-ci.yml": "include: a.yml", "a.yml": "include: b.yml", "b.yml": "include: a.yml\nj: {script: x}"},
             "b.yml line 1: `include: a.yml` goes in a circle: .gitlab-ci.yml → a.yml → b.yml → a.yml",
         ),
         (
@@ -167,8 +167,9 @@ def laid_over(under: Json, over: Json) -> Json:
 
 
 _TEXTS = st.sampled_from(["x", "y", "z"])
-_JOB = st.fixed_dictionaries(
-    {},
+_NONE: dict[str, st.SearchStrategy[object]] = {}
+_JOB: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    _NONE,
     optional={
         "script": st.lists(_TEXTS, min_size=1, max_size=2),
         "before_script": st.lists(_TEXTS, max_size=2) | st.none(),
@@ -176,17 +177,17 @@ _JOB = st.fixed_dictionaries(
         "tags": st.lists(_TEXTS, min_size=1, max_size=2),
         "timeout": st.sampled_from(["1h", "2h"]),
         "retry": st.integers(0, 2) | st.fixed_dictionaries({"max": st.just(1)}, optional={"when": st.just("always")}),
-        "artifacts": st.fixed_dictionaries({}, optional={"paths": st.just(["out"]), "when": st.just("always")}),
+        "artifacts": st.fixed_dictionaries(_NONE, optional={"paths": st.just(["out"]), "when": st.just("always")}),
         "parallel": st.integers(1, 3) | st.just({"matrix": [{"M": ["1", "2"]}]}),
     },
 )
-_FILE = st.fixed_dictionaries(
-    {},
+_FILE: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    _NONE,
     optional={
         "one": _JOB,
         "two": _JOB,
         ".three": _JOB,
-        "default": st.fixed_dictionaries({}, optional={"tags": st.just(["d"]), "retry": st.just(2)}),
+        "default": st.fixed_dictionaries(_NONE, optional={"tags": st.just(["d"]), "retry": st.just(2)}),
         "variables": st.dictionaries(st.sampled_from(["A", "V"]), _TEXTS),
         "stages": st.sampled_from([["test"], ["test", "more"]]),
     },
