@@ -826,6 +826,7 @@ class LintView(Model):
     valid: bool
     faults: list[str]
     jobs: list[LintedJob]
+    nothing: str = ""
 
 
 class LintedJob(Model):

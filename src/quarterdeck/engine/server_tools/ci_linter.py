@@ -11,4 +11,7 @@ async def run(case: Case, args: Args) -> Done:
     if not seen.valid:
         return Done("The file can't be used:\n" + "\n".join(f"- {fault}" for fault in seen.faults))
     jobs = [f"- {job.stage}: {job.name}" for job in seen.jobs]
-    return Done("The file is valid. A push to the default branch would run:\n" + ("\n".join(jobs) or "- nothing"))
+    return Done(
+        "The file is valid. A push to the default branch would run:\n"
+        + ("\n".join(jobs) or f"- nothing: {seen.nothing}")
+    )
