@@ -321,8 +321,12 @@ async def test_a_pipeline_file_is_checked_while_it_is_written(
     await commit(app, 1, "wrong", "main", **{".gitlab-ci.yml": "a: {script: x, image: y}\nb: {cache: z}"})
     went = (await ada.post(f"{P}/pipelines", ref="wrong")).headers["location"]
     page = await ada.get(went)
-    assert f'href="{at}"' in page
+    assert f'href="{at}?ref=wrong"' in page
     assert '<p class="problem words">The file .gitlab-ci.yml can&#39;t be used:\nline 1: job a: `image`' in page
+    page = await ada.get(f"{at}?ref=wrong")
+    assert "2 faults" in page
+    assert "as a push of it to wrong would be" in page
+    assert f'check="{at}/part?ref=wrong"' in page
     gus, _ = await of("gus", Role.GUEST)
     await gus.get(at, 403)
 

@@ -89,6 +89,10 @@ def test_a_pushed_pipeline_of_several_files(instance: Instance, tmp_path: Path) 
 
     seen = instance.qd("pipeline", "lint", str(work / ".gitlab-ci.yml"), "--project", "sample", code=1)
     assert "no such file at this commit" in seen.stdout, "the default branch has none of the other files"
+    seen = instance.qd(
+        "pipeline", "lint", str(work / ".gitlab-ci.yml"), "--project", "sample", "--ref", "several-files"
+    )
+    assert "shelf: [time]" in seen.stdout
     kept_out = tmp_path / "kept-out.yml"
     kept_out.write_text(ROOT.replace("include:", ".hidden:"), encoding="utf-8")
     told = instance.qd("pipeline", "lint", str(kept_out), "--project", "sample", code=1).stdout

@@ -13,7 +13,7 @@ NO_COMMIT = "0" * 40
 
 
 class LintedJob(BaseModel):
-    """A job that a push to the default branch would run."""
+    """A job that a push would run."""
 
     model_config = ConfigDict(frozen=True)
     name: str
@@ -32,16 +32,21 @@ class LintView(BaseModel):
     """Why such a push would run nothing, when it is valid and has no jobs."""
 
 
-async def lint(app: App, actor: Actor, project: int | str, text: str) -> LintView:
-    """Reads a `.gitlab-ci.yml` as a push of it to the default branch would; what it includes is as it is there now."""
+async def lint(app: App, actor: Actor, project: int | str, text: str, ref: str | None = None) -> LintView:
+    """Reads a `.gitlab-ci.yml` as a push of it to a branch would, without `ref` to the default branch.
+
+    What it includes is as it is there now; of a branch that is not there yet as on the default branch.
+    """
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
-    sha = (await app.forge.branches(found.id)).get(found.default_branch, NO_COMMIT)
+    heads = await app.forge.branches(found.id)
+    branch = ref or found.default_branch
+    sha = heads.get(branch) or heads.get(found.default_branch, NO_COMMIT)
     try:
         made = await app.forge.read_ci(
             found.id,
             clean(text),
-            ref=found.default_branch,
+            ref=branch,
             sha=sha,
             default_branch=found.default_branch,
             source="push",

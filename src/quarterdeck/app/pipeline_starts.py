@@ -6,8 +6,10 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import Project, of_row
+from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import source_name
+from quarterdeck.app.occurrences import pipeline_came_to
 from quarterdeck.app.pipeline_jobs import advance
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.pipeline import CiPipeline, JobStatus, PipelineStatus
@@ -27,6 +29,7 @@ async def start_for(
     *,
     source: str,
     session_id: int | None = None,
+    by: Actor | None = None,
 ) -> int | None:
     """The pipeline of a commit that came to a branch: the branch's newest one if it is of that commit, or a new one.
 
@@ -49,7 +52,7 @@ async def start_for(
     if latest is not None and latest.sha == sha:
         return latest.id
     plan = await read(app, of_row(row, None), ref, sha, source)
-    return None if plan.nothing else await create(connection, app, project_id, plan, session_id=session_id)
+    return None if plan.nothing else await create(connection, app, project_id, plan, session_id=session_id, by=by)
 
 
 _NOTHING = CiPipeline(stages=(), jobs=())
@@ -83,7 +86,15 @@ async def read(app: App, project: Project, ref: str, sha: str, source: str) -> P
     return replace(plan, definition=made, nothing=made.left_out)
 
 
-async def create(connection: AsyncConnection, app: App, project_id: int, plan: Plan, *, session_id: int | None) -> int:
+async def create(
+    connection: AsyncConnection,
+    app: App,
+    project_id: int,
+    plan: Plan,
+    *,
+    session_id: int | None,
+    by: Actor | None = None,
+) -> int:
     """The pipeline of a plan that has something to run, or a fault."""
     pipeline_id = (
         await connection.execute(
@@ -97,12 +108,13 @@ async def create(connection: AsyncConnection, app: App, project_id: int, plan: P
                 definition=plan.definition.model_dump(mode="json"),
                 error=plan.error,
                 session_id=session_id,
+                user_id=by.user_id if by else None,
             )
             .returning(pipelines.c.id)
         )
     ).scalar_one()
     if plan.error:
-        await _fail(connection, pipeline_id)
+        await _fail(app, connection, pipeline_id)
         return pipeline_id
     for one in plan.definition.jobs:
         await connection.execute(
@@ -118,10 +130,12 @@ async def create(connection: AsyncConnection, app: App, project_id: int, plan: P
     return pipeline_id
 
 
-async def _fail(connection: AsyncConnection, pipeline_id: int) -> None:
-    await connection.execute(
+async def _fail(app: App, connection: AsyncConnection, pipeline_id: int) -> None:
+    failed = await connection.execute(
         update(pipelines)
         .where(pipelines.c.id == pipeline_id)
         .values(status=PipelineStatus.FAILED.value, ended_at=pipelines.c.created_at)
+        .returning(*pipelines.c)
     )
+    await pipeline_came_to(app, connection, failed.one(), PipelineStatus.FAILED.value)
     await ring(connection, f"pipeline:{pipeline_id}")

@@ -47,7 +47,7 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         plan = await read(app, found, branch, sha, "api")
         if plan.nothing:
             raise InvalidInputError(f"There is nothing to run at {sha[:12]} of {branch}: {plan.nothing}.")
-        pipeline_id = await create(connection, app, found.id, plan, session_id=None)
+        pipeline_id = await create(connection, app, found.id, plan, session_id=None, by=actor)
         return await views.load(app, connection, pipeline_id)
 
 
