@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { Account } from "./account";
 import { ApiError } from "./api";
 import { CodeEditor } from "./code_editor";
-import { FolderExecutor } from "./executor";
+import { FolderExecutor, HeldError, Home, outer } from "./executor";
 import type { Folder } from "./folder";
 
 const INSTANCE = "instance";
@@ -44,6 +44,7 @@ export class Work implements vscode.Disposable {
   async end(): Promise<void> {
     clearTimeout(this.later);
     await this.executor?.dispose();
+    this.executor = undefined;
   }
 
   private again(): void {
@@ -52,20 +53,23 @@ export class Work implements vscode.Disposable {
 
   private async begin(): Promise<void> {
     await this.end();
-    this.executor = undefined;
     this.number = undefined;
     const { api } = this.account;
     const place = this.context.storageUri;
     if (!this.folder.path) this.say("Open a folder to work in it.");
     else if (!vscode.workspace.isTrusted) this.say("You don't trust this folder, so nothing is carried out in it.");
     else if (api && place) {
+      let home: Home | undefined;
       try {
+        const larger = await outer(this.folder.path);
+        if (larger) return this.say(`This folder is a part of the checkout ${larger}. Sessions work on whole checkouts: open that one.`);
+        home = await Home.open(place.fsPath); // before the server hears of us: another window that has it keeps its token
         const instance = await this.instance();
         const name = `${vscode.env.appName} on ${hostname()}`.slice(0, 100);
         const told = { kind: "ide", name, instance, folder: this.folder.path };
         const attached = await api.post<{ executor: number; token: string }>("/executors", told);
         this.executor = new FolderExecutor({
-          server: api.server, token: attached.token, instance, name, folder: this.folder.path, stateFolder: place.fsPath,
+          server: api.server, token: attached.token, instance, name, folder: this.folder.path, home,
           version: String((this.context.extension.packageJSON as { version: string }).version),
           editor: this.editor, log: (line) => this.log.appendLine(line),
         });
@@ -74,8 +78,9 @@ export class Work implements vscode.Disposable {
         this.number = attached.executor;
         this.say("");
       } catch (error) {
+        home?.close();
         this.say(error instanceof Error ? error.message : String(error));
-        if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) this.later = setTimeout(() => this.again(), AGAIN_MS);
+        if (error instanceof HeldError || !(error instanceof ApiError) || error.status === 0 || error.status >= 500) this.later = setTimeout(() => this.again(), AGAIN_MS);
       }
     }
   }
