@@ -1,4 +1,4 @@
-"""The extension's executor against the same server as the runner's own tests: the protocol's promises, in a folder.
+"""The extension's executor in a folder, beyond what it has in common with the runner (`test_contract.py`).
 
 It runs as a program, in a folder that a person works in: on disk instead of in an editor's buffers, and killed at will.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from quarterdeck.core.events import Outcome
-from quarterdeck.core.protocol import Cancel, Result, Wipe
+from quarterdeck.core.protocol import Result, Wipe
 from quarterdeck.core.session_limits import ProjectLimits, Reached, Used
 from tests.executor.protocol_server import TOKEN, ProtocolServer, git, served
 from tests.executor.test_processes import new_mark
@@ -203,66 +203,6 @@ async def test_nothing_leaves_the_folder(server: ProtocolServer, folder: Folder,
     assert not (tmp_path / "not-there").exists()
 
 
-async def test_lost_answers_and_repeated_offers_come_to_the_same(server: ProtocolServer, folder: Folder) -> None:
-    for part in ("/started", "/output", "/result", "/blobs", "/prepared"):
-        server.faults[part] = 2
-    await server.until(lambda: bool(server.heartbeats))
-    offer = server.make_offer("run_command", command("echo line; sleep 0.3; echo x >> app.py"))
-    for _ in range(3):
-        server.send(offer)
-    await server.until(lambda: len(server.results[offer.call_id]) == 3)  # two of them were lost on the way
-    async with asyncio.timeout(60):
-        while len(server.results[offer.call_id]) < 4:  # while the call is being closed, an offer of it says nothing new
-            server.send(offer)
-            await asyncio.sleep(0.05)
-    assert bytes(server.outputs[offer.call_id]) == b"line\n"
-    assert folder.read("app.py") == "print('hello')\nx\n"
-    assert {result.outcome for result in server.results[offer.call_id]} == {Outcome.OK}
-
-
-async def test_a_window_that_was_killed_reports_its_call_as_interrupted_and_begins_none_twice(
-    server: ProtocolServer, folder: Folder
-) -> None:
-    call = await server.offer("run_command", command(f"echo once >> notes.txt; sleep {MARK}"))
-    await server.until(lambda: bool(server.started[call]))
-    async with asyncio.timeout(60):
-        while "once" not in folder.read("notes.txt"):
-            await asyncio.sleep(0.02)
-    folder.end(signal.SIGKILL)
-    folder.start()
-    assert (await server.result(call)).outcome is Outcome.INTERRUPTED
-    await none_left(MARK)  # what the window before it left running
-    assert folder.read("notes.txt").count("once") == 1
-    after = await server.result(await server.offer("run_command", command("echo on")))
-    assert after.outcome is Outcome.OK
-
-
-async def test_a_stop_kills_the_whole_tree_and_proves_it(server: ProtocolServer, folder: Folder) -> None:
-    line = f"sleep {MARK} & (setsid sleep {MARK} & sleep {MARK}) & trap '' TERM; wait"
-    call = await server.offer("run_command", command(line))
-    await server.until(lambda: bool(server.started[call]))
-    async with asyncio.timeout(60):
-        while len(processes_with(MARK)) < 4:  # the shell has the words in its line, too
-            await asyncio.sleep(0.02)
-    server.send(Cancel(subject="session:1", lease_epoch=1))
-    await server.until(lambda: bool(server.teardowns["session:1"]))
-    proof = server.teardowns["session:1"][0]
-    assert proof.killed >= 4
-    assert proof.left == 0
-    await none_left(MARK)
-
-
-async def test_a_call_that_is_cancelled_alone_leaves_the_session(server: ProtocolServer, folder: Folder) -> None:
-    call = await server.offer("run_command", command(f"sleep {MARK}"))
-    await server.until(lambda: bool(server.started[call]))
-    server.send(Cancel(subject="session:1", lease_epoch=1, call_id=call))
-    assert (await server.result(call)).outcome is Outcome.CANCELLED
-    assert (await server.result(await server.offer("run_command", command("echo on")))).outcome is Outcome.OK
-    late = await server.result(await server.offer("run_command", {"command": f"sleep {MARK}", "timeout_seconds": 1}))
-    assert late.outcome is Outcome.TIMED_OUT
-    await none_left(MARK)
-
-
 async def test_a_wipe_takes_the_snapshots_and_no_file_of_the_person(server: ProtocolServer, folder: Folder) -> None:
     await server.result(await server.offer("run_command", command("echo x > made.txt")))
     assert (folder.state / "session-1").is_dir()
@@ -334,34 +274,6 @@ async def test_odd_files_are_left_as_they_are(server: ProtocolServer, folder: Fo
     assert (await server.result(await server.offer("read_file", {"file_path": "app.py"}))).outcome is Outcome.OK
 
 
-async def test_a_server_that_has_lost_some_of_the_output_gets_it_again(server: ProtocolServer, folder: Folder) -> None:
-    call = await server.offer("run_command", command("echo 1; echo 2; until [ -e go ]; do sleep 0.05; done; echo 3"))
-    await server.until(lambda: len(server.outputs[call]) >= 4)
-    await server.stop()
-    del server.outputs[call][2:]
-    await server.start()
-    (folder.files / "go").touch()
-    result = await server.result(call)
-    assert bytes(server.outputs[call]) == b"1\n2\n3\n"
-    assert (result.output_bytes, result.truncated) == (6, False)
-
-
-async def test_one_call_is_cancelled_and_the_next_goes_on(server: ProtocolServer, folder: Folder) -> None:
-    first = await server.offer("run_command", command(f"echo up; sleep {MARK}"))
-    await server.until(lambda: bytes(server.outputs[first]) == b"up\n")
-    second = await server.offer("run_command", command("echo whole"))
-    server.send(Cancel(subject="session:1", lease_epoch=1, call_id=first))
-    assert (await server.result(first)).outcome is Outcome.CANCELLED
-    assert "whole" in (await server.result(second)).text
-
-
-async def test_a_result_that_the_server_refuses_is_answered(server: ProtocolServer, folder: Folder) -> None:
-    server.result_bytes = 2_000
-    result = await server.result(await server.offer("run_command", command("seq 2000")))
-    assert result.outcome is Outcome.ERROR
-    assert "did not take" in result.text
-
-
 async def test_programs_and_links_are_taken_up_as_such_and_nothing_is_written_through_a_link(
     server: ProtocolServer, folder: Folder, tmp_path: Path, program: list[str]
 ) -> None:
@@ -417,6 +329,9 @@ async def test_limits_of_the_project_are_kept_as_far_as_can_be_and_what_is_used_
     notes = " ".join(server.prepared["session:1"].notes)
     assert "limits of the project: memory" in notes
     assert "output" not in notes
+    line = {"command": f"sleep {MARK}", "timeout_seconds": 1}
+    late = await server.result(await server.offer("run_command", line, subject="session:4"))
+    assert (late.outcome, late.limit) == (Outcome.TIMED_OUT, None)
     flood = await server.result(await server.offer("run_command", command("yes"), **used))
     assert flood.limit == Reached(name="output", bound="1M", of="project")
     folder.end()

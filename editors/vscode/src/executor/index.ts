@@ -123,7 +123,7 @@ export class FolderExecutor {
     const { version, name, instance, home } = this.options;
     return {
       protocol: PROTOCOL, version, name, instance, kind: "ide", capacity: 4, isolation: "none", capabilities: { sandbox: "none" },
-      subjects: [...new Set([...home.subjects, ...this.subjects.keys()])].sort(),
+      subjects: home.subjects,
     };
   }
 
