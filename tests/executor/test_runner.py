@@ -243,18 +243,6 @@ async def test_a_call_that_waits_for_its_clone_can_be_cancelled_and_be_done_late
     assert (await third.end(signal.SIGTERM))[0] == 0
 
 
-async def test_a_silent_stream_is_left_and_what_the_server_forgot_is_wiped(
-    server: ProtocolServer, settings: RunnerSettings
-) -> None:
-    async with running(replace(settings, drop_seconds=0.5)):
-        await server.result(await server.offer("run_command", command("true")))
-        server.wipe = ("session:1",)
-        await server.until(lambda: len(server.hellos) >= 3)
-        await gone(settings.home / "workspaces" / "session-1")
-        server.wipe = ()
-        await server.until(lambda: server.hellos[-1].subjects == ())
-
-
 async def test_two_runners_of_one_name_are_told_apart_and_the_second_gives_up(
     server: ProtocolServer, settings: RunnerSettings, tmp_path: Path
 ) -> None:

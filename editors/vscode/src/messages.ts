@@ -15,7 +15,12 @@ export interface State {
   projects: string[];
   project: string;
   models: string[];
+  /** What fits the filter that was asked for, as far as it was asked for. */
   rows: SessionRow[];
+  /** Whether there are older ones. */
+  more: boolean;
+  /** All that need the person, whatever the list is narrowed to. */
+  needing: SessionRow[];
   session: Session | null;
   /** This window's number among the person's editors; null while it is none. */
   here: number | null;
@@ -34,6 +39,9 @@ export interface Change {
   removed: number;
 }
 
+/** Which sessions are listed: all, those of the project, or those that work in this folder. */
+export type Shown = "all" | "project" | "folder";
+
 export type ToView =
   | { type: "state"; state: State }
   | { type: "begin"; id: number }
@@ -46,6 +54,8 @@ export type FromView =
   | { type: "ready" }
   | { type: "signIn" }
   | { type: "signInWithToken" }
+  | { type: "narrow"; text: string; shown: Shown }
+  | { type: "older" }
   | { type: "open"; id: number }
   | { type: "close" }
   | { type: "startFlow"; flow: string; goal: string; project: string; model: string }
