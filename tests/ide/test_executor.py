@@ -44,10 +44,10 @@ class Folder:
     def start(self) -> None:
         self.process = self.another()
 
-    def another(self, stderr: int | None = None) -> subprocess.Popen[bytes]:
-        """One more program in the same folder."""
+    def another(self, *instead: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        """One more program in the same folder, maybe instead of the one that is there."""
         return subprocess.Popen(
-            [*self._words, str(self.files), str(self.state)], stdin=subprocess.DEVNULL, stderr=stderr,
+            [*self._words, str(self.files), str(self.state), *instead], stdin=subprocess.DEVNULL, stderr=stderr,
             env={**self.environment, "QUARTERDECK_URL": self.server.url, "QUARTERDECK_EXECUTOR_TOKEN": TOKEN,
                  "QUARTERDECK_INSTANCE": "a-window-of-the-tests", "QUARTERDECK_TIMES": json.dumps(self.times)},
         )  # fmt: skip
@@ -392,6 +392,14 @@ async def test_a_window_that_closes_tells_of_what_that_ended_and_lets_go_of_the_
     folder.start()
     after = await server.result(await server.offer("run_command", command("echo on")))
     assert after.outcome is Outcome.OK
+
+    # A window that nobody sees any more lets go when it is asked to.
+    before = folder.process
+    assert before is not None
+    folder.process = folder.another("instead")
+    assert await asyncio.to_thread(before.wait, 60) == 0
+    await server.until(lambda: len(server.hellos) == 3)
+    assert (await server.result(await server.offer("run_command", command("echo on")))).outcome is Outcome.OK
 
 
 async def test_a_repository_that_does_not_come_is_no_wait_without_an_end(

@@ -134,6 +134,8 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
         return this.delete();
       case "fork":
         return this.fork();
+      case "workHere":
+        return this.work.takeOver();
       case "handOver":
         return this.handOver(message.here);
       case "diff":
@@ -252,6 +254,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
       session: this.open?.session ?? null,
       here: this.work.number ?? null,
       work: this.work.away,
+      elsewhere: this.work.elsewhere,
       changes: this.review.changes,
       fault: this.fault,
     };

@@ -26,6 +26,8 @@ export interface State {
   here: number | null;
   /** Why this window carries nothing out; empty while it does. */
   work: string;
+  /** Another window has this folder, and can be asked for it. */
+  elsewhere: boolean;
   /** Files that the session changed in this folder, and that the person has not looked at yet. */
   changes: Change[];
   /** What a person asked for was refused, for this reason. */
@@ -67,6 +69,7 @@ export type FromView =
   | { type: "cancel" }
   | { type: "delete" }
   | { type: "fork" }
+  | { type: "workHere" }
   | { type: "handOver"; here: boolean }
   | { type: "diff"; path: string }
   | { type: "keep"; path: string | null }

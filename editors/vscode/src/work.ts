@@ -18,6 +18,8 @@ export class Work implements vscode.Disposable {
   /** Why it carries nothing out just now. */
   away = "";
   executor: FolderExecutor | undefined;
+  /** Whether another window carries out what is done in this folder. */
+  elsewhere = false;
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onChanged = this.changed.event;
   private readonly editor = new CodeEditor();
@@ -47,6 +49,22 @@ export class Work implements vscode.Disposable {
     this.executor = undefined;
   }
 
+  /** Works here instead of in the window that has the folder now. */
+  async takeOver(): Promise<void> {
+    if (!this.context.storageUri) return;
+    clearTimeout(this.later);
+    await Home.ask(this.context.storageUri.fsPath);
+    this.again();
+    await this.line;
+  }
+
+  private async letGo(): Promise<void> {
+    await this.end();
+    this.number = undefined;
+    this.elsewhere = true;
+    this.say("Another window works in this folder now.");
+  }
+
   private again(): void {
     this.line = this.line.then(() => this.begin());
   }
@@ -54,6 +72,7 @@ export class Work implements vscode.Disposable {
   private async begin(): Promise<void> {
     await this.end();
     this.number = undefined;
+    this.elsewhere = false;
     const { api } = this.account;
     const place = this.context.storageUri;
     if (!this.folder.path) this.say("Open a folder to work in it.");
@@ -75,10 +94,12 @@ export class Work implements vscode.Disposable {
         });
         this.executor.onState((state, detail) => this.say(state === "connected" ? "" : state === "refused" ? "Another window works in this folder." : detail));
         this.executor.start();
+        home.onWanted(() => (this.line = this.line.then(() => this.letGo())));
         this.number = attached.executor;
         this.say("");
       } catch (error) {
         home?.close();
+        this.elsewhere = error instanceof HeldError;
         this.say(error instanceof Error ? error.message : String(error));
         if (error instanceof HeldError || !(error instanceof ApiError) || error.status === 0 || error.status >= 500) this.later = setTimeout(() => this.again(), AGAIN_MS);
       }

@@ -58,7 +58,10 @@ export function start(state: State, tab: Tab, send: (message: FromView) => void)
     (state.models.length > 1 || model === "scripted") && select("model", "Model", state.models.map((name) => [name, named(name)]), model, (value) => (draft.model = value)),
     text,
     h("p", { class: "note" }, [where(state, project)]),
-    h("p", { class: "buttons" }, [button(tab === "chat" ? "Send" : "Start", go, "primary")]),
+    h("p", { class: "buttons" }, [
+      button(tab === "chat" ? "Send" : "Start", go, "primary"),
+      state.elsewhere && button("Work here instead", () => send({ type: "workHere" })),
+    ]),
   ], { submit: (event) => event.preventDefault() });
 }
 
