@@ -382,7 +382,7 @@ async def test_a_window_that_closes_tells_of_what_that_ended_and_lets_go_of_the_
     second = folder.another(stderr=subprocess.PIPE)
     _, said = await asyncio.to_thread(second.communicate, timeout=60)
     assert (second.returncode, b"Another window" in said) == (1, True)
-    folder.end()
+    await asyncio.to_thread(folder.end)
     result = await server.result(call)
     assert (result.outcome, "closed" in result.text) == (Outcome.INTERRUPTED, True)
     await none_left(MARK)

@@ -66,7 +66,7 @@ export class Usage {
   }
 
   /** A call came, with what the project allows and what the server has counted: more than we told it where others worked, too. */
-  admit(limits: ProjectLimits | null, used: Used): void {
+  admit(limits: ProjectLimits | null | undefined, used: Used = { ms: 0, output: 0 }): void {
     this.limits = limits ?? {};
     const more = { ms: Math.max(0, used.ms - this.told.ms), output: Math.max(0, used.output - this.told.output) };
     this.told = { ms: this.told.ms + more.ms, output: this.told.output + more.output };

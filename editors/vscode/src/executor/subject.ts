@@ -84,8 +84,8 @@ export class Subject {
     this.calls.clear();
     for (const call of calls) call.abandon();
     const killing = this.processes.kill();
-    this.usage.tell(); // whoever ended the lease has counted it
     this.quiet = Promise.all([this.quiet, killing, ...calls.map((call) => call.done)]).then(() => {
+      this.usage.tell(); // whoever ended the lease has counted it
       for (const { offer } of calls) this.close(offer, outcome);
     });
     const [killed] = await Promise.all([killing, this.quiet]);

@@ -1,5 +1,6 @@
 /** What the system says of processes, and how they are ended. */
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
@@ -74,9 +75,18 @@ async function zombie(pid: number): Promise<boolean> {
 
 /** When a process began, by which it is told from a later one of its number; empty where that isn't known. */
 export async function born(pid: number): Promise<string> {
-  if (LINUX) return readFile(`/proc/${pid}/stat`, "latin1").then((text) => fields(text)[19] ?? "", () => "");
+  if (LINUX) return bornNow(pid);
   if (WINDOWS) return "";
   return run("ps", ["-o", "lstart=", "-p", String(pid)]).then(({ stdout }) => stdout.trim(), () => "");
+}
+
+/** Read at once, so that it is noted before what the process prints can be heard of. */
+function bornNow(pid: number): string {
+  try {
+    return fields(readFileSync(`/proc/${pid}/stat`, "latin1"))[19] ?? "";
+  } catch {
+    return "";
+  }
 }
 
 /** Those behind the name, which may hold anything. */
