@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.assignees import ASSIGNEES, Username, members_named
 from quarterdeck.app.comments import TEXT_CHARACTERS
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.issue_views import IssueStatus, IssueView
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -91,6 +92,7 @@ async def create(
             )
         ).scalar_one()
         await _assign(connection, found, made, request.assignees)
+        await want(connection, app.dispatch, found.id, "issue", made)
         return await views.load(app, connection, actor, made)
 
 
@@ -161,6 +163,7 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
             await _close(connection, actor, found, (iid,), "")
         elif request.status == "opened":
             await _reopen(connection, row)
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -170,16 +173,18 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> IssueVi
         found, row = await _writable(connection, actor, project, iid)
         if not await _close(connection, actor, found, (row.iid,), ""):
             raise ConflictError(f"Issue #{iid} is closed already.")
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
 async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> IssueView:
     """Opens it again. Raises ConflictError when it is open."""
     async with app.database.transaction() as connection:
-        _, row = await _writable(connection, actor, project, iid)
+        found, row = await _writable(connection, actor, project, iid)
         if row.status == "opened":
             raise ConflictError(f"Issue #{iid} is open.")
         await _reopen(connection, row)
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -207,7 +212,8 @@ async def comment(
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
         if not await comments.known(connection, call_id):
-            await comments.add(connection, actor, "issue", row.id, text, session_id=session_id, call_id=call_id)
+            said = await comments.add(connection, actor, "issue", row.id, text, session_id=session_id, call_id=call_id)
+            await want(connection, app.dispatch, found.id, "comment", said)
             await connection.execute(update(issues).where(issues.c.id == row.id).values(updated_at=func.now()))
         return await views.load(app, connection, actor, row.id)
 

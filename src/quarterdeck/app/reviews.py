@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.assignees import Verdict
 from quarterdeck.app.comments import TEXT_CHARACTERS, Position
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.merge_request_views import MergeRequestView
 from quarterdeck.app.merge_requests import changes, demand_head, demand_opened, row_of
 from quarterdeck.core.access import Ability
@@ -88,7 +89,7 @@ async def submit(
                     Position(path=file, new_line=at.new, old_line=at.old, commit=commit) for file, at in lines
                 ]
             for n, text in enumerate(texts + summary):
-                await comments.add(
+                said = await comments.add(
                     connection,
                     actor,
                     "merge_request",
@@ -98,6 +99,7 @@ async def submit(
                     call_id=call_id if n == 0 else None,
                     position=positions[n] if n < len(positions) else None,
                 )
+                await want(connection, app.dispatch, found.id, "comment", said)
         return await views.load(app, connection, actor, row.id)
 
 

@@ -383,6 +383,7 @@ class CommentView(Model):
     text: str
     created_at: datetime
     position: Position | None = None
+    external_url: str | None = None
 
 
 class CommitDetailsView(Model):
@@ -424,6 +425,30 @@ class ComponentLeft(Model):
     kind: Literal["component.left"] = "component.left"
     component: str
     outputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class ConnectionView(Model):
+    """A connection, without its secrets."""
+
+    forge: Literal["github", "gitlab"]
+    repository: str
+    web_url: str
+    api_url: str
+    git_url: str
+    login: str
+    run_pipelines: bool
+    connected_by: str
+    created_at: datetime
+    hook_url: str
+    hook_secret: str | None = None
+    heard_at: datetime | None
+    synced_at: datetime | None
+    fault: str
+    fault_at: datetime | None
+    waits_until: datetime | None
+    people: list[quarterdeck__app__connections__PersonView] = Field(default_factory=lambda: [])
+    deliveries: list[DeliveryView] = Field(default_factory=lambda: [])
+    writes: list[WriteView] = Field(default_factory=lambda: [])
 
 
 class Context(Model):
@@ -488,6 +513,17 @@ class DelegationStarted(Model):
     component: str
     system: str = ""
     user: str
+
+
+class DeliveryView(Model):
+    """A webhook's delivery that came."""
+
+    id: int
+    key: str
+    event: str
+    received_at: datetime
+    applied_at: datetime | None
+    fault: str
 
 
 class Editor(Model):
@@ -717,7 +753,7 @@ class HitPage(Model):
 class Invitation(Model):
     """A person, and the link that lets them in, once, within an hour; it is shown here alone."""
 
-    person: PersonView
+    person: quarterdeck__app__people__PersonView
     url: str
 
 
@@ -741,6 +777,7 @@ class IssueView(Model):
     updated_at: datetime
     closed_at: datetime | None
     url: str
+    external_url: str | None = None
     comments: list[CommentView] = Field(default_factory=lambda: [])
     comments_left_out: int = 0
     sessions: list[SessionRef] = Field(default_factory=lambda: [])
@@ -763,6 +800,7 @@ class JobView(Model):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    external_url: str | None = None
     waiting_for: Waiting | None = None
 
 
@@ -938,6 +976,7 @@ class MergeRequestView(Model):
     created_at: datetime
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
     head: str | None = None
     pipeline: PipelineView | None = None
     comments: list[CommentView] = Field(default_factory=lambda: [])
@@ -1045,16 +1084,6 @@ class NoticeAdded(Model):
     text: str
 
 
-class PersonView(Model):
-    """A person as doors show it."""
-
-    id: int
-    username: str
-    name: str
-    email: str
-    admin: bool
-
-
 class PipelineView(Model):
     """A pipeline; its jobs are there when it was asked for alone."""
 
@@ -1071,6 +1100,7 @@ class PipelineView(Model):
     started_at: datetime | None
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
     jobs: list[JobView] = Field(default_factory=lambda: [])
     earlier: list[JobView] = Field(default_factory=lambda: [])
     sessions: list[SessionRef] = Field(default_factory=lambda: [])
@@ -1897,3 +1927,30 @@ class WorkspaceTornDown(Model):
     left: int
     duration_ms: float
     method: str
+
+
+class WriteView(Model):
+    """What is to be written at the forge, and isn't yet."""
+
+    kind: str
+    subject: str
+    attempts: int
+    refused: bool
+    fault: str
+
+
+class quarterdeck__app__connections__PersonView(Model):
+    """Who a name at the forge is here."""
+
+    login: str
+    username: str
+
+
+class quarterdeck__app__people__PersonView(Model):
+    """A person as doors show it."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool

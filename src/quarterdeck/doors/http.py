@@ -21,6 +21,7 @@ from quarterdeck.doors.api import (
     agents,
     attachments,
     chats,
+    connections,
     document,
     editors,
     executor,
@@ -54,6 +55,7 @@ from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
 from quarterdeck.doors.body import JsonRequest
 from quarterdeck.doors.git import smart_http
+from quarterdeck.doors.hooks import forges
 from quarterdeck.doors.sse import Closing
 from quarterdeck.doors.web import pages
 
@@ -75,6 +77,7 @@ API = (
     agents,
     mcp_servers,
     projects,
+    connections,
     repositories,
     pipelines,
     merge_requests,
@@ -124,6 +127,7 @@ def application(app: App) -> Litestar:
             people_only,
             Router(document.PATH, route_handlers=[executor.ROUTES, executor.register, sign_in.redeem]),
             smart_http.ROUTES,
+            forges.ROUTES,
             endpoint.mounted(),
             *pages.ROUTES,
         ],

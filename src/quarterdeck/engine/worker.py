@@ -21,6 +21,7 @@ from procrastinate.worker import Worker as JobWorker
 
 from quarterdeck.app import (
     attachments,
+    forge_jobs,
     leases,
     leftovers,
     notifications,
@@ -35,7 +36,7 @@ from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
 from quarterdeck.engine.held_jobs import AGAIN_SECONDS, HeldJobs
-from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
+from quarterdeck.engine.jobs import FORGE, NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -127,6 +128,7 @@ class Worker:
             SWEEP: partial(retention.sweep, self._app),
             RETENTION: partial(retention.apply, self._app),
             SEALING: partial(sealing.seal, self._app),
+            FORGE: partial(forge_jobs.work, self._app),
         }
         for name, body in bodies.items():
             jobs.task(name=name, queue=QUEUE, retry=retry)(on_main(body))
