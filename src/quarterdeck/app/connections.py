@@ -46,14 +46,14 @@ class Connect(BaseModel):
     )
 
 
-class Link(BaseModel):
+class LinkPerson(BaseModel):
     """Who you are there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     login: str = Field(min_length=1, max_length=255, description="Your name at the forge, without `@`.")
 
 
-class DeliveryView(BaseModel):
+class ForgeDelivery(BaseModel):
     """A webhook's delivery that came."""
 
     model_config = ConfigDict(frozen=True)
@@ -65,7 +65,7 @@ class DeliveryView(BaseModel):
     fault: str
 
 
-class WriteView(BaseModel):
+class ForgeWrite(BaseModel):
     """What is to be written at the forge, and isn't yet."""
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +77,7 @@ class WriteView(BaseModel):
     fault: str
 
 
-class PersonView(BaseModel):
+class LinkedPerson(BaseModel):
     """Who a name at the forge is here."""
 
     model_config = ConfigDict(frozen=True)
@@ -108,10 +108,10 @@ class ConnectionView(BaseModel):
     fault: str
     fault_at: datetime | None
     waits_until: datetime | None
-    people: tuple[PersonView, ...] = ()
-    deliveries: tuple[DeliveryView, ...] = ()
+    people: tuple[LinkedPerson, ...] = ()
+    deliveries: tuple[ForgeDelivery, ...] = ()
     """The newest."""
-    writes: tuple[WriteView, ...] = ()
+    writes: tuple[ForgeWrite, ...] = ()
     """The oldest that wait."""
 
 
@@ -236,7 +236,7 @@ async def sync(app: App, actor: Actor, project: int | str) -> ConnectionView:
         return await _view(app, connection, row)
 
 
-async def link(app: App, actor: Actor, project: int | str, request: Link) -> ConnectionView:
+async def link(app: App, actor: Actor, project: int | str, request: LinkPerson) -> ConnectionView:
     """Says who the actor is at the forge: what that name does there is then theirs, with their role here.
 
     Nobody says so for somebody else: the name's words start sessions with the rights of whom it is linked to.
@@ -298,9 +298,9 @@ async def _view(app: App, connection: AsyncConnection, row: Row[Any]) -> Connect
     return ConnectionView(
         **values,
         hook_url=f"{app.public_url}/hooks/forges/{row.id}",
-        people=tuple(PersonView(login=one.login, username=one.username) for one in people),
-        deliveries=tuple(DeliveryView.model_validate(one, from_attributes=True) for one in deliveries),
-        writes=tuple(WriteView.model_validate(one, from_attributes=True) for one in writes),
+        people=tuple(LinkedPerson(login=one.login, username=one.username) for one in people),
+        deliveries=tuple(ForgeDelivery.model_validate(one, from_attributes=True) for one in deliveries),
+        writes=tuple(ForgeWrite.model_validate(one, from_attributes=True) for one in writes),
     )
 
 

@@ -1552,9 +1552,9 @@ class AsyncModels(AsyncCalls):
 class AsyncPeople(AsyncCalls):
     """Calls about people."""
 
-    async def whoami(self) -> models.quarterdeck__app__people__PersonView:
+    async def whoami(self) -> models.PersonView:
         """Show who you are. The person behind the token."""
-        return await self._send("GET", "/whoami", models.quarterdeck__app__people__PersonView)
+        return await self._send("GET", "/whoami", models.PersonView)
 
     async def sign_in_link(self) -> models.SignInLink:
         """Make a sign-in link. A link for your browser."""

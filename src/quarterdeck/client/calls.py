@@ -1536,9 +1536,9 @@ class Models(Calls):
 class People(Calls):
     """Calls about people."""
 
-    def whoami(self) -> models.quarterdeck__app__people__PersonView:
+    def whoami(self) -> models.PersonView:
         """Show who you are. The person behind the token."""
-        return self._send("GET", "/whoami", models.quarterdeck__app__people__PersonView)
+        return self._send("GET", "/whoami", models.PersonView)
 
     def sign_in_link(self) -> models.SignInLink:
         """Make a sign-in link. A link for your browser."""

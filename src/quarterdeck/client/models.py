@@ -446,9 +446,9 @@ class ConnectionView(Model):
     fault: str
     fault_at: datetime | None
     waits_until: datetime | None
-    people: list[quarterdeck__app__connections__PersonView] = Field(default_factory=lambda: [])
-    deliveries: list[DeliveryView] = Field(default_factory=lambda: [])
-    writes: list[WriteView] = Field(default_factory=lambda: [])
+    people: list[LinkedPerson] = Field(default_factory=lambda: [])
+    deliveries: list[ForgeDelivery] = Field(default_factory=lambda: [])
+    writes: list[ForgeWrite] = Field(default_factory=lambda: [])
 
 
 class Context(Model):
@@ -513,17 +513,6 @@ class DelegationStarted(Model):
     component: str
     system: str = ""
     user: str
-
-
-class DeliveryView(Model):
-    """A webhook's delivery that came."""
-
-    id: int
-    key: str
-    event: str
-    received_at: datetime
-    applied_at: datetime | None
-    fault: str
 
 
 class Editor(Model):
@@ -690,6 +679,27 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForgeDelivery(Model):
+    """A webhook's delivery that came."""
+
+    id: int
+    key: str
+    event: str
+    received_at: datetime
+    applied_at: datetime | None
+    fault: str
+
+
+class ForgeWrite(Model):
+    """What is to be written at the forge, and isn't yet."""
+
+    kind: str
+    subject: str
+    attempts: int
+    refused: bool
+    fault: str
+
+
 class ForkedFrom(Model):
     """An event of another session."""
 
@@ -753,7 +763,7 @@ class HitPage(Model):
 class Invitation(Model):
     """A person, and the link that lets them in, once, within an hour; it is shown here alone."""
 
-    person: quarterdeck__app__people__PersonView
+    person: PersonView
     url: str
 
 
@@ -856,6 +866,13 @@ class LinkRef(Model):
     target: str
     name: str
     url: str = ""
+
+
+class LinkedPerson(Model):
+    """Who a name at the forge is here."""
+
+    login: str
+    username: str
 
 
 class LintView(Model):
@@ -1082,6 +1099,16 @@ class NoticeAdded(Model):
     component: str
     about: Literal["iterations", "wrap_up", "correction"]
     text: str
+
+
+class PersonView(Model):
+    """A person as doors show it."""
+
+    id: int
+    username: str
+    name: str
+    email: str
+    admin: bool
 
 
 class PipelineView(Model):
@@ -1927,30 +1954,3 @@ class WorkspaceTornDown(Model):
     left: int
     duration_ms: float
     method: str
-
-
-class WriteView(Model):
-    """What is to be written at the forge, and isn't yet."""
-
-    kind: str
-    subject: str
-    attempts: int
-    refused: bool
-    fault: str
-
-
-class quarterdeck__app__connections__PersonView(Model):
-    """Who a name at the forge is here."""
-
-    login: str
-    username: str
-
-
-class quarterdeck__app__people__PersonView(Model):
-    """A person as doors show it."""
-
-    id: int
-    username: str
-    name: str
-    email: str
-    admin: bool

@@ -6,7 +6,7 @@ from litestar import Router, delete, get, post
 from litestar.params import JSONBody, PathParameter
 
 from quarterdeck.app import connections
-from quarterdeck.app.connections import Connect, ConnectionView, Link
+from quarterdeck.app.connections import Connect, ConnectionView, LinkPerson
 from quarterdeck.doors.api.parameters import Caller, ProjectRef, TheApp
 
 Login = Annotated[str, PathParameter(max_length=255, description="A name at the forge.")]
@@ -37,7 +37,7 @@ async def sync(app: TheApp, actor: Caller, project_ref: ProjectRef) -> Connectio
 
 
 @post("/people", summary="Say who you are at the forge")
-async def link(app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[Link]) -> ConnectionView:
+async def link(app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[LinkPerson]) -> ConnectionView:
     """What that name does there is then yours."""
     return await connections.link(app, actor, project_ref, data)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from quarterdeck.app.remote_forge import CommitStatus, Remote, Writing, Written
-from quarterdeck.core.errors import NotFoundError, UnavailableError
+from quarterdeck.core.errors import ForbiddenError, NotFoundError, UnavailableError
 from quarterdeck.core.remote import Delivery, Fact, Kind, RemoteRepository
 from quarterdeck.core.text import cut
 from quarterdeck.forges.api import Api, Json
@@ -52,9 +52,11 @@ class GitHub:
     async def changed(self, remote: Remote, since: datetime | None) -> AsyncIterator[Fact]:
         """What changed; without `since` what is open, and what is said on it."""
         api, path = _api(remote), _path(remote)
+        talked = list[shapes.Issue]()
         state: dict[str, str | int] = {"state": "open"} if since is None else {"state": "all", "since": _iso(since)}
         async for one in api.pages(f"{path}/issues", **state, sort="updated", direction="asc"):
             issue = _as(shapes.Issue, one)
+            talked += [issue] if issue.comments or issue.pull_request is not None else []
             if issue.pull_request is None:
                 yield issue.issue()
         order = {"sort": "updated", "direction": "desc", "state": "open" if since is None else "all"}
@@ -63,16 +65,10 @@ class GitHub:
             if since is not None and request.updated_at < since:
                 break
             yield request.merge_request()
-        later = {"since": _iso(since)} if since else {}
-        async for one in api.pages(f"{path}/issues/comments", **later, sort="updated", direction="asc"):
-            said = _as(shapes.Comment, one)
-            yield said.comment(_number(said.issue_url), None)
-        async for one in api.pages(f"{path}/pulls/comments", **later, sort="updated", direction="asc"):
-            line = _as(shapes.LineComment, one)
-            yield line.comment(_number(line.pull_request_url))
-        runs: Json = await api.get(f"{path}/actions/runs", per_page=RUNS)
-        for one in reversed(runs.get("workflow_runs", ())):
-            yield _as(shapes.WorkflowRun, one).pipeline()
+        async for said in _said_on(api, path, talked) if since is None else _said_since(api, path, since):
+            yield said
+        for run in await _runs(api, path):
+            yield run.pipeline()
 
     async def job_log(self, remote: Remote, log: str, *, limit: int) -> bytes:
         """The end of a job's log; GitHub deletes them after some time."""
@@ -151,6 +147,37 @@ def _api(remote: Remote) -> Api:
 
 def _path(remote: Remote) -> str:
     return f"/repos/{remote.repository}"
+
+
+async def _said_on(api: Api, path: str, things: list[shapes.Issue]) -> AsyncIterator[Fact]:
+    """What is said on each of these."""
+    for thing in things:
+        of_pull = thing.pull_request is not None
+        async for one in api.pages(f"{path}/issues/{thing.number}/comments"):
+            yield _as(shapes.Comment, one).comment(thing.number, "merge_request" if of_pull else "issue")
+        if of_pull:
+            async for one in api.pages(f"{path}/pulls/{thing.number}/comments"):
+                yield _as(shapes.LineComment, one).comment(thing.number)
+
+
+async def _said_since(api: Api, path: str, since: datetime) -> AsyncIterator[Fact]:
+    """What was said or changed since then, on whatever."""
+    order = {"since": _iso(since), "sort": "updated", "direction": "asc"}
+    async for one in api.pages(f"{path}/issues/comments", **order):
+        said = _as(shapes.Comment, one)
+        yield said.comment(_number(said.issue_url), None)
+    async for one in api.pages(f"{path}/pulls/comments", **order):
+        line = _as(shapes.LineComment, one)
+        yield line.comment(_number(line.pull_request_url))
+
+
+async def _runs(api: Api, path: str) -> list[shapes.WorkflowRun]:
+    """The newest runs of workflows, oldest first; none where the token may not see them."""
+    try:
+        found: Json = await api.get(f"{path}/actions/runs", per_page=RUNS)
+    except (ForbiddenError, NotFoundError):
+        return []
+    return [_as(shapes.WorkflowRun, one) for one in reversed(found.get("workflow_runs", ()))]
 
 
 async def _login(api: Api) -> str:

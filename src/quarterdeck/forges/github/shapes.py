@@ -20,6 +20,8 @@ from quarterdeck.core.remote import (
 OUR_CONTEXT = "quarterdeck"
 """What the names of our own checks begin with; they are not read back."""
 STAGE = "checks"
+UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of what comes without one: whatever comes with one is newer."""
 _FAILED = {"failure", "timed_out", "startup_failure", "action_required"}
 _SKIPPED = {"skipped", "stale", "neutral"}
 
@@ -66,6 +68,7 @@ class Issue(Shape):
     created_at: datetime
     updated_at: datetime
     pull_request: dict[str, Any] | None = None
+    comments: int = 0
 
     def issue(self) -> RemoteIssue:
         """As an issue."""
@@ -319,7 +322,7 @@ class WorkflowJob(Shape):
     def job(self) -> RemoteJob:
         """As a job."""
         status = job_status(self.status, self.conclusion)
-        began = self.started_at or self.created_at or datetime.now(UTC)
+        began = self.started_at or self.created_at or UNKNOWN
         return RemoteJob(
             id=f"job:{self.id}",
             name=self.name,
@@ -342,7 +345,7 @@ class WorkflowJob(Shape):
             sha=self.head_sha,
             status=None,
             url=(self.html_url or "").partition("/job/")[0],
-            created_at=self.created_at or job.updated_at,
+            created_at=self.created_at or self.started_at or datetime.now(UTC),
             updated_at=job.updated_at,
             jobs=(job,),
         )
@@ -392,14 +395,14 @@ class CheckRun(Shape):
             url=self.html_url or "",
             started_at=self.started_at,
             ended_at=self.completed_at,
-            updated_at=self.completed_at or self.started_at or datetime.now(UTC),
+            updated_at=self.completed_at or self.started_at or UNKNOWN,
         )
 
 
 def checks(suite: CheckSuite, runs: tuple[CheckRun, ...], url: str) -> RemotePipeline:
     """A suite with some of its checks as a pipeline: it has ended only when the suite has."""
     jobs = tuple(one.job() for one in runs)
-    at = max([one.updated_at for one in jobs] or [suite.updated_at or datetime.now(UTC)])
+    at = suite.updated_at or max([one.updated_at for one in jobs], default=UNKNOWN)
     name = suite.app.name if suite.app and suite.app.name else "checks"
     return RemotePipeline(
         id=f"suite:{suite.id}",
@@ -408,7 +411,7 @@ def checks(suite: CheckSuite, runs: tuple[CheckRun, ...], url: str) -> RemotePip
         sha=suite.head_sha or (runs[0].head_sha if runs else ""),
         status=pipeline_status(suite.status or "queued", suite.conclusion) if suite.status else None,
         url=url,
-        created_at=suite.created_at or at,
-        updated_at=suite.updated_at or at,
+        created_at=suite.created_at or datetime.now(UTC),
+        updated_at=at,
         jobs=jobs,
     )
