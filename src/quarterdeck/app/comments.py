@@ -95,7 +95,7 @@ async def add(
         .values(
             {f"{kind}_id": subject_id},
         )
-        .values(author_id=actor.user_id, session_id=session_id, call_id=call_id, text=text, **place)
+        .values(author_id=actor.writer.user_id, session_id=session_id, call_id=call_id, text=text, **place)
         .returning(comments.c.id)
     )
     return made.scalar_one()

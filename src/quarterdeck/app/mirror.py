@@ -54,4 +54,6 @@ async def _fact(mirror: Mirror, fact: Fact) -> None:
 async def _pushed(mirror: Mirror, branch: str) -> None:
     """The branch as it is there now, whatever the delivery said of it: several may come at once, or late."""
     moved = await mirror.fetch({f"refs/heads/{branch}": branch})
-    await repositories.pushed(mirror.app, mirror.project_id, tuple(moved), away=False)
+    async with mirror.app.database.transaction() as connection:
+        by = await mirror.by(connection)
+    await repositories.pushed(mirror.app, mirror.project_id, tuple(moved), by, away=False)

@@ -6,11 +6,13 @@ from sqlalchemy import Row, delete, func, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import occurrences
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.issues import LABEL_CHARACTERS, LABELS, TITLE_CHARACTERS
 from quarterdeck.app.mirroring import Mirror
 from quarterdeck.core.remote import RemoteIssue, unmarked
 from quarterdeck.core.text import clean, cut, line
+from quarterdeck.core.trigger import EventType
 from quarterdeck.store.tables import issue_assignees, issues
 
 
@@ -33,7 +35,12 @@ async def bring(mirror: Mirror, fact: RemoteIssue) -> None:
             values |= _words(fact) | await _status(mirror, connection, fact, found)
         await connection.execute(update(issues).where(issues.c.id == found.id).values(values))
         if not ours_first:
-            await _assign(mirror, connection, found.id, fact.assignees)
+            named = await _assign(mirror, connection, found.id, fact.assignees)
+            place = await mirror.place(connection, issues, found.id)
+            if place is not None and values.get("status") == "closed":
+                await occurrences.moved(mirror.app, connection, place, "closed")
+            if place is not None:
+                await occurrences.assigned(mirror.app, connection, place, EventType.ASSIGN, named)
 
 
 async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteIssue) -> None:
@@ -52,7 +59,13 @@ async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteIssue) 
         **await mirror.author(connection, fact.author),
     }
     made = (await connection.execute(insert(issues).values(values).returning(issues.c.id))).scalar_one()
-    await _assign(mirror, connection, made, fact.assignees)
+    named = await _assign(mirror, connection, made, fact.assignees)
+    place = await mirror.place(connection, issues, made)
+    if place is not None and fact.status == "opened":
+        await occurrences.moved(mirror.app, connection, place, "created")
+        text = f"{place.row.title}\n\n{place.row.description}"
+        await occurrences.said(mirror.app, connection, place, text, "description")
+        await occurrences.assigned(mirror.app, connection, place, EventType.ASSIGN, named)
 
 
 def _words(fact: RemoteIssue) -> dict[str, Any]:
@@ -75,11 +88,13 @@ async def _status(mirror: Mirror, connection: AsyncConnection, fact: RemoteIssue
     return {"status": "closed", "closed_by_id": closer, "closed_reason": "", "closed_at": func.now()}
 
 
-async def _assign(mirror: Mirror, connection: AsyncConnection, issue_id: int, logins: tuple[str, ...]) -> None:
-    """Those who are members here; the others have no place to be named in."""
+async def _assign(mirror: Mirror, connection: AsyncConnection, issue_id: int, logins: tuple[str, ...]) -> list[int]:
+    """Those who are members here, the others have no place to be named in; answers who was not named before."""
     ids = sorted((await mirror.people(connection, logins)).values())
     of = issue_assignees.c
     await connection.execute(delete(issue_assignees).where(of.issue_id == issue_id, of.user_id.not_in(ids)))
     if ids:
         rows = [{"issue_id": issue_id, "user_id": one} for one in ids]
-        await connection.execute(upsert(issue_assignees).on_conflict_do_nothing(), rows)
+        made = upsert(issue_assignees).on_conflict_do_nothing().returning(of.user_id)
+        return list((await connection.execute(made, rows)).scalars())
+    return []

@@ -6,14 +6,17 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app import occurrences
 from quarterdeck.app.assignees import Part
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.merge_requests import TITLE_CHARACTERS, end
 from quarterdeck.app.mirroring import Mirror
+from quarterdeck.app.occurrences import Place
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.remote import RemoteMergeRequest, unmarked
 from quarterdeck.core.text import clean, cut, line
+from quarterdeck.core.trigger import EventType
 from quarterdeck.store.tables import merge_request_people, merge_requests
 
 
@@ -33,14 +36,21 @@ async def bring(mirror: Mirror, fact: RemoteMergeRequest) -> None:
             "external_url": clean(fact.url),
             "external_updated_at": fact.updated_at,
         }
-        if not await mirror.waits(connection, "merge_request", found.id):
+        ours_first = await mirror.waits(connection, "merge_request", found.id)
+        if not ours_first:
             values |= _words(fact)
-            await _name(mirror, connection, found.id, fact)
         if fact.status == "opened" and found.status != "opened":
             values |= {"status": "opened", "ended_at": None, "merge_commit": None}
         await connection.execute(update(merge_requests).where(merge_requests.c.id == found.id).values(values))
         if fact.status != "opened" and found.status == "opened":
             await end(connection, mirror.app, found, fact.status, _merged(fact))
+        named = {} if ours_first else await _name(mirror, connection, found.id, fact)
+        if (place := await mirror.place(connection, merge_requests, found.id)) is not None:
+            if fact.status == "merged" and found.status == "opened":
+                await occurrences.moved(mirror.app, connection, place, "merged")
+            if fact.ready:
+                await occurrences.moved(mirror.app, connection, place, "ready")
+            await _tell(mirror, connection, place, named)
 
 
 async def _fetch(mirror: Mirror, fact: RemoteMergeRequest) -> None:
@@ -88,7 +98,21 @@ async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteMergeRe
         **await mirror.author(connection, fact.author),
     }
     made = await connection.execute(insert(merge_requests).values(values).returning(merge_requests.c.id))
-    await _name(mirror, connection, made.scalar_one(), fact)
+    row_id = made.scalar_one()
+    named = await _name(mirror, connection, row_id, fact)
+    place = await mirror.place(connection, merge_requests, row_id)
+    if place is not None and fact.status == "opened":
+        if not fact.draft:
+            await occurrences.moved(mirror.app, connection, place, "ready")
+        text = f"{place.row.title}\n\n{place.row.description}"
+        await occurrences.said(mirror.app, connection, place, text, "description")
+        await _tell(mirror, connection, place, named)
+
+
+async def _tell(mirror: Mirror, connection: AsyncConnection, place: Place, named: dict[Part, list[int]]) -> None:
+    assignees, reviewers = named.get("assignee", []), named.get("reviewer", [])
+    await occurrences.assigned(mirror.app, connection, place, EventType.ASSIGN, assignees)
+    await occurrences.assigned(mirror.app, connection, place, EventType.ASSIGN_REVIEWER, reviewers)
 
 
 def _words(fact: RemoteMergeRequest) -> dict[str, Any]:
@@ -103,9 +127,11 @@ def _merged(fact: RemoteMergeRequest) -> str | None:
     return fact.merge_commit if fact.status == "merged" else None
 
 
-async def _name(mirror: Mirror, connection: AsyncConnection, merge_request_id: int, fact: RemoteMergeRequest) -> None:
-    """Its assignees and reviewers who are members here; whoever gave a verdict stays a reviewer."""
-    of = merge_request_people.c
+async def _name(
+    mirror: Mirror, connection: AsyncConnection, merge_request_id: int, fact: RemoteMergeRequest
+) -> dict[Part, list[int]]:
+    """Its assignees and reviewers who are members here, whoever gave a verdict stays one; answers who is new."""
+    of, fresh = merge_request_people.c, dict[Part, list[int]]()
     parts: tuple[tuple[Part, tuple[str, ...]], ...] = (("assignee", fact.assignees), ("reviewer", fact.reviewers))
     for part, logins in parts:
         ids = sorted((await mirror.people(connection, logins)).values())
@@ -114,4 +140,6 @@ async def _name(mirror: Mirror, connection: AsyncConnection, merge_request_id: i
         await connection.execute(gone)
         if ids:
             rows = [{"merge_request_id": merge_request_id, "user_id": one, "part": part} for one in ids]
-            await connection.execute(upsert(merge_request_people).on_conflict_do_nothing(), rows)
+            made = upsert(merge_request_people).on_conflict_do_nothing().returning(of.user_id)
+            fresh[part] = list((await connection.execute(made, rows)).scalars())
+    return fresh

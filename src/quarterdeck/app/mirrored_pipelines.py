@@ -23,6 +23,8 @@ async def bring(mirror: Mirror, fact: RemotePipeline) -> None:
     logs = {one.id: await _log(mirror, fact, one) for one in fact.jobs}
     async with mirror.app.database.transaction() as connection:
         row = await _row(mirror, connection, fact)
+        if row is None:
+            return
         await _stages(connection, row, fact.jobs)
         for one in fact.jobs:
             await _job(connection, row.id, one, logs[one.id])
@@ -45,12 +47,14 @@ def _news(row: Row[Any], fact: RemotePipeline, status: PipelineStatus) -> bool:
     return fact.updated_at == known and (status in PIPELINE_ENDED or PipelineStatus(row.status) not in PIPELINE_ENDED)
 
 
-async def _row(mirror: Mirror, connection: AsyncConnection, fact: RemotePipeline) -> Row[Any]:
-    """The pipeline's row, locked; made when it is heard of first."""
+async def _row(mirror: Mirror, connection: AsyncConnection, fact: RemotePipeline) -> Row[Any] | None:
+    """The pipeline's row, locked; made when it is heard of first, if that tells enough of it."""
     query = select(pipelines.c.id).where(
         pipelines.c.project_id == mirror.project_id, pipelines.c.external_id == fact.id
     )
     known = (await connection.execute(query)).scalar_one_or_none()
+    if known is None and fact.known_only:
+        return None
     if known is None:
         made = await connection.execute(
             upsert(pipelines)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from sqlalchemy import Row, Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import assignees
+from quarterdeck.app import assignees, occurrences
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.mirroring import Mirror
 from quarterdeck.core.remote import RemoteComment, RemoteVerdict, marked, unmarked
@@ -69,9 +69,12 @@ async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteComment
     line = fact.path is not None and (fact.new_line is not None or fact.old_line is not None)
     place = {"path": fact.path, "new_line": fact.new_line, "old_line": fact.old_line, "commit": fact.commit or ""}
     author = await mirror.author(connection, fact.author)
-    await connection.execute(
-        insert(comments).values(created_at=fact.created_at, **values, **author, **(place if line else {}))
-    )
+    row = {"created_at": fact.created_at, **values, **author, **(place if line else {})}
+    made = (await connection.execute(insert(comments).values(row).returning(comments.c.id))).scalar_one()
+    table: Table = issues if "issue_id" in values else merge_requests
+    where = await mirror.place(connection, table, values.get("issue_id") or values["merge_request_id"])
+    if where is not None:
+        await occurrences.said(mirror.app, connection, where, values["text"], f"comment:{made}")
     if (issue_id := values.get("issue_id")) is not None:
         await connection.execute(update(issues).where(issues.c.id == issue_id).values(updated_at=func.now()))
 
@@ -88,6 +91,9 @@ async def decide(mirror: Mirror, fact: RemoteVerdict) -> None:
             return
         if fact.verdict is not None:
             await assignees.decide(connection, row.id, user, fact.verdict, fact.commit)
+            place = await mirror.place(connection, merge_requests, row.id)
+            if place is not None and fact.verdict == "approved":
+                await occurrences.moved(mirror.app, connection, place, "approved")
             return
         of = merge_request_people.c
         mine = of.merge_request_id == row.id, of.user_id == user, of.part == "reviewer"

@@ -8,11 +8,14 @@ from sqlalchemy import Row, Table, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import connections
+from quarterdeck.app.access import of_row
+from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.occurrences import Place
 from quarterdeck.app.outside import RefUpdate
 from quarterdeck.core.remote import Kind, RemotePerson, marked
 from quarterdeck.core.text import clean, line
-from quarterdeck.store.tables import connection_people, forge_writes, issues, members, merge_requests, projects
+from quarterdeck.store.tables import connection_people, forge_writes, issues, members, merge_requests, projects, users
 
 NAME_CHARACTERS = 255
 
@@ -60,6 +63,25 @@ class Mirror:
         known = await self.people(connection, [person.login])
         user = known.get(clean(person.login).lower())
         return {"author_id": user, "external_author": line(clean(person.login), NAME_CHARACTERS)}
+
+    async def by(self, connection: AsyncConnection) -> Actor | None:
+        """Whose doing it is, if that is a member here; what others do starts nothing, for it has nobody's rights."""
+        if self.quiet or self.actor is None:
+            return None
+        user_id = next(iter((await self.people(connection, [self.actor.login])).values()), None)
+        if user_id is None:
+            return None
+        row = (await connection.execute(select(users).where(users.c.id == user_id))).one()
+        return Actor(row.id, row.username, row.name, row.email, row.admin, door="hook")
+
+    async def place(self, connection: AsyncConnection, table: Table, row_id: int) -> Place | None:
+        """Where something happened and by whom, for the project's triggers; None for what they don't hear of."""
+        actor = await self.by(connection)
+        if actor is None:
+            return None
+        own = (await connection.execute(select(projects).where(projects.c.id == self.project_id))).one()
+        row = (await connection.execute(select(table).where(table.c.id == row_id))).one()
+        return Place(of_row(own, None), actor, "issue" if table is issues else "merge_request", row, None)
 
     async def number(self, connection: AsyncConnection, kind: Kind, number: int) -> int:
         """The number for a thing that is new here: the one that it has there, unless something here has it."""

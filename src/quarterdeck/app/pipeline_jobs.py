@@ -15,6 +15,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.app.forge_wants import want
 from quarterdeck.app.lock_order import lock_sessions
+from quarterdeck.app.occurrences import pipeline_came_to
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
 from quarterdeck.app.wanted import happened
@@ -72,6 +73,7 @@ async def come_to(connection: AsyncConnection, app: App, row: Row[Any], status: 
         await connection.execute(
             update(pipelines).where(pipelines.c.id == row.id).values(status=status.value, ended_at=ended)
         )
+        await pipeline_came_to(app, connection, row, status.value)
         if row.external_id is None:
             await want(connection, app.dispatch, row.project_id, "status", row.id)
     if status in PIPELINE_ENDED and before not in PIPELINE_ENDED:

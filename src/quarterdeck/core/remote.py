@@ -50,6 +50,8 @@ class RemoteMergeRequest(_Said):
     description: str
     status: Literal["opened", "merged", "closed"]
     draft: bool = False
+    ready: bool = False
+    """It was a draft until now."""
     source_branch: str
     source_ref: str | None = None
     target_branch: str
@@ -132,6 +134,8 @@ class RemotePipeline(_Said):
     created_at: datetime
     updated_at: datetime
     jobs: tuple[RemoteJob, ...] = ()
+    known_only: bool = False
+    """It tells too little of its pipeline to begin one, which has been told of before."""
 
 
 class RemoteRepository(_Said):

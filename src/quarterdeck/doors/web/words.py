@@ -67,6 +67,7 @@ ABILITIES = {
     Ability.MANAGE_FLOWS: _("manage flows"),
     Ability.MANAGE_MEMBERS: _("manage members"),
     Ability.MANAGE_AGENTS: _("manage agents"),
+    Ability.MANAGE_TRIGGERS: _("manage triggers"),
     Ability.MANAGE_PROJECT: _("manage the project"),
 }
 OUTCOMES = {

@@ -68,7 +68,8 @@ class GitHub:
         async for said in _said_on(api, path, talked) if since is None else _said_since(api, path, since):
             yield said
         for run in await _runs(api, path):
-            yield run.pipeline()
+            if run.head_repository is None or run.head_repository.full_name.lower() == remote.repository.lower():
+                yield run.pipeline()
 
     async def job_log(self, remote: Remote, log: str, *, limit: int) -> bytes:
         """The end of a job's log; GitHub deletes them after some time."""

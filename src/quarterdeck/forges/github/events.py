@@ -39,6 +39,7 @@ class _Sent(shapes.Shape):
 
     action: str = ""
     sender: shapes.User | None = None
+    repository: shapes.Repository | None = None
     ref: str | None = None
     issue: shapes.Issue | None = None
     pull_request: shapes.PullRequest | None = None
@@ -112,7 +113,10 @@ def _issue_comment(sent: _Sent) -> list[Fact]:
 
 
 def _pull_request(sent: _Sent) -> list[Fact]:
-    return [sent.pull_request.merge_request()] if sent.pull_request is not None else []
+    if sent.pull_request is None:
+        return []
+    ready = sent.action == "ready_for_review"
+    return [sent.pull_request.merge_request().model_copy(update={"ready": ready})]
 
 
 def _review(sent: _Sent) -> list[Fact]:
@@ -129,7 +133,11 @@ def _line(sent: _Sent) -> list[Fact]:
 
 
 def _run(sent: _Sent) -> list[Fact]:
-    return [sent.workflow_run.pipeline()] if sent.workflow_run is not None else []
+    """Runs of a fork's own branches are named as ours are: they are left out."""
+    run, ours = sent.workflow_run, sent.repository
+    if run is None or (run.head_repository and ours and run.head_repository.full_name != ours.full_name):
+        return []
+    return [run.pipeline()]
 
 
 def _job(sent: _Sent) -> list[Fact]:
@@ -140,12 +148,14 @@ def _check(sent: _Sent) -> list[Fact]:
     run = sent.check_run
     if run is None or run.check_suite is None or _of_workflows(run.app) or run.name.startswith(shapes.OUR_CONTEXT):
         return []
+    if not run.check_suite.head_branch:  # of a fork, or of a branch that is gone
+        return []
     return [shapes.checks(run.check_suite, (run,), run.html_url or "")]
 
 
 def _suite(sent: _Sent) -> list[Fact]:
     suite = sent.check_suite
-    if suite is None or _of_workflows(suite.app):
+    if suite is None or not suite.head_branch or _of_workflows(suite.app):
         return []
     return [shapes.checks(suite, (), "")]
 

@@ -283,6 +283,7 @@ class WorkflowRun(Shape):
     name: str | None = None
     head_branch: str | None = None
     head_sha: str
+    head_repository: Repository | None = None
     status: str | None
     conclusion: str | None = None
     html_url: str
@@ -348,6 +349,7 @@ class WorkflowJob(Shape):
             created_at=self.created_at or self.started_at or datetime.now(UTC),
             updated_at=job.updated_at,
             jobs=(job,),
+            known_only=True,
         )
 
 
