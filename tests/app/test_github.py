@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from quarterdeck.app import connections, forge_jobs, issues, merge_requests, pipelines, projects, repositories
 from quarterdeck.app.actor import Actor
@@ -21,7 +21,10 @@ from quarterdeck.app.outside import RefUpdate
 from quarterdeck.app.projects import AddProject
 from quarterdeck.core.errors import ConflictError
 from quarterdeck.doors.http import Server, application
+from quarterdeck.store.tables import comments as comment_rows
 from quarterdeck.store.tables import connections as connection_rows
+from quarterdeck.store.tables import forge_writes
+from quarterdeck.store.tables import merge_requests as merge_request_rows
 from tests import ports
 from tests.emulators import github
 from tests.emulators.github import Emulator
@@ -212,6 +215,13 @@ async def test_what_is_done_here_is_there_once(forge: Forge) -> None:
     await forge.work("write")
     (pull,) = await forge.ask("GET", "/pulls")
     assert pull["title"] == "A better fix"
+    async with app.database.transaction() as connection:  # as after a crash between the writing and its noting
+        for table in (comment_rows, merge_request_rows):
+            await connection.execute(update(table).values(external_id=None, external_url=None))
+        await connection.execute(update(forge_writes).values(done=0, attempts=1))
+    await forge.work("write")
+    assert len(await forge.ask("GET", "/pulls?state=all")) == 1
+    assert len(await forge.ask("GET", f"/issues/{pull['number']}/comments")) == 1
     view = await connections.show(app, owner, project)
     assert (view.writes, view.fault) == ((), "")
 
