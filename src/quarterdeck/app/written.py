@@ -156,4 +156,4 @@ class _Out:
 
 
 def _told(made: Written) -> dict[str, Any]:
-    return {"external_id": made.id, "external_url": made.url, "external_updated_at": made.updated_at}
+    return {"external_id": made.id, "external_url": made.url or None, "external_updated_at": made.updated_at}

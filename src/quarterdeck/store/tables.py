@@ -577,7 +577,7 @@ forge_deliveries = Table(
     _id(),
     Column("connection_id", BigInteger, ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
     Column("key", Text, nullable=False),  # the forge's id of it
-    Column("digest", LargeBinary, nullable=False),  # of event and body: sent again under another id it is the same
+    Column("digest", LargeBinary, nullable=False),  # of the body: sent again under another id it is the same
     Column("event", Text, nullable=False),
     Column("body", LargeBinary),  # until it is applied
     Column("received_at", _TIME, nullable=False, server_default=func.now()),
