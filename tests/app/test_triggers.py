@@ -324,12 +324,8 @@ async def test_fired_by_hand_and_again(app: App, owner: Actor, project: Project,
     await triggers.switch(app, owner, project.id, made.trigger.id, enabled=False)
     again = await deliveries.again(app, owner, project.id, one.id)
     last = (await all_of(app, owner, project))[-1]
-    assert (last.id, last.again_of, last.status, last.session_id != one.session_id) == (
-        again.id,
-        one.id,
-        "started",
-        True,
-    )
+    assert (last.id, last.again_of, last.status) == (again.id, one.id, "started")
+    assert last.session_id != one.session_id
     with pytest.raises(NotFoundError):
         await deliveries.show(app, owner, project.id, 4711)
 

@@ -1557,6 +1557,7 @@ class SessionRow(Model):
     warnings: int
     errors: int
     held: bool
+    verified: bool | None
     parent_id: int | None
     created_at: datetime
     started_at: datetime | None
@@ -1619,6 +1620,7 @@ class SessionView(Model):
     errors: int
     checks_passed: int
     checks_failed: int
+    verified: bool | None
     held: bool
     imported: SessionImported | None
     created_at: datetime

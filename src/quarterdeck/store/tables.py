@@ -170,6 +170,7 @@ sessions = Table(
     Column("scripted", Boolean, nullable=False, server_default=text("false")),
     _text("reason"),
     Column("executor_id", BigInteger),  # the editor that carries its calls out; null when any runner does
+    Column("verified", Boolean),  # whether the last check of its work passed
     Column("status_order", SmallInteger, nullable=False, server_default=text("6")),  # the larger the earlier in lists
     UniqueConstraint("initiator_id", "idempotency_key"),
     Index(

@@ -39,6 +39,7 @@ from quarterdeck.doors.cli import (
     session_replay,
     session_search,
     token,
+    trigger,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -82,6 +83,7 @@ people.register(app)
 app.add_typer(person.group, name="person")
 app.add_typer(token.group, name="token")
 app.add_typer(editor.group, name="editor")
+app.add_typer(trigger.group, name="trigger")
 processes.register(app)
 backups.register(app)
 

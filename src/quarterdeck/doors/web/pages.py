@@ -43,6 +43,7 @@ from quarterdeck.doors.web import (
     setting_pages,
     sights,
     static_files,
+    trigger_pages,
     views,
 )
 from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
@@ -136,6 +137,7 @@ ROUTES = (
             *new_project_pages.ROUTES,
             *member_pages.ROUTES,
             *setting_pages.ROUTES,
+            *trigger_pages.ROUTES,
             *runner_pages.ROUTES,
             *personal_pages.ROUTES,
             *editor_pages.ROUTES,
