@@ -294,7 +294,8 @@ async def _view(app: App, connection: AsyncConnection, row: Row[Any]) -> Connect
         .where(connection_people.c.connection_id == row.id)
         .order_by(connection_people.c.login)
     )
-    values = {name: getattr(row, name) for name in ConnectionView.model_fields if name in connections.c}
+    shown = [name for name in ConnectionView.model_fields if name in connections.c and name != "hook_secret"]
+    values = {name: getattr(row, name) for name in shown}
     return ConnectionView(
         **values,
         hook_url=f"{app.public_url}/hooks/forges/{row.id}",

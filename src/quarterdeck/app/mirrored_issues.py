@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import occurrences
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.issues import LABEL_CHARACTERS, LABELS, TITLE_CHARACTERS
-from quarterdeck.app.mirroring import Mirror
+from quarterdeck.app.mirroring import Mirror, address
 from quarterdeck.core.remote import RemoteIssue, unmarked
 from quarterdeck.core.text import clean, cut, line
 from quarterdeck.core.trigger import EventType
@@ -27,7 +27,7 @@ async def bring(mirror: Mirror, fact: RemoteIssue) -> None:
             return
         values: dict[str, Any] = {
             "external_id": str(fact.number),
-            "external_url": clean(fact.url),
+            "external_url": address(fact.url),
             "external_updated_at": fact.updated_at,
         }
         ours_first = await mirror.waits(connection, "issue", found.id)
@@ -53,7 +53,7 @@ async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteIssue) 
         "updated_at": fact.updated_at,
         "closed_at": fact.updated_at if fact.status == "closed" else None,
         "external_id": str(fact.number),
-        "external_url": clean(fact.url),
+        "external_url": address(fact.url),
         "external_updated_at": fact.updated_at,
         **_words(fact),
         **await mirror.author(connection, fact.author),

@@ -10,7 +10,7 @@ from quarterdeck.app import occurrences
 from quarterdeck.app.assignees import Part
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.merge_requests import TITLE_CHARACTERS, end
-from quarterdeck.app.mirroring import Mirror
+from quarterdeck.app.mirroring import Mirror, address
 from quarterdeck.app.occurrences import Place
 from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.limits import REF_CHARACTERS
@@ -33,7 +33,7 @@ async def bring(mirror: Mirror, fact: RemoteMergeRequest) -> None:
             return
         values: dict[str, Any] = {
             "external_id": str(fact.number),
-            "external_url": clean(fact.url),
+            "external_url": address(fact.url),
             "external_updated_at": fact.updated_at,
         }
         ours_first = await mirror.waits(connection, "merge_request", found.id)
@@ -92,7 +92,7 @@ async def _make(mirror: Mirror, connection: AsyncConnection, fact: RemoteMergeRe
         "ended_at": fact.updated_at if fact.status != "opened" else None,
         "merge_commit": _merged(fact),
         "external_id": str(fact.number),
-        "external_url": clean(fact.url),
+        "external_url": address(fact.url),
         "external_updated_at": fact.updated_at,
         **_words(fact),
         **await mirror.author(connection, fact.author),

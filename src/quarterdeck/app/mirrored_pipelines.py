@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import connections
 from quarterdeck.app.acts import new_call_id
-from quarterdeck.app.mirroring import NAME_CHARACTERS, Mirror
+from quarterdeck.app.mirroring import NAME_CHARACTERS, Mirror, address
 from quarterdeck.app.pipeline_jobs import come_to, lock
 from quarterdeck.core.limits import JOB_LOG_TAIL_BYTES, REF_CHARACTERS
 from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, CiPipeline, JobStatus, PipelineStatus
@@ -68,7 +68,7 @@ async def _row(mirror: Mirror, connection: AsyncConnection, fact: RemotePipeline
                 session_id=await _session(mirror, connection, fact.branch),
                 created_at=fact.created_at,
                 external_id=fact.id,
-                external_url=clean(fact.url),
+                external_url=address(fact.url),
             )
             .on_conflict_do_nothing()
             .returning(pipelines.c.id)
@@ -115,7 +115,7 @@ async def _job(connection: AsyncConnection, pipeline_id: int, job: RemoteJob, lo
         "status": job.status.value,
         "started_at": job.started_at,
         "ended_at": job.ended_at if job.status in ENDED else None,
-        "external_url": clean(job.url),
+        "external_url": address(job.url),
         "external_updated_at": job.updated_at,
         "reason": "see its log at the forge" if job.status is JobStatus.FAILED else "",
     }

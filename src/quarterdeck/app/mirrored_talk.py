@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import assignees, occurrences
 from quarterdeck.app.comments import TEXT_CHARACTERS
-from quarterdeck.app.mirroring import Mirror
+from quarterdeck.app.mirroring import Mirror, address
 from quarterdeck.core.remote import RemoteComment, RemoteVerdict, marked, unmarked
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store.tables import comments, issues, merge_request_people, merge_requests
@@ -27,7 +27,7 @@ async def bring(mirror: Mirror, fact: RemoteComment) -> None:
             if found is not None and found.external_author is not None:
                 await connection.execute(delete(comments).where(comments.c.id == found.id))
             return
-        told = {"external_id": fact.id, "external_url": clean(fact.url), "external_updated_at": fact.updated_at}
+        told = {"external_id": fact.id, "external_url": address(fact.url), "external_updated_at": fact.updated_at}
         text = cut(unmarked(clean(fact.text)), TEXT_CHARACTERS).strip()
         if found is None and text:
             await _make(mirror, connection, fact, {column: subject_id, "text": text, **told})

@@ -18,6 +18,13 @@ from quarterdeck.core.text import clean, line
 from quarterdeck.store.tables import connection_people, forge_writes, issues, members, merge_requests, projects, users
 
 NAME_CHARACTERS = 255
+URL_CHARACTERS = 2_000
+
+
+def address(url: str) -> str | None:
+    """A URL that a browser may be led to; None for what is none, whoever sent it."""
+    url = clean(url)
+    return url if url.startswith(("https://", "http://")) and len(url) <= URL_CHARACTERS else None
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, 
         ConflictError: it is a forge's, and only looked at here.
     """
     unknown = NotFoundError(f"There is no pipeline #{pipeline_id} that you may see.")
-    query = select(pipelines.c.project_id, pipelines.c.external_url).where(pipelines.c.id == pipeline_id)
+    query = select(pipelines.c.project_id, pipelines.c.external_id, pipelines.c.external_url).where(
+        pipelines.c.id == pipeline_id
+    )
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise unknown
@@ -101,8 +103,10 @@ async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, 
     except (NotFoundError, ForbiddenError):
         raise unknown from None
     demand(found, ability)
-    if ability is not Ability.READ_PIPELINE and row.external_url is not None:
-        raise ConflictError(f"Pipeline #{pipeline_id} runs at the forge: retry or cancel it there. {row.external_url}")
+    if ability is not Ability.READ_PIPELINE and row.external_id is not None:
+        raise ConflictError(
+            f"Pipeline #{pipeline_id} runs at the forge: retry or cancel it there. {row.external_url or ''}"
+        )
 
 
 async def allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, ability: Ability) -> Row[Any]:
