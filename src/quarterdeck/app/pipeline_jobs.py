@@ -13,6 +13,7 @@ from quarterdeck.app import pipeline_views as views
 from quarterdeck.app.acts import new_call_id
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.lock_order import lock_sessions
 from quarterdeck.app.occurrences import pipeline_came_to
 from quarterdeck.app.pipeline_views import JobView
@@ -62,17 +63,24 @@ async def advance(connection: AsyncConnection, app: App, pipeline_id: int) -> Pi
         for name, status in changes.items():
             await _enter(connection, definition, jobs[name], status)
     status = outcome(definition, statuses)
+    await come_to(connection, app, row, status)
+    return status
+
+
+async def come_to(connection: AsyncConnection, app: App, row: Row[Any], status: PipelineStatus) -> None:
+    """Notes what a pipeline, whose row is locked, has come to, and tells those who wait for its end."""
     before = PipelineStatus(row.status)
     if status is not before:
         ended = clock.now() if status in PIPELINE_ENDED else None
         await connection.execute(
-            update(pipelines).where(pipelines.c.id == pipeline_id).values(status=status.value, ended_at=ended)
+            update(pipelines).where(pipelines.c.id == row.id).values(status=status.value, ended_at=ended)
         )
         await pipeline_came_to(app, connection, row, status.value)
+        if row.external_id is None:
+            await want(connection, app.dispatch, row.project_id, "status", row.id)
     if status in PIPELINE_ENDED and before not in PIPELINE_ENDED:
-        await _tell_waiting(connection, app, pipeline_id)
-    await ring(connection, f"pipeline:{pipeline_id}")
-    return status
+        await _tell_waiting(connection, app, row.id)
+    await ring(connection, f"pipeline:{row.id}")
 
 
 async def _enter(connection: AsyncConnection, definition: CiPipeline, job: JobView, status: JobStatus) -> None:

@@ -15,7 +15,7 @@ from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.pipeline import CiPipeline, JobStatus, PipelineStatus
 from quarterdeck.core.text import cut, decode
 from quarterdeck.store.doorbell import ring
-from quarterdeck.store.tables import pipeline_jobs, pipelines, projects
+from quarterdeck.store.tables import connections, pipeline_jobs, pipelines, projects
 
 CI_FILE = ".gitlab-ci.yml"
 
@@ -33,14 +33,18 @@ async def start_for(
 ) -> int | None:
     """The pipeline of a commit that came to a branch: the branch's newest one if it is of that commit, or a new one.
 
-    None when the commit has no pipeline file, or its rules let no job in. A faulty file gives a pipeline that has
-    failed, with the faults as its error.
+    None when the commit has no pipeline file, or its rules let no job in, or a connected forge runs the pipelines. A
+    faulty file gives a pipeline that has failed, with the faults as its error.
     """
-    row = (
-        await connection.execute(select(projects).where(projects.c.id == project_id).with_for_update(key_share=True))
-    ).one_or_none()
+    query = select(projects, connections.c.run_pipelines).outerjoin(
+        connections, connections.c.project_id == projects.c.id
+    )
+    locked = query.where(projects.c.id == project_id).with_for_update(key_share=True, of=projects)
+    row = (await connection.execute(locked)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no project {project_id}.")
+    if row.run_pipelines is False:  # the forge that it is connected to runs them
+        return None
     latest = (
         await connection.execute(
             select(pipelines.c.id, pipelines.c.sha)

@@ -43,6 +43,8 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     waiting_for: Waiting | None = None
     """The runner that it waits for, while none has it."""
 
@@ -64,6 +66,8 @@ class PipelineView(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     jobs: tuple[JobView, ...] = ()
     """The newest attempt at each job, in the order of the stages."""
     earlier: tuple[JobView, ...] = ()
@@ -94,6 +98,7 @@ def view(app: App, row: Row[Any], jobs: Sequence[JobView] = (), earlier: Sequenc
         started_at=row.started_at,
         ended_at=row.ended_at,
         url=f"{app.public_url}/pipelines/{row.id}",
+        external_url=row.external_url,
         jobs=tuple(jobs),
         earlier=tuple(earlier),
     )

@@ -15,6 +15,7 @@ from quarterdeck.doors.cli import (
     doctor,
     editor,
     flow,
+    forge,
     fork,
     issue,
     mcp,
@@ -73,6 +74,7 @@ chat.register(app)
 acp.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(forge.group, name="forge")
 app.add_typer(model.group, name="model")
 app.add_typer(runner.group, name="runner")
 demo.register(app)

@@ -16,6 +16,7 @@ from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     admin_pages,
     chat_pages,
+    connection_pages,
     detail_pages,
     editor_pages,
     entry_pages,
@@ -141,6 +142,7 @@ ROUTES = (
             *setting_pages.ROUTES,
             *trigger_pages.ROUTES,
             *runner_pages.ROUTES,
+            *connection_pages.ROUTES,
             *personal_pages.ROUTES,
             *editor_pages.ROUTES,
             *admin_pages.ROUTES,

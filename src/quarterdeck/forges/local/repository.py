@@ -10,12 +10,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from quarterdeck.app.outside import Author, Commit, CommitDetails, FoundFile, Match, PushGate, TreeEntry
+from quarterdeck.app.outside import (
+    Author,
+    Commit,
+    CommitDetails,
+    FoundFile,
+    GitRemote,
+    Match,
+    PushGate,
+    RefUpdate,
+    TreeEntry,
+)
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
-from quarterdeck.forges.local import bundles, ci_file, ci_includes, contents, git, imports, smart_http
+from quarterdeck.forges.local import bundles, ci_file, ci_includes, contents, git, imports, remotes, smart_http
 from quarterdeck.forges.local.remembered import Remembered
 
 PRUNE_SECONDS = 900
@@ -186,6 +196,19 @@ class LocalForge:
         wanted = b"".join(f"delete refs/heads/{branch} {commit}\n".encode() for branch, commit in heads.items())
         await git.ask("update-ref", "--stdin", directory=self._there(project_id), stdin=wanted)
         self._remembered.forget(project_id)
+
+    async def fetch_from(self, project_id: int, remote: GitRemote, refs: Mapping[str, str] | None) -> list[RefUpdate]:
+        """Fetches from a repository elsewhere; see the Protocol."""
+        if wrong := next((name for name in (refs or {}).values() if not valid_name(name)), None):
+            raise InvalidInputError(f"{wrong[:REF_CHARACTERS]!r} can't be the name of a branch.")
+        try:
+            return await remotes.fetch(self._there(project_id), remote, refs, self._environment)
+        finally:
+            self._remembered.forget(project_id)
+
+    async def push_to(self, project_id: int, remote: GitRemote, branch: str) -> None:
+        """Makes a branch there what it is here; see the Protocol."""
+        await remotes.push(self._there(project_id), remote, branch, self._environment)
 
     async def prune(self, project_id: int, age: timedelta) -> None:
         """Forgets what nothing refers to; see the Protocol."""
