@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pydantic import JsonValue
 from sqlalchemy import Row, Update, cast, exists, func, insert, literal, select, true, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
 from standardwebhooks import Webhook
 
@@ -132,7 +132,7 @@ async def _note(
     rows = webhook_deliveries
     log = rows.c.attempts.op("||")(cast(literal([attempt], JSONB), JSONB))
     # Of a long story what is last is kept.
-    kept = func.jsonb_path_query_array(log, f"$[last - {ATTEMPTS_KEPT - 1} to last]")
+    kept = func.jsonb_path_query_array(log, cast(f"$[last - {ATTEMPTS_KEPT - 1} to last]", JSONPATH))
     values: dict[str, Any] = {"attempts": kept, "status": "delivered" if taken else "failed"}
     if again is not None:
         values |= {"status": "waiting", "next_at": func.now() + again}
