@@ -115,7 +115,7 @@ async def test_a_question_is_to_do_until_it_is_answered_and_what_failed_until_it
         it.move(Transition.RESUME)
     await tell(app)
     assert (await to_dos.find(app, start.owner)).open == 0
-    done = await to_dos.find(app, start.owner, state="done")
+    done = await to_dos.find(app, start.owner, done=True)
     assert [one.id for one in done.items] == [item.id]
     async with change(app, number) as it:
         it.move(Transition.DROP, reason="the model is gone")

@@ -1,4 +1,4 @@
-"""Webhooks out: signed so that the specification's own library takes it, sent again until it is taken, lost by nobody."""
+"""Webhooks out: signed as the specification's own library reads it, sent again until it is taken, and none lost."""
 
 import asyncio
 import json

@@ -1,8 +1,8 @@
 """A person's to-do list: what waits for them, done by itself when it is over, or by hand."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Row, func, select, update
@@ -50,11 +50,11 @@ class ToDosView(BaseModel):
 
 
 async def find(
-    app: App, actor: Actor, *, state: Literal["open", "done"] = "open", before: int | None = None, limit: int = PAGE
+    app: App, actor: Actor, *, done: bool = False, before: int | None = None, limit: int = PAGE
 ) -> ToDosView:
-    """Your own; `before` is the last id of the page before."""
+    """Your own that are open, or that are done; `before` is the last id of the page before."""
     mine = to_dos.c.user_id == actor.user_id
-    state_is = to_dos.c.done_at.is_(None) if state == "open" else to_dos.c.done_at.is_not(None)
+    over = to_dos.c.done_at.is_not(None) if done else to_dos.c.done_at.is_(None)
     query = (
         select(
             to_dos,
@@ -67,7 +67,7 @@ async def find(
         .outerjoin(sessions, sessions.c.id == to_dos.c.session_id)
         .outerjoin(webhooks, webhooks.c.id == to_dos.c.webhook_id)
         .outerjoin(projects, projects.c.id == func.coalesce(sessions.c.project_id, webhooks.c.project_id))
-        .where(mine, state_is)
+        .where(mine, over)
         .order_by(to_dos.c.id.desc())
         .limit(limit)
     )
@@ -102,7 +102,7 @@ async def count(app: App, actor: Actor) -> int:
         return await _count(connection, actor.user_id)
 
 
-async def changes(app: App, actor: Actor) -> AsyncIterator[int]:
+async def changes(app: App, actor: Actor) -> AsyncGenerator[int]:
     """How many are open, and again whenever something of the list changed; goes on until it is closed."""
     with app.doorbell.listener(_topic(actor.user_id)) as listener:
         while True:

@@ -49,6 +49,8 @@ from quarterdeck.doors.api import (
     session_records,
     sessions,
     sign_in,
+    to_dos,
+    webhooks,
 )
 from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
@@ -88,6 +90,8 @@ API = (
     network,
     runners,
     editors,
+    webhooks,
+    to_dos,
     health,
 )
 """What people's tokens open."""

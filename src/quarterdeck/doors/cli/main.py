@@ -37,7 +37,9 @@ from quarterdeck.doors.cli import (
     session_record,
     session_replay,
     session_search,
+    to_do,
     token,
+    webhook,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -72,6 +74,8 @@ chat.register(app)
 acp.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(webhook.group, name="webhook")
+app.add_typer(to_do.group, name="todo")
 app.add_typer(model.group, name="model")
 app.add_typer(runner.group, name="runner")
 demo.register(app)
