@@ -10,14 +10,17 @@ from typing import Any, get_args
 import pytest
 
 from quarterdeck.app.session_records import DecisionView
+from quarterdeck.app.webhook_deliveries import DeliveryStatus
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.diff import FileChange
 from quarterdeck.core.events import ArtifactCreated, Outcome, PlanItem
+from quarterdeck.core.notice import NoticeKind
 from quarterdeck.core.protocol import Isolation
 from quarterdeck.core.record_events import LinkAdded
 from quarterdeck.core.search_texts import Part
 from quarterdeck.core.state import Waiting
 from quarterdeck.core.status import Status, StatusGroup
+from quarterdeck.core.webhook import WebhookEvent
 from quarterdeck.doors.export.entries import FOLDED
 from quarterdeck.doors.web import words
 from quarterdeck.tools.tool import Privilege
@@ -51,6 +54,9 @@ def _literals(kind: Any) -> list[str]:
         ("step", members(PlanItem, "status")),
         ("part", get_args(Part)),
         ("fold", set(FOLDED.values())),
+        ("notice", NoticeKind),
+        ("webhook_event", WebhookEvent),
+        ("delivery", get_args(DeliveryStatus)),
     ],
 )
 def test_every_member_has_its_word(kind: str, there: Collection[str]) -> None:

@@ -35,6 +35,8 @@ class ToDoView(BaseModel):
     """The entry of the session's log that it is about."""
     status: Status | None
     """The session's, now."""
+    path: str
+    """Where it is, on this server."""
     url: str
     created_at: datetime
     done_at: datetime | None
@@ -139,6 +141,7 @@ def _view(app: App, row: Row[Any]) -> ToDoView:
         session=row.session_id if of_session else None,
         seq=row.seq if of_session else None,
         status=Status(row.status) if row.status else None,
+        path=place,
         url=app.public_url + place,
         created_at=row.created_at,
         done_at=row.done_at,

@@ -1859,6 +1859,7 @@ class ToDoView(Model):
     session: int | None
     seq: int | None
     status: Status | None
+    path: str
     url: str
     created_at: datetime
     done_at: datetime | None

@@ -43,7 +43,9 @@ from quarterdeck.doors.web import (
     setting_pages,
     sights,
     static_files,
+    to_do_pages,
     views,
+    webhook_pages,
 )
 from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
 from quarterdeck.doors.web.fields import Form
@@ -135,6 +137,8 @@ ROUTES = (
             *run_pages.ROUTES,
             *new_project_pages.ROUTES,
             *member_pages.ROUTES,
+            *webhook_pages.ROUTES,
+            *to_do_pages.ROUTES,
             *setting_pages.ROUTES,
             *runner_pages.ROUTES,
             *personal_pages.ROUTES,
