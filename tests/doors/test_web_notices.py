@@ -67,7 +67,7 @@ async def test_a_webhook_is_made_changed_rotated_and_removed(api: Api, app: App,
 async def test_to_dos_are_listed_counted_and_done(api: Api, app: App, start: Start) -> None:
     owner = await window(api, app, start.owner)
     assert "Nothing waits for you." in await owner.get("/to-dos")
-    numbers = [await begin(api) for _ in range(2)]
+    numbers = [int((await begin(api))["id"]) for _ in range(2)]
     for number in numbers:
         await fail(app, number, NASTY)
     page = await owner.get("/to-dos")
@@ -146,7 +146,7 @@ async def test_by_the_api_secrets_are_shown_once(api: Api, app: App, start: Star
     assert not any(secret in one.text for one in told for secret in secrets)
     assert json.loads(answers[8].json()["body"])["data"] == {"project": "sample", "by": "ada"}
 
-    number = await begin(api)
+    number = int((await begin(api))["id"])
     await fail(app, number, "t")
     found = (await api.get("/to_dos")).json()
     assert (found["open"], [one["session"] for one in found["items"]]) == (1, [number])

@@ -84,7 +84,7 @@ def live(app: App, actor: Actor, closing: Closing, *own: AsyncIterator[bytes], c
     It goes on until `check` raises.
     """
     chat = chat_stream.told(app, actor, sights.sight().follows)
-    return stream(_around(app, actor), _to_dos(app, actor), closing, chat, *own, check=check)
+    return stream(_around(app, actor), closing, _to_dos(app, actor), chat, *own, check=check)
 
 
 async def _around(app: App, actor: Actor) -> AsyncIterator[bytes]:
