@@ -332,6 +332,7 @@ async def test_what_was_in_the_air_goes_later(app: App, start: Start) -> None:
 def test_every_table_with_a_session_is_known_for_what_it_is() -> None:
     """A new one that is a session's own needs nothing; a new one of the project's is named here, with a thought."""
     shared = {table.name for table in metadata.sorted_tables if "session_id" in table.c and table.c.session_id.nullable}
+    # A delivery is the project's record of what a trigger was told.
     # An attachment is nobody's session's until it is given to one; it goes with its blob, whose subject is the session.
-    assert shared == {"offers", "merge_requests", "issues", "comments", "pipelines", "attachments"}
+    assert shared == {"offers", "merge_requests", "issues", "comments", "pipelines", "attachments", "deliveries"}
     assert {"event_batches", "outbox", "partials", "usage", "session_subjects"} <= {one.name for one in deletion.OWN}

@@ -17,7 +17,7 @@ TEXT = {
     "goal", "title", "initiator", "branch", "text", "by", "reason", "system", "user", "thinking", "error", "question",
     "choices", "executor", "name", "url", "description", "remote", "path", "pattern", "project",
     "pre_approved_patterns", "category", "notes", "host", "allowed", "denied", "within", "named",
-    "setup_script", "runner_tags", "folder",
+    "setup_script", "runner_tags", "folder", "account",
 }  # fmt: skip
 """The fields whose texts are looked into. A new field belongs here, to `KEPT` or to `FREE`."""
 EMPTIED = {"opaque"}
@@ -34,6 +34,7 @@ NESTED = {
     "cache",
     "network",
     "used",
+    "triggered",
 }
 
 

@@ -1,6 +1,6 @@
 """The ability check of a use case: who may not know of a thing gets 404, who may know but not do gets 403."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
@@ -51,6 +51,9 @@ async def project_for(connection: AsyncConnection, actor: Actor, ref: int | str,
         raise NotFoundError(f"There is no project {ref!r} that you may see.")
     project = of_row(row, role)
     demand(project, ability)
+    if actor.account is not None:
+        other = await project_for(connection, actor.account, row.id, ability)
+        project = replace(project, role=min(role, other.role)) if role and other.role else project
     return project
 
 

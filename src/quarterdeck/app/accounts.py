@@ -17,9 +17,9 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.text import clean, line
 from quarterdeck.store.tables import members, tokens, users
 
-_TAKEN = {"session"}
+TAKEN = {"session"}
 """What git says in place of a username when a workspace fetches; see `app/repositories.py`."""
-_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 
 
 class AddPerson(BaseModel):
@@ -57,12 +57,16 @@ async def find(app: App, actor: Actor) -> list[AccountView]:
     administrator(actor, "see all people")
     theirs = tokens.c.user_id == users.c.id, tokens.c.kind.in_(("personal", "browser")), people.valid()
     joined = select(func.count()).select_from(members).where(members.c.user_id == users.c.id)
-    query = select(
-        users,
-        joined.scalar_subquery().label("projects"),
-        select(func.count()).select_from(tokens).where(*theirs).scalar_subquery().label("ways_in"),
-        select(func.max(tokens.c.last_used_at)).where(*theirs).scalar_subquery().label("last_seen"),
-    ).order_by(users.c.username)
+    query = (
+        select(
+            users,
+            joined.scalar_subquery().label("projects"),
+            select(func.count()).select_from(tokens).where(*theirs).scalar_subquery().label("ways_in"),
+            select(func.max(tokens.c.last_used_at)).where(*theirs).scalar_subquery().label("last_seen"),
+        )
+        .where(users.c.service_project_id.is_(None))
+        .order_by(users.c.username)
+    )
     async with app.database.reading() as connection:
         return [AccountView.model_validate(row, from_attributes=True) for row in await connection.execute(query)]
 
@@ -75,11 +79,11 @@ async def add(app: App, actor: Actor, request: AddPerson) -> Invitation:
         ConflictError: somebody has it, whatever the case of its letters.
     """
     administrator(actor, "let people in")
-    if not _USERNAME.fullmatch(request.username):
+    if not USERNAME.fullmatch(request.username):
         raise InvalidInputError(
             "A username has letters, digits, `_`, `.` and `-`, 63 at most, and begins with no sign."
         )
-    if request.username.lower() in _TAKEN:
+    if request.username.lower() in TAKEN:
         raise InvalidInputError(
             f"The username {request.username!r} is kept for the server's own use. Take another one."
         )
@@ -135,7 +139,8 @@ async def shut_out(app: App, actor: Actor, username: str) -> int:
 
 
 async def _person(connection: AsyncConnection, username: str) -> PersonView:
-    row = (await connection.execute(select(users).where(users.c.username == username))).one_or_none()
+    query = select(users).where(users.c.username == username, users.c.service_project_id.is_(None))
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is nobody called {username!r}.")
     return PersonView.model_validate(row, from_attributes=True)

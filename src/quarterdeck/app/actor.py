@@ -16,3 +16,10 @@ class Actor:
     email: str
     admin: bool
     door: Door = "api"
+    account: "Actor | None" = None
+    """The service account by which it is done for them: they may together what each of the two may."""
+
+    @property
+    def writer(self) -> "Actor":
+        """As whose comments and commits it stands there."""
+        return self.account or self

@@ -49,15 +49,20 @@ async def members_named(connection: AsyncConnection, project: Project, usernames
 
 async def assign(
     connection: AsyncConnection, project: Project, merge_request_id: int, part: Part, usernames: Sequence[str]
-) -> None:
-    """Exactly these have that part in it, and who has given a verdict: nobody takes that away but by another one."""
+) -> list[int]:
+    """Exactly these have that part in it, and who has given a verdict: nobody takes that away but by another one.
+
+    Answers who has it newly.
+    """
     of = merge_request_people.c
     ids = await members_named(connection, project, usernames)
     mine = of.merge_request_id == merge_request_id, of.part == part
     await connection.execute(delete(merge_request_people).where(*mine, of.user_id.not_in(ids), of.verdict.is_(None)))
-    if ids:
-        rows = [{"merge_request_id": merge_request_id, "user_id": one, "part": part} for one in ids]
-        await connection.execute(upsert(merge_request_people).on_conflict_do_nothing(), rows)
+    if not ids:
+        return []
+    rows = [{"merge_request_id": merge_request_id, "user_id": one, "part": part} for one in ids]
+    made = upsert(merge_request_people).on_conflict_do_nothing().returning(of.user_id)
+    return list((await connection.execute(made, rows)).scalars())
 
 
 async def decide(

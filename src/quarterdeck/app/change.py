@@ -149,6 +149,8 @@ async def settle(
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
         await happened(connection, app.dispatch, "session", session.id)
         await sealing.at_rest(app, connection, session.id, state)
+        if state.created.triggered is not None and state.created.parent_id is None:
+            await app.dispatch.thread_answer(connection, session.id)
     if state.final and before is not None and not before.final:
         await end(connection, session.id)
 

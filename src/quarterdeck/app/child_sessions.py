@@ -70,5 +70,7 @@ async def start(app: App, actor: Actor, parent_id: int, call_id: str, wish: Wish
             runner_tags=parent.runner_tags,
             budget=await budgets.for_child(connection, parent_id, standing),
         )
-        child = await start_within(app, connection, actor, request, f"call:{call_id}", parent_id=parent_id)
+        child = await start_within(
+            app, connection, actor, request, f"call:{call_id}", parent_id=parent_id, triggered=parent.triggered
+        )
         return await views.load(app, connection, child)

@@ -80,16 +80,18 @@ async def add(
     session_id: int | None,
     call_id: str | None,
     position: Position | None = None,
-) -> None:
-    """Puts one behind the others; who may was asked before."""
+) -> int:
+    """Puts one behind the others, and answers its number; who may was asked before."""
     place = position.model_dump() if position else {}
-    await connection.execute(
+    made = await connection.execute(
         insert(comments)
         .values(
             {f"{kind}_id": subject_id},
         )
-        .values(author_id=actor.user_id, session_id=session_id, call_id=call_id, text=text, **place)
+        .values(author_id=actor.writer.user_id, session_id=session_id, call_id=call_id, text=text, **place)
+        .returning(comments.c.id)
     )
+    return made.scalar_one()
 
 
 async def load(

@@ -254,6 +254,7 @@ async def _created(
             "always_ask": always_ask,
             "pre_approved": tuple(one for one in before.pre_approved if one not in always_ask),
             "parent_id": None,
+            "triggered": None,
             # What a file says is allowed, nobody here has allowed.
             **({"pre_approved": (), "pre_approved_patterns": {}, "runner_tags": ()} if source.state.imported else {}),
             "budget": request.budget or source.state.budget,

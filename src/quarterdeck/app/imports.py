@@ -215,6 +215,7 @@ class _Import:
                 "origin": created.origin if private else "import",
                 "retention_days": self._target.retention_days if self._target else limits.RETENTION_DAYS,
                 "parent_id": None,
+                "triggered": None,
                 "forked_from": None,
                 # A branch of that name here is another's: it must not go with this session.
                 "branch": "",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import comments
+from quarterdeck.app import comments, occurrences
 from quarterdeck.app import issue_views as views
 from quarterdeck.app.access import Project, demand, project_for
 from quarterdeck.app.actor import Actor
@@ -15,10 +15,12 @@ from quarterdeck.app.application import App
 from quarterdeck.app.assignees import ASSIGNEES, Username, members_named
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.issue_views import IssueStatus, IssueView
+from quarterdeck.app.occurrences import Place
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError
 from quarterdeck.core.limits import PAGE_ROWS
 from quarterdeck.core.text import clean, line
+from quarterdeck.core.trigger import EventType
 from quarterdeck.store.tables import issue_assignees, issues, projects, users
 
 TITLE_CHARACTERS = 255
@@ -90,7 +92,10 @@ async def create(
                 .returning(issues.c.id)
             )
         ).scalar_one()
-        await _assign(connection, found, made, request.assignees)
+        place = Place(found, actor, "issue", await row_of(connection, found, number), session_id)
+        await occurrences.moved(app, connection, place, "created")
+        await occurrences.said(app, connection, place, f"{place.row.title}\n\n{place.row.description}", "description")
+        await _assign(app, connection, place, request.assignees)
         return await views.load(app, connection, actor, made)
 
 
@@ -138,7 +143,9 @@ async def show(app: App, actor: Actor, project: int | str, iid: int) -> IssueVie
         return await views.load(app, connection, actor, row.id)
 
 
-async def change(app: App, actor: Actor, project: int | str, iid: int, request: UpdateIssue) -> IssueView:
+async def change(
+    app: App, actor: Actor, project: int | str, iid: int, request: UpdateIssue, *, session_id: int | None = None
+) -> IssueView:
     """Changes what is given; the author may, and whoever has the role for it.
 
     Raises:
@@ -155,10 +162,9 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
         values["labels"] = _labels({*kept, *request.add_labels} - {*request.remove_labels})
         await connection.execute(update(issues).where(issues.c.id == row.id).values(values))
         if request.assignees is not None:
-            await connection.execute(delete(issue_assignees).where(issue_assignees.c.issue_id == row.id))
-            await _assign(connection, found, row.id, request.assignees)
+            await _assign(app, connection, Place(found, actor, "issue", row, session_id), request.assignees)
         if request.status == "closed":
-            await _close(connection, actor, found, (iid,), "")
+            await _close(app, connection, actor, found, (iid,), "", session_id=session_id)
         elif request.status == "opened":
             await _reopen(connection, row)
         return await views.load(app, connection, actor, row.id)
@@ -168,7 +174,7 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> IssueVi
     """Closes it. Raises ConflictError when it is closed already."""
     async with app.database.transaction() as connection:
         found, row = await _writable(connection, actor, project, iid)
-        if not await _close(connection, actor, found, (row.iid,), ""):
+        if not await _close(app, connection, actor, found, (row.iid,), ""):
             raise ConflictError(f"Issue #{iid} is closed already.")
         return await views.load(app, connection, actor, row.id)
 
@@ -184,11 +190,11 @@ async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> IssueV
 
 
 async def closed_by_merge(
-    connection: AsyncConnection, actor: Actor, project: Project, iids: Sequence[int], merge_request: str
+    app: App, connection: AsyncConnection, actor: Actor, project: Project, iids: Sequence[int], merge_request: str
 ) -> None:
     """Closes those of them that are there and open; for whoever merges what says so."""
     demand(project, Ability.WRITE_ISSUE)
-    await _close(connection, actor, project, iids, f"merge of {merge_request}")
+    await _close(app, connection, actor, project, iids, f"merge of {merge_request}")
 
 
 async def comment(
@@ -207,7 +213,9 @@ async def comment(
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
         if not await comments.known(connection, call_id):
-            await comments.add(connection, actor, "issue", row.id, text, session_id=session_id, call_id=call_id)
+            made = await comments.add(connection, actor, "issue", row.id, text, session_id=session_id, call_id=call_id)
+            place = Place(found, actor, "issue", row, session_id)
+            await occurrences.said(app, connection, place, text, f"comment:{made}")
             await connection.execute(update(issues).where(issues.c.id == row.id).values(updated_at=func.now()))
         return await views.load(app, connection, actor, row.id)
 
@@ -231,7 +239,10 @@ async def _writable(
     return found, row
 
 
-async def _close(connection: AsyncConnection, actor: Actor, project: Project, iids: Sequence[int], reason: str) -> int:
+async def _close(
+    app: App, connection: AsyncConnection, actor: Actor, project: Project, iids: Sequence[int], reason: str, *,
+    session_id: int | None = None,
+) -> int:  # fmt: skip
     closed = await connection.execute(
         update(issues)
         .where(issues.c.project_id == project.id, issues.c.iid.in_(iids), issues.c.status == "opened")
@@ -242,8 +253,12 @@ async def _close(connection: AsyncConnection, actor: Actor, project: Project, ii
             closed_at=func.now(),
             updated_at=func.now(),
         )
+        .returning(*issues.c)
     )
-    return closed.rowcount
+    rows = closed.all()
+    for row in rows:
+        await occurrences.moved(app, connection, Place(project, actor, "issue", row, session_id), "closed")
+    return len(rows)
 
 
 async def _reopen(connection: AsyncConnection, row: Row[Any]) -> None:
@@ -253,9 +268,16 @@ async def _reopen(connection: AsyncConnection, row: Row[Any]) -> None:
     )
 
 
-async def _assign(connection: AsyncConnection, project: Project, issue_id: int, usernames: Sequence[str]) -> None:
-    if ids := await members_named(connection, project, usernames):
-        await connection.execute(insert(issue_assignees), [{"issue_id": issue_id, "user_id": one} for one in ids])
+async def _assign(app: App, connection: AsyncConnection, place: Place, usernames: Sequence[str]) -> None:
+    """Exactly these are assigned from now on."""
+    issue_id = place.row.id
+    ids = await members_named(connection, place.project, usernames)
+    mine = issue_assignees.c.issue_id == issue_id
+    before = set((await connection.execute(select(issue_assignees.c.user_id).where(mine))).scalars())
+    await connection.execute(delete(issue_assignees).where(mine, issue_assignees.c.user_id.not_in(ids)))
+    if fresh := [one for one in ids if one not in before]:
+        await connection.execute(insert(issue_assignees), [{"issue_id": issue_id, "user_id": one} for one in fresh])
+        await occurrences.assigned(app, connection, place, EventType.ASSIGN, fresh)
 
 
 def _title(text: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import comments, issues, pipelines, steering
+from quarterdeck.app import comments, issues, occurrences, pipelines, steering
 from quarterdeck.app import merge_request_views as views
 from quarterdeck.app.access import Project, project_for
 from quarterdeck.app.actor import Actor
@@ -15,6 +15,7 @@ from quarterdeck.app.application import App
 from quarterdeck.app.assignees import ASSIGNEES, Username, assign
 from quarterdeck.app.comments import TEXT_CHARACTERS, CommentView
 from quarterdeck.app.merge_request_views import MergeRequestStatus, MergeRequestView
+from quarterdeck.app.occurrences import Place
 from quarterdeck.app.outside import Author
 from quarterdeck.app.repositories import demand_target
 from quarterdeck.core.access import Ability
@@ -22,6 +23,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.core.references import closing_issues
 from quarterdeck.core.text import clean, line
+from quarterdeck.core.trigger import EventType
 from quarterdeck.store.tables import merge_requests, projects
 
 __all__ = [
@@ -100,20 +102,22 @@ async def create(
                 .returning(merge_requests.c.id)
             )
         ).scalar_one()
-        await _name(connection, found, made, request)
+        place = Place(found, actor, "merge_request", await row_of(connection, found, number), session_id)
+        await occurrences.moved(app, connection, place, "ready")
+        await occurrences.said(app, connection, place, f"{title}\n\n{place.row.description}", "description")
+        await _name(app, connection, place, request)
         return await views.load(app, connection, actor, made)
 
 
 async def _name(
-    connection: AsyncConnection,
-    project: Project,
-    merge_request_id: int,
-    request: CreateMergeRequest | UpdateMergeRequest,
+    app: App, connection: AsyncConnection, place: Place, request: CreateMergeRequest | UpdateMergeRequest
 ) -> None:
     if request.assignees is not None:
-        await assign(connection, project, merge_request_id, "assignee", request.assignees)
+        fresh = await assign(connection, place.project, place.row.id, "assignee", request.assignees)
+        await occurrences.assigned(app, connection, place, EventType.ASSIGN, fresh)
     if request.reviewers is not None:
-        await assign(connection, project, merge_request_id, "reviewer", request.reviewers)
+        fresh = await assign(connection, place.project, place.row.id, "reviewer", request.reviewers)
+        await occurrences.assigned(app, connection, place, EventType.ASSIGN_REVIEWER, fresh)
 
 
 async def _known(
@@ -198,7 +202,9 @@ async def changes(app: App, project: Project, row: Row[Any]) -> tuple[str, bytes
     return head, await app.forge.diff(project.id, row.target_branch, head)
 
 
-async def change(app: App, actor: Actor, project: int | str, iid: int, request: UpdateMergeRequest) -> MergeRequestView:
+async def change(
+    app: App, actor: Actor, project: int | str, iid: int, request: UpdateMergeRequest, *, session_id: int | None = None
+) -> MergeRequestView:
     """Changes what is given. Raises InvalidInputError for an empty title, or for who is no member."""
     values: dict[str, Any] = {}
     if request.title is not None:
@@ -212,7 +218,7 @@ async def change(app: App, actor: Actor, project: int | str, iid: int, request: 
         row = await row_of(connection, found, iid, lock=True)
         if values:
             await connection.execute(update(merge_requests).where(merge_requests.c.id == row.id).values(values))
-        await _name(connection, found, row.id, request)
+        await _name(app, connection, Place(found, actor, "merge_request", row, session_id), request)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -238,10 +244,11 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: s
             author=Author(actor.name or actor.username, actor.email or f"{actor.username}@localhost"),
         )
         await _end(connection, app, row, "merged", commit)
+        await occurrences.moved(app, connection, Place(found, actor, "merge_request", row, None), "merged")
         closing = closing_issues(row.description) if row.target_branch == found.default_branch else ()
         if closing:
-            await issues.closed_by_merge(connection, actor, found, closing, f"!{iid}")
-        await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push")
+            await issues.closed_by_merge(app, connection, actor, found, closing, f"!{iid}")
+        await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push", by=actor)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -316,7 +323,11 @@ async def comment(
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
         if not await comments.known(connection, call_id):
-            await comments.add(connection, actor, "merge_request", row.id, text, session_id=session_id, call_id=call_id)
+            made = await comments.add(
+                connection, actor, "merge_request", row.id, text, session_id=session_id, call_id=call_id
+            )
+            place = Place(found, actor, "merge_request", row, session_id)
+            await occurrences.said(app, connection, place, text, f"comment:{made}")
         return await views.load(app, connection, actor, row.id)
 
 

@@ -243,6 +243,7 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
     created = it.state.created
     if created.project_id is None:
         raise InvalidInputError(f"Session #{it.session.id} has no project, so there is no workspace to work in.")
+    author = created.triggered.account if created.triggered else "Quarterdeck"
     return p.Offer(
         call_id=call_id,
         subject=str(subject),
@@ -264,8 +265,8 @@ async def _give_call(app: App, it: Change, line: _Line, candidate: Row[Any], sub
             snapshot_commit=it.state.snapshot_commit,
             step=it.state.step,
             start_commit=it.state.start_commit,
-            author="Quarterdeck",
-            author_email="quarterdeck@localhost",
+            author=author,
+            author_email=f"{author.lower()}@localhost",
             committer=candidate.name or candidate.username,
             committer_email=candidate.email or f"{candidate.username}@localhost",
             setup_script=created.agent_config.setup_script if created.agent_config else (),

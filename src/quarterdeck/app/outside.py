@@ -37,6 +37,18 @@ class Dispatch(Protocol):
         """A message that a session wanted to be sent, now or at `at`."""
         ...
 
+    async def deliveries(self, connection: AsyncConnection, project_id: int, at: datetime | None) -> None:
+        """The starting of what triggers of the project want to be started, now or at `at`."""
+        ...
+
+    async def schedule(self, connection: AsyncConnection, trigger_id: int, at: datetime) -> None:
+        """The run of a trigger's schedule at `at`."""
+        ...
+
+    async def thread_answer(self, connection: AsyncConnection, session_id: int) -> None:
+        """What a triggered session that came to rest says where it was called."""
+        ...
+
     async def sweep(self, connection: AsyncConnection) -> None:
         """A look for sessions whose time is over."""
         ...

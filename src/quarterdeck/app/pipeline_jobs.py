@@ -14,6 +14,7 @@ from quarterdeck.app.acts import new_call_id
 from quarterdeck.app.application import App
 from quarterdeck.app.change import changing
 from quarterdeck.app.lock_order import lock_sessions
+from quarterdeck.app.occurrences import pipeline_came_to
 from quarterdeck.app.pipeline_views import JobView
 from quarterdeck.app.server_calls import finish_call
 from quarterdeck.app.wanted import happened
@@ -65,6 +66,7 @@ async def advance(connection: AsyncConnection, app: App, pipeline_id: int) -> Pi
         await connection.execute(
             update(pipelines).where(pipelines.c.id == pipeline_id).values(status=status.value, ended_at=ended)
         )
+        await pipeline_came_to(app, connection, row, status.value)
     if status in PIPELINE_ENDED and before not in PIPELINE_ENDED:
         await _tell_waiting(connection, app, pipeline_id)
     await ring(connection, f"pipeline:{pipeline_id}")

@@ -6,8 +6,10 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app.access import Project, of_row
+from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import source_name
+from quarterdeck.app.occurrences import pipeline_came_to
 from quarterdeck.app.pipeline_jobs import advance
 from quarterdeck.core.errors import InvalidInputError, NotFoundError
 from quarterdeck.core.pipeline import CiPipeline, JobStatus, PipelineStatus
@@ -27,6 +29,7 @@ async def start_for(
     *,
     source: str,
     session_id: int | None = None,
+    by: Actor | None = None,
 ) -> int | None:
     """The pipeline of a commit that came to a branch: the branch's newest one if it is of that commit, or a new one.
 
@@ -48,7 +51,7 @@ async def start_for(
     ).one_or_none()
     if latest is not None and latest.sha == sha:
         return latest.id
-    return await create(connection, app, of_row(row, None), ref, sha, source=source, session_id=session_id)
+    return await create(connection, app, of_row(row, None), ref, sha, source=source, session_id=session_id, by=by)
 
 
 async def create(
@@ -60,6 +63,7 @@ async def create(
     *,
     source: str,
     session_id: int | None,
+    by: Actor | None = None,
 ) -> int | None:
     """A new pipeline of a commit; None when there is nothing to run, as for `start_for`."""
     definition, error = await _definition(app, project, ref, sha, source)
@@ -77,12 +81,13 @@ async def create(
                 definition=definition.model_dump(mode="json"),
                 error=error,
                 session_id=session_id,
+                user_id=by.user_id if by else None,
             )
             .returning(pipelines.c.id)
         )
     ).scalar_one()
     if error:
-        await _fail(connection, pipeline_id)
+        await _fail(app, connection, pipeline_id)
         return pipeline_id
     for one in definition.jobs:
         await connection.execute(
@@ -118,10 +123,12 @@ async def _definition(app: App, project: Project, ref: str, sha: str, source: st
     return made, ""
 
 
-async def _fail(connection: AsyncConnection, pipeline_id: int) -> None:
-    await connection.execute(
+async def _fail(app: App, connection: AsyncConnection, pipeline_id: int) -> None:
+    failed = await connection.execute(
         update(pipelines)
         .where(pipelines.c.id == pipeline_id)
         .values(status=PipelineStatus.FAILED.value, ended_at=pipelines.c.created_at)
+        .returning(*pipelines.c)
     )
+    await pipeline_came_to(app, connection, failed.one(), PipelineStatus.FAILED.value)
     await ring(connection, f"pipeline:{pipeline_id}")

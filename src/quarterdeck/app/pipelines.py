@@ -44,7 +44,7 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         sha = (await app.forge.branches(found.id)).get(branch)
         if sha is None:
             raise InvalidInputError(f"There is no branch {branch[:255]!r} in {found.path}.")
-        pipeline_id = await create(connection, app, found, branch, sha, source="api", session_id=None)
+        pipeline_id = await create(connection, app, found, branch, sha, source="api", session_id=None, by=actor)
         if pipeline_id is None:
             raise InvalidInputError(
                 f"There is nothing to run at {sha[:12]} of {branch}: it has no {CI_FILE}, or its rules let no job in."

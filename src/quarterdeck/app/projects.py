@@ -189,6 +189,7 @@ async def delete_project(app: App, actor: Actor, project: int | str) -> None:
         await pipelines.cancel_all(connection, app, found.id)
         await _forget_jobs(connection, found.id)
         await connection.execute(delete(projects).where(projects.c.id == found.id))
+        await connection.execute(delete(users).where(users.c.service_project_id == found.id))
     await app.forge.delete(found.id)
 
 

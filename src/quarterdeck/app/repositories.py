@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import people, pipelines
+from quarterdeck.app import occurrences, people, pipelines
 from quarterdeck.app.access import Project, demand, of_row, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
@@ -53,6 +53,8 @@ class GitAccess:
 
     project: Project
     service: Service
+    actor: Actor | None = None
+    """None of a workspace, which doesn't push."""
 
 
 async def branches(app: App, actor: Actor, project: int | str) -> list[BranchView]:
@@ -117,7 +119,7 @@ async def authorize(app: App, *, username: str, secret: str, path: str, service:
     actor = await people.authenticate(app, secret, "git")
     ability = Ability.READ_REPOSITORY if service == "git-upload-pack" else Ability.PUSH
     async with app.database.transaction() as connection:
-        return GitAccess(await project_for(connection, actor, _by_path(path), ability), service)
+        return GitAccess(await project_for(connection, actor, _by_path(path), ability), service, actor)
 
 
 def _by_path(path: str) -> str:
@@ -142,7 +144,7 @@ def serve(
     app: App, access: GitAccess, *, body: AsyncIterator[bytes], advertise: bool, protocol: str
 ) -> AsyncIterator[bytes]:
     """One request of git's smart HTTP; what a push brings gets its pipelines."""
-    gate = _Gate(app, access.project) if access.service == "git-receive-pack" else None
+    gate = _Gate(app, access) if access.service == "git-receive-pack" else None
     return app.forge.serve(
         access.project.id, service=access.service, body=body, advertise=advertise, protocol=protocol, gate=gate
     )
@@ -151,9 +153,8 @@ def serve(
 class _Gate:
     """A push by somebody with a role: the default branch is for maintainers, and nobody deletes it."""
 
-    def __init__(self, app: App, project: Project) -> None:
-        self._app = app
-        self._project = project
+    def __init__(self, app: App, access: GitAccess) -> None:
+        self._app, self._project, self._actor = app, access.project, access.actor
 
     def refusals(self, updates: tuple[RefUpdate, ...]) -> dict[str, str]:
         """Reasons, as git shows them behind `[remote rejected]`."""
@@ -173,17 +174,20 @@ class _Gate:
 
     async def accepted(self, updates: tuple[RefUpdate, ...]) -> None:
         """Starts the pipelines of the branches that were moved."""
-        await pushed(self._app, self._project.id, updates)
+        await pushed(self._app, self._project.id, updates, by=self._actor)
 
 
-async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...]) -> None:
+async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...], by: Actor | None = None) -> None:
     """Starts the pipeline of each branch that a push made or moved; the first branch of all becomes the default."""
-    moved = [(one.branch, one.new) for one in updates if one.branch is not None and not one.deletes]
+    moved = [(one.branch, one.new, one.old) for one in updates if one.branch is not None and not one.deletes]
     async with app.database.transaction() as connection:
         if moved:
             await _default(connection, app, project_id, moved[0][0])
-        for branch, sha in moved:
-            await pipelines.start_for(connection, app, project_id, branch, sha, source="push")
+        row = (await connection.execute(select(projects).where(projects.c.id == project_id))).one_or_none()
+        for branch, sha, before in moved:
+            await pipelines.start_for(connection, app, project_id, branch, sha, source="push", by=by)
+            if by is not None and row is not None and branch == row.default_branch:
+                await occurrences.pushed(app, connection, row, by, sha, before)
 
 
 async def catch_up(app: App) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import assignees, comments
+from quarterdeck.app import assignees, comments, occurrences
 from quarterdeck.app import merge_request_views as views
 from quarterdeck.app.access import Project, demand, project_for
 from quarterdeck.app.actor import Actor
@@ -16,6 +16,7 @@ from quarterdeck.app.assignees import Verdict
 from quarterdeck.app.comments import TEXT_CHARACTERS, Position
 from quarterdeck.app.merge_request_views import MergeRequestView
 from quarterdeck.app.merge_requests import changes, demand_head, demand_opened, row_of
+from quarterdeck.app.occurrences import Place
 from quarterdeck.core.access import Ability
 from quarterdeck.core.diff import DiffLine, FileDiff, find_line, read_diff
 from quarterdeck.core.errors import ForbiddenError, InvalidInputError
@@ -77,8 +78,11 @@ async def submit(
         found = await project_for(connection, actor, project, Ability.COMMENT)
         row = await row_of(connection, found, iid, lock=True)
         await demand_head(app, row, review.head)
+        place = Place(found, actor, "merge_request", row, session_id)
         if review.verdict is not None:
             await _decide(app, connection, actor, found, row, review.verdict)
+            if review.verdict == "approved":
+                await occurrences.moved(app, connection, place, "approved")
         if not await comments.known(connection, call_id):
             positions: list[Position | None] = []
             if review.comments:
@@ -88,7 +92,7 @@ async def submit(
                     Position(path=file, new_line=at.new, old_line=at.old, commit=commit) for file, at in lines
                 ]
             for n, text in enumerate(texts + summary):
-                await comments.add(
+                made = await comments.add(
                     connection,
                     actor,
                     "merge_request",
@@ -98,6 +102,7 @@ async def submit(
                     call_id=call_id if n == 0 else None,
                     position=positions[n] if n < len(positions) else None,
                 )
+                await occurrences.said(app, connection, place, text, f"comment:{made}")
         return await views.load(app, connection, actor, row.id)
 
 

@@ -37,7 +37,21 @@ class Facts:
 
 
 async def facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]) -> list[Facts | NotFoundError]:
-    """Of each person and session, in one query; NotFoundError where there is none that the person may know of."""
+    """Of each person and session, in one query; NotFoundError where there is none that the person may know of.
+
+    Where a service account does it for a person, what the account may is what there is at most.
+    """
+    answers = await _facts(connection, asking)
+    accounts = {place: (actor.account, number) for place, (actor, number) in enumerate(asking) if actor.account}
+    if accounts:
+        theirs = await _facts(connection, list(accounts.values()))
+        for place, other in zip(accounts, theirs, strict=True):
+            mine = answers[place]
+            answers[place] = mine if isinstance(mine, NotFoundError) else other
+    return answers
+
+
+async def _facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]) -> list[Facts | NotFoundError]:
     people, numbers = [actor.user_id for actor, _ in asking], [number for _, number in asking]
     found = {row.place: row for row in await connection.exec_driver_sql(_FACTS, (numbers, people))}
     answers: list[Facts | NotFoundError] = []
@@ -96,5 +110,17 @@ async def _known(connection: AsyncConnection, actor: Actor, session_id: int) -> 
 
 async def initiator(connection: AsyncConnection, created: SessionCreated) -> Actor:
     """The session's initiator, in whose name the server acts for it."""
-    row = (await connection.execute(select(users).where(users.c.id == created.initiator_id))).one()
-    return Actor(row.id, row.username, row.name, row.email, row.admin, "server")
+    account_id = created.triggered.account_id if created.triggered else None
+    query = select(users).where(users.c.id.in_((created.initiator_id, account_id)))
+    rows = {row.id: row for row in await connection.execute(query)}
+    account = rows.get(account_id)
+    return _actor(rows[created.initiator_id], None if account is None else _actor(account, None))
+
+
+async def person(connection: AsyncConnection, user_id: int) -> Actor:
+    """Somebody by their number, in whose name the server does something."""
+    return _actor((await connection.execute(select(users).where(users.c.id == user_id))).one(), None)
+
+
+def _actor(row: Row[Any], account: Actor | None) -> Actor:
+    return Actor(row.id, row.username, row.name, row.email, row.admin, "server", account)

@@ -31,6 +31,7 @@ from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.text import clean, line
+from quarterdeck.core.trigger import Triggered
 
 
 class StartSession(StartOptions):
@@ -69,8 +70,12 @@ async def start_within(
     idempotency_key: str | None,
     *,
     parent_id: int | None = None,
+    triggered: Triggered | None = None,
 ) -> int:
-    """The same within a transaction that is open already; a child of another session when that is named."""
+    """The same within a transaction that is open already; a child of another session when that is named.
+
+    `triggered` says by which trigger it starts, and by which service account it acts for `actor`.
+    """
     project = await project_for(connection, actor, request.project, Ability.START_SESSION)
     if idempotency_key is not None:
         before = await by_key(connection, actor, idempotency_key)
@@ -112,7 +117,8 @@ async def start_within(
         project_id=project.id,
         initiator_id=actor.user_id,
         initiator=actor.username,
-        origin="chat" if flow.chats else "ide" if editor else request.origin,
+        origin="chat" if flow.chats else "ide" if editor else "trigger" if triggered else request.origin,
+        triggered=triggered,
         ref=ref,
         commit=around.commit,
         agent_config=around.agent_config,

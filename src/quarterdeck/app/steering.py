@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import answers, attachments, page_subjects, pipelines
 from quarterdeck.app import session_views as views
+from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.answers import Person
 from quarterdeck.app.application import App
@@ -97,6 +98,34 @@ async def _files(
 async def _with_skill(app: App, it: Change, text: str) -> str:
     created = it.state.created
     return text if created.project_id is None else await with_skill(app, created.project_id, created.commit, text)
+
+
+async def told_by_comment(app: App, connection: AsyncConnection, actor: Actor, session_id: int, text: str) -> None:
+    """What somebody says to a session where it was called, an issue or merge request; it goes on with that.
+
+    Its initiator answers by it what the session asks; of others it is a message.
+
+    Raises:
+        NotFoundError, ForbiddenError: the person may start no sessions in the project.
+        ConflictError: the session has ended.
+    """
+    text = cut(clean(text).strip(), limits.MESSAGE_CHARACTERS)
+    async with changing(app, connection, session_id) as it:
+        created = it.state.created
+        await project_for(connection, actor, created.project_id or 0, Ability.START_SESSION)
+        if it.state.final:
+            raise ConflictError(f"Session #{session_id} is {human(it.state.status)}; it takes no more messages.")
+        flow = await pinned_flow(app, connection, it.session.flow_hash)
+        asked = [key for key, pending in it.state.approvals.items() if pending.ask == "input"]
+        if asked and created.initiator_id == actor.user_id:
+            for approval_id in asked:
+                answers.say(it, flow, Person(actor.username, actor.door), approval_id, text)
+            _resume_if_answered(it, actor)
+            return
+        component = it.state.agent if it.state.component == it.state.agent else ""
+        it.append(e.MessageAdded(text=text, by=actor.username, component=component))
+        if it.state.status is Status.IDLE:
+            it.move(Transition.RESUME, by=actor.username)
 
 
 async def approve(

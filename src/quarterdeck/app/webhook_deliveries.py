@@ -22,7 +22,7 @@ PAGE = 50
 KEPT = timedelta(days=30)
 """Deliveries, messages and what is done go after that."""
 
-DeliveryStatus = Literal["waiting", "delivered", "failed"]
+WebhookDeliveryStatus = Literal["waiting", "delivered", "failed"]
 
 
 class Attempt(BaseModel):
@@ -37,7 +37,7 @@ class Attempt(BaseModel):
     ms: int
 
 
-class DeliveryRow(BaseModel):
+class WebhookDeliveryRow(BaseModel):
     """A delivery as lists show it."""
 
     model_config = ConfigDict(frozen=True)
@@ -46,14 +46,14 @@ class DeliveryRow(BaseModel):
     """The `webhook-id` of every try."""
     type: str
     session: int | None
-    status: DeliveryStatus
+    status: WebhookDeliveryStatus
     attempts: list[Attempt]
     next_at: datetime | None
     """When it is tried next."""
     created_at: datetime
 
 
-class DeliveryView(DeliveryRow):
+class WebhookDelivery(WebhookDeliveryRow):
     """The same with what is sent."""
 
     body: str
@@ -68,24 +68,24 @@ def row(webhook_id: int, session_id: int, type_: str, at: datetime, data: dict[s
 
 async def find(
     app: App, actor: Actor, project: int | str, webhook_id: int, *, before: int | None = None
-) -> list[DeliveryRow]:
+) -> list[WebhookDeliveryRow]:
     """The newest first; `before` is the last id of the page before."""
     rows = webhook_deliveries
     query = select(rows).where(rows.c.webhook_id == webhook_id).order_by(rows.c.id.desc()).limit(PAGE)
     query = query if before is None else query.where(rows.c.id < before)
     async with app.database.reading() as connection:
         await webhooks.of(connection, actor, project, webhook_id)
-        return [DeliveryRow(**_fields(one)) for one in await connection.execute(query)]
+        return [WebhookDeliveryRow(**_fields(one)) for one in await connection.execute(query)]
 
 
-async def show(app: App, actor: Actor, project: int | str, webhook_id: int, delivery_id: int) -> DeliveryView:
+async def show(app: App, actor: Actor, project: int | str, webhook_id: int, delivery_id: int) -> WebhookDelivery:
     """One of them, with what is sent."""
     async with app.database.reading() as connection:
         await webhooks.of(connection, actor, project, webhook_id)
         return _view(await _of(connection, webhook_id, delivery_id))
 
 
-async def redeliver(app: App, actor: Actor, project: int | str, webhook_id: int, delivery_id: int) -> DeliveryView:
+async def redeliver(app: App, actor: Actor, project: int | str, webhook_id: int, delivery_id: int) -> WebhookDelivery:
     """Sends it again, under the same id; one that waits is tried at once.
 
     Raises:
@@ -104,7 +104,7 @@ async def redeliver(app: App, actor: Actor, project: int | str, webhook_id: int,
         return _view(made)
 
 
-async def attempt(app: App, actor: Actor, project: int | str, webhook_id: int) -> DeliveryView:
+async def attempt(app: App, actor: Actor, project: int | str, webhook_id: int) -> WebhookDelivery:
     """Sends a webhook something to try it: of the type `webhook.test`, about nothing that has happened.
 
     Raises:
@@ -155,5 +155,5 @@ def _fields(one: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _view(one: Row[Any]) -> DeliveryView:
-    return DeliveryView(**_fields(one), body=one.body)
+def _view(one: Row[Any]) -> WebhookDelivery:
+    return WebhookDelivery(**_fields(one), body=one.body)

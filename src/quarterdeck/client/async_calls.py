@@ -47,6 +47,7 @@ class AsyncGroups:
         self.editors = AsyncEditors(transport)
         self.webhooks = AsyncWebhooks(transport)
         self.to_dos = AsyncToDos(transport)
+        self.triggers = AsyncTriggers(transport)
         self.health = AsyncHealth(transport)
         self.sign_in = AsyncSignIn(transport)
 
@@ -1732,18 +1733,18 @@ class AsyncWebhooks(AsyncCalls):
             body={"hours": hours},
         )
 
-    async def attempt(self, project: int | str, webhook_id: int) -> models.DeliveryView:
+    async def attempt(self, project: int | str, webhook_id: int) -> models.WebhookDelivery:
         """Send a webhook something to try it.
 
         Of the type `webhook.test`; what came of it is in its deliveries a moment later.
         """
         return await self._send(
-            "POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.DeliveryView
+            "POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.WebhookDelivery
         )
 
     async def deliveries(
         self, project: int | str, webhook_id: int, *, before: int | Unset | None = UNSET
-    ) -> list[models.DeliveryRow]:
+    ) -> list[models.WebhookDeliveryRow]:
         """List a webhook's deliveries.
 
         The newest first, 50 of them, with what came of each try; they are kept for 30 days.
@@ -1751,19 +1752,19 @@ class AsyncWebhooks(AsyncCalls):
         return await self._send(
             "GET",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries",
-            list[models.DeliveryRow],
+            list[models.WebhookDeliveryRow],
             query={"before": before},
         )
 
-    async def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.DeliveryView:
+    async def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
         """Show a delivery. With the body that is sent."""
         return await self._send(
             "GET",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}",
-            models.DeliveryView,
+            models.WebhookDelivery,
         )
 
-    async def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.DeliveryView:
+    async def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
         """Send a delivery again.
 
         Under the same `webhook-id`, so that a receiver knows what it has already; one that waits is tried now.
@@ -1771,7 +1772,7 @@ class AsyncWebhooks(AsyncCalls):
         return await self._send(
             "POST",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}/redeliver",
-            models.DeliveryView,
+            models.WebhookDelivery,
         )
 
 
@@ -1819,6 +1820,164 @@ class AsyncToDos(AsyncCalls):
     async def attempt(self) -> models.Tried:
         """Try your channels. Sends a message by each now, and says what came of it."""
         return await self._send("POST", "/me/notifications/test", models.Tried)
+
+
+class AsyncTriggers(AsyncCalls):
+    """Calls about triggers."""
+
+    async def find(self, project: int | str) -> list[models.TriggerView]:
+        """List triggers. The oldest first."""
+        return await self._send("GET", f"/projects/{part(project)}/triggers", list[models.TriggerView])
+
+    async def add(
+        self,
+        project: int | str,
+        *,
+        account: str,
+        flow: str,
+        events: dict[str, list[str]],
+        description: str | Unset = UNSET,
+        model: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        filter: str | Unset = UNSET,
+        cron: str | Unset = UNSET,
+        timezone: str | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.MadeTrigger:
+        """Create a trigger. The secret of its webhook is shown here alone."""
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/triggers",
+            models.MadeTrigger,
+            body={
+                "description": description,
+                "account": account,
+                "flow": flow,
+                "model": model,
+                "goal": goal,
+                "events": events,
+                "filter": filter,
+                "cron": cron,
+                "timezone": timezone,
+                "enabled": enabled,
+            },
+        )
+
+    async def show(self, project: int | str, trigger_id: int) -> models.TriggerView:
+        """Show a trigger. With the next five runs of its schedule."""
+        return await self._send("GET", f"/projects/{part(project)}/triggers/{part(trigger_id)}", models.TriggerView)
+
+    async def change(
+        self,
+        project: int | str,
+        trigger_id: int,
+        *,
+        account: str,
+        flow: str,
+        events: dict[str, list[str]],
+        description: str | Unset = UNSET,
+        model: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        filter: str | Unset = UNSET,
+        cron: str | Unset = UNSET,
+        timezone: str | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.MadeTrigger:
+        """Change a trigger. As a whole; its deliveries stay."""
+        return await self._send(
+            "PUT",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}",
+            models.MadeTrigger,
+            body={
+                "description": description,
+                "account": account,
+                "flow": flow,
+                "model": model,
+                "goal": goal,
+                "events": events,
+                "filter": filter,
+                "cron": cron,
+                "timezone": timezone,
+                "enabled": enabled,
+            },
+        )
+
+    async def remove(self, project: int | str, trigger_id: int) -> None:
+        """Delete a trigger. With its deliveries; its sessions stay."""
+        return await self._do("DELETE", f"/projects/{part(project)}/triggers/{part(trigger_id)}")
+
+    async def switch(self, project: int | str, trigger_id: int, *, enabled: bool) -> models.TriggerView:
+        """Enable or disable a trigger. What it had not started yet when it was disabled it starts no more."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}",
+            models.TriggerView,
+            body={"enabled": enabled},
+        )
+
+    async def renew_secret(self, project: int | str, trigger_id: int) -> models.MadeTrigger:
+        """Renew the secret of a trigger's webhook. The one of before opens nothing any more."""
+        return await self._send(
+            "POST", f"/projects/{part(project)}/triggers/{part(trigger_id)}/secret", models.MadeTrigger
+        )
+
+    async def fire(
+        self, project: int | str, trigger_id: int, *, payload: dict[str, JsonValue] | Unset = UNSET
+    ) -> models.DeliveryView:
+        """Fire a trigger by hand. In your name, whatever its filter says."""
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}/fire",
+            models.DeliveryView,
+            body={"payload": payload},
+        )
+
+    async def find_deliveries(
+        self,
+        project: int | str,
+        *,
+        trigger: int | Unset | None = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> list[models.DeliveryView]:
+        """List deliveries. The firings of a project's triggers, newest first."""
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/deliveries",
+            list[models.DeliveryView],
+            query={"trigger": trigger, "before": before, "limit": limit},
+        )
+
+    async def show_delivery(self, project: int | str, delivery_id: int) -> models.DeliveryDetails:
+        """Show a delivery. With its payload."""
+        return await self._send(
+            "GET", f"/projects/{part(project)}/deliveries/{part(delivery_id)}", models.DeliveryDetails
+        )
+
+    async def again(self, project: int | str, delivery_id: int) -> models.DeliveryView:
+        """Fire a delivery again. With the same payload, in your name, as another delivery."""
+        return await self._send(
+            "POST", f"/projects/{part(project)}/deliveries/{part(delivery_id)}/again", models.DeliveryView
+        )
+
+    async def find_accounts(self, project: int | str) -> list[models.ServiceAccountView]:
+        """List service accounts. Whom to mention, assign, or ask for a review, so that a trigger starts a session."""
+        return await self._send("GET", f"/projects/{part(project)}/service_accounts", list[models.ServiceAccountView])
+
+    async def add_account(
+        self, project: int | str, *, username: str, name: str | Unset = UNSET
+    ) -> models.ServiceAccountView:
+        """Create a service account. A Developer of this project that nobody signs in as."""
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/service_accounts",
+            models.ServiceAccountView,
+            body={"username": username, "name": name},
+        )
+
+    async def remove_account(self, project: int | str, username: str) -> None:
+        """Remove a service account. What it wrote stays."""
+        return await self._do("DELETE", f"/projects/{part(project)}/service_accounts/{part(username)}")
 
 
 class AsyncHealth(AsyncCalls):

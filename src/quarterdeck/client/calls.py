@@ -47,6 +47,7 @@ class Groups:
         self.editors = Editors(transport)
         self.webhooks = Webhooks(transport)
         self.to_dos = ToDos(transport)
+        self.triggers = Triggers(transport)
         self.health = Health(transport)
         self.sign_in = SignIn(transport)
 
@@ -1712,16 +1713,16 @@ class Webhooks(Calls):
             body={"hours": hours},
         )
 
-    def attempt(self, project: int | str, webhook_id: int) -> models.DeliveryView:
+    def attempt(self, project: int | str, webhook_id: int) -> models.WebhookDelivery:
         """Send a webhook something to try it.
 
         Of the type `webhook.test`; what came of it is in its deliveries a moment later.
         """
-        return self._send("POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.DeliveryView)
+        return self._send("POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.WebhookDelivery)
 
     def deliveries(
         self, project: int | str, webhook_id: int, *, before: int | Unset | None = UNSET
-    ) -> list[models.DeliveryRow]:
+    ) -> list[models.WebhookDeliveryRow]:
         """List a webhook's deliveries.
 
         The newest first, 50 of them, with what came of each try; they are kept for 30 days.
@@ -1729,19 +1730,19 @@ class Webhooks(Calls):
         return self._send(
             "GET",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries",
-            list[models.DeliveryRow],
+            list[models.WebhookDeliveryRow],
             query={"before": before},
         )
 
-    def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.DeliveryView:
+    def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
         """Show a delivery. With the body that is sent."""
         return self._send(
             "GET",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}",
-            models.DeliveryView,
+            models.WebhookDelivery,
         )
 
-    def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.DeliveryView:
+    def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
         """Send a delivery again.
 
         Under the same `webhook-id`, so that a receiver knows what it has already; one that waits is tried now.
@@ -1749,7 +1750,7 @@ class Webhooks(Calls):
         return self._send(
             "POST",
             f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}/redeliver",
-            models.DeliveryView,
+            models.WebhookDelivery,
         )
 
 
@@ -1795,6 +1796,158 @@ class ToDos(Calls):
     def attempt(self) -> models.Tried:
         """Try your channels. Sends a message by each now, and says what came of it."""
         return self._send("POST", "/me/notifications/test", models.Tried)
+
+
+class Triggers(Calls):
+    """Calls about triggers."""
+
+    def find(self, project: int | str) -> list[models.TriggerView]:
+        """List triggers. The oldest first."""
+        return self._send("GET", f"/projects/{part(project)}/triggers", list[models.TriggerView])
+
+    def add(
+        self,
+        project: int | str,
+        *,
+        account: str,
+        flow: str,
+        events: dict[str, list[str]],
+        description: str | Unset = UNSET,
+        model: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        filter: str | Unset = UNSET,
+        cron: str | Unset = UNSET,
+        timezone: str | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.MadeTrigger:
+        """Create a trigger. The secret of its webhook is shown here alone."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/triggers",
+            models.MadeTrigger,
+            body={
+                "description": description,
+                "account": account,
+                "flow": flow,
+                "model": model,
+                "goal": goal,
+                "events": events,
+                "filter": filter,
+                "cron": cron,
+                "timezone": timezone,
+                "enabled": enabled,
+            },
+        )
+
+    def show(self, project: int | str, trigger_id: int) -> models.TriggerView:
+        """Show a trigger. With the next five runs of its schedule."""
+        return self._send("GET", f"/projects/{part(project)}/triggers/{part(trigger_id)}", models.TriggerView)
+
+    def change(
+        self,
+        project: int | str,
+        trigger_id: int,
+        *,
+        account: str,
+        flow: str,
+        events: dict[str, list[str]],
+        description: str | Unset = UNSET,
+        model: str | Unset | None = UNSET,
+        goal: str | Unset = UNSET,
+        filter: str | Unset = UNSET,
+        cron: str | Unset = UNSET,
+        timezone: str | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.MadeTrigger:
+        """Change a trigger. As a whole; its deliveries stay."""
+        return self._send(
+            "PUT",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}",
+            models.MadeTrigger,
+            body={
+                "description": description,
+                "account": account,
+                "flow": flow,
+                "model": model,
+                "goal": goal,
+                "events": events,
+                "filter": filter,
+                "cron": cron,
+                "timezone": timezone,
+                "enabled": enabled,
+            },
+        )
+
+    def remove(self, project: int | str, trigger_id: int) -> None:
+        """Delete a trigger. With its deliveries; its sessions stay."""
+        return self._do("DELETE", f"/projects/{part(project)}/triggers/{part(trigger_id)}")
+
+    def switch(self, project: int | str, trigger_id: int, *, enabled: bool) -> models.TriggerView:
+        """Enable or disable a trigger. What it had not started yet when it was disabled it starts no more."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}",
+            models.TriggerView,
+            body={"enabled": enabled},
+        )
+
+    def renew_secret(self, project: int | str, trigger_id: int) -> models.MadeTrigger:
+        """Renew the secret of a trigger's webhook. The one of before opens nothing any more."""
+        return self._send("POST", f"/projects/{part(project)}/triggers/{part(trigger_id)}/secret", models.MadeTrigger)
+
+    def fire(
+        self, project: int | str, trigger_id: int, *, payload: dict[str, JsonValue] | Unset = UNSET
+    ) -> models.DeliveryView:
+        """Fire a trigger by hand. In your name, whatever its filter says."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/triggers/{part(trigger_id)}/fire",
+            models.DeliveryView,
+            body={"payload": payload},
+        )
+
+    def find_deliveries(
+        self,
+        project: int | str,
+        *,
+        trigger: int | Unset | None = UNSET,
+        before: int | Unset | None = UNSET,
+        limit: int | Unset = UNSET,
+    ) -> list[models.DeliveryView]:
+        """List deliveries. The firings of a project's triggers, newest first."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/deliveries",
+            list[models.DeliveryView],
+            query={"trigger": trigger, "before": before, "limit": limit},
+        )
+
+    def show_delivery(self, project: int | str, delivery_id: int) -> models.DeliveryDetails:
+        """Show a delivery. With its payload."""
+        return self._send("GET", f"/projects/{part(project)}/deliveries/{part(delivery_id)}", models.DeliveryDetails)
+
+    def again(self, project: int | str, delivery_id: int) -> models.DeliveryView:
+        """Fire a delivery again. With the same payload, in your name, as another delivery."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/deliveries/{part(delivery_id)}/again", models.DeliveryView
+        )
+
+    def find_accounts(self, project: int | str) -> list[models.ServiceAccountView]:
+        """List service accounts. Whom to mention, assign, or ask for a review, so that a trigger starts a session."""
+        return self._send("GET", f"/projects/{part(project)}/service_accounts", list[models.ServiceAccountView])
+
+    def add_account(self, project: int | str, *, username: str, name: str | Unset = UNSET) -> models.ServiceAccountView:
+        """Create a service account. A Developer of this project that nobody signs in as."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/service_accounts",
+            models.ServiceAccountView,
+            body={"username": username, "name": name},
+        )
+
+    def remove_account(self, project: int | str, username: str) -> None:
+        """Remove a service account. What it wrote stays."""
+        return self._do("DELETE", f"/projects/{part(project)}/service_accounts/{part(username)}")
 
 
 class Health(Calls):

@@ -12,6 +12,20 @@ from pydantic import Field, JsonValue
 
 from quarterdeck.client.model import Model
 
+EventType = Literal[
+    "mention",
+    "assign",
+    "assign_reviewer",
+    "pipeline_hooks",
+    "merge_request",
+    "work_item",
+    "commit_to_default_branch",
+    "schedule",
+    "webhook",
+]
+"""What a trigger may wait for; the names are GitLab's, besides `webhook`."""
+
+
 JobStatus = Literal["created", "pending", "running", "success", "failed", "canceled", "skipped", "manual"]
 """Where a job stands; the words are GitLab's."""
 
@@ -515,31 +529,40 @@ class DelegationStarted(Model):
     user: str
 
 
-class DeliveryRow(Model):
-    """A delivery as lists show it."""
+class DeliveryDetails(Model):
+    """The same with what it was told."""
 
     id: int
-    message_id: str
-    type: str
-    session: int | None
-    status: Literal["waiting", "delivered", "failed"]
-    attempts: list[Attempt]
-    next_at: datetime | None
+    trigger_id: int
+    event: EventType
+    action: str
+    by: str
+    subject: Subject | None
+    status: Literal["waiting", "started", "told", "refused"]
+    reason: str
+    session_id: int | None
+    again_of: int | None
     created_at: datetime
+    ended_at: datetime | None
+    text: str
+    payload: dict[str, JsonValue]
 
 
 class DeliveryView(Model):
-    """The same with what is sent."""
+    """A firing of a trigger, and what came of it."""
 
     id: int
-    message_id: str
-    type: str
-    session: int | None
-    status: Literal["waiting", "delivered", "failed"]
-    attempts: list[Attempt]
-    next_at: datetime | None
+    trigger_id: int
+    event: EventType
+    action: str
+    by: str
+    subject: Subject | None
+    status: Literal["waiting", "started", "told", "refused"]
+    reason: str
+    session_id: int | None
+    again_of: int | None
     created_at: datetime
-    body: str
+    ended_at: datetime | None
 
 
 class Done(Model):
@@ -891,6 +914,13 @@ class LintedJob(Model):
 
     name: str
     stage: str
+
+
+class MadeTrigger(Model):
+    """A trigger, and the secret of its webhook, which is shown here alone."""
+
+    trigger: TriggerView
+    secret: str
 
 
 class MatchView(Model):
@@ -1373,6 +1403,14 @@ class RunnerWorkView(Model):
     ending: bool
 
 
+class ServiceAccountView(Model):
+    """A service account."""
+
+    id: int
+    username: str
+    name: str
+
+
 class SessionCounts(Model):
     """Numbers of sessions, by status group; a group without any is 0."""
 
@@ -1415,6 +1453,7 @@ class SessionCreated(Model):
     budget: Budget | None = None
     attachments: list[Attachment] = Field(default_factory=lambda: [])
     runner_tags: list[str] = Field(default_factory=lambda: [])
+    triggered: Triggered | None = None
 
 
 class SessionFilter(Model):
@@ -1529,6 +1568,7 @@ class SessionRow(Model):
     warnings: int
     errors: int
     held: bool
+    verified: bool | None
     parent_id: int | None
     created_at: datetime
     started_at: datetime | None
@@ -1591,6 +1631,7 @@ class SessionView(Model):
     errors: int
     checks_passed: int
     checks_failed: int
+    verified: bool | None
     held: bool
     imported: SessionImported | None
     created_at: datetime
@@ -1841,6 +1882,15 @@ class StepView(Model):
     files: list[FileChange]
 
 
+class Subject(Model):
+    """The issue, merge request or pipeline that an occurrence is about."""
+
+    kind: Literal["issue", "merge_request", "pipeline"]
+    id: int
+    number: int
+    url: str = ""
+
+
 class TeardownMissed(Model):
     """The proof of a stop has not come: its runner is not heard of and brings it when it is back, or was removed."""
 
@@ -1937,6 +1987,37 @@ class Tried(Model):
     email: str
 
 
+class TriggerView(Model):
+    """A trigger as doors show it."""
+
+    id: int
+    project_id: int
+    description: str
+    account: str
+    flow: str
+    model: str | None
+    goal: str
+    events: dict[str, list[str]]
+    filter: str
+    cron: str
+    timezone: str
+    enabled: bool
+    owner: str
+    next_runs: list[datetime]
+    hook_url: str
+    created_at: datetime
+
+
+class Triggered(Model):
+    """What started a session by itself, and by which service account it acts for its initiator."""
+
+    trigger: int
+    delivery: int
+    source: Literal["human", "system", "scheduled"]
+    account_id: int
+    account: str
+
+
 class TurnEnded(Model):
     """A turn came to where nothing can be done without somebody else."""
 
@@ -2000,6 +2081,33 @@ class Waiting(Model):
     on: Literal["worker", "runner", "editor", "tool", "model", "person"]
     detail: str = ""
     until: datetime | None = None
+
+
+class WebhookDelivery(Model):
+    """The same with what is sent."""
+
+    id: int
+    message_id: str
+    type: str
+    session: int | None
+    status: Literal["waiting", "delivered", "failed"]
+    attempts: list[Attempt]
+    next_at: datetime | None
+    created_at: datetime
+    body: str
+
+
+class WebhookDeliveryRow(Model):
+    """A delivery as lists show it."""
+
+    id: int
+    message_id: str
+    type: str
+    session: int | None
+    status: Literal["waiting", "delivered", "failed"]
+    attempts: list[Attempt]
+    next_at: datetime | None
+    created_at: datetime
 
 
 class WebhookView(Model):

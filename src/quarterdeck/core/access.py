@@ -41,6 +41,7 @@ class Ability(StrEnum):
     MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_AGENTS = "manage_agents"
+    MANAGE_TRIGGERS = "manage_triggers"
     MANAGE_PROJECT = "manage_project"
 
 
@@ -69,6 +70,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
     Ability.MANAGE_AGENTS: Role.MAINTAINER,
+    Ability.MANAGE_TRIGGERS: Role.MAINTAINER,
     Ability.MANAGE_PROJECT: Role.OWNER,
 }
 """The least role that has each ability."""

@@ -18,7 +18,7 @@ KEPT = frozenset({
     "artifact", "status", "role", "about", "door", "model", "flow", "component", "commit", "base_commit",
     "output_sha256", "origin", "privileges", "pre_approved", "always_ask", "agent", "server", "method",
     "component_models", "since", "retry_at", "exported_at", "cost", "branch_commit", "media_type", "tokens",
-    "limit", "bound", "of", "why",
+    "limit", "bound", "of", "why", "source", "trigger", "delivery", "account_id",
 })  # fmt: skip
 """The fields by which the parts of a log refer to each other, and those that have one of a few values."""
 FREE = frozenset({"args", "inputs", "facts", "outputs", "form", "ref"})

@@ -42,6 +42,7 @@ from quarterdeck.core.record_events import (
 )
 from quarterdeck.core.session_limits import Reached, Used
 from quarterdeck.core.status import Status, Transition
+from quarterdeck.core.trigger import Triggered
 
 
 class SessionCreated(Payload):
@@ -98,6 +99,7 @@ class SessionCreated(Payload):
     """Files and texts that its agents are shown with their prompts."""
     runner_tags: tuple[str, ...] = ()
     """What its runners must have, beside what its project asks of them."""
+    triggered: Triggered | None = None
 
 
 class StatusChanged(Payload):

@@ -50,12 +50,14 @@ from quarterdeck.doors.api import (
     sessions,
     sign_in,
     to_dos,
+    triggers,
     webhooks,
 )
 from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
 from quarterdeck.doors.body import JsonRequest
 from quarterdeck.doors.git import smart_http
+from quarterdeck.doors.hooks import triggers as hooks
 from quarterdeck.doors.sse import Closing
 from quarterdeck.doors.web import pages
 
@@ -92,6 +94,7 @@ API = (
     editors,
     webhooks,
     to_dos,
+    triggers,
     health,
 )
 """What people's tokens open."""
@@ -128,6 +131,7 @@ def application(app: App) -> Litestar:
             people_only,
             Router(document.PATH, route_handlers=[executor.ROUTES, executor.register, sign_in.redeem]),
             smart_http.ROUTES,
+            hooks.ROUTES,
             endpoint.mounted(),
             *pages.ROUTES,
         ],

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TURN = "turn"
 SERVER_CALL = "server_call"
 NOTIFICATION = "notification"
+DELIVERIES = "deliveries"
+SCHEDULE = "schedule"
+THREAD_ANSWER = "thread_answer"
 SWEEP = "sweep"
 RETENTION = "retention"
 SEALING = "sealing"
@@ -61,6 +64,18 @@ class JobDispatch:
     async def notification(self, connection: AsyncConnection, notification_id: int, at: datetime | None) -> None:
         """A message that a session wanted to be sent, now or at `at`."""
         await self._defer(connection, NOTIFICATION, {"notification_id": notification_id}, at)
+
+    async def deliveries(self, connection: AsyncConnection, project_id: int, at: datetime | None) -> None:
+        """The starting of what triggers of the project want to be started, now or at `at`."""
+        await self._defer(connection, DELIVERIES, {"project_id": project_id}, at)
+
+    async def schedule(self, connection: AsyncConnection, trigger_id: int, at: datetime) -> None:
+        """The run of a trigger's schedule at `at`."""
+        await self._defer(connection, SCHEDULE, {"trigger_id": trigger_id}, at)
+
+    async def thread_answer(self, connection: AsyncConnection, session_id: int) -> None:
+        """What a triggered session that came to rest says where it was called."""
+        await self._defer(connection, THREAD_ANSWER, {"session_id": session_id}, None)
 
     async def sweep(self, connection: AsyncConnection) -> None:
         """A look for sessions whose time is over."""

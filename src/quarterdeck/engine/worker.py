@@ -21,6 +21,7 @@ from procrastinate.worker import Worker as JobWorker
 
 from quarterdeck.app import (
     attachments,
+    deliveries,
     leases,
     leftovers,
     notifications,
@@ -28,6 +29,8 @@ from quarterdeck.app import (
     retention,
     sealing,
     server_calls,
+    thread_answers,
+    triggers,
     turns,
 )
 from quarterdeck.app.application import App
@@ -35,7 +38,19 @@ from quarterdeck.core.errors import QuarterdeckError, UnavailableError
 from quarterdeck.engine.brain import Brain
 from quarterdeck.engine.desk import Desk
 from quarterdeck.engine.held_jobs import AGAIN_SECONDS, HeldJobs
-from quarterdeck.engine.jobs import NOTIFICATION, QUEUE, RETENTION, SEALING, SERVER_CALL, SWEEP, TURN, connector
+from quarterdeck.engine.jobs import (
+    DELIVERIES,
+    NOTIFICATION,
+    QUEUE,
+    RETENTION,
+    SCHEDULE,
+    SEALING,
+    SERVER_CALL,
+    SWEEP,
+    THREAD_ANSWER,
+    TURN,
+    connector,
+)
 
 HEARTBEAT_SECONDS = 1.0
 STALLED_SECONDS = 3.0
@@ -60,6 +75,8 @@ NETS: tuple[Callable[[App], Awaitable[object]], ...] = (
     turns.forget_ended,
     server_calls.revive,
     notifications.revive,
+    triggers.revive,
+    deliveries.revive,
     attachments.sweep,
     pipelines.cancel_of_stopped,
     retention.due,
@@ -124,6 +141,9 @@ class Worker:
         bodies: dict[str, Callable[..., Awaitable[object]]] = {
             SERVER_CALL: self._desk.carry_out,
             NOTIFICATION: partial(notifications.send, self._app),
+            DELIVERIES: partial(deliveries.deliver, self._app),
+            SCHEDULE: partial(triggers.run_schedule, self._app),
+            THREAD_ANSWER: partial(thread_answers.rested, self._app),
             SWEEP: partial(retention.sweep, self._app),
             RETENTION: partial(retention.apply, self._app),
             SEALING: partial(sealing.seal, self._app),

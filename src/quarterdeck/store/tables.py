@@ -70,7 +70,9 @@ users = Table(
     _text("name"),
     _text("email"),
     Column("admin", Boolean, nullable=False, server_default=text("false")),
+    Column("service_project_id", BigInteger),  # of a service account: its project; nobody signs in as one
     _created(),
+    Index("ix_users_service", "service_project_id", postgresql_where=text("service_project_id is not null")),
 )
 
 tokens = Table(
@@ -168,6 +170,7 @@ sessions = Table(
     Column("scripted", Boolean, nullable=False, server_default=text("false")),
     _text("reason"),
     Column("executor_id", BigInteger),  # the editor that carries its calls out; null when any runner does
+    Column("verified", Boolean),  # whether the last check of its work passed
     Column("status_order", SmallInteger, nullable=False, server_default=text("6")),  # the larger the earlier in lists
     UniqueConstraint("initiator_id", "idempotency_key"),
     Index(
@@ -472,6 +475,7 @@ pipelines = Table(
     Column("definition", JSONB, nullable=False),  # core.pipeline.CiPipeline
     _text("error"),  # why the file could not be made into a pipeline
     Column("session_id", BigInteger),
+    Column("user_id", BigInteger),  # who pushed or started it
     _created(),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
@@ -770,6 +774,55 @@ attachments = Table(
     _created(),
     Index(None, "session_id"),
     Index("ix_attachments_unclaimed", "user_id", postgresql_where=text("session_id is null")),
+)
+triggers = Table(
+    "triggers",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    _text("description"),
+    Column("account_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("model", Text),
+    _text("goal"),
+    Column("events", JSONB, nullable=False),  # core.trigger.EventType -> the actions that it waits for
+    _text("filter"),  # core.trigger_filter, as it was written
+    _text("cron"),
+    _text("timezone"),
+    Column("next_at", _TIME),  # of the schedule; null when it has none or is disabled
+    Column("secret", LargeBinary),  # of the inbound webhook, encrypted by the vault
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("owner_id", BigInteger, ForeignKey("users.id"), nullable=False),  # whose rights it has where nobody did it
+    _created(),
+    Column("updated_at", _TIME, nullable=False, server_default=func.now()),
+    Index(None, "project_id"),
+    Index("ix_triggers_next_at", "next_at", postgresql_where=text("next_at is not null")),
+)
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    Column("trigger_id", BigInteger, ForeignKey("triggers.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("event", Text, nullable=False),
+    _text("action"),
+    Column("key", Text, nullable=False),  # of the occurrence: told again it is no other delivery
+    Column("user_id", BigInteger, ForeignKey("users.id"), nullable=False),  # in whose name
+    Column("payload", JSON, nullable=False),  # not JSONB: as it came
+    _text("text"),
+    Column("subject", JSONB),  # core.trigger.Subject
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),  # waiting, started, told, refused
+    _text("reason"),
+    Column("session_id", BigInteger),
+    Column("again_of", BigInteger),  # the delivery that this one repeats
+    _created(),
+    Column("ended_at", _TIME),
+    UniqueConstraint("trigger_id", "key"),
+    Index(None, "project_id", "id"),
+    Index(None, "trigger_id", "id"),
+    Index(None, "session_id"),
+    Index("ix_deliveries_waiting", "project_id", "id", postgresql_where=text("status = 'waiting'")),
+    Index("ix_deliveries_ended_at", "project_id", "ended_at", postgresql_where=text("status = 'started'")),
 )
 
 webhooks = Table(

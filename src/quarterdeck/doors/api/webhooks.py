@@ -6,7 +6,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 
 from quarterdeck.app import webhook_deliveries, webhooks
-from quarterdeck.app.webhook_deliveries import DeliveryRow, DeliveryView
+from quarterdeck.app.webhook_deliveries import WebhookDelivery, WebhookDeliveryRow
 from quarterdeck.app.webhooks import AddWebhook, EditWebhook, NewWebhook, RotateKey, WebhookView
 from quarterdeck.doors.api.parameters import Caller, ProjectRef, RowId, TheApp
 
@@ -57,7 +57,7 @@ async def rotate(
 
 
 @post(ONE + "/test", summary="Send a webhook something to try it")
-async def attempt(app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_id: RowId) -> DeliveryView:
+async def attempt(app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_id: RowId) -> WebhookDelivery:
     """Of the type `webhook.test`; what came of it is in its deliveries a moment later."""
     return await webhook_deliveries.attempt(app, actor, project_ref, webhook_id)
 
@@ -65,7 +65,7 @@ async def attempt(app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_i
 @get(SENT, summary="List a webhook's deliveries")
 async def deliveries(
     app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_id: RowId, before: Before = None
-) -> list[DeliveryRow]:
+) -> list[WebhookDeliveryRow]:
     """The newest first, 50 of them, with what came of each try; they are kept for 30 days."""
     return await webhook_deliveries.find(app, actor, project_ref, webhook_id, before=before)
 
@@ -73,7 +73,7 @@ async def deliveries(
 @get(SENT + "/{delivery_id:int}", summary="Show a delivery")
 async def delivery(
     app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_id: RowId, delivery_id: RowId
-) -> DeliveryView:
+) -> WebhookDelivery:
     """With the body that is sent."""
     return await webhook_deliveries.show(app, actor, project_ref, webhook_id, delivery_id)
 
@@ -81,7 +81,7 @@ async def delivery(
 @post(SENT + "/{delivery_id:int}/redeliver", status_code=200, summary="Send a delivery again")
 async def redeliver(
     app: TheApp, actor: Caller, project_ref: ProjectRef, webhook_id: RowId, delivery_id: RowId
-) -> DeliveryView:
+) -> WebhookDelivery:
     """Under the same `webhook-id`, so that a receiver knows what it has already; one that waits is tried now."""
     return await webhook_deliveries.redeliver(app, actor, project_ref, webhook_id, delivery_id)
 

@@ -39,6 +39,7 @@ from quarterdeck.doors.cli import (
     session_search,
     to_do,
     token,
+    trigger,
     webhook,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
@@ -84,6 +85,7 @@ people.register(app)
 app.add_typer(person.group, name="person")
 app.add_typer(token.group, name="token")
 app.add_typer(editor.group, name="editor")
+app.add_typer(trigger.group, name="trigger")
 processes.register(app)
 backups.register(app)
 

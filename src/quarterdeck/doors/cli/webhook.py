@@ -132,7 +132,7 @@ async def deliveries(cli: Cli, webhook: Webhook, project: Project) -> None:
     if cli.json:
         cli.print(answer)
         return
-    from quarterdeck.client.models import DeliveryRow
+    from quarterdeck.client.models import WebhookDeliveryRow
     from quarterdeck.doors.cli import screen
     from quarterdeck.doors.cli.client import parse
 
@@ -145,7 +145,7 @@ async def deliveries(cli: Cli, webhook: Webhook, project: Project) -> None:
             one.status,
             _last(one.attempts),
         )
-        for one in parse(list[DeliveryRow], answer)
+        for one in parse(list[WebhookDeliveryRow], answer)
     ]
     screen.console().print(screen.table(("number", "made", "type", "session", "", "last try"), rows))
 

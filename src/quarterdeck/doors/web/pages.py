@@ -44,6 +44,7 @@ from quarterdeck.doors.web import (
     sights,
     static_files,
     to_do_pages,
+    trigger_pages,
     views,
     webhook_pages,
 )
@@ -140,6 +141,7 @@ ROUTES = (
             *webhook_pages.ROUTES,
             *to_do_pages.ROUTES,
             *setting_pages.ROUTES,
+            *trigger_pages.ROUTES,
             *runner_pages.ROUTES,
             *personal_pages.ROUTES,
             *editor_pages.ROUTES,

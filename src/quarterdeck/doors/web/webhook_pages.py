@@ -165,7 +165,7 @@ async def _delivery(
     return await drafted(
         app,
         actor,
-        "delivery.html",
+        "webhook_delivery.html",
         draft,
         project_id=project.id,
         project_path=project.path,

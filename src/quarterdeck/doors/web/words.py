@@ -69,6 +69,7 @@ ABILITIES = {
     Ability.MANAGE_FLOWS: _("manage flows"),
     Ability.MANAGE_MEMBERS: _("manage members"),
     Ability.MANAGE_AGENTS: _("manage agents"),
+    Ability.MANAGE_TRIGGERS: _("manage triggers"),
     Ability.MANAGE_PROJECT: _("manage the project"),
 }
 OUTCOMES = {
@@ -137,7 +138,7 @@ WEBHOOK_EVENTS = {
     WebhookEvent.CANCELED: _("a session is stopped"),
     WebhookEvent.ARTIFACT: _("a session makes a branch, a commit, a merge request or another artifact"),
 }
-DELIVERIES = {"waiting": _("waiting"), "delivered": _("delivered"), "failed": _("failed")}
+WEBHOOK_DELIVERIES = {"waiting": _("waiting"), "delivered": _("delivered"), "failed": _("failed")}
 DECISIONS = {"granted": _("granted"), "denied": _("denied"), "answered": _("answered"), "open": _("open")}
 CHANGES = {"added": _("added"), "modified": _("modified"), "deleted": _("deleted"), "renamed": _("renamed")}
 STEPS = {
@@ -170,6 +171,35 @@ AGES = {
 }
 """By the seconds that one of it has, the longest first."""
 
+EVENTS = {
+    "mention": _("mention"),
+    "assign": _("assignment"),
+    "assign_reviewer": _("request for a review"),
+    "pipeline_hooks": _("pipeline"),
+    "merge_request": _("merge request"),
+    "work_item": _("issue"),
+    "commit_to_default_branch": _("push to the default branch"),
+    "schedule": _("schedule"),
+    "webhook": _("webhook"),
+}
+ACTIONS = {
+    "running": _("running"),
+    "success": _("passed"),
+    "failed": _("failed"),
+    "canceled": _("canceled"),
+    "ready": _("ready"),
+    "approved": _("approved"),
+    "merged": _("merged"),
+    "created": _("created"),
+    "closed": _("closed"),
+}
+DELIVERIES = {
+    "waiting": _("waiting"),
+    "started": _("started"),
+    "told": _("told"),
+    "refused": _("refused"),
+}
+
 KINDS: dict[str, Mapping[Any, str]] = {
     "status": STATUSES,
     "group": GROUPS,
@@ -190,6 +220,9 @@ KINDS: dict[str, Mapping[Any, str]] = {
     "door": DOORS,
     "notice": NOTICES,
     "webhook_event": WEBHOOK_EVENTS,
+    "webhook_delivery": WEBHOOK_DELIVERIES,
+    "event": EVENTS,
+    "action": ACTIONS,
     "delivery": DELIVERIES,
 }
 """What templates ask for by name."""

@@ -21,5 +21,6 @@ async def run(case: Case, args: Args) -> Done:
             add_labels=tuple(args.add_labels),
             remove_labels=tuple(args.remove_labels),
         ),
+        session_id=case.session_id,
     )
     return Done(f"Issue {seen.name} “{seen.title}” is {seen.status}, labels: {', '.join(seen.labels) or 'none'}.")

@@ -16,5 +16,6 @@ async def run(case: Case, args: Args) -> Done:
         case.project_id,
         args.merge_request_iid,
         UpdateMergeRequest(title=title or None, description=args.description or None),
+        session_id=case.session_id,
     )
     return Done(f"Merge request {seen.name} “{seen.title}” is {seen.status}: {seen.url}")

@@ -1,0 +1,47 @@
+"""`/hooks/triggers/{number}`: what others send to a trigger's webhook, signed or with its secret."""
+
+import json
+from typing import Any
+
+from litestar import Request, Router, post
+from litestar.params import FromPath
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from quarterdeck.app import triggers
+from quarterdeck.core.errors import InvalidInputError, NotFoundError
+from quarterdeck.core.text import clean_value, deeper, finite
+from quarterdeck.core.trigger import PAYLOAD_BYTES
+from quarterdeck.doors.api.parameters import TheApp
+from quarterdeck.doors.body import DEEPEST
+
+
+class Accepted(BaseModel):
+    """It was taken in; what comes of it stands in the trigger's deliveries."""
+
+    model_config = ConfigDict(frozen=True)
+    accepted: bool = True
+
+
+@post("/{number:int}", status_code=202, request_max_body_size=PAYLOAD_BYTES, include_in_schema=False)
+async def take(request: Request[Any, Any, Any], app: TheApp, number: FromPath[int]) -> Accepted:
+    """Answers when it is written down; a repeated one with the same id is the same."""
+    if not 0 < number < 2**63:
+        raise NotFoundError("There is no such webhook.")
+    body = await request.body()
+    await triggers.hooked(app, number, dict(request.headers), body, lambda: read(body))
+    return Accepted()
+
+
+def read(body: bytes) -> dict[str, JsonValue]:
+    """The JSON object of a webhook's body; any other JSON stands in it as `value`. Raises InvalidInputError."""
+    try:
+        value: Any = json.loads(body.decode() or "{}", parse_constant=finite, parse_float=finite)
+    except (ValueError, RecursionError):
+        raise InvalidInputError("The body is no JSON.") from None
+    if deeper(value, DEEPEST):
+        raise InvalidInputError("The body is nested too deep.")
+    payload = clean_value(value)
+    return payload if isinstance(payload, dict) else {"value": payload}
+
+
+ROUTES = Router("/hooks/triggers", route_handlers=[take])
