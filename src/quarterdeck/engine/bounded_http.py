@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 
 import httpx2
 from typing_extensions import override
@@ -35,7 +37,8 @@ class _Bounded(httpx2.AsyncBaseTransport):
 
     def __init__(self, private: bool, setting: str, most_bytes: int) -> None:
         self._private, self._setting = private, setting
-        self._inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=httpx2.Limits(max_connections=4))
+        limits = httpx2.Limits(max_connections=4)
+        self._inner = httpx2.AsyncHTTPTransport(verify=_certificates(), trust_env=False, limits=limits)
         self._most = self._left = most_bytes
 
     @override
@@ -90,6 +93,12 @@ class _Bounded(httpx2.AsyncBaseTransport):
                 f"{self._setting}."
             )
         return addresses[0]
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to believe, read once: it takes longer than a whole request."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _Counted(httpx2.AsyncByteStream):
