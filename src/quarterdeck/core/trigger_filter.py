@@ -97,8 +97,8 @@ def holds(part: Group | Condition | None, payload: Mapping[str, JsonValue]) -> b
             return any(holds(one, payload) for one in part.any)
         case Condition():
             return _compare(part.operator, _at(payload, part.field.split(".")), part.value)
-        case never:
-            assert_never(never)
+        case _:
+            assert_never(part)
 
 
 def _at(value: Any, way: Sequence[str]) -> Any:
@@ -136,8 +136,8 @@ def _compare(operator: Operator, found: Any, value: JsonValue) -> bool:
             return _contains(value, found)
         case "not_in":
             return not _contains(value, found)
-        case never:
-            assert_never(never)
+        case _:
+            assert_never(operator)
 
 
 def _same(one: Any, other: Any) -> bool:
