@@ -277,6 +277,11 @@ def runner_environment() -> dict[str, str]:
 _INSTALLERS = ("pip_", "npm_config_", "xdg_config_")
 
 
+def git_environment(settings: dict[str, str]) -> dict[str, str]:
+    """The environment of a git that a person's command runs for them: theirs, and what only that git is to know."""
+    return {**os.environ, **settings}
+
+
 def installer_environment() -> dict[str, str]:
     """The environment in which pip, npm and apt are asked what they are configured with; no key of the server's."""
     own = {name: value for name, value in os.environ.items() if name.lower().startswith(_INSTALLERS)}

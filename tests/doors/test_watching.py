@@ -28,7 +28,7 @@ SESSION = SessionView(
     seq=0, component="", plan=[], approvals=[], artifacts=[], links=[], merge_request=None, branch="b", ref="main",
     forked_from=None, base_commit="", isolation="full", executor="runner", editor=None, steps=0, torn_down=False,
     teardown_missed="", runner_tags=[], used=Used(), limits=ProjectLimits(), usage=Usage(), budget=None,
-    warnings=0, errors=0, checks_passed=0, checks_failed=0, held=False, imported=None, created_at=BEGAN,
+    warnings=0, errors=0, checks_passed=0, checks_failed=0, verified=None, held=False, imported=None, created_at=BEGAN,
     started_at=BEGAN, ended_at=None, last_activity=BEGAN, expires_on=None, retention_days=30, days_left=None,
     expires_soon=False, url="http://x",
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from quarterdeck.app.deliveries import DeliveryStatus
 from quarterdeck.app.session_records import DecisionView
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.diff import FileChange
@@ -18,6 +19,7 @@ from quarterdeck.core.record_events import LinkAdded
 from quarterdeck.core.search_texts import Part
 from quarterdeck.core.state import Waiting
 from quarterdeck.core.status import Status, StatusGroup
+from quarterdeck.core.trigger import ACTIONS, EventType
 from quarterdeck.doors.export.entries import FOLDED
 from quarterdeck.doors.web import words
 from quarterdeck.tools.tool import Privilege
@@ -51,6 +53,9 @@ def _literals(kind: Any) -> list[str]:
         ("step", members(PlanItem, "status")),
         ("part", get_args(Part)),
         ("fold", set(FOLDED.values())),
+        ("event", EventType),
+        ("action", {one for actions in ACTIONS.values() for one in actions}),
+        ("delivery", get_args(DeliveryStatus)),
     ],
 )
 def test_every_member_has_its_word(kind: str, there: Collection[str]) -> None:

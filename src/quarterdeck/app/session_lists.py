@@ -71,6 +71,8 @@ class SessionRow(BaseModel):
     warnings: int
     errors: int
     held: bool
+    verified: bool | None
+    """Whether the last check of its work passed; None when there was none since its last commit."""
     parent_id: int | None
     created_at: datetime
     started_at: datetime | None
@@ -306,6 +308,7 @@ def _view(app: App, actor: Actor, row: Row[Any]) -> SessionRow:
         warnings=row.warnings,
         errors=row.errors,
         held=row.held,
+        verified=row.verified,
         parent_id=row.parent_id,
         created_at=row.created_at,
         started_at=row.started_at,

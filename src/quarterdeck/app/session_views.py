@@ -105,6 +105,8 @@ class SessionView(BaseModel):
     errors: int
     checks_passed: int
     checks_failed: int
+    verified: bool | None
+    """Whether the last check of its work passed; None when there was none since its last commit."""
     held: bool
     imported: SessionImported | None
     """Its log was written elsewhere, and brought by a file."""
@@ -212,6 +214,7 @@ def _view(app: App, row: Row[int, Any, datetime, str, Any]) -> SessionView:
         errors=state.errors,
         checks_passed=state.checks_passed,
         checks_failed=state.checks_failed,
+        verified=state.verified,
         held=state.held,
         imported=state.imported,
         created_at=state.created_at,

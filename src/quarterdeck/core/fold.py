@@ -184,6 +184,8 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
             )[-100:]
             if p.artifact == "merge_request":
                 state.open_merge_request = p.name
+            elif p.artifact == "commit":
+                state.verified = None
         case e.SessionRenamed() as p:
             state.title = p.title
         case e.SessionHeld():
@@ -208,6 +210,7 @@ def _change(state: SessionState, event: e.Event) -> None:  # noqa: C901 one arm 
         case e.CheckRecorded() as p:
             state.checks_passed += p.passed
             state.checks_failed += not p.passed
+            state.verified = p.passed
         case e.MergeRequestEnded():
             state.open_merge_request = ""
         case e.BudgetChanged() as p:

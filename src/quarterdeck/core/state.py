@@ -213,6 +213,8 @@ class SessionState(BaseModel):
     open_merge_request: str = ""
     checks_passed: int = 0
     checks_failed: int = 0
+    verified: bool | None = None
+    """Whether the last check of its work passed; None when none has been since its last commit."""
     usage: Usage = Usage()
     children_usage: Usage = Usage()
     """What all sessions below it had used when its model was asked last."""

@@ -260,7 +260,7 @@ _BATCH_COLUMNS = ("session_id", "first_seq", "n", "results", "concise", "data")
 _MOVED_COLUMNS = (
     "id", "title", "status", "seq", "turn_no", "turn_open", "waiting_for", "state", "cost", "warnings", "errors",
     "started_at", "ended_at", "last_activity", "expires_on", "retention_days", "held", "scripted", "reason",
-    "executor_id", "status_order", "source_seq",
+    "executor_id", "status_order", "source_seq", "verified",
 )  # fmt: skip
 _LOCK = (
     "select sessions.id, sessions.project_id, flow_hash, script_hash, cast(state as text) as state, source_seq, role"

@@ -15,6 +15,7 @@ def listed(state: SessionState) -> dict[str, Any]:
         "held": state.held,
         "scripted": state.created.scripted,
         "reason": state.reason,
+        "verified": state.verified,
         "executor_id": state.editor.id if state.editor else None,
         "status_order": ORDER[GROUPS[state.status]],
     }

@@ -61,12 +61,13 @@ async def _project(cli: Cli, client: Client, asked: Play) -> ProjectView:
     plain_name = (
         "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip("-.") or "demo"
     )
-    path = next(one for one in _names(plain_name) if one not in taken)
+    path = next(one for one in names(plain_name) if one not in taken)
     _act(cli, f"Project {path} from {asked.repo}")
     return parse(ProjectView, await client.post("/projects", project.body(path, asked.repo)))
 
 
-def _names(name: str) -> list[str]:
+def names(name: str) -> list[str]:
+    """Paths for a project, of which the first that is free is taken."""
     return [name, *(f"{name}-{number}" for number in range(2, 1_000))]
 
 

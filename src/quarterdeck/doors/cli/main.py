@@ -15,6 +15,7 @@ from quarterdeck.doors.cli import (
     doctor,
     editor,
     flow,
+    forge,
     fork,
     issue,
     mcp,
@@ -38,6 +39,7 @@ from quarterdeck.doors.cli import (
     session_replay,
     session_search,
     token,
+    trigger,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -72,6 +74,7 @@ chat.register(app)
 acp.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(forge.group, name="forge")
 app.add_typer(model.group, name="model")
 app.add_typer(runner.group, name="runner")
 demo.register(app)
@@ -80,6 +83,7 @@ people.register(app)
 app.add_typer(person.group, name="person")
 app.add_typer(token.group, name="token")
 app.add_typer(editor.group, name="editor")
+app.add_typer(trigger.group, name="trigger")
 processes.register(app)
 backups.register(app)
 

@@ -128,4 +128,5 @@ def _used(session: SessionView) -> str:
 def _checks(session: SessionView) -> str:
     if not session.checks_passed + session.checks_failed:
         return ""
-    return f"{session.checks_passed} passed, {session.checks_failed} failed"
+    last = "" if session.verified is None else "; verified" if session.verified else "; the last one failed"
+    return f"{session.checks_passed} passed, {session.checks_failed} failed{last}"

@@ -16,6 +16,7 @@ from quarterdeck.doors.api.parameters import TheApp
 from quarterdeck.doors.web import (
     admin_pages,
     chat_pages,
+    connection_pages,
     detail_pages,
     editor_pages,
     entry_pages,
@@ -26,6 +27,7 @@ from quarterdeck.doors.web import (
     issue_pages,
     job_pages,
     languages,
+    lint_pages,
     list_pages,
     member_pages,
     merge_request_pages,
@@ -43,6 +45,7 @@ from quarterdeck.doors.web import (
     setting_pages,
     sights,
     static_files,
+    trigger_pages,
     views,
 )
 from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
@@ -128,6 +131,7 @@ ROUTES = (
             *merge_request_pages.ROUTES,
             *review_pages.ROUTES,
             *pipeline_pages.ROUTES,
+            *lint_pages.ROUTES,
             *job_pages.ROUTES,
             *repository_pages.ROUTES,
             *flow_pages.ROUTES,
@@ -136,7 +140,9 @@ ROUTES = (
             *new_project_pages.ROUTES,
             *member_pages.ROUTES,
             *setting_pages.ROUTES,
+            *trigger_pages.ROUTES,
             *runner_pages.ROUTES,
+            *connection_pages.ROUTES,
             *personal_pages.ROUTES,
             *editor_pages.ROUTES,
             *admin_pages.ROUTES,

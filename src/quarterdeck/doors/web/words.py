@@ -63,6 +63,7 @@ ABILITIES = {
     Ability.MANAGE_RUNNER: _("manage runners"),
     Ability.MANAGE_NETWORK: _("manage the network"),
     Ability.MANAGE_MCP_SERVERS: _("manage MCP servers"),
+    Ability.MANAGE_CONNECTIONS: _("manage connections to forges"),
     Ability.MANAGE_FLOWS: _("manage flows"),
     Ability.MANAGE_MEMBERS: _("manage members"),
     Ability.MANAGE_AGENTS: _("manage agents"),
@@ -150,6 +151,35 @@ AGES = {
 }
 """By the seconds that one of it has, the longest first."""
 
+EVENTS = {
+    "mention": _("mention"),
+    "assign": _("assignment"),
+    "assign_reviewer": _("request for a review"),
+    "pipeline_hooks": _("pipeline"),
+    "merge_request": _("merge request"),
+    "work_item": _("issue"),
+    "commit_to_default_branch": _("push to the default branch"),
+    "schedule": _("schedule"),
+    "webhook": _("webhook"),
+}
+ACTIONS = {
+    "running": _("running"),
+    "success": _("passed"),
+    "failed": _("failed"),
+    "canceled": _("canceled"),
+    "ready": _("ready"),
+    "approved": _("approved"),
+    "merged": _("merged"),
+    "created": _("created"),
+    "closed": _("closed"),
+}
+DELIVERIES = {
+    "waiting": _("waiting"),
+    "started": _("started"),
+    "told": _("told"),
+    "refused": _("refused"),
+}
+
 KINDS: dict[str, Mapping[Any, str]] = {
     "status": STATUSES,
     "group": GROUPS,
@@ -168,6 +198,9 @@ KINDS: dict[str, Mapping[Any, str]] = {
     "part": PARTS,
     "fold": FOLDS,
     "door": DOORS,
+    "event": EVENTS,
+    "action": ACTIONS,
+    "delivery": DELIVERIES,
 }
 """What templates ask for by name."""
 
