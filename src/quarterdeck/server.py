@@ -34,6 +34,7 @@ WEB_MODULES = (
     "quarterdeck.engine.models.keyring",
     "quarterdeck.flows.library",
     "quarterdeck.forges.local.repository",
+    "quarterdeck.forges.remotes",
 )
 """What the web process is made of; loaded before it needs its database."""
 WORKER_MODULES = (
@@ -46,6 +47,7 @@ WORKER_MODULES = (
     "quarterdeck.engine.worker",
     "quarterdeck.flows.library",
     "quarterdeck.forges.local.repository",
+    "quarterdeck.forges.remotes",
     "quarterdeck.store.schema",
 )
 """The same of the worker."""
@@ -62,6 +64,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
     from quarterdeck.engine.models.keyring import Keyring
     from quarterdeck.flows.library import Library
     from quarterdeck.forges.local.repository import LocalForge
+    from quarterdeck.forges.remotes import REMOTES
     from quarterdeck.registries import Registries
     from quarterdeck.store.database import Database
     from quarterdeck.store.doorbell import Doorbell
@@ -92,6 +95,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
         ),
         redactor=Redactor(_secrets(settings, keys, database_url)),
         registries=Registries(installer_environment()),
+        remotes=REMOTES,
         network_hosts=settings.network_rules(),
         network_groups=defined(settings.network_groups),
     )
@@ -170,7 +174,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
 
     `ready` is a descriptor that is written to when the first request can be answered.
     """
-    from quarterdeck.app import first_start, people, repositories
+    from quarterdeck.app import connections, first_start, people, repositories
     from quarterdeck.app import model_keys as stored
     from quarterdeck.doors.http import Server, application
     from quarterdeck.engine.models import access
@@ -187,6 +191,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
     )
     app.doorbell.start()
     await stored.stored_keys(app)  # before a first line could be written that holds one
+    await connections.learn(app)
     following = asyncio.create_task(stored.follow(app))
     server = Server(application(app), host=settings.host, port=settings.port, trusted_proxies=settings.trusted_proxies)
     link = await people.sign_in_link(app, made.administrator) if made.first else ""
@@ -210,8 +215,8 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
 
 async def worker(settings: Settings, database_url: str) -> None:
     """The process that takes turns: works until SIGTERM, then hands over what it has."""
+    from quarterdeck.app import connections, outgoing, search_index, telling
     from quarterdeck.app import model_keys as stored
-    from quarterdeck.app import outgoing, search_index, telling
     from quarterdeck.engine.brain import Brain
     from quarterdeck.engine.desk import Desk
     from quarterdeck.engine.models import access
@@ -224,6 +229,7 @@ async def worker(settings: Settings, database_url: str) -> None:
     keys = CurrentKeys(app, Keyring(model_keys(settings), settings.model))
     app.doorbell.start()
     await stored.stored_keys(app)
+    await connections.learn(app)
     beside = [
         asyncio.create_task(work(app)) for work in (stored.follow, search_index.follow, telling.follow, outgoing.follow)
     ]

@@ -1,6 +1,6 @@
 """What every use case is given: the database, the doorbell, and the world outside behind Protocols."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -11,11 +11,13 @@ from quarterdeck.app.board_bells import Boards
 from quarterdeck.app.model_access import ModelAccess
 from quarterdeck.app.outside import Courier, Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
+from quarterdeck.app.remote_forge import RemoteForge
 from quarterdeck.app.session_access import Facts
 from quarterdeck.app.tails import Tails
 from quarterdeck.app.together import Together
 from quarterdeck.core.network import REGISTRIES, Groups
 from quarterdeck.core.redaction import Redactor
+from quarterdeck.core.remote import ForgeName
 from quarterdeck.store.database import Database
 from quarterdeck.store.doorbell import Doorbell
 from quarterdeck.store.vault import Vault
@@ -43,6 +45,8 @@ class App:
     redactor: Redactor
     """Takes the server's own secrets, and whatever looks like one, out of everything that is stored."""
     registries: Registries
+    remotes: Mapping[ForgeName, RemoteForge]
+    """The forges that projects can be connected to."""
     network_hosts: tuple[str, ...] = (REGISTRIES,)
     """Rules and groups of hosts that a repository may ask for."""
     network_groups: Groups = field(default_factory=dict[str, tuple[str, ...]])

@@ -46,6 +46,13 @@ class CommentView(BaseModel):
     text: str
     created_at: datetime
     position: Position | None = None
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
+
+
+def author(row: Row[Any]) -> str:
+    """Who wrote it: a person here, or what somebody is called at the forge where they did."""
+    return row.username or row.external_author or "?"
 
 
 def described(table: Table, *, short: bool) -> list[ColumnElement[Any]]:
@@ -81,7 +88,7 @@ async def add(
     call_id: str | None,
     position: Position | None = None,
 ) -> int:
-    """Puts one behind the others, and answers its number; who may was asked before."""
+    """Puts one behind the others and answers its id; who may was asked before."""
     place = position.model_dump() if position else {}
     made = await connection.execute(
         insert(comments)
@@ -113,7 +120,7 @@ async def load(
     rows = (
         await connection.execute(
             select(comments, users.c.username, sizes.c.all)
-            .join(users, users.c.id == comments.c.author_id)
+            .outerjoin(users, users.c.id == comments.c.author_id)
             .join(sizes, sizes.c.id == comments.c.id)
             .where((sizes.c.bytes <= TALK_BYTES) | (sizes.c.place == 1))
             .order_by(comments.c.id)
@@ -128,9 +135,10 @@ def _view(row: Row[Any]) -> CommentView:
         position = Position(path=row.path, new_line=row.new_line, old_line=row.old_line, commit=row.commit)
     return CommentView(
         id=row.id,
-        author=row.username,
+        author=author(row),
         session_id=row.session_id,
         text=row.text,
         created_at=row.created_at,
         position=position,
+        external_url=row.external_url,
     )

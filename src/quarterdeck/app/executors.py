@@ -14,6 +14,7 @@ from quarterdeck.app import job_offers, leftovers, mcp_calls, people, pipeline_j
 from quarterdeck.app.access import project_for
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.leases import Subject, fence, fenced, finish_offer, in_time, release, sent, subject_of
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
@@ -422,6 +423,7 @@ async def push(
             await pipelines.start_for(
                 connection, app, project_id, branch, commit, source="session", session_id=subject.id
             )
+            await want(connection, app.dispatch, project_id, "branch", branch)
     except SessionGoneError:  # deleted while git worked, and its branch came behind that
         await leftovers.note(app, project_id, branch, commit)
         raise

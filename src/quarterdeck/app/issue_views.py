@@ -41,6 +41,8 @@ class IssueView(BaseModel):
     updated_at: datetime
     closed_at: datetime | None
     url: str
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     comments: tuple[CommentView, ...] = ()
     comments_left_out: int = 0
     """Older ones that are too many to be shown with it."""
@@ -71,7 +73,7 @@ def query(*, short: bool = False) -> Select[Any]:
             assigned.label("assignees"),
         )
         .join(projects, projects.c.id == issues.c.project_id)
-        .join(users, users.c.id == issues.c.author_id)
+        .outerjoin(users, users.c.id == issues.c.author_id)
         .outerjoin(closer, closer.c.id == issues.c.closed_by_id)
         .order_by(issues.c.iid.desc())
     )
@@ -97,7 +99,7 @@ def view(app: App, row: Row[Any], talk: Sequence[CommentView] = (), sessions: Se
         status=row.status,
         labels=tuple(row.labels),
         assignees=tuple(row.assignees or ()),
-        author=row.username,
+        author=comments.author(row),
         session_id=row.session_id,
         closed_by=row.closer,
         closed_reason=row.closed_reason,
@@ -105,6 +107,7 @@ def view(app: App, row: Row[Any], talk: Sequence[CommentView] = (), sessions: Se
         updated_at=row.updated_at,
         closed_at=row.closed_at,
         url=f"{app.public_url}/projects/{row.project_id}/issues/{row.iid}",
+        external_url=row.external_url,
         comments=tuple(talk),
         sessions=tuple(sessions),
     )

@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.assignees import ASSIGNEES, Username, members_named
 from quarterdeck.app.comments import TEXT_CHARACTERS
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.issue_views import IssueStatus, IssueView
 from quarterdeck.app.occurrences import Place
 from quarterdeck.core.access import Ability
@@ -96,6 +97,7 @@ async def create(
         await occurrences.moved(app, connection, place, "created")
         await occurrences.said(app, connection, place, f"{place.row.title}\n\n{place.row.description}", "description")
         await _assign(app, connection, place, request.assignees)
+        await want(connection, app.dispatch, found.id, "issue", made)
         return await views.load(app, connection, actor, made)
 
 
@@ -167,6 +169,7 @@ async def change(
             await _close(app, connection, actor, found, (iid,), "", session_id=session_id)
         elif request.status == "opened":
             await _reopen(connection, row)
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -176,16 +179,18 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> IssueVi
         found, row = await _writable(connection, actor, project, iid)
         if not await _close(app, connection, actor, found, (row.iid,), ""):
             raise ConflictError(f"Issue #{iid} is closed already.")
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
 async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> IssueView:
     """Opens it again. Raises ConflictError when it is open."""
     async with app.database.transaction() as connection:
-        _, row = await _writable(connection, actor, project, iid)
+        found, row = await _writable(connection, actor, project, iid)
         if row.status == "opened":
             raise ConflictError(f"Issue #{iid} is open.")
         await _reopen(connection, row)
+        await want(connection, app.dispatch, found.id, "issue", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -216,6 +221,7 @@ async def comment(
             made = await comments.add(connection, actor, "issue", row.id, text, session_id=session_id, call_id=call_id)
             place = Place(found, actor, "issue", row, session_id)
             await occurrences.said(app, connection, place, text, f"comment:{made}")
+            await want(connection, app.dispatch, found.id, "comment", made)
             await connection.execute(update(issues).where(issues.c.id == row.id).values(updated_at=func.now()))
         return await views.load(app, connection, actor, row.id)
 

@@ -44,6 +44,8 @@ class MergeRequestView(BaseModel):
     created_at: datetime
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     head: str | None = None
     """What the source branch comes to now, while it is open."""
     pipeline: PipelineView | None = None
@@ -71,7 +73,7 @@ def query(*, short: bool = False) -> Select[Any]:
             reviewing().label("reviewers"),
         )
         .join(projects, projects.c.id == merge_requests.c.project_id)
-        .join(users, users.c.id == merge_requests.c.author_id)
+        .outerjoin(users, users.c.id == merge_requests.c.author_id)
         .order_by(merge_requests.c.iid.desc())
     )
 
@@ -121,7 +123,7 @@ def view(
         source_branch=row.source_branch,
         target_branch=row.target_branch,
         status=row.status,
-        author=row.username,
+        author=comments.author(row),
         assignees=tuple(row.assignees or ()),
         reviewers=tuple(ReviewerView.model_validate(one) for one in row.reviewers or ()),
         session_id=row.session_id,
@@ -129,6 +131,7 @@ def view(
         created_at=row.created_at,
         ended_at=row.ended_at,
         url=f"{app.public_url}/projects/{row.project_id}/merge_requests/{row.iid}",
+        external_url=row.external_url,
         pipeline=pipeline,
         comments=tuple(talk),
         sessions=tuple(sessions),

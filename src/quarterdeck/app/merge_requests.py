@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.assignees import ASSIGNEES, Username, assign
 from quarterdeck.app.comments import TEXT_CHARACTERS, CommentView
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.merge_request_views import MergeRequestStatus, MergeRequestView
 from quarterdeck.app.occurrences import Place
 from quarterdeck.app.outside import Author
@@ -24,7 +25,7 @@ from quarterdeck.core.limits import PAGE_ROWS, REF_CHARACTERS
 from quarterdeck.core.references import closing_issues
 from quarterdeck.core.text import clean, line
 from quarterdeck.core.trigger import EventType
-from quarterdeck.store.tables import merge_requests, projects
+from quarterdeck.store.tables import connections, merge_requests, projects
 
 __all__ = [
     "CommentView", "CreateMergeRequest", "MergeRequestStatus", "MergeRequestView", "UpdateMergeRequest", "change",
@@ -106,6 +107,7 @@ async def create(
         await occurrences.moved(app, connection, place, "ready")
         await occurrences.said(app, connection, place, f"{title}\n\n{place.row.description}", "description")
         await _name(app, connection, place, request)
+        await want(connection, app.dispatch, found.id, "merge_request", made)
         return await views.load(app, connection, actor, made)
 
 
@@ -219,6 +221,7 @@ async def change(
         if values:
             await connection.execute(update(merge_requests).where(merge_requests.c.id == row.id).values(values))
         await _name(app, connection, Place(found, actor, "merge_request", row, session_id), request)
+        await want(connection, app.dispatch, found.id, "merge_request", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -234,6 +237,7 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: s
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
         row = await _opened(connection, found, iid)
+        await demand_here(connection, found, row)
         demand_target(found, row.target_branch)
         await demand_head(app, row, head)
         commit = await app.forge.merge(
@@ -243,7 +247,7 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: s
             message=f"Merge branch '{row.source_branch}' into '{row.target_branch}'\n\n{row.title}\n\nSee !{iid}\n",
             author=Author(actor.name or actor.username, actor.email or f"{actor.username}@localhost"),
         )
-        await _end(connection, app, row, "merged", commit)
+        await end(connection, app, row, "merged", commit)
         await occurrences.moved(app, connection, Place(found, actor, "merge_request", row, None), "merged")
         closing = closing_issues(row.description) if row.target_branch == found.default_branch else ()
         if closing:
@@ -257,7 +261,8 @@ async def close(app: App, actor: Actor, project: int | str, iid: int) -> MergeRe
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.WRITE_MERGE_REQUEST)
         row = await _opened(connection, found, iid)
-        await _end(connection, app, row, "closed", None)
+        await end(connection, app, row, "closed", None)
+        await want(connection, app.dispatch, found.id, "merge_request", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -280,6 +285,7 @@ async def reopen(app: App, actor: Actor, project: int | str, iid: int) -> MergeR
         await _check(app, found, row.source_branch, row.target_branch, row.title)
         opened = update(merge_requests).where(merge_requests.c.id == row.id).values(status="opened", ended_at=None)
         await connection.execute(opened)
+        await want(connection, app.dispatch, found.id, "merge_request", row.id)
         return await views.load(app, connection, actor, row.id)
 
 
@@ -289,15 +295,24 @@ async def _opened(connection: AsyncConnection, project: Project, iid: int) -> Ro
     return row
 
 
+async def demand_here(connection: AsyncConnection, project: Project, row: Row[Any]) -> None:
+    """Raises ConflictError when a forge has the say of what is merged."""
+    query = select(connections.c.forge, connections.c.repository).where(connections.c.project_id == project.id)
+    if (there := (await connection.execute(query)).one_or_none()) is not None:
+        where = row.external_url or f"{there.repository} at {there.forge}"
+        raise ConflictError(f"!{row.iid} is merged where its project is connected to: {where}")
+
+
 def demand_opened(row: Row[Any]) -> None:
     """Raises ConflictError when the merge request is merged or closed."""
     if row.status != "opened":
         raise ConflictError(f"Merge request !{row.iid} is {row.status} already.")
 
 
-async def _end(
+async def end(
     connection: AsyncConnection, app: App, row: Row[Any], status: Literal["merged", "closed"], commit: str | None
 ) -> None:
+    """Notes that an open one, whose row is locked, was merged or closed, which finishes the session that made it."""
     await connection.execute(
         update(merge_requests)
         .where(merge_requests.c.id == row.id)
@@ -328,6 +343,7 @@ async def comment(
             )
             place = Place(found, actor, "merge_request", row, session_id)
             await occurrences.said(app, connection, place, text, f"comment:{made}")
+            await want(connection, app.dispatch, found.id, "comment", made)
         return await views.load(app, connection, actor, row.id)
 
 

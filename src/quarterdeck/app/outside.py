@@ -1,7 +1,7 @@
 """What use cases need of the world outside, as Protocols; `server.py` wires the implementations."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +14,8 @@ from quarterdeck.core import limits
 from quarterdeck.core.flow import Examined, Flow
 from quarterdeck.core.network import Groups
 from quarterdeck.core.pipeline import CiPipeline
+
+ForgeWork = Literal["apply", "write", "sync"]
 
 
 class Dispatch(Protocol):
@@ -63,6 +65,12 @@ class Dispatch(Protocol):
 
     async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
         """The merging of a quiet session's rows, at `at`."""
+        ...
+
+    async def forge(
+        self, connection: AsyncConnection, work: ForgeWork, connection_id: int, at: datetime | None
+    ) -> None:
+        """What a connection to a forge brought (`apply`), is to be told (`write`), or has not told of (`sync`)."""
         ...
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
@@ -205,6 +213,17 @@ class RefUpdate:
         return not self.new.strip("0")
 
 
+@dataclass(frozen=True)
+class GitRemote:
+    """A repository elsewhere as git reaches it; it holds a secret and shows none."""
+
+    url: str
+    username: str
+    secret: str = field(repr=False)
+    private: bool
+    """It may be on this machine or in its private network."""
+
+
 class PushGate(Protocol):
     """Who says whether a push may, and hears of what it did."""
 
@@ -309,6 +328,27 @@ class Forge(Protocol):
         """Deletes branches that stand at these commits: all of them, or none when one has moved."""
         ...
 
+    async def fetch_from(self, project_id: int, remote: GitRemote, refs: Mapping[str, str] | None) -> list[RefUpdate]:
+        """Fetches from a repository elsewhere and answers which branches here it moved.
+
+        `refs` are refs there and the branches here that follow them; None is all branches, of which those go away here
+        that are gone there. A branch that has commits here which are not there stays where it is.
+
+        Raises:
+            UnavailableError: it can't be reached, or refuses; the message has git's reason.
+            ForbiddenError: it is private.
+        """
+        ...
+
+    async def push_to(self, project_id: int, remote: GitRemote, branch: str) -> None:
+        """Makes a branch there what it is here, deleted if it is gone here; nothing of it is rewritten there.
+
+        Raises:
+            ConflictError: it has other commits there.
+            UnavailableError, ForbiddenError: as for `fetch_from`.
+        """
+        ...
+
     async def prune(self, project_id: int, age: timedelta) -> None:
         """Forgets the objects that nothing refers to and that are older than `age`."""
         ...
@@ -333,8 +373,10 @@ class Forge(Protocol):
         """
         ...
 
-    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
-        """A `.gitlab-ci.yml` as a pipeline for that commit.
+    async def read_ci(
+        self, project_id: int, text: str, *, ref: str, sha: str, default_branch: str, source: str
+    ) -> CiPipeline:
+        """A `.gitlab-ci.yml` as a pipeline for that commit, which also has the files that it includes.
 
         Raises:
             InvalidInputError: names every unsupported keyword and fault with its job.

@@ -43,6 +43,8 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     waiting_for: Waiting | None = None
     """The runner that it waits for, while none has it."""
 
@@ -64,6 +66,8 @@ class PipelineView(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
+    """Where it is at the forge that the project is connected to."""
     jobs: tuple[JobView, ...] = ()
     """The newest attempt at each job, in the order of the stages."""
     earlier: tuple[JobView, ...] = ()
@@ -94,6 +98,7 @@ def view(app: App, row: Row[Any], jobs: Sequence[JobView] = (), earlier: Sequenc
         started_at=row.started_at,
         ended_at=row.ended_at,
         url=f"{app.public_url}/pipelines/{row.id}",
+        external_url=row.external_url,
         jobs=tuple(jobs),
         earlier=tuple(earlier),
     )
@@ -107,8 +112,14 @@ async def load(app: App, connection: AsyncConnection, pipeline_id: int) -> Pipel
     attempts = await with_waits(connection, await all_attempts(connection, pipeline_id))
     counted = {job.name: job for job in attempts}
     stages = CiPipeline.model_validate(row.definition).stages
-    jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), job.name))
+    jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), _numbered(job.name)))
     return view(app, row, jobs, [job for job in attempts if counted[job.name] is not job])
+
+
+def _numbered(name: str) -> list[tuple[int, str]]:
+    """For an order in which `unit 2/12` comes before `unit 10/12`."""
+    parts = re.split(r"(\d{1,9})", name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 async def all_attempts(connection: AsyncConnection, pipeline_id: int) -> list[JobView]:

@@ -14,7 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_deletion import forget_jobs
 from quarterdeck.app.pipeline_jobs import advance
-from quarterdeck.app.pipeline_starts import CI_FILE, create, start_for
+from quarterdeck.app.pipeline_starts import create, read, start_for
 from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
@@ -44,11 +44,10 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         sha = (await app.forge.branches(found.id)).get(branch)
         if sha is None:
             raise InvalidInputError(f"There is no branch {branch[:255]!r} in {found.path}.")
-        pipeline_id = await create(connection, app, found, branch, sha, source="api", session_id=None, by=actor)
-        if pipeline_id is None:
-            raise InvalidInputError(
-                f"There is nothing to run at {sha[:12]} of {branch}: it has no {CI_FILE}, or its rules let no job in."
-            )
+        plan = await read(app, found, branch, sha, "api")
+        if plan.nothing:
+            raise InvalidInputError(f"There is nothing to run at {sha[:12]} of {branch}: {plan.nothing}.")
+        pipeline_id = await create(connection, app, found.id, plan, session_id=None, by=actor)
         return await views.load(app, connection, pipeline_id)
 
 
@@ -85,17 +84,28 @@ async def show(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
 
 
 async def _allowed(connection: AsyncConnection, actor: Actor, pipeline_id: int, ability: Ability) -> None:
-    """The one check of everything about a pipeline. Raises NotFoundError or ForbiddenError."""
+    """The one check of everything about a pipeline.
+
+    Raises:
+        NotFoundError, ForbiddenError: who may not see it, or not do that.
+        ConflictError: it is a forge's, and only looked at here.
+    """
     unknown = NotFoundError(f"There is no pipeline #{pipeline_id} that you may see.")
-    query = select(pipelines.c.project_id).where(pipelines.c.id == pipeline_id)
-    project_id = (await connection.execute(query)).scalar_one_or_none()
-    if project_id is None:
+    query = select(pipelines.c.project_id, pipelines.c.external_id, pipelines.c.external_url).where(
+        pipelines.c.id == pipeline_id
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
         raise unknown
     try:
-        found = await project_for(connection, actor, project_id, Ability.READ_PIPELINE)
+        found = await project_for(connection, actor, row.project_id, Ability.READ_PIPELINE)
     except (NotFoundError, ForbiddenError):
         raise unknown from None
     demand(found, ability)
+    if ability is not Ability.READ_PIPELINE and row.external_id is not None:
+        raise ConflictError(
+            f"Pipeline #{pipeline_id} runs at the forge: retry or cancel it there. {row.external_url or ''}"
+        )
 
 
 async def allowed_job(connection: AsyncConnection, actor: Actor, job_id: int, ability: Ability) -> Row[Any]:
@@ -207,13 +217,16 @@ async def cancel(app: App, actor: Actor, pipeline_id: int) -> PipelineView:
 async def cancel_all(connection: AsyncConnection, app: App, project_id: int) -> None:
     """Stops every pipeline of a project that is to be deleted."""
     ended = [status.value for status in PIPELINE_ENDED]
-    query = select(pipelines.c.id).where(pipelines.c.project_id == project_id, pipelines.c.status.not_in(ended))
+    mine = pipelines.c.project_id == project_id, pipelines.c.external_id.is_(None)
+    query = select(pipelines.c.id).where(*mine, pipelines.c.status.not_in(ended))
     for pipeline_id in (await connection.execute(query.order_by(pipelines.c.id))).scalars().all():
         await _cancel(connection, app, pipeline_id, "the project was deleted")
 
 
 async def _cancel(connection: AsyncConnection, app: App, pipeline_id: int, reason: str) -> None:
-    await jobs.lock(connection, pipeline_id)
+    row = await jobs.lock(connection, pipeline_id)
+    if row.external_id is not None:  # it runs elsewhere
+        return
     for one in (await views.newest(connection, pipeline_id)).values():
         if one.status not in ENDED:
             await jobs.cancel_job(connection, one, reason)
@@ -264,7 +277,11 @@ async def head(app: App, actor: Actor, project: int | str, branch: str) -> str:
 
 async def cancel_of_session(app: App, session_id: int) -> None:
     """Cancels the pipelines that a stopped session's work started and that still run."""
-    mine = pipelines.c.session_id == session_id, pipelines.c.status.in_(("created", "running"))
+    mine = (
+        pipelines.c.session_id == session_id,
+        pipelines.c.status.in_(("created", "running")),
+        pipelines.c.external_id.is_(None),  # a forge's is nobody's to cancel here
+    )
     async with app.database.transaction() as connection:
         found = (await connection.execute(select(pipelines.c.id).where(*mine).order_by(pipelines.c.id))).scalars().all()
     for pipeline_id in found:
@@ -280,6 +297,7 @@ async def cancel_of_stopped(app: App) -> None:
             select(pipelines.c.session_id)
             .outerjoin(sessions, sessions.c.id == pipelines.c.session_id)
             .where(pipelines.c.session_id.is_not(None), pipelines.c.status.in_(("created", "running")))
+            .where(pipelines.c.external_id.is_(None))
             .where(sessions.c.id.is_(None) | (sessions.c.status == "stopped"))
         )
         stopped = set(rows.scalars())

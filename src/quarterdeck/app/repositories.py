@@ -14,6 +14,7 @@ from quarterdeck.app import occurrences, people, pipelines
 from quarterdeck.app.access import Project, demand, of_row, project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.outside import RefUpdate
 from quarterdeck.core.access import Ability, allows
 from quarterdeck.core.errors import ForbiddenError, NotFoundError
@@ -177,8 +178,13 @@ class _Gate:
         await pushed(self._app, self._project.id, updates, by=self._actor)
 
 
-async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...], by: Actor | None = None) -> None:
-    """Starts the pipeline of each branch that a push made or moved; the first branch of all becomes the default."""
+async def pushed(
+    app: App, project_id: int, updates: tuple[RefUpdate, ...], by: Actor | None = None, *, away: bool = True
+) -> None:
+    """Starts the pipeline of each branch that a push made or moved; the first branch of all becomes the default.
+
+    A forge that the project is connected to hears of it, but for what came from there: then `away` is False.
+    """
     moved = [(one.branch, one.new, one.old) for one in updates if one.branch is not None and not one.deletes]
     async with app.database.transaction() as connection:
         if moved:
@@ -188,6 +194,9 @@ async def pushed(app: App, project_id: int, updates: tuple[RefUpdate, ...], by: 
             await pipelines.start_for(connection, app, project_id, branch, sha, source="push", by=by)
             if by is not None and row is not None and branch == row.default_branch:
                 await occurrences.pushed(app, connection, row, by, sha, before)
+        for one in updates:
+            if away and one.branch is not None:
+                await want(connection, app.dispatch, project_id, "branch", one.branch)
 
 
 async def catch_up(app: App) -> None:

@@ -14,6 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.assignees import Verdict
 from quarterdeck.app.comments import TEXT_CHARACTERS, Position
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.merge_request_views import MergeRequestView
 from quarterdeck.app.merge_requests import changes, demand_head, demand_opened, row_of
 from quarterdeck.app.occurrences import Place
@@ -103,6 +104,7 @@ async def submit(
                     position=positions[n] if n < len(positions) else None,
                 )
                 await occurrences.said(app, connection, place, text, f"comment:{made}")
+                await want(connection, app.dispatch, found.id, "comment", made)
         return await views.load(app, connection, actor, row.id)
 
 

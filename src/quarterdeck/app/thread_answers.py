@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import comments
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
+from quarterdeck.app.forge_wants import want
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core import events as e
 from quarterdeck.core.errors import NotFoundError
@@ -36,7 +37,7 @@ async def begun(
     """Says in the thread that a session works on it, with its link."""
     url = f"{app.public_url}/sessions/{session_id}"
     text = f"I work on this in session [#{session_id}]({url}), for @{by.username}."
-    await _say(connection, by, subject, text, session_id, f"delivery:{delivery.id}")
+    await _say(app, connection, by, delivery.project_id, subject, text, session_id, f"delivery:{delivery.id}")
 
 
 async def rested(app: App, session_id: int) -> None:
@@ -59,7 +60,8 @@ async def rested(app: App, session_id: int) -> None:
         at, answer = _answer(events)
         by = await initiator(connection, state.created)
         text = _told(app, session_id, state, answer)
-        await _say(connection, by, subject, text, session_id, f"rest:{session_id}:{at}:{state.status}")
+        project_id = state.created.project_id
+        await _say(app, connection, by, project_id, subject, text, session_id, f"rest:{session_id}:{at}:{state.status}")
 
 
 async def _place(
@@ -101,11 +103,22 @@ def _told(app: App, session_id: int, state: SessionState, answer: str) -> str:
 
 
 async def _say(
-    connection: AsyncConnection, by: Actor, subject: Subject | None, text: str, session_id: int, call_id: str
+    app: App,
+    connection: AsyncConnection,
+    by: Actor,
+    project_id: int | None,
+    subject: Subject | None,
+    text: str,
+    session_id: int,
+    call_id: str,
 ) -> None:
     if subject is None or subject.kind == "pipeline" or await comments.known(connection, call_id):
         return
     try:
-        await comments.add(connection, by, subject.kind, subject.id, text, session_id=session_id, call_id=call_id)
+        said = await comments.add(
+            connection, by, subject.kind, subject.id, text, session_id=session_id, call_id=call_id
+        )
+        if project_id is not None:
+            await want(connection, app.dispatch, project_id, "comment", said)
     except NotFoundError:
         return

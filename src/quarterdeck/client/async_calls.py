@@ -32,6 +32,7 @@ class AsyncGroups:
         self.agents = AsyncAgents(transport)
         self.mcp_servers = AsyncMcpServers(transport)
         self.projects = AsyncProjects(transport)
+        self.connections = AsyncConnections(transport)
         self.repositories = AsyncRepositories(transport)
         self.pipelines = AsyncPipelines(transport)
         self.merge_requests = AsyncMergeRequests(transport)
@@ -1045,6 +1046,66 @@ class AsyncProjects(AsyncCalls):
         )
 
 
+class AsyncConnections(AsyncCalls):
+    """Calls about connections."""
+
+    async def show(self, project: int | str) -> models.ConnectionView:
+        """Show a project's connection.
+
+        With the newest deliveries of its webhook, and what waits to be written there.
+        """
+        return await self._send("GET", f"/projects/{part(project)}/connection", models.ConnectionView)
+
+    async def connect(
+        self,
+        project: int | str,
+        *,
+        forge: Literal["github", "gitlab"],
+        repository: str,
+        token: str,
+        api_url: str | Unset = UNSET,
+        git_url: str | Unset = UNSET,
+        run_pipelines: bool | Unset | None = UNSET,
+    ) -> models.ConnectionView:
+        """Connect a project to a forge.
+
+        Its repository, issues, merge requests and pipelines come from there; the answer has the webhook's secret.
+        """
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/connection",
+            models.ConnectionView,
+            body={
+                "forge": forge,
+                "repository": repository,
+                "token": token,
+                "api_url": api_url,
+                "git_url": git_url,
+                "run_pipelines": run_pipelines,
+            },
+        )
+
+    async def disconnect(self, project: int | str) -> None:
+        """Disconnect a project. With its secrets; what came from the forge stays, and all that is there."""
+        return await self._do("DELETE", f"/projects/{part(project)}/connection")
+
+    async def sync(self, project: int | str) -> models.ConnectionView:
+        """Read what webhooks have not told. By a job; what the forge refused to take is tried once more, too."""
+        return await self._send("POST", f"/projects/{part(project)}/connection/sync", models.ConnectionView)
+
+    async def link(self, project: int | str, *, login: str) -> models.ConnectionView:
+        """Say who you are at the forge. What that name does there is then yours."""
+        return await self._send(
+            "POST", f"/projects/{part(project)}/connection/people", models.ConnectionView, body={"login": login}
+        )
+
+    async def unlink(self, project: int | str, login: str) -> models.ConnectionView:
+        """Unlink a name at the forge. Yours, or with the role for it anybody's."""
+        return await self._send(
+            "DELETE", f"/projects/{part(project)}/connection/people/{part(login)}", models.ConnectionView
+        )
+
+
 class AsyncRepositories(AsyncCalls):
     """Calls about repositories."""
 
@@ -1128,13 +1189,14 @@ class AsyncPipelines(AsyncCalls):
         """Start a pipeline. Runs the `.gitlab-ci.yml` of the branch's newest commit."""
         return await self._send("POST", f"/projects/{part(project)}/pipelines", models.PipelineView, body={"ref": ref})
 
-    async def lint(self, project: int | str, *, text: str) -> models.LintView:
+    async def lint(self, project: int | str, *, text: str, ref: str | Unset | None = UNSET) -> models.LintView:
         """Check a pipeline file.
 
-        All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would
-        run.
+        All that is wrong with it, each with its line; or the jobs that a push of it would run.
         """
-        return await self._send("POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text})
+        return await self._send(
+            "POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text, "ref": ref}
+        )
 
     async def show(self, pipeline_id: int) -> models.PipelineView:
         """Show a pipeline. With its jobs."""

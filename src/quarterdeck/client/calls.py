@@ -32,6 +32,7 @@ class Groups:
         self.agents = Agents(transport)
         self.mcp_servers = McpServers(transport)
         self.projects = Projects(transport)
+        self.connections = Connections(transport)
         self.repositories = Repositories(transport)
         self.pipelines = Pipelines(transport)
         self.merge_requests = MergeRequests(transport)
@@ -1031,6 +1032,64 @@ class Projects(Calls):
         return self._send("DELETE", f"/projects/{part(project)}/members/{part(username)}", list[models.MemberView])
 
 
+class Connections(Calls):
+    """Calls about connections."""
+
+    def show(self, project: int | str) -> models.ConnectionView:
+        """Show a project's connection.
+
+        With the newest deliveries of its webhook, and what waits to be written there.
+        """
+        return self._send("GET", f"/projects/{part(project)}/connection", models.ConnectionView)
+
+    def connect(
+        self,
+        project: int | str,
+        *,
+        forge: Literal["github", "gitlab"],
+        repository: str,
+        token: str,
+        api_url: str | Unset = UNSET,
+        git_url: str | Unset = UNSET,
+        run_pipelines: bool | Unset | None = UNSET,
+    ) -> models.ConnectionView:
+        """Connect a project to a forge.
+
+        Its repository, issues, merge requests and pipelines come from there; the answer has the webhook's secret.
+        """
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/connection",
+            models.ConnectionView,
+            body={
+                "forge": forge,
+                "repository": repository,
+                "token": token,
+                "api_url": api_url,
+                "git_url": git_url,
+                "run_pipelines": run_pipelines,
+            },
+        )
+
+    def disconnect(self, project: int | str) -> None:
+        """Disconnect a project. With its secrets; what came from the forge stays, and all that is there."""
+        return self._do("DELETE", f"/projects/{part(project)}/connection")
+
+    def sync(self, project: int | str) -> models.ConnectionView:
+        """Read what webhooks have not told. By a job; what the forge refused to take is tried once more, too."""
+        return self._send("POST", f"/projects/{part(project)}/connection/sync", models.ConnectionView)
+
+    def link(self, project: int | str, *, login: str) -> models.ConnectionView:
+        """Say who you are at the forge. What that name does there is then yours."""
+        return self._send(
+            "POST", f"/projects/{part(project)}/connection/people", models.ConnectionView, body={"login": login}
+        )
+
+    def unlink(self, project: int | str, login: str) -> models.ConnectionView:
+        """Unlink a name at the forge. Yours, or with the role for it anybody's."""
+        return self._send("DELETE", f"/projects/{part(project)}/connection/people/{part(login)}", models.ConnectionView)
+
+
 class Repositories(Calls):
     """Calls about repositories."""
 
@@ -1114,13 +1173,14 @@ class Pipelines(Calls):
         """Start a pipeline. Runs the `.gitlab-ci.yml` of the branch's newest commit."""
         return self._send("POST", f"/projects/{part(project)}/pipelines", models.PipelineView, body={"ref": ref})
 
-    def lint(self, project: int | str, *, text: str) -> models.LintView:
+    def lint(self, project: int | str, *, text: str, ref: str | Unset | None = UNSET) -> models.LintView:
         """Check a pipeline file.
 
-        All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would
-        run.
+        All that is wrong with it, each with its line; or the jobs that a push of it would run.
         """
-        return self._send("POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text})
+        return self._send(
+            "POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text, "ref": ref}
+        )
 
     def show(self, pipeline_id: int) -> models.PipelineView:
         """Show a pipeline. With its jobs."""

@@ -422,6 +422,7 @@ class CommentView(Model):
     text: str
     created_at: datetime
     position: Position | None = None
+    external_url: str | None = None
 
 
 class CommitDetailsView(Model):
@@ -463,6 +464,30 @@ class ComponentLeft(Model):
     kind: Literal["component.left"] = "component.left"
     component: str
     outputs: dict[str, JsonValue] = Field(default_factory=lambda: {})
+
+
+class ConnectionView(Model):
+    """A connection, without its secrets."""
+
+    forge: Literal["github", "gitlab"]
+    repository: str
+    web_url: str
+    api_url: str
+    git_url: str
+    login: str
+    run_pipelines: bool
+    connected_by: str
+    created_at: datetime
+    hook_url: str
+    hook_secret: str | None = None
+    heard_at: datetime | None
+    synced_at: datetime | None
+    fault: str
+    fault_at: datetime | None
+    waits_until: datetime | None
+    people: list[LinkedPerson] = Field(default_factory=lambda: [])
+    deliveries: list[ForgeDelivery] = Field(default_factory=lambda: [])
+    writes: list[ForgeWrite] = Field(default_factory=lambda: [])
 
 
 class Context(Model):
@@ -735,6 +760,27 @@ class FlowView(Model):
     stored_at: datetime | None = None
 
 
+class ForgeDelivery(Model):
+    """A webhook's delivery that came."""
+
+    id: int
+    key: str
+    event: str
+    received_at: datetime
+    applied_at: datetime | None
+    fault: str
+
+
+class ForgeWrite(Model):
+    """What is to be written at the forge, and isn't yet."""
+
+    kind: str
+    subject: str
+    attempts: int
+    refused: bool
+    fault: str
+
+
 class ForkedFrom(Model):
     """An event of another session."""
 
@@ -822,6 +868,7 @@ class IssueView(Model):
     updated_at: datetime
     closed_at: datetime | None
     url: str
+    external_url: str | None = None
     comments: list[CommentView] = Field(default_factory=lambda: [])
     comments_left_out: int = 0
     sessions: list[SessionRef] = Field(default_factory=lambda: [])
@@ -844,6 +891,7 @@ class JobView(Model):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    external_url: str | None = None
     waiting_for: Waiting | None = None
 
 
@@ -901,16 +949,24 @@ class LinkRef(Model):
     url: str = ""
 
 
+class LinkedPerson(Model):
+    """Who a name at the forge is here."""
+
+    login: str
+    username: str
+
+
 class LintView(Model):
     """What is wrong with a pipeline file, or what it comes to."""
 
     valid: bool
     faults: list[str]
     jobs: list[LintedJob]
+    nothing: str = ""
 
 
 class LintedJob(Model):
-    """A job that a push to the default branch would run."""
+    """A job that a push would run."""
 
     name: str
     stage: str
@@ -1026,6 +1082,7 @@ class MergeRequestView(Model):
     created_at: datetime
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
     head: str | None = None
     pipeline: PipelineView | None = None
     comments: list[CommentView] = Field(default_factory=lambda: [])
@@ -1187,6 +1244,7 @@ class PipelineView(Model):
     started_at: datetime | None
     ended_at: datetime | None
     url: str
+    external_url: str | None = None
     jobs: list[JobView] = Field(default_factory=lambda: [])
     earlier: list[JobView] = Field(default_factory=lambda: [])
     sessions: list[SessionRef] = Field(default_factory=lambda: [])

@@ -38,6 +38,7 @@ class Ability(StrEnum):
     MANAGE_NETWORK = "manage_network"
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
     MANAGE_WEBHOOKS = "manage_webhooks"
+    MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_AGENTS = "manage_agents"
@@ -67,6 +68,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.MANAGE_NETWORK: Role.MAINTAINER,
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
     Ability.MANAGE_WEBHOOKS: Role.MAINTAINER,
+    Ability.MANAGE_CONNECTIONS: Role.MAINTAINER,
     Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,
     Ability.MANAGE_AGENTS: Role.MAINTAINER,

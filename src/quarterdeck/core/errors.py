@@ -1,5 +1,6 @@
 """One tree of errors; the docstring of a class is its default message, `code` its stable name for every door."""
 
+from datetime import timedelta
 from inspect import cleandoc
 
 
@@ -81,6 +82,16 @@ class UnavailableError(QuarterdeckError):
     """Something that is needed can't be reached now. Try again in a moment."""
 
     code = "unavailable"
+
+
+class RateLimitedError(UnavailableError):
+    """A service elsewhere asks for a pause; what waits for it goes on by itself."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str | None = None, *, wait: timedelta = timedelta(minutes=1)) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class TooManyRequestsError(QuarterdeckError):

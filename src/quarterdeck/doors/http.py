@@ -21,6 +21,7 @@ from quarterdeck.doors.api import (
     agents,
     attachments,
     chats,
+    connections,
     document,
     editors,
     executor,
@@ -57,6 +58,7 @@ from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
 from quarterdeck.doors.body import JsonRequest
 from quarterdeck.doors.git import smart_http
+from quarterdeck.doors.hooks import forges
 from quarterdeck.doors.hooks import triggers as hooks
 from quarterdeck.doors.sse import Closing
 from quarterdeck.doors.web import pages
@@ -79,6 +81,7 @@ API = (
     agents,
     mcp_servers,
     projects,
+    connections,
     repositories,
     pipelines,
     merge_requests,
@@ -131,6 +134,7 @@ def application(app: App) -> Litestar:
             people_only,
             Router(document.PATH, route_handlers=[executor.ROUTES, executor.register, sign_in.redeem]),
             smart_http.ROUTES,
+            forges.ROUTES,
             hooks.ROUTES,
             endpoint.mounted(),
             *pages.ROUTES,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quarterdeck.app.outside import ForgeWork
 from quarterdeck.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ THREAD_ANSWER = "thread_answer"
 SWEEP = "sweep"
 RETENTION = "retention"
 SEALING = "sealing"
+FORGE = "forge"
 QUEUE = "sessions"
 
 
@@ -96,6 +98,12 @@ class JobDispatch:
     async def sealing(self, connection: AsyncConnection, session_id: int, at: datetime) -> None:
         """The merging of a quiet session's rows, at `at`."""
         await self._defer(connection, SEALING, {"session_id": session_id}, at)
+
+    async def forge(
+        self, connection: AsyncConnection, work: ForgeWork, connection_id: int, at: datetime | None
+    ) -> None:
+        """Work for a connection to a forge, now or at `at`."""
+        await self._defer(connection, FORGE, {"work": work, "connection_id": connection_id}, at)
 
     async def with_turns(self, connection: AsyncConnection) -> set[int]:
         """The sessions that have a turn enqueued or running."""

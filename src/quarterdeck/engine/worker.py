@@ -22,6 +22,7 @@ from procrastinate.worker import Worker as JobWorker
 from quarterdeck.app import (
     attachments,
     deliveries,
+    forge_jobs,
     leases,
     leftovers,
     notifications,
@@ -40,6 +41,7 @@ from quarterdeck.engine.desk import Desk
 from quarterdeck.engine.held_jobs import AGAIN_SECONDS, HeldJobs
 from quarterdeck.engine.jobs import (
     DELIVERIES,
+    FORGE,
     NOTIFICATION,
     QUEUE,
     RETENTION,
@@ -147,6 +149,7 @@ class Worker:
             SWEEP: partial(retention.sweep, self._app),
             RETENTION: partial(retention.apply, self._app),
             SEALING: partial(sealing.seal, self._app),
+            FORGE: partial(forge_jobs.work, self._app),
         }
         for name, body in bodies.items():
             jobs.task(name=name, queue=QUEUE, retry=retry)(on_main(body))

@@ -34,6 +34,11 @@ async def write(connection: AsyncConnection, subject: str, call_id: str, offset:
     return size
 
 
+async def keep(connection: AsyncConnection, call_id: str, data: bytes) -> None:
+    """All output of a call at once, whose call nobody was offered."""
+    await connection.execute(insert(outputs).values(call_id=call_id, offset=0, data=data))
+
+
 def _reading() -> Select[int, bytes]:
     """The chunks of a call with its bytes from `begin` to before `end`, the first found by the key."""
     call, begin, end = bindparam("call", type_=Text), *(bindparam(name, type_=BigInteger) for name in ("begin", "end"))

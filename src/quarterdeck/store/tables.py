@@ -380,13 +380,18 @@ merge_requests = Table(
     Column("source_branch", Text, nullable=False),
     Column("target_branch", Text, nullable=False),
     Column("status", Text, nullable=False),  # opened, merged, closed
-    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("author_id", BigInteger, ForeignKey("users.id")),  # null: nobody here, see external_author
     Column("session_id", BigInteger),
     Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
     Column("merge_commit", Text),
     _created(),
     Column("ended_at", _TIME),
+    Column("external_id", Text),  # of one that is also at the forge that its project is connected to
+    Column("external_url", Text),
+    Column("external_updated_at", _TIME),  # what the forge said last; older words of it change nothing
+    Column("external_author", Text),  # their name there
     UniqueConstraint("project_id", "iid"),
+    Index("uq_merge_requests_external", "project_id", "external_id", unique=True),
 )
 
 merge_request_people = Table(
@@ -411,7 +416,7 @@ issues = Table(
     _text("description"),
     Column("status", Text, nullable=False),  # opened, closed
     Column("labels", JSONB, nullable=False, server_default=text("'[]'")),
-    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("author_id", BigInteger, ForeignKey("users.id")),  # null: nobody here, see external_author
     Column("session_id", BigInteger),
     Column("call_id", Text, unique=True),  # the tool call that made it: a repeated call finds it
     Column("closed_by_id", BigInteger, ForeignKey("users.id")),
@@ -419,7 +424,12 @@ issues = Table(
     _created(),
     Column("updated_at", _TIME, nullable=False, server_default=func.now()),
     Column("closed_at", _TIME),
+    Column("external_id", Text),  # of one that is also at the forge that its project is connected to
+    Column("external_url", Text),
+    Column("external_updated_at", _TIME),  # what the forge said last; older words of it change nothing
+    Column("external_author", Text),  # their name there
     UniqueConstraint("project_id", "iid"),
+    Index("uq_issues_external", "project_id", "external_id", unique=True),
 )
 
 issue_assignees = Table(
@@ -437,7 +447,7 @@ comments = Table(
     _id(),
     Column("merge_request_id", BigInteger, ForeignKey("merge_requests.id", ondelete="CASCADE")),
     Column("issue_id", BigInteger, ForeignKey("issues.id", ondelete="CASCADE")),
-    Column("author_id", BigInteger, ForeignKey("users.id"), nullable=False),
+    Column("author_id", BigInteger, ForeignKey("users.id")),  # null: nobody here, see external_author
     Column("session_id", BigInteger),
     Column("call_id", Text, unique=True),  # of a review only the first comment has it: all of it or nothing is there
     Column("text", Text, nullable=False),
@@ -446,9 +456,15 @@ comments = Table(
     Column("old_line", Integer),
     Column("commit", Text),  # whose diff it stands on
     _created(),
+    Column("external_id", Text),  # of one that is also at the forge that its project is connected to
+    Column("external_url", Text),
+    Column("external_updated_at", _TIME),  # what the forge said last; older words of it change nothing
+    Column("external_author", Text),  # their name there
     CheckConstraint("num_nonnulls(merge_request_id, issue_id) = 1", name="ck_comments_subject"),
     Index(None, "merge_request_id"),
     Index(None, "issue_id"),
+    Index("uq_comments_external_issue", "issue_id", "external_id", unique=True),
+    Index("uq_comments_external_merge_request", "merge_request_id", "external_id", unique=True),
 )
 
 session_subjects = Table(
@@ -479,8 +495,12 @@ pipelines = Table(
     _created(),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
+    Column("external_id", Text),  # of one that is also at the forge that its project is connected to
+    Column("external_url", Text),
+    Column("external_updated_at", _TIME),  # what the forge said last; older words of it change nothing
     Index(None, "project_id", "id"),
     Index(None, "project_id", "sha"),
+    Index("uq_pipelines_external", "project_id", "external_id", unique=True),
 )
 
 pipeline_jobs = Table(
@@ -500,7 +520,11 @@ pipeline_jobs = Table(
     _created(),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
+    Column("external_id", Text),
+    Column("external_url", Text),
+    Column("external_updated_at", _TIME),
     Index(None, "pipeline_id"),
+    Index("uq_pipeline_jobs_external", "pipeline_id", "external_id", unique=True),
 )
 
 pipeline_waits = Table(
@@ -511,6 +535,82 @@ pipeline_waits = Table(
     Column("pipeline_id", BigInteger, ForeignKey("pipelines.id", ondelete="CASCADE"), nullable=False),
     Index(None, "pipeline_id"),
     Index(None, "session_id"),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("forge", Text, nullable=False),  # github, gitlab
+    Column("api_url", Text, nullable=False),
+    Column("web_url", Text, nullable=False),
+    Column("repository", Text, nullable=False),  # its path there
+    Column("git_url", Text, nullable=False),
+    Column("token", LargeBinary, nullable=False),  # encrypted by store.vault, as the next
+    Column("hook_secret", LargeBinary, nullable=False),
+    Column("login", Text, nullable=False),  # whose token it is, there
+    Column("private", Boolean, nullable=False),  # may be in the server's own network: an administrator connected it
+    Column("run_pipelines", Boolean, nullable=False),  # what is pushed gets pipelines here, too
+    Column("connected_by", Text, nullable=False),
+    Column("heard_at", _TIME),  # of a delivery
+    Column("synced_at", _TIME),
+    _text("fault"),  # why the forge was not reached last
+    Column("fault_at", _TIME),
+    Column("waits_until", _TIME),  # it asked for a pause
+    _created(),
+)
+
+connection_people = Table(
+    "connection_people",
+    metadata,
+    Column("connection_id", BigInteger, ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    Column("login", Text, nullable=False),  # small letters
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    _created(),
+    PrimaryKeyConstraint("connection_id", "login"),
+    UniqueConstraint("connection_id", "user_id"),
+)
+
+forge_deliveries = Table(
+    "forge_deliveries",
+    metadata,
+    _id(),
+    Column("connection_id", BigInteger, ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),  # the forge's id of it
+    Column("digest", LargeBinary, nullable=False),  # of the body: sent again under another id it is the same
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary),  # until it is applied
+    Column("received_at", _TIME, nullable=False, server_default=func.now()),
+    Column("applied_at", _TIME),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", _TIME, nullable=False, server_default=func.now()),
+    _text("fault"),
+    UniqueConstraint("connection_id", "key"),
+    UniqueConstraint("connection_id", "digest"),
+    Index("ix_forge_deliveries_waiting", "connection_id", "id", postgresql_where=text("applied_at is null")),
+)
+
+forge_writes = Table(
+    "forge_writes",
+    metadata,
+    Column("connection_id", BigInteger, ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),  # branch, issue, merge_request, comment, status
+    Column("subject", Text, nullable=False),  # a branch's name, or the id of a row here
+    Column("wanted", BigInteger, nullable=False, server_default=text("1")),  # goes up with each change here
+    Column("done", BigInteger, nullable=False, server_default=text("0")),  # what of that is at the forge
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", _TIME, nullable=False, server_default=func.now()),
+    _text("fault"),
+    Column("refused", Boolean, nullable=False, server_default=text("false")),  # not tried again until it changes here
+    _created(),
+    PrimaryKeyConstraint("connection_id", "kind", "subject"),
+    Index(
+        "ix_forge_writes_waiting",
+        "connection_id",
+        "created_at",
+        postgresql_where=text("wanted > done and not refused"),
+    ),
 )
 
 mcp_servers = Table(

@@ -15,6 +15,7 @@ from quarterdeck.doors.cli import (
     doctor,
     editor,
     flow,
+    forge,
     fork,
     issue,
     mcp,
@@ -77,6 +78,7 @@ app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
 app.add_typer(webhook.group, name="webhook")
 app.add_typer(to_do.group, name="todo")
+app.add_typer(forge.group, name="forge")
 app.add_typer(model.group, name="model")
 app.add_typer(runner.group, name="runner")
 demo.register(app)

@@ -66,6 +66,7 @@ ABILITIES = {
     Ability.MANAGE_NETWORK: _("manage the network"),
     Ability.MANAGE_MCP_SERVERS: _("manage MCP servers"),
     Ability.MANAGE_WEBHOOKS: _("manage webhooks"),
+    Ability.MANAGE_CONNECTIONS: _("manage connections to forges"),
     Ability.MANAGE_FLOWS: _("manage flows"),
     Ability.MANAGE_MEMBERS: _("manage members"),
     Ability.MANAGE_AGENTS: _("manage agents"),

@@ -41,9 +41,9 @@ async def make(folder: Path, source: str | None, environment: Mapping[str, str],
             await first_commit(folder, sample.files(), message="A small project", author=_AUTHOR)
             return DEFAULT_BRANCH
         case _:
-            location = _location(source)
-            bound = {} if private else await _bound(location)
-            return await _fetch(folder, location, {**environment, **bound})
+            at = location(source)
+            settings = {} if private else await bound(at)
+            return await _fetch(folder, at, {**environment, **configured(settings)})
 
 
 async def first_commit(folder: Path, files: Mapping[str, bytes], *, message: str, author: Author) -> None:
@@ -59,7 +59,7 @@ async def first_commit(folder: Path, files: Mapping[str, bytes], *, message: str
     await git.ask("fast-import", "--quiet", "--date-format=now", directory=folder, stdin=bytes(stream))
 
 
-def _location(source: str) -> str:
+def location(source: str) -> str:
     """The path or URL in the form that git is given."""
     if not source.isprintable():
         raise InvalidInputError(f"{source!r} can't be cloned: it has characters that no path or URL has.")
@@ -85,7 +85,7 @@ def _host(url: str) -> str:
         raise InvalidInputError(f"{url!r} can't be cloned: {error}.") from error
 
 
-async def _bound(location: str) -> dict[str, str]:
+async def bound(location: str) -> dict[str, str]:
     """Settings of git that bind a URL to the public addresses found for it now: no later answer leads elsewhere."""
     parts = urlsplit(location)
     if parts.scheme == "file":
@@ -104,8 +104,15 @@ async def _bound(location: str) -> dict[str, str]:
             f"{name} is on this machine or in its private network, from where only an administrator makes projects."
         )
     listed = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
-    setting = {"GIT_CONFIG_KEY_0": "http.curloptResolve", "GIT_CONFIG_VALUE_0": f"{name}:{port}:{listed}"}
-    return {"GIT_CONFIG_COUNT": "1", **setting}
+    return {"http.curloptResolve": f"{name}:{port}:{listed}"}
+
+
+def configured(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which git takes settings that stand in no file and no command line."""
+    told = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for n, (name, value) in enumerate(settings.items()):
+        told |= {f"GIT_CONFIG_KEY_{n}": name, f"GIT_CONFIG_VALUE_{n}": value}
+    return told
 
 
 def _public(address: str) -> bool:
@@ -129,7 +136,7 @@ async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) ->
                 seconds=FETCH_SECONDS,
                 wary=True,
             )
-            fetched = await _watched(folder, asyncio.create_task(fetching))
+            fetched = await watched(folder, asyncio.create_task(fetching))
     except git.GitError as error:
         raise InvalidInputError(f"{location.removeprefix('file://')} can't be cloned: {error}") from error
     if fetched.exit_code:
@@ -138,7 +145,7 @@ async def _fetch(folder: Path, location: str, environment: Mapping[str, str]) ->
     return await _head(folder, decode(listed.output))
 
 
-async def _watched(folder: Path, fetching: asyncio.Task[git.Ended]) -> git.Ended:
+async def watched(folder: Path, fetching: asyncio.Task[git.Ended]) -> git.Ended:
     """What the fetch comes to; it is ended when what it brings is too large."""
     try:
         while not fetching.done():

@@ -10,12 +10,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from quarterdeck.app.outside import Author, Commit, CommitDetails, FoundFile, Match, PushGate, TreeEntry
+from quarterdeck.app.outside import (
+    Author,
+    Commit,
+    CommitDetails,
+    FoundFile,
+    GitRemote,
+    Match,
+    PushGate,
+    RefUpdate,
+    TreeEntry,
+)
 from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
-from quarterdeck.forges.local import bundles, ci_file, contents, git, imports, smart_http
+from quarterdeck.forges.local import bundles, ci_file, ci_includes, contents, git, imports, remotes, smart_http
 from quarterdeck.forges.local.remembered import Remembered
 
 PRUNE_SECONDS = 900
@@ -187,6 +197,19 @@ class LocalForge:
         await git.ask("update-ref", "--stdin", directory=self._there(project_id), stdin=wanted)
         self._remembered.forget(project_id)
 
+    async def fetch_from(self, project_id: int, remote: GitRemote, refs: Mapping[str, str] | None) -> list[RefUpdate]:
+        """Fetches from a repository elsewhere; see the Protocol."""
+        if wrong := next((name for name in (refs or {}).values() if not valid_name(name)), None):
+            raise InvalidInputError(f"{wrong[:REF_CHARACTERS]!r} can't be the name of a branch.")
+        try:
+            return await remotes.fetch(self._there(project_id), remote, refs, self._environment)
+        finally:
+            self._remembered.forget(project_id)
+
+    async def push_to(self, project_id: int, remote: GitRemote, branch: str) -> None:
+        """Makes a branch there what it is here; see the Protocol."""
+        await remotes.push(self._there(project_id), remote, branch, self._environment)
+
     async def prune(self, project_id: int, age: timedelta) -> None:
         """Forgets what nothing refers to; see the Protocol."""
         expiry = f"{seconds}.seconds.ago" if (seconds := int(age.total_seconds())) else "now"
@@ -221,8 +244,10 @@ class LocalForge:
             return self._pushes.receive(folder, body, gate)
         return smart_http.exchange(folder, service, body, protocol)
 
-    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
-        """A `.gitlab-ci.yml` as the pipeline of that commit."""
+    async def read_ci(
+        self, project_id: int, text: str, *, ref: str, sha: str, default_branch: str, source: str
+    ) -> CiPipeline:
+        """A `.gitlab-ci.yml` as the pipeline of that commit; see the Protocol."""
         known = {
             "CI": "true",
             "CI_COMMIT_SHA": sha,
@@ -232,7 +257,28 @@ class LocalForge:
             "CI_DEFAULT_BRANCH": default_branch,
             "CI_PIPELINE_SOURCE": source,
         }
-        return ci_file.pipeline(text, known)
+        reading = await asyncio.to_thread(ci_file.Reading, text, known)
+        while wanted := reading.wanted:
+            found = await self._included(project_id, sha, wanted)
+            await asyncio.to_thread(reading.take, found)
+        return await asyncio.to_thread(reading.pipeline)
+
+    async def _included(self, project_id: int, sha: str, wanted: Sequence[str]) -> dict[str, list[FoundFile]]:
+        """Files of a commit by the paths and patterns that ask for them."""
+        if not sha.strip("0"):
+            return {}
+        fits = {name: [name] for name in wanted if "*" not in name}
+        folders = {name: ci_includes.folder(name) for name in wanted if "*" in name}
+        for folder in sorted(set(folders.values())):
+            with suppress(NotFoundError):
+                below = await self.tree(project_id, sha, folder, recursive=True, limit=ci_includes.LISTED)
+                paths = [entry.path for entry in below if entry.kind == "file"]
+                if len(below) == ci_includes.LISTED:
+                    raise InvalidInputError(ci_includes.too_many(folder))
+                fits |= {name: ci_includes.fitting(name, paths) for name, at in folders.items() if at == folder}
+        paths = [*dict.fromkeys(path for several in fits.values() for path in several)][: ci_includes.INCLUDES + 1]
+        files = {one.path: one for one in await self.files(project_id, sha, paths, limit=ci_includes.FILE_BYTES)}
+        return {name: [files[path] for path in several if path in files] for name, several in fits.items()}
 
     async def _of(
         self,

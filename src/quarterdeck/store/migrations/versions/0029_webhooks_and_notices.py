@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0029"
-down_revision = "0027"
+down_revision = "0028"
 
 
 def _time(name: str, *, null: bool = True, now: bool = False) -> sa.Column[object]:
