@@ -24,7 +24,7 @@ from quarterdeck.app.issues import CreateIssue
 from quarterdeck.app.occurrences import bounded
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core.access import Role
-from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, UnavailableError
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from quarterdeck.core.events import ApprovalRequested, ModelAnswered, QuestionAnswered
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.trigger import PAYLOAD_BYTES, EventType
@@ -144,7 +144,12 @@ async def test_a_comment_on_a_sessions_merge_request_goes_to_it_whoever_it_names
     assert (last.status, last.session_id) == ("told", session_id), "it has not ended"
 
 
-async def test_a_service_account_is_no_projects_last_owner(app: App, owner: Actor, project: Project, bot: str) -> None:
+async def test_a_service_account_belongs_to_its_project_and_doesnt_own_it(
+    app: App, owner: Actor, project: Project, bot: str
+) -> None:
+    other = await projects.add(app, owner, projects.AddProject(path="other"))
+    with pytest.raises(NotFoundError, match="no user"):
+        await projects.set_member(app, owner, other.id, bot, Role.DEVELOPER)
     await projects.set_member(app, owner, project.id, bot, Role.OWNER)
     with pytest.raises(ConflictError, match="at least one owner"):
         await projects.remove_member(app, owner, project.id, owner.username)

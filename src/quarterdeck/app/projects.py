@@ -251,6 +251,8 @@ async def _changeable(connection: AsyncConnection, project_id: int, username: st
             select(users.c.id, members.c.role)
             .outerjoin(members, (members.c.user_id == users.c.id) & (members.c.project_id == project_id))
             .where(users.c.username == username)
+            # A service account belongs to its project alone.
+            .where(users.c.service_project_id.is_(None) | (users.c.service_project_id == project_id))
         )
     ).one_or_none()
     if row is None:
