@@ -102,6 +102,18 @@ async def test_many_that_wait_plan_one_look(
         assert (await connection.execute(text(jobs))).scalar_one() == 1
 
 
+async def test_what_is_said_to_a_session_waits_for_no_room(
+    app: App, owner: Actor, project: Project, bot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await triggered(app, owner, project, bot)
+    await triggers.add(app, owner, project.id, wanted(EventType.MENTION))
+    await issues.create(app, owner, project.id, CreateIssue(title="Two", description="@dev-bot", assignees=(bot,)))
+    await issues.comment(app, owner, project.id, 1, "@dev-bot And that.")
+    monkeypatch.setattr(deliveries, "AT_ONCE", 1)
+    found = [(one.event.value, one.status, one.session_id) for one in await all_of(app, owner, project)]
+    assert found[1:] == [("mention", "waiting", None), ("assign", "waiting", None), ("mention", "told", session_id)]
+
+
 async def test_a_key_of_a_persons_own_stands_for_no_delivery(
     app: App, owner: Actor, project: Project, bot: str
 ) -> None:

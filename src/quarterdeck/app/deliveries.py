@@ -1,6 +1,7 @@
 """Deliveries: the firings of triggers, each started at most once, some a minute, and none lost."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ AT_ONCE = 20
 """So many of a project's triggered sessions may be at work; more begin as those come to rest."""
 AGAIN = timedelta(seconds=20)
 """When those that have to wait are looked at again."""
+LOOKED_AT = 20
+"""So many of those that wait are looked at for one that starts nothing, while there is no room for more."""
 LATE_SECONDS = 15
 REASON_CHARACTERS = 2_000
 KEPT = timedelta(days=90)
@@ -157,19 +160,43 @@ async def _next(app: App, project_id: int) -> bool:
     async with app.database.transaction() as connection:
         # One at a time in a project: so each is counted, and a message finds the session that another one starts.
         await connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext(%s))", (f"deliveries:{project_id}",))
-        waiting = deliveries.c.project_id == project_id, deliveries.c.status == "waiting"
-        row = (await connection.execute(select(deliveries).where(*waiting).order_by(deliveries.c.id).limit(1))).first()
-        if row is None:
+        waiting = select(deliveries).where(deliveries.c.project_id == project_id, deliveries.c.status == "waiting")
+        waiting = waiting.order_by(deliveries.c.id)
+        oldest = (await connection.execute(waiting.limit(1))).first()
+        if oldest is None:
             return False
-        trigger = (await connection.execute(select(trigger_rows).where(trigger_rows.c.id == row.trigger_id))).one()
-        told = await _going_on(connection, row, trigger)
-        if told is None and row.action != FOLLOW_UP and not await _room(connection, project_id):
+        turn = await _turn(connection, oldest)
+        if turn.starts and not await _room(connection, project_id):
+            # What is said to sessions that are there doesn't wait for others to come to rest.
+            said = await connection.execute(waiting.where(deliveries.c.event == EventType.MENTION).limit(LOOKED_AT))
+            turns = [await _turn(connection, row) for row in said.all()]
+            turn = next((one for one in turns if not one.starts), None)
+        if turn is None:
             await app.dispatch.deliveries(connection, project_id, clock.now() + AGAIN)
             return False
-        outcome = await _deliver(app, connection, row, trigger, told)
-        ended = update(deliveries).where(deliveries.c.id == row.id)
+        outcome = await _deliver(app, connection, turn)
+        ended = update(deliveries).where(deliveries.c.id == turn.row.id)
         await connection.execute(ended.values(ended_at=clock.now(), **outcome))
         return True
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A delivery that waits, its trigger, and the session that it is a message to."""
+
+    row: Row[Any]
+    trigger: Row[Any]
+    told: int | None
+
+    @property
+    def starts(self) -> bool:
+        """Whether it wants a session of its own."""
+        return self.told is None and self.row.action != FOLLOW_UP
+
+
+async def _turn(connection: AsyncConnection, row: Row[Any]) -> _Turn:
+    trigger = (await connection.execute(select(trigger_rows).where(trigger_rows.c.id == row.trigger_id))).one()
+    return _Turn(row, trigger, await _going_on(connection, row, trigger))
 
 
 async def _room(connection: AsyncConnection, project_id: int) -> bool:
@@ -208,10 +235,9 @@ async def _going_on(connection: AsyncConnection, row: Row[Any], trigger: Row[Any
     return (await connection.execute(known)).scalar_one_or_none()
 
 
-async def _deliver(
-    app: App, connection: AsyncConnection, row: Row[Any], trigger: Row[Any], told: int | None
-) -> dict[str, Any]:
+async def _deliver(app: App, connection: AsyncConnection, turn: _Turn) -> dict[str, Any]:
     """What became of it, as the delivery's columns. What can't be started is refused, with the reason."""
+    row, trigger, told = turn.row, turn.trigger, turn.told
     actor = await person(connection, row.user_id)
     try:
         async with connection.begin_nested():
