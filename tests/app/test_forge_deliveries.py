@@ -7,13 +7,24 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from quarterdeck.app import connections, forge_deliveries, issues, merge_requests, pipelines
+from quarterdeck.app import (
+    connections,
+    forge_deliveries,
+    issues,
+    merge_requests,
+    pipelines,
+    project_accounts,
+    triggers,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.connections import LinkPerson
+from quarterdeck.app.project_accounts import AddServiceAccount
+from quarterdeck.app.triggers import WriteTrigger
 from quarterdeck.core.errors import ConflictError, NotFoundError, UnauthenticatedError
+from quarterdeck.core.trigger import EventType
 from quarterdeck.forges.github import events
-from quarterdeck.store.tables import comments
+from quarterdeck.store.tables import comments, deliveries
 from quarterdeck.store.tables import forge_deliveries as rows
 from tests.app.forge_links import github_headers, linked, told
 from tests.emulators import github
@@ -137,3 +148,38 @@ async def test_all_that_github_may_send_is_applied_or_left(app: App, owner: Acto
     assert await issues.find(app, owner, project.id)
     assert await pipelines.find(app, owner, project.id)
     assert await merge_requests.find(app, owner, project.id), "closed ones need no branch"
+
+
+async def test_members_start_triggers_there_and_strangers_nothing(app: App, owner: Actor) -> None:
+    """The words of somebody on a public repository start nothing; a member's do, with the member's rights."""
+    project, number = await linked(app, owner)
+    await project_accounts.add(app, owner, project.id, AddServiceAccount(username="helper", name="Helper"))
+    wish = WriteTrigger(
+        account="helper",
+        flow="developer",
+        model="scripted",
+        events={EventType.MENTION: (), EventType.WORK_ITEM: ("created", "closed")},
+    )
+    await triggers.add(app, owner, project.id, wish)
+
+    async def fired() -> list[tuple[str, str, int]]:
+        async with app.database.transaction() as connection:
+            of = deliveries.c
+            found = await connection.execute(select(of.event, of.action, of.user_id).order_by(of.id))
+            return [(row.event, row.action, row.user_id) for row in found]
+
+    def comment(n: int, login: str) -> dict[str, Any]:
+        said = {"id": n, "body": "@helper please look", "user": {"login": login}, "html_url": "https://x"}
+        times = {"created_at": f"2026-01-01T00:00:{n:02}Z", "updated_at": f"2026-01-01T00:00:{n:02}Z"}
+        return {**sent("created", n), "comment": {**said, **times}, "sender": {"login": login}}
+
+    await told(app, number, "issues", sent("opened", 1), "d-1")
+    await told(app, number, "issue_comment", comment(2, "octocat"), "d-2")
+    await told(app, number, "issue_comment", comment(3, "quarterdeck-bot"), "d-3")
+    assert await fired() == []
+    await connections.link(app, owner, project.id, LinkPerson(login="octocat"))
+    await told(app, number, "issue_comment", comment(4, "octocat"), "d-4")
+    await told(app, number, "issue_comment", comment(4, "octocat"), "d-5")
+    await told(app, number, "issues", sent("closed", 6, state="closed"), "d-6")
+    await told(app, number, "issues", sent("closed", 6, state="closed", title="Again"), "d-7")
+    assert await fired() == [("mention", "", owner.user_id), ("work_item", "closed", owner.user_id)]
