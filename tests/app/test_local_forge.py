@@ -187,7 +187,7 @@ async def test_empty_and_sample_and_gone(forge: LocalForge) -> None:
     assert await forge.create(2, source="sample:") == "main"
     text = await forge.read(2, "main", ".gitlab-ci.yml")
     assert text is not None
-    assert forge.read_ci(text.decode(), ref="main", sha="a" * 40, default_branch="main", source="push").jobs
+    assert (await forge.read_ci(1, text.decode(), ref="main", sha="a" * 40, default_branch="main", source="push")).jobs
     await forge.delete(2)
     await forge.delete(2)
     with pytest.raises(NotFoundError):

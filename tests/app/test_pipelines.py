@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from quarterdeck.app import job_offers, pipeline_jobs, pipelines, projects, repositories
+from quarterdeck.app import ci_lint, job_offers, pipeline_jobs, pipelines, projects, repositories
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_variables import expanded
@@ -31,11 +31,12 @@ by hand: {stage: deploy, script: make page, when: manual}
 """
 
 
-async def put(app: App, project_id: int, text: str | None, branch: str = "main", date: str = "now") -> str:
-    """A commit with that pipeline file, or with none, as the branch's only one."""
+async def put(app: App, project_id: int, text: str | None, branch: str = "main", date: str = "now", **more: str) -> str:
+    """A commit with that pipeline file, or with none, as the branch's only one; `more` are further files of `ci/`."""
     name, data = (".gitlab-ci.yml", text) if text is not None else ("readme", "x")
     stream = f"commit refs/heads/{branch}\ncommitter A <a@b> {date}\ndata 1\nm\ndeleteall\n"
-    stream += f"M 100644 inline {name}\ndata {len(data.encode())}\n{data}\n"
+    for path, content in {name: data, **{f"ci/{one}.yml": content for one, content in more.items()}}.items():
+        stream += f"M 100644 inline {path}\ndata {len(content.encode())}\n{content}\n"
     folder = app.home / "repositories" / f"{project_id}.git"
     form = f"--date-format={'now' if date == 'now' else 'raw'}"
     await git.ask("fast-import", "--quiet", "--force", form, directory=folder, stdin=stream.encode())
@@ -66,7 +67,9 @@ async def offered(app: App) -> dict[str, Any]:
         return {job.spec.name: row for job, row in found if job.project_id != 1}
 
 
-async def end(app: App, job: Any, code: int, *, log: str = "", artifacts: bytes = b"") -> None:
+async def end(
+    app: App, job: Any, code: int | None, *, log: str = "", artifacts: bytes = b"", outcome: Outcome | None = None
+) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield artifacts
 
@@ -75,7 +78,7 @@ async def end(app: App, job: Any, code: int, *, log: str = "", artifacts: bytes 
         if log:
             await output.write(connection, job.subject, job.call_id, 0, log.encode())
         blob = await blobs.write(connection, job.subject, pieces()) if artifacts else None
-        outcome = Outcome.OK if code == 0 else Outcome.ERROR
+        outcome = outcome or (Outcome.OK if code == 0 else Outcome.ERROR)
         result = Result(turn_no=0, lease_epoch=1, outcome=outcome, text="", exit_code=code, artifacts_blob=blob)
         await pipeline_jobs.job_finished(connection, app, job.job_id, result)
         assert not await pipeline_jobs.job_finished(connection, app, job.job_id, result)
@@ -181,6 +184,82 @@ async def test_a_job_whose_runner_dies_is_tried_once_more(
     assert "compile" not in await offered(app)
 
 
+async def test_a_job_that_failed_is_tried_again_by_itself(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    await put(app, project.id, """
+        flaky: {script: x, retry: {max: 2, when: script_failure}}
+        slow: {script: x, retry: {max: 1, when: job_execution_timeout}}
+        sick: {script: x, retry: {max: 1, when: runner_system_failure}}
+        code: {script: x, retry: {max: 1, exit_codes: 7}}
+        by hand: {script: x, retry: 1, when: manual}
+        last: {stage: deploy, script: x}
+    """)  # fmt: skip
+    view = await pipelines.start(app, owner, project.id)
+
+    async def failed(name: str, code: int | None, outcome: Outcome = Outcome.ERROR) -> bool:
+        await end(app, (await offered(app))[name], code, outcome=outcome)
+        return name in await offered(app)
+
+    assert await failed("flaky", 1)
+    assert (await pipelines.show(app, owner, view.id)).status is PipelineStatus.RUNNING
+    assert await failed("flaky", 1)
+    await end(app, (await offered(app))["flaky"], 0)
+    assert await failed("slow", None, Outcome.TIMED_OUT)
+    assert not await failed("slow", 1)
+    assert await failed("sick", None, Outcome.INTERRUPTED)  # its runner took it along: that doesn't count
+    assert await failed("sick", None)
+    assert not await failed("sick", None, Outcome.INTERRUPTED)
+    assert await failed("code", 7)
+    assert not await failed("code", 7)
+    view = await pipelines.show(app, owner, view.id)
+    assert view.status is PipelineStatus.FAILED
+    assert {job.name: job.attempt for job in view.jobs} == {
+        "flaky": 3, "slow": 2, "sick": 3, "code": 2, "by hand": 1, "last": 1
+    }  # fmt: skip
+    assert [(job.name, job.exit_code) for job in view.earlier] == [
+        ("flaky", 1), ("slow", None), ("sick", None), ("code", 7), ("flaky", 1), ("sick", None)
+    ]  # fmt: skip
+    by_hand = next(job for job in view.jobs if job.name == "by hand")
+    await pipelines.retry_job(app, owner, by_hand.id)
+    assert await failed("by hand", 1)
+    view = await pipelines.cancel(app, owner, view.id)
+    assert "by hand" not in await offered(app), "what a person cancels is not tried again"
+
+
+async def test_files_that_a_pipeline_includes_are_those_of_its_commit(
+    app: App, owner: Actor, project: projects.ProjectView
+) -> None:
+    text = "include: [ci/base.yml, 'ci/jobs*.yml']\nunit: {extends: .base, parallel: 2}"
+    base, jobs = ".base: {script: first}", "lint: {script: ruff}"
+    old = await put(app, project.id, text, base=base, jobs1=jobs, jobs2="docs: {script: x}", other="o: {script: x}")
+    await put(app, project.id, text, base=base.replace("first", "second"), jobs=jobs)
+    assert statuses(await pipelines.start(app, owner, project.id)).keys() == {"unit 1/2", "unit 2/2", "lint"}
+    async with app.database.transaction() as connection:
+        rows = (await offered(app)).values()
+        specs = {
+            one.spec.name: one.spec for one in [await job_offers.job_offer(connection, app, r.job_id) for r in rows]
+        }
+    assert specs["unit 2/2"].script == ("second",)
+    assert (specs["unit 2/2"].variables["CI_NODE_INDEX"], specs["unit 2/2"].variables["CI_NODE_TOTAL"]) == ("2", "2")
+    assert specs["unit 2/2"].variables["CI_JOB_NAME"] == "unit 2/2"
+    made = await app.forge.read_ci(project.id, text, ref="main", sha=old, default_branch="main", source="push")
+    assert [(job.name, job.script) for job in made.jobs] == [
+        ("lint", ("ruff",)), ("docs", ("x",)), ("unit 1/2", ("first",)), ("unit 2/2", ("first",))
+    ]  # fmt: skip
+    seen = await ci_lint.lint(app, owner, project.id, text + "\nmore: {extends: .gone, script: x}")
+    assert seen.faults == ("line 3: job more: `extends: .gone`: there is no such job",)
+    seen = await ci_lint.lint(app, owner, project.id, "include: ci/none.yml")
+    assert seen.faults == ("line 1: `include: ci/none.yml`: there is no such file at this commit",)
+    empty = await projects.add(app, owner, projects.AddProject(path="team/empty"))
+    assert "no such file" in (await ci_lint.lint(app, owner, empty.id, text)).faults[0]
+    seen = await ci_lint.lint(app, owner, project.id, "workflow: {rules: [{when: never}]}\na: {script: x}")
+    assert (seen.valid, seen.jobs) == (True, ())
+    assert (
+        "the rule of line 1 holds for CI_PIPELINE_SOURCE=push and CI_COMMIT_BRANCH=main, and says never" in seen.nothing
+    )
+
+
 async def test_cancelling_kills_what_runs(app: App, owner: Actor, project: projects.ProjectView) -> None:
     view = await pipelines.start(app, owner, project.id)
     job = (await offered(app))["compile"]
@@ -215,8 +294,16 @@ async def test_pipelines_of_commits(app: App, owner: Actor, project: projects.Pr
 
     assert (await come(None, "none"))[0] is None
     assert (await come("a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == 'x'}]}", "ruled"))[0] is None
-    with pytest.raises(InvalidInputError, match="nothing to run"):
-        await pipelines.start(app, owner, project.id, "none")
+    kept_out = "workflow: {rules: [{if: $CI_PIPELINE_SOURCE == 'push'}]}\na: {script: x}"
+    assert (await come(kept_out.replace("==", "!="), "sessions"))[0] is None
+    await put(app, project.id, kept_out, "pushes")
+    for branch, why in (
+        ("none", "nothing to run at [0-9a-f]{12} of none: it has no .gitlab-ci.yml"),
+        ("ruled", "the rules of its jobs let none of them in"),
+        ("pushes", r"`workflow: rules` \(line 1\) let no pipeline start: none holds for CI_PIPELINE_SOURCE=api"),
+    ):
+        with pytest.raises(InvalidInputError, match=why):
+            await pipelines.start(app, owner, project.id, branch)
     with pytest.raises(InvalidInputError, match="no branch"):
         await pipelines.start(app, owner, project.id, "gone")
     faulty, sha = await come("a: {script: x, image: y}", "faulty")

@@ -330,6 +330,21 @@ async def test_fired_by_hand_and_again(app: App, owner: Actor, project: Project,
         await deliveries.show(app, owner, project.id, 4711)
 
 
+async def test_old_deliveries_go_but_for_those_of_sessions_that_there_are(
+    app: App, owner: Actor, project: Project, bot: str
+) -> None:
+    made = await triggers.add(app, owner, project.id, wanted(EventType.WEBHOOK, flow=FREE, goal="x"))
+    await deliveries.fire(app, owner, project.id, made.trigger.id)
+    (kept,) = await all_of(app, owner, project)
+    await triggers.change(app, owner, project.id, made.trigger.id, wanted(EventType.WEBHOOK))
+    await deliveries.fire(app, owner, project.id, made.trigger.id)
+    assert [one.status for one in await all_of(app, owner, project)] == ["started", "refused"]
+    await deliveries.forget(app, clock.now() + deliveries.KEPT - timedelta(hours=1))
+    assert len(await all_of(app, owner, project)) == 2
+    await deliveries.forget(app, clock.now() + deliveries.KEPT + timedelta(hours=1))
+    assert [one.id for one in await all_of(app, owner, project)] == [kept.id]
+
+
 async def test_a_storm_loses_none_starts_each_once_and_is_limited(
     app: App, owner: Actor, project: Project, bot: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

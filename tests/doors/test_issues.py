@@ -81,7 +81,7 @@ async def test_what_is_in_a_repository(api: Api, app: App) -> None:
 async def test_a_pipeline_file_is_checked(api: Api) -> None:
     right = await api.post("/projects/sample/ci/lint", {"text": "build: {script: x, stage: build}"})
     assert right.status_code == 200
-    assert right.json() == {"valid": True, "faults": [], "jobs": [{"name": "build", "stage": "build"}]}
+    assert right.json() == {"valid": True, "faults": [], "jobs": [{"name": "build", "stage": "build"}], "nothing": ""}
     wrong = (await api.post("/projects/sample/ci/lint", {"text": "a: {script: x, image: y}\nb: {}"})).json()
     assert (wrong["valid"], [fault.partition(":")[0] for fault in wrong["faults"]]) == (False, ["line 1", "line 2"])
     for text in ("", "- a", "x" * 200_000, "a: [", "a: &a [*a]"):

@@ -75,7 +75,6 @@ async def test_from_an_account_to_a_delivery(api: Api, app: App, start: Start) -
     changed = await client.post(
         "/projects/1/triggers/1",
         data={**FORM, "on": "schedule", "cron": "0 6 * * 1", "timezone": "UTC"},
-        headers=headers,
     )
     assert (changed.status_code, "0 6 * * 1" in changed.text) == (200, True)
     listed = await client.get("/projects/1/triggers")

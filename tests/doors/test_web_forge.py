@@ -296,6 +296,41 @@ async def test_a_pipeline_is_run_looked_at_and_repaired(
         await gus.get(path, 404)
 
 
+async def test_a_pipeline_file_is_checked_while_it_is_written(
+    ada: Person, app: App, of: Callable[[str, Role], Any]
+) -> None:
+    at = f"{P}/pipelines/check"
+    assert f'href="{at}"' in await ada.get(f"{P}/pipelines")
+    page = await ada.get(at)
+    assert "python3 -m unittest" in page, "it begins with the file of the default branch"
+    assert "No faults: a push runs 3 jobs" in page
+    evil = f'include: ci/gone.yml\nunit: {{script: x, "{EVIL}": y}}'
+    page = (await ada.post(at, 200, text=evil)).text
+    assert "1 fault<" in page.replace("\n", "")
+    assert '<li class="fault" data-line="1"><a href="#lint-text" data-line="1"' in page
+    assert "`include: ci/gone.yml`: there is no such file at this commit" in page
+    part = (await ada.post(f"{at}/part", 200, text=evil.partition("\n")[2])).text
+    assert part.lstrip().startswith('<div class="check" data-said="1 fault">')
+    assert "&lt;script&gt;" in part
+    assert EVIL not in part
+    part = (await ada.post(f"{at}/part", 200, text="unit: {script: x, stage: test, parallel: 2}")).text
+    assert "<li>unit 1/2</li><li>unit 2/2</li>" in part
+    part = (await ada.post(f"{at}/part", 200, text="workflow: {rules: [{when: never}]}\na: {script: x}")).text
+    assert "No faults, but a push would run nothing" in part
+    assert "the rule of line 1 holds" in part
+    await commit(app, 1, "wrong", "main", **{".gitlab-ci.yml": "a: {script: x, image: y}\nb: {cache: z}"})
+    went = (await ada.post(f"{P}/pipelines", ref="wrong")).headers["location"]
+    page = await ada.get(went)
+    assert f'href="{at}?ref=wrong"' in page
+    assert '<p class="problem words">The file .gitlab-ci.yml can&#39;t be used:\nline 1: job a: `image`' in page
+    page = await ada.get(f"{at}?ref=wrong")
+    assert "2 faults" in page
+    assert "as a push of it to wrong would be" in page
+    assert f'check="{at}/part?ref=wrong"' in page
+    gus, _ = await of("gus", Role.GUEST)
+    await gus.get(at, 403)
+
+
 async def test_files_and_commits(ada: Person, api: Api, app: App, of: Callable[[str, Role], Any]) -> None:
     lines = "".join(f"line {n}\n" for n in range(1, 2501))
     files = {

@@ -144,9 +144,7 @@ async def test_the_repository(app: App, project: projects.ProjectView, tools: To
     seen = await tools("get_commit", sha="work")
     assert "parents: " in seen
     assert "-one\n+two" in seen
-    assert await tools("ci_linter", content=CI) == (
-        "The file is valid. A push to the default branch would run:\n- test: build"
-    )
+    assert await tools("ci_linter", content=CI) == ("The file is valid. A push of it would run:\n- test: build")
     wrong = await tools("ci_linter", content="build: {script: x, cache: y}\ntest: {image: z}\n")
     assert "- line 1: " in wrong
     assert "- line 2: " in wrong

@@ -214,3 +214,53 @@ def results(instance: Instance, session_id: int) -> list[dict[str, Any]]:
 def shot(page: Page, name: str) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"vscode-{name}.png")
+
+
+ANSWER = "components: {chat: [{say: Heard.}]}"
+TWO = """
+components:
+  chat:
+    - call:
+        - {tool: create_file_with_contents, args: {file_path: one.txt, contents: first}}
+        - {tool: run_command, args: {command: echo second}}
+    - say: Both are done.
+"""
+
+
+def test_older_sessions_are_found_and_all_calls_that_are_asked_for_are_shown(
+    workbench: Workbench, editor_page: Page, instance: Instance, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for number in range(101):
+        instance.post("/chats", {"message": f"Question {number:03}", "model": "scripted", "script": ANSWER})
+    mine = signed_in(workbench, editor_page, instance, folder)
+    mine.get_by_role("tab", name="Chat").click()
+    first = mine.get_by_role("button", name="Question 000")
+    expect(mine.get_by_role("button", name="Question 100")).to_be_visible()
+    expect(first).to_have_count(0)
+    mine.get_by_role("button", name="Show older").click()
+    expect(first).to_have_count(1)
+    expect(mine.get_by_role("button", name="Show older")).to_have_count(0)
+    mine.get_by_label("Search").fill("question 07")
+    expect(mine.locator(".row")).to_have_count(11)
+
+    mine.get_by_label("Search").fill("")
+    asked = {"message": "Two at once", "project": "sample", "model": "scripted", "script": TWO}
+
+    def here() -> list[int]:
+        return [one["id"] for one in instance.get("/executors") if one["alive"] and one["folder"] == str(folder)]
+
+    instance.wait(lambda: bool(here()), 60, "the window is attached")
+    instance.post("/chats", {**asked, "executor": here()[0]})
+    mine.get_by_label("Which sessions").select_option("In this folder")
+    expect(mine.locator(".row")).to_have_count(1)
+    mine.get_by_role("button", name="Two at once").click()
+    expect(mine.locator(".ask pre", has_text="first")).to_be_visible()
+    expect(mine.locator(".ask pre", has_text="second")).to_be_visible()
+    shot(editor_page, "calls")
+    mine.locator(".ask", has_text="second").get_by_role("button", name="Allow once").click()
+    expect(mine.locator(".ask pre")).to_have_count(1)
+    mine.get_by_role("button", name="Allow once").click()
+    expect(mine.get_by_text("Both are done.")).to_be_visible()
+    assert (folder / "one.txt").read_text("utf-8") == "first"

@@ -12,7 +12,7 @@ PREDEFINED = {"CI": "true", "CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "ma
 
 
 def pipeline(text: str, **more: str) -> CiPipeline:
-    return ci_file.pipeline(dedent(text), {**PREDEFINED, **more})
+    return ci_file.Reading(dedent(text), {**PREDEFINED, **more}).pipeline()
 
 
 def fault(text: str) -> str:
@@ -76,7 +76,7 @@ def test_a_whole_file() -> None:
 def test_every_fault_at_once_by_name_line_and_job() -> None:
     message = fault("""\
         image: python:3.12
-        include: other.yml
+        include: {remote: "https://ci.example/x.yml"}
         stages: [test]
         lint:
           stage: lint
@@ -85,7 +85,7 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
           services: [postgres]
         unit:
           only: [main]
-          parallel: 3
+          parallel: 0
           script: []
           needs: [nobody]
           variables: {ON: true, BAD-NAME: x}
@@ -97,16 +97,24 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
             - if: $A =~ /(?=x)/
             - changes: [a]
         word: text
+        many:
+          script: x
+          retry: {max: 3, when: [on_full_moon], exit_codes: [256], wait: 5}
+          parallel: {matrix: [{SIZE: []}], number: 2}
+        often:
+          script: x
+          retry: {when: always}
+          parallel: {matrix: [{A: [a, b, c, d, e, f], B: [1, 2, 3, 4, 5, 6], C: [1, 2, 3, 4, 5, 6]}]}
     """)
     lines = message.splitlines()[1:]
     expected = [
         (1, "`image` is not supported; jobs run in the runner's sandbox"),
-        (2, "`include` is not supported"),
+        (2, "include: `remote` is not supported; only `include: local` is"),
         (5, "job lint: the stage 'lint' is not among the stages test"),
         (7, "job lint: `cache` is not supported"),
         (8, "job lint: `services` is not supported"),
         (10, "job unit: `only` is not supported; write `rules: - if:` instead"),
-        (11, "job unit: `parallel` is not supported"),
+        (11, "job unit: parallel must be a number from 1 to 200"),
         (12, "job unit: its `script` is empty"),
         (13, "job unit: it needs nobody, but there is no such job"),
         (14, "job unit: variable ON must be a text or a number"),
@@ -119,6 +127,14 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
         (20, "job unit: `if: $A =~ /(?=x)/`: the pattern /(?=x)/: groups that begin with (? are not supported"),
         (21, "job unit: rules: `changes` is not supported"),
         (22, "job word: word is not a job"),
+        (25, "job many: retry: max must be a number from 0 to 2"),
+        (25, "job many: each of retry: when must be one of always, unknown_failure, script_failure"),
+        (25, "job many: each of retry: exit_codes must be a number from 0 to 255"),
+        (25, "job many: retry: `wait` is not supported"),
+        (26, "job many: each of parallel: matrix needs variables with values"),
+        (26, "job many: parallel: `number` is not supported"),
+        (29, "job often: retry: it has no `max`; from 0 to 2"),
+        (30, "job often: parallel: matrix comes to more than 200 jobs"),
     ]
     for number, words in expected:
         assert any(line.startswith(f"line {number}: {words}") for line in lines), (number, words, message)
@@ -136,7 +152,16 @@ def test_every_fault_at_once_by_name_line_and_job() -> None:
         ("a: [", "line 1: "),
         ("a: {script: x}\na: {script: y}", "line 2: the key 'a' is there twice; the first is on line 1"),
         ("a: {script: !x y}\na: {script: y}\na: 1", "not read\nline 2: the key 'a' is there twice"),
-        ("a: {script: [!reference [.x, script]]}", "line 1: the tag !reference is not read; use `extends`"),
+        ("a: {script: [!reference [.x, script]]}", "a: `!reference [.x, script]`: there is nothing of that name"),
+        ("a: {script: !reference x}", "line 1: the tag !reference is not read; write `!reference [job, keyword]`"),
+        ("a: {script: !reference [[a]]}", "line 1: job a: `!reference` needs a list of words"),
+        ("a: {script: !reference [a, script]}", "job a: `!reference [a, script]` goes in a circle"),
+        ("a: {script: x, needs: ['b: [1]']}\nb: {script: x}", "job a: it needs b: [1], but there is no such job"),
+        ("a: {script: x, parallel: 300}", "a number from 1 to 200"),
+        ("a: {script: x, parallel: 200}\nb: {script: x, parallel: 200}\nc: {script: x, parallel: 200}", "600 jobs"),
+        ("workflow: {name: x}\na: {script: x}", "line 1: workflow: `name` is not supported"),
+        (".b: {variables: {A: '" + "x" * 60_000 + "'}}\na: {extends: .b, script: x, parallel: 100}", "characters"),
+        ("a: {script: x, needs: [" + "b, " * 51 + "]}\nb: {script: x}", "it needs 51 jobs; a job may need 50"),
         ("a: {script: x, needs: [b]}\nb: {script: x, needs: [a]}", "the `needs` of a, b go in a circle"),
         ("a: {script: x, needs: [b]}\nb: {script: x, rules: [{when: never}]}", "its rules keep it out"),
         ("a: {script: x, extends: b}\nb: {script: x, extends: a}", "goes in a circle"),
@@ -189,7 +214,17 @@ def test_the_workflow_keeps_a_whole_pipeline_out() -> None:
         a: {script: x}
     """
     assert pipeline(text).jobs[0].variables == {"WAY": "pushed"}
-    assert pipeline(text, CI_PIPELINE_SOURCE="api").jobs == ()
+    kept_out = pipeline(text, CI_PIPELINE_SOURCE="api")
+    assert kept_out.jobs == ()
+    assert kept_out.left_out == (
+        "`workflow: rules` (line 3) let no pipeline start: "
+        "none holds for CI_PIPELINE_SOURCE=api and CI_COMMIT_BRANCH=main"
+    )
+    never = "workflow: {rules: [{if: $CI, when: never}, {when: always}]}\na: {script: x}"
+    assert "the rule of line 1 holds" in pipeline(never).left_out
+    ruled = pipeline("a: {script: x, rules: [{if: $NOTHING}]}")
+    assert (ruled.jobs, ruled.left_out) == ((), "the rules of its jobs let none of them in")
+    assert pipeline("a: {script: x}").left_out == ""
 
 
 @pytest.mark.parametrize(

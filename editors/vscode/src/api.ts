@@ -1,4 +1,5 @@
 /** The server's API: requests of JSON, and streams that come again by themselves. */
+import { randomBytes } from "node:crypto";
 
 /** What the server said was wrong, in a sentence for people. */
 export class ApiError extends Error {
@@ -28,6 +29,12 @@ export interface SessionRow {
   last_activity: string;
   project_path: string;
   ended_at: string | null;
+}
+
+/** Some sessions; `next` is the cursor of those behind them. */
+export interface SessionPage {
+  items: SessionRow[];
+  next: string | null;
 }
 
 export interface Approval {
@@ -76,6 +83,9 @@ const SILENCE_MS = 45_000;
 
 /** One server, for one person. */
 export class Api {
+  /** Of what was asked for and never answered: the same asked again is the same to the server. */
+  private readonly unanswered = new Map<string, string>();
+
   constructor(
     readonly server: string,
     private readonly token: string,
@@ -85,8 +95,23 @@ export class Api {
     return this.asked<T>("GET", path);
   }
 
-  async post<T>(path: string, body: unknown, key?: string): Promise<T> {
-    return this.asked<T>("POST", path, body, key);
+  async post<T>(path: string, body: unknown): Promise<T> {
+    return this.asked<T>("POST", path, body);
+  }
+
+  /** Makes something, once: asked for again after an answer that was lost, it is the one that was made. */
+  async make<T>(path: string, body: unknown): Promise<T> {
+    const what = JSON.stringify([path, body]);
+    const key = this.unanswered.get(what) ?? randomBytes(16).toString("hex");
+    this.unanswered.set(what, key);
+    try {
+      const made = await this.asked<T>("POST", path, body, key);
+      this.unanswered.delete(what);
+      return made;
+    } catch (error) {
+      if (error instanceof ApiError && error.status > 0 && error.status < 500) this.unanswered.delete(what);
+      throw error;
+    }
   }
 
   async delete(path: string): Promise<void> {

@@ -29,6 +29,10 @@ export class CodeEditor implements Editor, vscode.Disposable {
     if (after?.isDirty && !(await after.save())) throw new Error(`${path} was changed and could not be saved.`);
   }
 
+  async unsaved(): Promise<string[]> {
+    return vscode.workspace.textDocuments.filter((one) => one.uri.scheme === "file" && one.isDirty && !one.isClosed).map((one) => one.uri.fsPath);
+  }
+
   async remove(path: string): Promise<void> {
     const edit = new vscode.WorkspaceEdit();
     edit.deleteFile(vscode.Uri.file(path), { ignoreIfNotExists: true });

@@ -17,29 +17,31 @@ export async function deactivate(): Promise<void> {
 /** Called by the editor once it has started. */
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const account = new Account(context.secrets);
-  const list = new SessionList();
+  const list = new SessionList({ mine: "true" });
+  const needing = new SessionList({ mine: "true", needs_me: "true" });
   const folder = new Folder(context.workspaceState);
   const log = vscode.window.createOutputChannel("Quarterdeck");
   work = new Work(account, folder, context, log);
   const review = new Review(work, context.workspaceState);
-  const view = new MainView(context.extensionUri, account, list, folder, context.workspaceState, work, review);
+  const view = new MainView(context.extensionUri, account, list, needing, folder, context.workspaceState, work, review);
   const told = (what: () => Promise<void>) => () =>
     what().catch((error: unknown) => void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error)));
   context.subscriptions.push(
     account,
     list,
+    needing,
     log,
     work,
     review,
     view,
-    new StatusBar(account, list, view),
+    new StatusBar(account, needing, view),
     vscode.window.registerWebviewViewProvider("quarterdeck.main", view, { webviewOptions: { retainContextWhenHidden: true } }),
     vscode.commands.registerCommand("quarterdeck.signIn", told(() => account.signIn())),
     vscode.commands.registerCommand("quarterdeck.signInWithToken", told(() => account.signInWithToken())),
     vscode.commands.registerCommand("quarterdeck.signOut", told(() => account.signOut())),
     vscode.commands.registerCommand("quarterdeck.startFlow", told(() => view.show("flows"))),
     vscode.commands.registerCommand("quarterdeck.showNeeding", told(async () => {
-      const row = list.needing[0];
+      const row = needing.rows[0];
       await view.show(row?.origin === "chat" ? "chat" : "flows", row?.id);
     })),
   );

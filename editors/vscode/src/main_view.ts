@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import type { Account } from "./account";
 import type { Session } from "./api";
 import type { Folder } from "./folder";
-import type { FromView, State, Tab, ToView } from "./messages";
+import type { FromView, Shown, State, Tab, ToView } from "./messages";
 import { OpenSession } from "./open_session";
 import type { Review } from "./review";
 import type { SessionList } from "./session_list";
@@ -26,6 +26,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     private readonly root: vscode.Uri,
     private readonly account: Account,
     private readonly list: SessionList,
+    private readonly needing: SessionList,
     private readonly folder: Folder,
     private readonly remembered: vscode.Memento,
     private readonly work: Work,
@@ -34,6 +35,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     this.listening = [
       account.onChanged(() => this.begin()),
       list.onChanged(() => this.listed()),
+      needing.onChanged(() => this.tell()),
       work.onChanged(() => this.tell()),
       review.onChanged(() => this.tell()),
     ];
@@ -77,6 +79,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     this.open = undefined;
     this.fault = "";
     this.list.follow(this.account.api);
+    this.needing.follow(this.account.api);
     await this.folder.look(this.account.api).catch((error: unknown) => this.wrong(error));
     const kept = this.remembered.get<number>("open");
     if (kept !== undefined && this.account.api) this.begun(kept);
@@ -96,6 +99,7 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
   private async done(message: FromView): Promise<void> {
     switch (message.type) {
       case "ready":
+        this.list.narrow({});
         this.tell();
         if (this.open) this.begun(this.open.id);
         if (this.wanted) this.post({ type: "show", tab: this.wanted });
@@ -104,6 +108,10 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
         return this.account.signIn();
       case "signInWithToken":
         return this.account.signInWithToken();
+      case "narrow":
+        return this.list.narrow({ ...(message.text.trim() ? { text: message.text.trim() } : {}), ...this.where(message.shown) });
+      case "older":
+        return this.list.older();
       case "open":
         return this.begun(message.id);
       case "close":
@@ -126,6 +134,8 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
         return this.delete();
       case "fork":
         return this.fork();
+      case "workHere":
+        return this.work.takeOver();
       case "handOver":
         return this.handOver(message.here);
       case "diff":
@@ -139,14 +149,18 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     }
   }
 
+  private where(shown: Shown): Record<string, string> {
+    if (shown === "project" && this.folder.project) return { project: this.folder.project };
+    return shown === "folder" && this.work.number ? { executor: String(this.work.number) } : {};
+  }
+
   private async start(path: string, what: Record<string, unknown>, project: string): Promise<void> {
     const api = this.account.api;
     if (!api) return;
     if (project) await this.folder.remember(project);
-    const key = randomBytes(16).toString("hex");
     const executor = project ? this.work.number : undefined;
     const where = { ...(project ? { project } : {}), ...(executor ? { executor } : {}) };
-    const session = await api.post<Session>(path, { ...what, ...where }, key);
+    const session = await api.make<Session>(path, { ...what, ...where });
     this.begun(session.id);
   }
 
@@ -166,12 +180,13 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
     if (answer !== DELETE) return;
     await this.account.api.delete(`/sessions/${open.id}`);
     this.list.drop(open.id);
+    this.needing.drop(open.id);
     this.closed();
   }
 
   private async fork(): Promise<void> {
     if (!this.open || !this.account.api) return;
-    const made = await this.account.api.post<Session>(`/sessions/${this.open.id}/fork`, {}, randomBytes(16).toString("hex"));
+    const made = await this.account.api.make<Session>(`/sessions/${this.open.id}/fork`, {});
     this.begun(made.id);
   }
 
@@ -234,9 +249,12 @@ export class MainView implements vscode.WebviewViewProvider, vscode.Disposable {
       project: this.folder.project,
       models: this.folder.models,
       rows: this.list.rows,
+      more: this.list.more,
+      needing: this.needing.rows,
       session: this.open?.session ?? null,
       here: this.work.number ?? null,
       work: this.work.away,
+      elsewhere: this.work.elsewhere,
       changes: this.review.changes,
       fault: this.fault,
     };

@@ -15,12 +15,19 @@ export interface State {
   projects: string[];
   project: string;
   models: string[];
+  /** What fits the filter that was asked for, as far as it was asked for. */
   rows: SessionRow[];
+  /** Whether there are older ones. */
+  more: boolean;
+  /** All that need the person, whatever the list is narrowed to. */
+  needing: SessionRow[];
   session: Session | null;
   /** This window's number among the person's editors; null while it is none. */
   here: number | null;
   /** Why this window carries nothing out; empty while it does. */
   work: string;
+  /** Another window has this folder, and can be asked for it. */
+  elsewhere: boolean;
   /** Files that the session changed in this folder, and that the person has not looked at yet. */
   changes: Change[];
   /** What a person asked for was refused, for this reason. */
@@ -34,6 +41,9 @@ export interface Change {
   removed: number;
 }
 
+/** Which sessions are listed: all, those of the project, or those that work in this folder. */
+export type Shown = "all" | "project" | "folder";
+
 export type ToView =
   | { type: "state"; state: State }
   | { type: "begin"; id: number }
@@ -46,6 +56,8 @@ export type FromView =
   | { type: "ready" }
   | { type: "signIn" }
   | { type: "signInWithToken" }
+  | { type: "narrow"; text: string; shown: Shown }
+  | { type: "older" }
   | { type: "open"; id: number }
   | { type: "close" }
   | { type: "startFlow"; flow: string; goal: string; project: string; model: string }
@@ -57,6 +69,7 @@ export type FromView =
   | { type: "cancel" }
   | { type: "delete" }
   | { type: "fork" }
+  | { type: "workHere" }
   | { type: "handOver"; here: boolean }
   | { type: "diff"; path: string }
   | { type: "keep"; path: string | null }

@@ -49,13 +49,13 @@ export class Review implements vscode.Disposable, vscode.TextDocumentContentProv
   }
 
   async undo(path: string | null): Promise<void> {
-    for (const one of this.chosen(path)) await this.work.executor?.review(this.session).undo(one.path);
+    await this.work.executor?.review(this.session).undo(this.chosen(path).map((one) => one.path));
     await this.look(this.session);
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
     const before = await this.work.executor?.review(Number(uri.query)).original(uri.path.slice(1));
-    return before?.toString("utf8") ?? "";
+    return before?.data.toString("utf8") ?? "";
   }
 
   dispose(): void {

@@ -12,11 +12,11 @@ export class StatusBar implements vscode.Disposable {
 
   constructor(
     private readonly account: Account,
-    private readonly list: SessionList,
+    private readonly needing: SessionList,
     private readonly view: MainView,
   ) {
     this.item.name = "Quarterdeck";
-    this.listening = vscode.Disposable.from(list.onChanged(() => this.show()), account.onChanged(() => this.begin()));
+    this.listening = vscode.Disposable.from(needing.onChanged(() => this.show()), account.onChanged(() => this.begin()));
     this.show();
     this.item.show();
   }
@@ -33,14 +33,14 @@ export class StatusBar implements vscode.Disposable {
   }
 
   private show(): void {
-    const needing = this.list.needing;
+    const needing = this.needing.rows;
     if (!this.account.api) this.set("$(debug-disconnect) Quarterdeck", "Sign in to see your sessions", "quarterdeck.signIn");
-    else if (this.list.away) this.set("$(warning) Quarterdeck", this.list.away, "quarterdeck.showNeeding");
+    else if (this.needing.away) this.set("$(warning) Quarterdeck", this.needing.away, "quarterdeck.showNeeding");
     else if (needing.length) {
       const words = needing.length === 1 ? "1 session needs you" : `${needing.length} sessions need you`;
       this.set(`$(bell-dot) ${words}`, needing.map((row) => `#${row.id} ${row.title}`).join("\n"), "quarterdeck.showNeeding");
     } else this.set("$(check) Quarterdeck", `Signed in as ${this.account.username}; nothing needs you`, "quarterdeck.showNeeding");
-    this.announce(needing.map((row) => row.id));
+    if (this.needing.heard) this.announce(needing.map((row) => row.id));
   }
 
   private set(text: string, tooltip: string, command: string): void {
@@ -52,8 +52,8 @@ export class StatusBar implements vscode.Disposable {
   private announce(needing: number[]): void {
     const fresh = needing.filter((id) => !this.known.has(id));
     this.known = new Set(needing);
-    const row = this.list.rows.find((one) => one.id === fresh[0]);
-    if (this.first) this.first = this.list.rows.length === 0;
+    const row = this.needing.rows.find((one) => one.id === fresh[0]);
+    if (this.first) this.first = false; // what needed them before the window opened stands there already
     else if (row && !this.view.visible) {
       void vscode.window.showInformationMessage(`Session #${row.id} needs you: ${row.title}`, "Show").then((answer) => {
         if (answer) void this.view.show(row.origin === "chat" ? "chat" : "flows", row.id);

@@ -1,7 +1,5 @@
 """A pipeline file, looked at without running it."""
 
-import asyncio
-
 from pydantic import BaseModel, ConfigDict
 
 from quarterdeck.app.access import project_for
@@ -15,7 +13,7 @@ NO_COMMIT = "0" * 40
 
 
 class LintedJob(BaseModel):
-    """A job that a push to the default branch would run."""
+    """A job that a push would run."""
 
     model_config = ConfigDict(frozen=True)
     name: str
@@ -30,18 +28,25 @@ class LintView(BaseModel):
     faults: tuple[str, ...]
     """Each with its line."""
     jobs: tuple[LintedJob, ...]
+    nothing: str = ""
+    """Why such a push would run nothing, when it is valid and has no jobs."""
 
 
-async def lint(app: App, actor: Actor, project: int | str, text: str) -> LintView:
-    """Reads a `.gitlab-ci.yml` as a push of it to the default branch would."""
+async def lint(app: App, actor: Actor, project: int | str, text: str, ref: str | None = None) -> LintView:
+    """Reads a `.gitlab-ci.yml` as a push of it to a branch would, without `ref` to the default branch.
+
+    What it includes is as it is there now; of a branch that is not there yet as on the default branch.
+    """
     async with app.database.transaction() as connection:
         found = await project_for(connection, actor, project, Ability.READ_PIPELINE)
-    sha = (await app.forge.branches(found.id)).get(found.default_branch, NO_COMMIT)
+    heads = await app.forge.branches(found.id)
+    branch = ref or found.default_branch
+    sha = heads.get(branch) or heads.get(found.default_branch, NO_COMMIT)
     try:
-        made = await asyncio.to_thread(
-            app.forge.read_ci,
+        made = await app.forge.read_ci(
+            found.id,
             clean(text),
-            ref=found.default_branch,
+            ref=branch,
             sha=sha,
             default_branch=found.default_branch,
             source="push",
@@ -49,4 +54,5 @@ async def lint(app: App, actor: Actor, project: int | str, text: str) -> LintVie
     except InvalidInputError as error:
         _, _, faults = error.message.partition("\n")
         return LintView(valid=False, faults=tuple((faults or error.message).split("\n")), jobs=())
-    return LintView(valid=True, faults=(), jobs=tuple(LintedJob(name=job.name, stage=job.stage) for job in made.jobs))
+    jobs = tuple(LintedJob(name=job.name, stage=job.stage) for job in made.jobs)
+    return LintView(valid=True, faults=(), jobs=jobs, nothing=made.left_out)

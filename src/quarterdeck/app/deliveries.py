@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import steering, thread_answers, triggers
@@ -34,6 +34,9 @@ AGAIN = timedelta(seconds=20)
 """When those that have to wait are looked at again."""
 LATE_SECONDS = 15
 REASON_CHARACTERS = 2_000
+KEPT = timedelta(days=90)
+"""How long a delivery is kept after its end."""
+FORGOTTEN_AT_ONCE = 1_000
 
 DeliveryStatus = Literal["waiting", "started", "told", "refused"]
 
@@ -246,6 +249,18 @@ async def _start(app: App, connection: AsyncConnection, actor: Actor, row: Row[A
     session_id = await start_within(app, connection, by, request, f"delivery:{row.id}", triggered=triggered)
     await thread_answers.begun(app, connection, by, row, subject, session_id)
     return session_id
+
+
+async def forget(app: App, at: datetime) -> None:
+    """Deletes those that ended long before `at`, but for those of sessions that there are: their threads need them."""
+    old = deliveries.c.ended_at < at - KEPT
+    lives = select(sessions.c.id).where(sessions.c.id == deliveries.c.session_id).exists()
+    batch = select(deliveries.c.id).where(old, ~lives).limit(FORGOTTEN_AT_ONCE)
+    while True:
+        async with app.database.transaction() as connection:
+            gone = await connection.execute(delete(deliveries).where(deliveries.c.id.in_(batch)))
+        if gone.rowcount < FORGOTTEN_AT_ONCE:
+            return
 
 
 async def revive(app: App) -> None:

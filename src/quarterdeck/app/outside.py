@@ -334,8 +334,10 @@ class Forge(Protocol):
         """
         ...
 
-    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
-        """A `.gitlab-ci.yml` as a pipeline for that commit.
+    async def read_ci(
+        self, project_id: int, text: str, *, ref: str, sha: str, default_branch: str, source: str
+    ) -> CiPipeline:
+        """A `.gitlab-ci.yml` as a pipeline for that commit, which also has the files that it includes.
 
         Raises:
             InvalidInputError: names every unsupported keyword and fault with its job.

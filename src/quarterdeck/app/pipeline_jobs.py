@@ -25,10 +25,12 @@ from quarterdeck.core.pipeline import (
     ENDED,
     PIPELINE_ENDED,
     CiPipeline,
+    JobFailure,
     JobStatus,
     PipelineStatus,
     decide,
     outcome,
+    tries_again,
 )
 from quarterdeck.core.protocol import Result
 from quarterdeck.core.text import clean, line
@@ -186,7 +188,7 @@ async def job_finished(connection: AsyncConnection, app: App, job_id: int, resul
     if job.status in ENDED:
         return False
     if result.outcome is Outcome.INTERRUPTED:
-        await _interrupted(connection, app, pipeline.id, job)
+        await _interrupted(connection, app, pipeline, job)
         return True
     passed = result.outcome is Outcome.OK and result.exit_code in (None, 0)
     status = JobStatus.SUCCESS if passed else JobStatus.FAILED
@@ -200,8 +202,30 @@ async def job_finished(connection: AsyncConnection, app: App, job_id: int, resul
         exit_code=result.exit_code,
         artifacts_blob=result.artifacts_blob,
     )
+    if status is JobStatus.FAILED:
+        await _retry(connection, pipeline, job, _failure(result), result.exit_code)
     await advance(connection, app, pipeline.id)
     return True
+
+
+def _failure(result: Result) -> JobFailure:
+    if result.outcome is Outcome.TIMED_OUT:
+        return "job_execution_timeout"
+    return "runner_system_failure" if result.exit_code is None else "script_failure"
+
+
+async def _retry(
+    connection: AsyncConnection, pipeline: Row[Any], job: JobView, why: JobFailure, exit_code: int | None
+) -> None:
+    """Tries a job that failed again if its `retry` says so; attempts that their runner took along don't count."""
+    definition = CiPipeline.model_validate(pipeline.definition)
+    wanted = next(one.retry for one in definition.jobs if one.name == job.name)
+    if wanted is None:
+        return
+    attempts = await views.all_attempts(connection, pipeline.id)
+    lost = sum(one.name == job.name and one.reason == RUNNER_LOST and one.id != job.id for one in attempts)
+    if tries_again(wanted, job.attempt - lost, why, exit_code):
+        await begin(connection, pipeline.id, await try_again(connection, job))
 
 
 def _reason(result: Result) -> str:
@@ -215,16 +239,18 @@ async def job_interrupted(connection: AsyncConnection, app: App, job_id: int) ->
     """The job's runner was lost: it is tried once more from its beginning."""
     pipeline, job = await _job(connection, job_id)
     if job.status not in ENDED:
-        await _interrupted(connection, app, pipeline.id, job)
+        await _interrupted(connection, app, pipeline, job)
 
 
-async def _interrupted(connection: AsyncConnection, app: App, pipeline_id: int, job: JobView) -> None:
-    attempts = await views.all_attempts(connection, pipeline_id)
+async def _interrupted(connection: AsyncConnection, app: App, pipeline: Row[Any], job: JobView) -> None:
+    attempts = await views.all_attempts(connection, pipeline.id)
     lost_before = any(one.name == job.name and one.reason == RUNNER_LOST for one in attempts)
     await end_job(connection, job, JobStatus.FAILED, reason=RUNNER_LOST)
     if not lost_before:
-        await begin(connection, pipeline_id, await try_again(connection, job))
-    await advance(connection, app, pipeline_id)
+        await begin(connection, pipeline.id, await try_again(connection, job))
+    else:
+        await _retry(connection, pipeline, job, "runner_system_failure", None)
+    await advance(connection, app, pipeline.id)
 
 
 async def end_job(

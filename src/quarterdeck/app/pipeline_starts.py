@@ -1,6 +1,6 @@
 """How pipelines come to be: the file of a commit read, its jobs made, the first of them offered."""
 
-import asyncio
+from dataclasses import dataclass, replace
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -55,45 +55,72 @@ async def start_for(
     ).one_or_none()
     if latest is not None and latest.sha == sha:
         return latest.id
-    return await create(connection, app, of_row(row, None), ref, sha, source=source, session_id=session_id, by=by)
+    plan = await read(app, of_row(row, None), ref, sha, source)
+    return None if plan.nothing else await create(connection, app, project_id, plan, session_id=session_id, by=by)
+
+
+_NOTHING = CiPipeline(stages=(), jobs=())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a commit's pipeline file comes to."""
+
+    ref: str
+    sha: str
+    source: str
+    definition: CiPipeline = _NOTHING
+    error: str = ""
+    """What is wrong with the file."""
+    nothing: str = ""
+    """Why there is nothing to run, when there is not."""
+
+
+async def read(app: App, project: Project, ref: str, sha: str, source: str) -> Plan:
+    """The plan of a pipeline of that commit."""
+    plan = Plan(ref, sha, source)
+    try:
+        data = await app.forge.read(project.id, sha, CI_FILE)
+        if data is None:
+            return replace(plan, nothing=f"it has no {CI_FILE}")
+        branch, named = project.default_branch, source_name(source)
+        made = await app.forge.read_ci(project.id, decode(data), ref=ref, sha=sha, default_branch=branch, source=named)
+    except InvalidInputError as error:
+        return replace(plan, error=cut(error.message, 16_000))
+    return replace(plan, definition=made, nothing=made.left_out)
 
 
 async def create(
     connection: AsyncConnection,
     app: App,
-    project: Project,
-    ref: str,
-    sha: str,
+    project_id: int,
+    plan: Plan,
     *,
-    source: str,
     session_id: int | None,
     by: Actor | None = None,
-) -> int | None:
-    """A new pipeline of a commit; None when there is nothing to run, as for `start_for`."""
-    definition, error = await _definition(app, project, ref, sha, source)
-    if definition is None or (not definition.jobs and not error):
-        return None
+) -> int:
+    """The pipeline of a plan that has something to run, or a fault."""
     pipeline_id = (
         await connection.execute(
             insert(pipelines)
             .values(
-                project_id=project.id,
-                ref=ref,
-                sha=sha,
-                source=source,
+                project_id=project_id,
+                ref=plan.ref,
+                sha=plan.sha,
+                source=plan.source,
                 status=PipelineStatus.CREATED.value,
-                definition=definition.model_dump(mode="json"),
-                error=error,
+                definition=plan.definition.model_dump(mode="json"),
+                error=plan.error,
                 session_id=session_id,
                 user_id=by.user_id if by else None,
             )
             .returning(pipelines.c.id)
         )
     ).scalar_one()
-    if error:
+    if plan.error:
         await _fail(app, connection, pipeline_id)
         return pipeline_id
-    for one in definition.jobs:
+    for one in plan.definition.jobs:
         await connection.execute(
             insert(pipeline_jobs).values(
                 pipeline_id=pipeline_id,
@@ -105,26 +132,6 @@ async def create(
         )
     await advance(connection, app, pipeline_id)
     return pipeline_id
-
-
-async def _definition(app: App, project: Project, ref: str, sha: str, source: str) -> tuple[CiPipeline | None, str]:
-    """What the commit's file comes to, and what is wrong with it."""
-    nothing = CiPipeline(stages=(), jobs=())
-    try:
-        data = await app.forge.read(project.id, sha, CI_FILE)
-        if data is None:
-            return None, ""
-        made = await asyncio.to_thread(
-            app.forge.read_ci,
-            decode(data),
-            ref=ref,
-            sha=sha,
-            default_branch=project.default_branch,
-            source=source_name(source),
-        )
-    except InvalidInputError as error:
-        return nothing, cut(error.message, 16_000)
-    return made, ""
 
 
 async def _fail(app: App, connection: AsyncConnection, pipeline_id: int) -> None:

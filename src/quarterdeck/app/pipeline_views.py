@@ -112,8 +112,14 @@ async def load(app: App, connection: AsyncConnection, pipeline_id: int) -> Pipel
     attempts = await with_waits(connection, await all_attempts(connection, pipeline_id))
     counted = {job.name: job for job in attempts}
     stages = CiPipeline.model_validate(row.definition).stages
-    jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), job.name))
+    jobs = sorted(counted.values(), key=lambda job: (stages.index(job.stage), _numbered(job.name)))
     return view(app, row, jobs, [job for job in attempts if counted[job.name] is not job])
+
+
+def _numbered(name: str) -> list[tuple[int, str]]:
+    """For an order in which `unit 2/12` comes before `unit 10/12`."""
+    parts = re.split(r"(\d{1,9})", name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 async def all_attempts(connection: AsyncConnection, pipeline_id: int) -> list[JobView]:

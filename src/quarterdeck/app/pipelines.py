@@ -14,7 +14,7 @@ from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.job_deletion import forget_jobs
 from quarterdeck.app.pipeline_jobs import advance
-from quarterdeck.app.pipeline_starts import CI_FILE, create, start_for
+from quarterdeck.app.pipeline_starts import create, read, start_for
 from quarterdeck.app.pipeline_views import JobView, PipelineView, failing_jobs_text, told
 from quarterdeck.core.access import Ability
 from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
@@ -44,11 +44,10 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         sha = (await app.forge.branches(found.id)).get(branch)
         if sha is None:
             raise InvalidInputError(f"There is no branch {branch[:255]!r} in {found.path}.")
-        pipeline_id = await create(connection, app, found, branch, sha, source="api", session_id=None, by=actor)
-        if pipeline_id is None:
-            raise InvalidInputError(
-                f"There is nothing to run at {sha[:12]} of {branch}: it has no {CI_FILE}, or its rules let no job in."
-            )
+        plan = await read(app, found, branch, sha, "api")
+        if plan.nothing:
+            raise InvalidInputError(f"There is nothing to run at {sha[:12]} of {branch}: {plan.nothing}.")
+        pipeline_id = await create(connection, app, found.id, plan, session_id=None, by=actor)
         return await views.load(app, connection, pipeline_id)
 
 

@@ -1187,13 +1187,14 @@ class AsyncPipelines(AsyncCalls):
         """Start a pipeline. Runs the `.gitlab-ci.yml` of the branch's newest commit."""
         return await self._send("POST", f"/projects/{part(project)}/pipelines", models.PipelineView, body={"ref": ref})
 
-    async def lint(self, project: int | str, *, text: str) -> models.LintView:
+    async def lint(self, project: int | str, *, text: str, ref: str | Unset | None = UNSET) -> models.LintView:
         """Check a pipeline file.
 
-        All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would
-        run.
+        All that is wrong with it, each with its line; or the jobs that a push of it would run.
         """
-        return await self._send("POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text})
+        return await self._send(
+            "POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text, "ref": ref}
+        )
 
     async def show(self, pipeline_id: int) -> models.PipelineView:
         """Show a pipeline. With its jobs."""

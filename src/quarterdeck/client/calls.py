@@ -1171,13 +1171,14 @@ class Pipelines(Calls):
         """Start a pipeline. Runs the `.gitlab-ci.yml` of the branch's newest commit."""
         return self._send("POST", f"/projects/{part(project)}/pipelines", models.PipelineView, body={"ref": ref})
 
-    def lint(self, project: int | str, *, text: str) -> models.LintView:
+    def lint(self, project: int | str, *, text: str, ref: str | Unset | None = UNSET) -> models.LintView:
         """Check a pipeline file.
 
-        All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would
-        run.
+        All that is wrong with it, each with its line; or the jobs that a push of it would run.
         """
-        return self._send("POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text})
+        return self._send(
+            "POST", f"/projects/{part(project)}/ci/lint", models.LintView, body={"text": text, "ref": ref}
+        )
 
     def show(self, pipeline_id: int) -> models.PipelineView:
         """Show a pipeline. With its jobs."""

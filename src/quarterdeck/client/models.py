@@ -931,10 +931,11 @@ class LintView(Model):
     valid: bool
     faults: list[str]
     jobs: list[LintedJob]
+    nothing: str = ""
 
 
 class LintedJob(Model):
-    """A job that a push to the default branch would run."""
+    """A job that a push would run."""
 
     name: str
     stage: str

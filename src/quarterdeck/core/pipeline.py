@@ -50,6 +50,20 @@ PIPELINE_ENDED = frozenset(
 )
 
 
+JobFailure = Literal["script_failure", "job_execution_timeout", "runner_system_failure"]
+"""Why an attempt at a job failed; the words are GitLab's."""
+
+
+class CiRetry(BaseModel):
+    """How often a job that failed is tried again, and after what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    most: int
+    when: tuple[str, ...] = ("always",)
+    """Of GitLab's words; `always` stands for all."""
+    exit_codes: tuple[int, ...] = ()
+
+
 class CiJob(BaseModel):
     """A job of a `.gitlab-ci.yml` after rules and defaults: what of it is run, and when."""
 
@@ -71,6 +85,7 @@ class CiJob(BaseModel):
     artifacts_when: Literal["on_success", "on_failure", "always"] = "on_success"
     timeout_seconds: int = 3600
     tags: tuple[str, ...] = ()
+    retry: CiRetry | None = None
 
 
 class CiPipeline(BaseModel):
@@ -79,6 +94,15 @@ class CiPipeline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     stages: tuple[str, ...]
     jobs: tuple[CiJob, ...]
+    left_out: str = ""
+    """Why it has no jobs, when its rules keep all of them out."""
+
+
+def tries_again(retry: CiRetry | None, failures: int, why: JobFailure, exit_code: int | None) -> bool:
+    """Whether a job that failed now for the `failures`th time gets another attempt by itself."""
+    if retry is None or failures > retry.most:
+        return False
+    return "always" in retry.when or why in retry.when or exit_code in retry.exit_codes
 
 
 def prerequisites(job: CiJob, pipeline: CiPipeline) -> tuple[CiJob, ...]:

@@ -26,6 +26,8 @@ class Position:
 
     line: int = 1
     column: int = 1
+    file: str = ""
+    """Its path, where a tree is made of several files; empty for the first of them."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Sequence:
 
 
 @dataclass(frozen=True)
+class Reference(Sequence):
+    """`!reference [a, b]`: the value that stands there. Only where aliases are read, too."""
+
+
+@dataclass(frozen=True)
 class Mapping:
     """A mapping in the file's order, merge keys taken in; `places` has those of the keys."""
 
@@ -80,24 +87,26 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-def read(text: str, limit: int, *, aliases: bool = False) -> tuple[Node | None, list[Fault]]:
+def read(
+    text: str, limit: int, *, aliases: bool = False, file: str = "", values: int = VALUES
+) -> tuple[Node | None, list[Fault]]:
     """The tree of a file's one document, None when there is none, and all that is wrong with it.
 
-    `limit` is in bytes. Without `aliases`, anchors and aliases are refused.
+    `limit` is in bytes. Without `aliases`, anchors, aliases and references are refused. `file` is for the places.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limit:
         return None, [Fault((), f"it has {size:,} bytes; at most {limit:,} are read")]
     if _brackets(text) > BRACKETS:
         return None, [Fault((), "it is nested too deeply")]
-    reading = _Reading(aliases)
+    reading = _Reading(aliases, file, values)
     try:
         raw = cast("Callable[[str], _Raw | None]", YAML(typ="safe", pure=True).compose)(text)
         return None if raw is None else reading.node(raw, ()), reading.faults
     except MarkedYAMLError as error:
         trouble = cast("_Trouble", error)
         mark = trouble.problem_mark or trouble.context_mark
-        at = Position(mark.line + 1, mark.column + 1) if mark else None
+        at = Position(mark.line + 1, mark.column + 1, file) if mark else None
         return None, [Fault((), f"not YAML: {trouble.problem or trouble.context or 'it ends too early'}", at=at)]
     except YAMLError:
         return None, [Fault((), "not YAML: it has characters that YAML doesn't allow")]
@@ -142,14 +151,16 @@ def _brackets(text: str) -> int:
 
 
 class _Reading:
-    def __init__(self, aliases: bool) -> None:
+    def __init__(self, aliases: bool, file: str, values: int) -> None:
         self.faults: list[Fault] = []
         self._aliases = aliases
-        self._left = VALUES
+        self._lists = {"seq": Sequence, "!reference": Reference} if aliases else {"seq": Sequence}
+        self._file = file
+        self._left = values
         self._scalars = cast("_Scalars", YAML(typ="safe", pure=True).constructor)
 
     def node(self, raw: _Raw, path: Path) -> Node:
-        at = _position(raw)
+        at = self._position(raw)
         self._left -= 1
         if self._left == -1:
             return self._refused(path, at, f"it has more than {VALUES:,} values, aliases followed")
@@ -162,15 +173,15 @@ class _Reading:
         match raw.id, _kind(raw):
             case "mapping", "map":
                 return self._mapping(cast("list[tuple[_Raw, _Raw]]", raw.value), at, path)
-            case "sequence", "seq":
+            case "sequence", tag if tag in self._lists:
                 items = enumerate(cast("list[_Raw]", raw.value))
-                return Sequence(at, tuple(self.node(item, (*path, index)) for index, item in items))
+                return self._lists[tag](at, tuple(self.node(item, (*path, index)) for index, item in items))
             case "scalar", "int" | "float" | "bool" | "null":
                 return Scalar(at, str(raw.value), self._value(raw))
             case "scalar", "str" | "timestamp" | "value":
                 return Scalar(at, str(raw.value), str(raw.value))
             case _, tag:
-                way = "; use `extends` or a YAML anchor" if tag == "!reference" and self._aliases else ""
+                way = "; write `!reference [job, keyword]`" if tag == "!reference" and self._aliases else ""
                 return self._refused(path, at, f"the tag {str(raw.tag).replace(_TAG, '!!')} is not read{way}")
 
     def _refused(self, path: Path, at: Position, what: str, hint: str = "") -> Scalar:
@@ -187,7 +198,7 @@ class _Reading:
     def _mapping(self, pairs: list[tuple[_Raw, _Raw]], at: Position, path: Path) -> Mapping:
         own, merged = Mapping(at), Mapping(at)
         for key, value in pairs:
-            place, name = _position(key), _name(key)
+            place, name = self._position(key), _name(key)
             if _kind(key) == "merge":
                 self._merge(merged, self.node(value, (*path, "<<")), (*path, "<<"))
             elif key.id != "scalar":
@@ -199,6 +210,9 @@ class _Reading:
                 own.places[name] = place
                 own.entries[name] = self.node(value, (*path, name))
         return Mapping(at, {**merged.entries, **own.entries}, {**merged.places, **own.places})
+
+    def _position(self, raw: _Raw) -> Position:
+        return Position(raw.start_mark.line + 1, raw.start_mark.column + 1, self._file)
 
     def _merge(self, into: Mapping, source: Node, path: Path) -> None:
         match source:
@@ -215,10 +229,6 @@ class _Reading:
 
 def _kind(raw: _Raw) -> str:
     return str(raw.tag).removeprefix(_TAG)
-
-
-def _position(raw: _Raw) -> Position:
-    return Position(raw.start_mark.line + 1, raw.start_mark.column + 1)
 
 
 def _name(key: _Raw) -> str:

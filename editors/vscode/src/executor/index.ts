@@ -1,15 +1,23 @@
-import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Editor } from "./editor";
-import { Journal } from "./journal";
-import { type Cancel, HEARTBEAT_MS, type Offer, PROTOCOL } from "./protocol";
+import { refusal } from "./call";
+import type { Home } from "./home";
+import { Leases } from "./leases";
+import { endLeft } from "./processes";
+import { type Cancel, type Offer, pause, PROTOCOL, type Times, TIMES } from "./protocol";
 import { RefusedError, Server } from "./server";
-import { Subject } from "./subject";
+import { type Equipment, Subject } from "./subject";
 
 export type { Editor, Terminal } from "./editor";
+export { HeldError, Home } from "./home";
+export { outer } from "./shadow";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
+const ASK_AFTER_MS = 1_000;
+/** A window that closes has so long to tell of what that ended. */
+const CLOSING_MS = 3_000;
+const CLOSED = "The editor was closed while this call ran, and killed it. Files may be changed only in part. Look at them before you do it again.";
 
 export interface Options {
   server: string;
@@ -17,9 +25,11 @@ export interface Options {
   instance: string;
   name: string;
   folder: string;
-  stateFolder: string;
+  /** Its own until it is disposed of. */
+  home: Home;
   version: string;
   editor: Editor;
+  times?: Partial<Times>;
   log: (line: string) => void;
 }
 
@@ -29,17 +39,21 @@ export type Standing = "connected" | "away" | "refused";
 export class FolderExecutor {
   private readonly over = new AbortController();
   private readonly server: Server;
-  private readonly journal: Journal;
   private readonly subjects = new Map<string, Subject>();
-  private runner = 0;
-  private listening: Promise<void> | undefined;
-  private heart: NodeJS.Timeout | undefined;
+  private readonly equipment: Equipment;
+  private readonly leases: Leases;
+  private readonly aside = new Set<Promise<void>>();
+  private working: Promise<unknown> = Promise.resolve();
+  private asking = false;
+  private closing = false;
   private tell: (state: Standing, detail: string) => void = () => undefined;
 
   constructor(private readonly options: Options) {
-    mkdirSync(options.stateFolder, { recursive: true, mode: 0o700 });
-    this.server = new Server(options.server, options.token, this.over.signal);
-    this.journal = new Journal(join(options.stateFolder, "journal.jsonl"));
+    const { home, folder, editor, log } = options;
+    const times = { ...TIMES, ...options.times };
+    this.server = new Server(options.server, options.token, this.over.signal, times.dropMs);
+    this.equipment = { home, server: this.server, folder, editor, fetchMs: times.fetchMs, log, lost: (subject) => this.lose(subject) };
+    this.leases = new Leases(this.server, this.subjects, (subject) => this.lose(subject), times, log);
   }
 
   onState(listener: (state: Standing, detail: string) => void): void {
@@ -47,17 +61,21 @@ export class FolderExecutor {
   }
 
   start(): void {
-    this.listening = this.listen();
-    this.heart = setInterval(() => void this.beat(), HEARTBEAT_MS);
+    this.working = Promise.all([this.listen(), this.leases.keep(this.over.signal)]);
   }
 
-  /** Kills what runs and tells the server nothing more: the session waits for the window to open again. */
+  /** Kills what runs and tells the server of it, as far as it answers soon; the sessions wait for the window to open again. */
   async dispose(): Promise<void> {
-    clearInterval(this.heart);
-    await Promise.all([...this.subjects.values()].map((subject) => subject.processes.kill()));
+    this.closing = true;
+    const subjects = [...this.subjects.values()];
+    await Promise.all(subjects.map((subject) => subject.interrupt(CLOSED)));
+    const calls = subjects.flatMap((subject) => [...subject.calls.values()].map((call) => call.done));
+    const patience = new AbortController();
+    await Promise.race([Promise.all(calls), pause(CLOSING_MS, patience.signal)]);
+    patience.abort();
     this.over.abort();
-    await this.listening?.catch(() => undefined);
-    this.journal.close();
+    await Promise.all([this.working, ...calls, ...this.aside]).catch((error: unknown) => this.options.log(String(error)));
+    this.options.home.close();
   }
 
   /** What of a session here is under review: its changes, and a file as it was. */
@@ -66,97 +84,130 @@ export class FolderExecutor {
   }
 
   private async listen(): Promise<void> {
-    let pause = FIRST_PAUSE_MS;
+    const { home, log } = this.options;
+    const begun = [...home.journal.records.values()].filter((record) => !record.result);
+    const left = await endLeft((mark) => mark.startsWith(join(home.folder, "session-")), begun.flatMap((record) => record.leader ?? []));
+    if (left) log(`ended ${left} processes that a window before this one left`);
+    let wait = FIRST_PAUSE_MS;
     while (!this.over.signal.aborted) {
       try {
         await this.introduce();
-        for await (const { event, data } of this.server.stream(this.runner)) {
-          pause = FIRST_PAUSE_MS;
+        for await (const { event, data } of this.server.stream(this.leases.runner)) {
+          wait = FIRST_PAUSE_MS;
           if (event === "open") {
             this.tell("connected", "");
-            void this.beat();
-          } else await this.take(event, data).catch((error: unknown) => this.options.log(`${event} not taken: ${String(error)}`));
+            this.leases.renewNow();
+          } else this.take(event, data);
         }
       } catch (error) {
         if (this.over.signal.aborted) return;
-        this.options.log(`connection: ${String(error)}`);
-        if (error instanceof RefusedError && error.status === 401) {
-          this.tell("refused", error.message);
-          return;
-        }
+        log(`connection: ${String(error)}`);
+        if (error instanceof RefusedError && error.status === 401) return this.tell("refused", error.message);
         this.tell("away", error instanceof Error ? error.message : String(error));
       }
-      await new Promise((done) => setTimeout(done, pause));
-      pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+      await pause(wait, this.over.signal);
+      wait = Math.min(2 * wait, LONGEST_PAUSE_MS);
     }
   }
 
   private async introduce(): Promise<void> {
-    const welcome = await this.server.hello({
-      protocol: PROTOCOL, version: this.options.version, name: this.options.name, instance: this.options.instance,
-      kind: "ide", capacity: 4, isolation: "none", capabilities: { sandbox: "none" }, subjects: this.known(),
-    });
-    this.runner = welcome.runner;
-    for (const name of welcome.wipe) await this.wipe(name);
-    for (const record of [...this.journal.records.values()]) if (record.result && !record.told) this.subject(record.offer.subject).take(record.offer);
+    const welcome = await this.server.hello(this.hello());
+    this.leases.runner = welcome.runner;
+    for (const name of welcome.wipe) this.wipe(name);
+    for (const { offer } of this.options.home.journal.untold) {
+      if (!welcome.wipe.includes(offer.subject)) this.subject(offer.subject).take(offer);
+    }
   }
 
-  private async take(event: string, data: string): Promise<void> {
-    if (event === "offer") {
-      const offer = JSON.parse(data) as Offer;
-      this.subject(offer.subject).take(offer);
-    } else if (event === "cancel") await this.cancel(JSON.parse(data) as Cancel);
-    else if (event === "wipe") await this.wipe((JSON.parse(data) as { subject: string }).subject);
+  private hello(): object {
+    const { version, name, instance, home } = this.options;
+    return {
+      protocol: PROTOCOL, version, name, instance, kind: "ide", capacity: 4, isolation: "none", capabilities: { sandbox: "none" },
+      subjects: home.subjects,
+    };
   }
 
-  private async cancel(cancel: Cancel): Promise<void> {
+  private take(event: string, data: string): void {
+    try {
+      if (event === "offer") this.offered(JSON.parse(data));
+      else if (event === "cancel") this.cancel(JSON.parse(data) as Cancel);
+      else if (event === "wipe") this.wipe((JSON.parse(data) as { subject: string }).subject);
+    } catch (error) {
+      this.options.log(`${event} not taken: ${String(error)}`); // whatever is wrong with one, the next must be heard
+    }
+  }
+
+  private offered(said: unknown): void {
+    const offer = said as Offer;
+    if (this.closing) return;
+    if (!addressed(offer)) throw new Error("it names no call");
+    const { call_id, subject } = offer;
+    if (readable(offer)) return this.subject(subject).take(offer);
+    if (this.options.home.journal.records.has(call_id) || this.subjects.get(subject)?.calls.has(call_id)) return;
+    const text = "This editor can't read the call. Update its extension if that is older than the server.";
+    this.besides(this.server.result(call_id, refusal(offer, text)));
+  }
+
+  private cancel(cancel: Cancel): void {
     const subject = this.subject(cancel.subject);
     if (cancel.lease_epoch < subject.epoch) return;
-    if (cancel.call_id && !subject.calls.has(cancel.call_id)) return;
-    const killed = await subject.stop("cancelled", cancel.call_id || undefined);
-    if (cancel.call_id) return;
-    subject.teardown ??= { lease_epoch: cancel.lease_epoch, ...killed };
-    void this.server.teardown(cancel.subject, subject.teardown).catch((error: unknown) => this.options.log(String(error)));
+    if (cancel.call_id) return subject.cancel(cancel.call_id);
+    const killing = subject.abandon("cancelled");
+    this.besides(
+      killing.then((killed) => {
+        subject.teardown ??= { lease_epoch: cancel.lease_epoch, ...killed };
+        return this.server.teardown(cancel.subject, subject.teardown);
+      }),
+    );
   }
 
-  private async wipe(name: string): Promise<void> {
+  /** Another has the lease, or nobody: kill and forget. What is kept stays until the server says that it goes. */
+  private lose(subject: Subject): void {
+    subject.epoch = 0;
+    this.besides(subject.abandon().then(() => undefined));
+    if (this.asking) return;
+    this.asking = true;
+    this.besides(this.askWhatGoes());
+  }
+
+  /** By a hello, as the stream may stay open for weeks; what was offered anew meanwhile stays. */
+  private async askWhatGoes(): Promise<void> {
+    await pause(ASK_AFTER_MS, this.over.signal);
+    this.asking = false;
+    const { wipe } = await this.server.hello(this.hello());
+    for (const name of wipe) if (!this.subjects.get(name)?.epoch) this.wipe(name);
+  }
+
+  /** Deletes what is kept of a session; the stream doesn't wait for it. */
+  private wipe(name: string): void {
     const subject = this.subject(name);
-    this.subjects.delete(name);
-    await subject.wipe();
+    subject.epoch = 0;
+    this.besides(
+      subject.wipe().then(() => {
+        if (!subject.epoch && this.subjects.get(name) === subject) this.subjects.delete(name);
+      }),
+    );
   }
 
-  private async beat(): Promise<void> {
-    if (!this.runner) return;
-    const held = [...this.subjects.values()].filter((one) => one.epoch > 0).map((one) => ({ subject: one.name, lease_epoch: one.epoch }));
-    try {
-      for (const name of (await this.server.heartbeat({ runner: this.runner, held })).lost) {
-        const subject = this.subjects.get(name);
-        if (!subject) continue;
-        subject.epoch = 0;
-        await subject.stop("interrupted");
-      }
-    } catch (error) {
-      this.options.log(`heartbeat: ${String(error)}`);
-    }
+  private besides(work: Promise<void>): void {
+    const done = work.catch((error: unknown) => this.options.log(String(error))).finally(() => this.aside.delete(done));
+    this.aside.add(done);
   }
 
   private subject(name: string): Subject {
-    let known = this.subjects.get(name);
-    if (!known) {
-      const { folder, editor, log } = this.options;
-      known = new Subject(name, this.place(name), folder, this.server, this.journal, editor, log);
-      this.subjects.set(name, known);
-    }
+    const known = this.subjects.get(name) ?? new Subject(name, this.equipment);
+    this.subjects.set(name, known);
     return known;
   }
+}
 
-  private known(): string[] {
-    const kept = readdirSync(this.options.stateFolder).filter((name) => /^session-\d+$/.test(name));
-    return [...new Set([...kept.map((name) => name.replace("-", ":")), ...this.journal.subjects])].sort();
-  }
+/** Whether it says which call of whom it is, so that it can be answered. */
+function addressed(offer: Offer): boolean {
+  return /^[\w-]{1,64}$/.test(String(offer.call_id)) && typeof offer.subject === "string" && Number.isInteger(offer.turn_no) && Number.isInteger(offer.lease_epoch);
+}
 
-  private place(name: string): string {
-    if (!/^session:\d{1,18}$/.test(name)) throw new Error(`an editor works on sessions, not on ${name}`);
-    return join(this.options.stateFolder, name.replace(":", "-"));
-  }
+/** Whether it is an offer as we know them, for a session. */
+function readable(offer: Offer): boolean {
+  const objects = [offer.args, offer.workspace].every((one) => typeof one === "object" && one !== null);
+  return objects && typeof offer.tool === "string" && /^session:\d{1,18}$/.test(offer.subject) && typeof offer.workspace.commit === "string";
 }

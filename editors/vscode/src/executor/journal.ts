@@ -1,15 +1,21 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, constants, existsSync, fsyncSync, openSync, readFileSync, renameSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Used } from "./limits";
+import type { Leader } from "./processes";
 import type { Offer, Result } from "./protocol";
 
 /** What is known of one call. */
 export interface Record {
   offer: Offer;
+  /** The first process of its command. */
+  leader?: Leader;
   result?: Result;
   told?: boolean;
 }
 
 type Line =
   | { entry: "begun"; offer: Offer }
+  | { entry: "runs"; call_id: string; leader: Leader }
   | { entry: "ended"; call_id: string; result: Result }
   | { entry: "told"; call_id: string }
   | { entry: "wiped"; subject: string };
@@ -18,21 +24,31 @@ type Line =
 export class Journal {
   readonly records = new Map<string, Record>();
   private readonly file: number;
+  private closed = false;
 
   constructor(path: string) {
     if (existsSync(path)) {
       for (const line of readFileSync(path, "utf8").split("\n")) this.take(line);
       // A last line that a crash tore is dropped, and what was wiped goes.
       const kept = [...this.records.values()].flatMap(lines).map((line) => `${JSON.stringify(line)}\n`);
-      writeFileSync(`${path}.new`, kept.join(""), { mode: 0o600 });
+      const fresh = openSync(`${path}.new`, "w", 0o600);
+      appendFileSync(fresh, kept.join(""));
+      fsyncSync(fresh);
+      closeSync(fresh);
       renameSync(`${path}.new`, path);
     }
     this.file = openSync(path, "a", 0o600);
+    synced(dirname(path));
   }
 
   /** What may hold secrets is not kept: arguments and tokens. */
   begin(offer: Offer): void {
     this.write({ entry: "begun", offer: { ...offer, args: {}, mcp: null, job: null, workspace: { ...offer.workspace, token: "" } } });
+  }
+
+  /** Only who is killed before the call ends needs it, so it is not synced: with the machine its processes die, too. */
+  runs(call_id: string, leader: Leader): void {
+    if (!this.records.get(call_id)?.result) this.write({ entry: "runs", call_id, leader }, false);
   }
 
   end(call_id: string, result: Result): void {
@@ -47,17 +63,30 @@ export class Journal {
     this.write({ entry: "wiped", subject });
   }
 
+  /** What commands of a session took, by the results of all its calls that have ended. */
+  used(subject: string): Used {
+    const results = [...this.records.values()].filter((one) => one.offer.subject === subject).map((one) => one.result?.used);
+    return results.reduce<Used>((sum, one) => ({ ms: sum.ms + (one?.ms ?? 0), output: sum.output + (one?.output ?? 0) }), { ms: 0, output: 0 });
+  }
+
+  /** The calls whose end the server may not know of. */
+  get untold(): Record[] {
+    return [...this.records.values()].filter((record) => !record.told);
+  }
+
   get subjects(): string[] {
     return [...new Set([...this.records.values()].map((record) => record.offer.subject))];
   }
 
   close(): void {
+    this.closed = true;
     closeSync(this.file);
   }
 
-  private write(line: Line): void {
-    writeSync(this.file, `${JSON.stringify(line)}\n`);
-    fsyncSync(this.file);
+  private write(line: Line, sync = true): void {
+    if (this.closed) return; // the window is gone, and what it could not note is found by the next
+    appendFileSync(this.file, `${JSON.stringify(line)}\n`);
+    if (sync) fsyncSync(this.file);
     this.apply(line);
   }
 
@@ -75,6 +104,7 @@ export class Journal {
       for (const [call, record] of this.records) if (record.offer.subject === line.subject) this.records.delete(call);
     } else {
       const record = this.records.get(line.call_id);
+      if (record && line.entry === "runs") record.leader = line.leader;
       if (record && line.entry === "ended") record.result = line.result;
       if (record && line.entry === "told") record.told = true;
     }
@@ -88,4 +118,12 @@ function lines(record: Record): Line[] {
     ...(record.result ? [{ entry: "ended" as const, call_id, result: record.result }] : []),
     ...(record.told ? [{ entry: "told" as const, call_id }] : []),
   ];
+}
+
+/** Has a folder's names on disk, where the system can. */
+export function synced(folder: string): void {
+  if (process.platform === "win32") return;
+  const opened = openSync(folder, constants.O_RDONLY);
+  fsyncSync(opened);
+  closeSync(opened);
 }

@@ -21,6 +21,20 @@ export async function writable(folder: string, path: string): Promise<string> {
   return whole;
 }
 
+/** A place in the folder for what is put there itself: no part of the way to it is a link. */
+export async function own(folder: string, name: string): Promise<string> {
+  const whole = resolve(folder, name);
+  if (!name || name.includes("\0") || whole === resolve(folder) || leaves(folder, whole)) throw new ToolError(`${name} is not in the folder of this session.`);
+  const parts = relative(folder, whole).split(sep);
+  if (parts.some((part) => part.toLowerCase() === ".git")) throw new ToolError("Files of .git are not written.");
+  let above = folder;
+  for (const part of parts.slice(0, -1)) {
+    above = join(above, part);
+    if (await lstat(above).then((found) => found.isSymbolicLink(), () => false)) throw new ToolError(`${name} leads through the link ${relative(folder, above)}; nothing is written there.`);
+  }
+  return whole;
+}
+
 function leaves(folder: string, path: string): boolean {
   const way = relative(folder, path);
   return way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);

@@ -1,8 +1,16 @@
 /** What the server and an executor say to each other, as `core/protocol.py` of the server has it. */
+import type { ProjectLimits, Reached, Used } from "./limits";
 
 export const PROTOCOL = 1;
-export const HEARTBEAT_MS = 10_000;
-export const DROP_MS = 45_000;
+
+/** How long things may take. */
+export interface Times {
+  heartbeatMs: number;
+  /** Without a word of the server for so long, a stream is dead and our leases have ended. */
+  dropMs: number;
+  fetchMs: number;
+}
+export const TIMES: Times = { heartbeatMs: 10_000, dropMs: 45_000, fetchMs: 10 * 60_000 };
 
 export interface WorkspaceSpec {
   clone_path: string;
@@ -19,6 +27,8 @@ export interface WorkspaceSpec {
   committer: string;
   committer_email: string;
   setup_script: string[];
+  network: unknown;
+  cache: unknown;
 }
 
 export interface Offer {
@@ -31,6 +41,8 @@ export interface Offer {
   workspace: WorkspaceSpec;
   job: unknown;
   mcp: unknown;
+  limits: ProjectLimits | null;
+  used: Used;
 }
 
 export interface Cancel {
@@ -69,6 +81,8 @@ export interface Result {
   output_sha256: string;
   truncated: boolean;
   snapshot: SnapshotReport | null;
+  used: Used;
+  limit: Reached | null;
 }
 
 /** How a tool ended, before it is reported. */
@@ -77,6 +91,7 @@ export interface Done {
   text: string;
   exitCode?: number | null;
   truncated?: boolean;
+  limit?: Reached | null;
 }
 
 /** What is wrong with a call, in a sentence that the model is told. */
@@ -89,4 +104,18 @@ export function cut(text: string, most = RESULT_CHARACTERS): string {
   if (text.length <= most) return text;
   const half = Math.floor((most - 100) / 2);
   return `${text.slice(0, half)}\n[… ${text.length - 2 * half} characters left out …]\n${text.slice(-half)}`;
+}
+
+/** Waits; with a signal it ends early. */
+export async function pause(ms: number, over?: AbortSignal): Promise<void> {
+  if (over?.aborted) return;
+  await new Promise<void>((done) => {
+    const timer = setTimeout(end, ms);
+    function end(): void {
+      clearTimeout(timer);
+      over?.removeEventListener("abort", end);
+      done();
+    }
+    over?.addEventListener("abort", end);
+  });
 }

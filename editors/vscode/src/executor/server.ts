@@ -1,5 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { DROP_MS, type Result, type SnapshotReport } from "./protocol";
+import { pause, type Result, type SnapshotReport } from "./protocol";
 
 /** The lease is another's, or nobody's: kill and forget. */
 export class LostError extends Error {}
@@ -24,18 +24,25 @@ export class Server {
     readonly url: string,
     private readonly token: string,
     private readonly over: AbortSignal,
+    private readonly dropMs: number,
   ) {}
+
+  /** The same server for as long as a signal is not given, too. */
+  until(signal: AbortSignal): Server {
+    return new Server(this.url, this.token, AbortSignal.any([this.over, signal]), this.dropMs);
+  }
 
   async hello(said: object): Promise<{ runner: number; wipe: string[] }> {
     return (await this.asked("POST", "/hello", JSON.stringify(said))) as { runner: number; wipe: string[] };
   }
 
+  /** Asked once, and not for long: the next comes soon. */
   async heartbeat(said: object): Promise<{ lost: string[] }> {
-    return (await this.once("POST", "/heartbeat", JSON.stringify(said))) as { lost: string[] };
+    return (await this.once("POST", "/heartbeat", JSON.stringify(said), false, this.dropMs / 3)) as { lost: string[] };
   }
 
-  async started(call: string, turn: number, epoch: number): Promise<void> {
-    await this.asked("POST", `/calls/${call}/started`, JSON.stringify({ turn_no: turn, lease_epoch: epoch }));
+  async started(call: string, turn_no: number, lease_epoch: number): Promise<void> {
+    await this.asked("POST", `/calls/${call}/started`, JSON.stringify({ turn_no, lease_epoch }));
   }
 
   async result(call: string, result: Result): Promise<void> {
@@ -79,7 +86,7 @@ export class Server {
   /** Events of the stream, until it breaks or nothing came for 45 seconds. */
   async *stream(runner: number): AsyncGenerator<{ event: string; data: string }> {
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(), DROP_MS);
+    let timer = setTimeout(() => silence.abort(), this.dropMs);
     try {
       const signal = AbortSignal.any([this.over, silence.signal]);
       const response = await fetch(this.address(`/stream?runner=${runner}`), { headers: this.headers(), signal });
@@ -89,7 +96,7 @@ export class Server {
       const decoder = new TextDecoder();
       for await (const chunk of response.body) {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), DROP_MS);
+        timer = setTimeout(() => silence.abort(), this.dropMs);
         const blocks = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n\n");
         rest = blocks.pop() ?? "";
         for (const block of blocks) {
@@ -105,19 +112,19 @@ export class Server {
 
   /** Asks until the server answers. Throws LostError and RefusedError. */
   private async asked(method: string, path: string, body?: string | Uint8Array, raw = false): Promise<unknown> {
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       try {
         return await this.once(method, path, body, raw);
       } catch (error) {
         if (error instanceof LostError || error instanceof RefusedError || this.over.aborted) throw error;
       }
-      await new Promise((done) => setTimeout(done, pause));
+      await pause(wait, this.over);
     }
   }
 
-  private async once(method: string, path: string, body?: string | Uint8Array, raw = false): Promise<unknown> {
+  private async once(method: string, path: string, body?: string | Uint8Array, raw = false, timeoutMs = this.dropMs): Promise<unknown> {
     const headers = { ...this.headers(), ...(typeof body === "string" ? { "Content-Type": "application/json" } : {}) };
-    const signal = AbortSignal.any([this.over, AbortSignal.timeout(DROP_MS)]);
+    const signal = AbortSignal.any([this.over, AbortSignal.timeout(timeoutMs)]);
     const response = await fetch(this.address(path), { method, headers, signal, ...(body === undefined ? {} : { body: body as BodyInit }) });
     if (!response.ok) throw await fault(response);
     if (response.status === 204) return undefined;
@@ -137,6 +144,6 @@ async function fault(response: Response): Promise<Error> {
   const told = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; expected?: number };
   const words = told.detail ?? `The server answered ${response.status}.`;
   if (response.status >= 500 || response.status === 429) return new Error(words);
-  return LOST.has(told.code ?? "") ? new LostError(words) : new RefusedError(response.status, words, told.expected);
+  return response.status === 410 || LOST.has(told.code ?? "") ? new LostError(words) : new RefusedError(response.status, words, told.expected);
 }
 

@@ -1,27 +1,37 @@
-import { readdir, readlink, stat, mkdir } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { mkdir, mkdtemp, readdir, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative, sep } from "node:path";
+import { command, environment } from "./command";
 import type { Editor } from "./editor";
+import type { Usage } from "./limits";
+import type { Output } from "./output";
 import { within, writable } from "./paths";
 import type { Processes } from "./processes";
 import { cut, type Done, ToolError, type WorkspaceSpec } from "./protocol";
+import { leftOut } from "./call";
 import type { Shadow } from "./shadow";
 import { glob, words } from "./words";
 
 const LISTED = 500;
 const HITS = 200;
 const SEARCH_MS = 30_000;
+const NO_PERL = /Perl-compatible|PCRE/;
 const GIT_MS = 120_000;
 const FILE_BYTES = 16 * 1024 * 1024;
 
 /** What a tool works with. */
 export interface Hands {
   subject: string;
+  call: string;
   folder: string;
+  /** Where what is kept of the session lies, beside the folder. */
+  place: string;
   editor: Editor;
   processes: Processes;
+  usage: Usage;
   shadow: Shadow;
-  spec: WorkspaceSpec;
-  printed: (data: Buffer) => void;
+  /** As the newest offer of the call has it. */
+  spec: () => WorkspaceSpec;
+  output: Output;
   push: (branch: string, commit: string, bundle: string) => Promise<void>;
 }
 
@@ -131,17 +141,59 @@ async function findFiles(hands: Hands, args: Args): Promise<Done> {
 async function grep(hands: Hands, args: Args): Promise<Done> {
   const pattern = String(args["pattern"]);
   const where = relative(hands.folder, await within(hands.folder, String(args["directory"] ?? "."))) || ".";
-  const argv = ["git", "grep", "--no-index", "--exclude-standard", "-nIP", "--no-color", ...(args["case_insensitive"] ? ["-i"] : []), "-e", pattern, "--", where];
+  const options = args["case_insensitive"] ? ["-i"] : [];
+  const buffers = await unsaved(hands, where);
+  let found = await searched(hands, hands.folder, ["-P", ...options], pattern, where);
+  const extended = NO_PERL.test(found.fault);
+  if (extended) found = await searched(hands, hands.folder, ["-E", ...options], pattern, where);
+  let hits = found.hits.filter((hit) => !buffers.has(hit.slice(0, hit.indexOf(":"))));
+  if (buffers.size) {
+    const place = await mkdtemp(join(hands.place, "buffers-"));
+    try {
+      for (const [name, data] of buffers) {
+        await mkdir(dirname(join(place, name)), { recursive: true });
+        await writeFile(join(place, name), data);
+      }
+      hits = [...(await searched(hands, place, [extended ? "-E" : "-P", ...options], pattern, ".")).hits, ...hits];
+    } finally {
+      await rm(place, { recursive: true, force: true });
+    }
+  }
+  const note = extended ? ["[This git has no Perl expressions: the pattern was read as an extended regular expression, without \\d, \\w and the like.]"] : [];
+  if (!hits.length) return ok([`No line matches ${pattern}.`, ...note].join("\n"));
+  const more = hits.length > HITS ? ["[… more than that; search in one folder, or more narrowly …]"] : [];
+  return ok([...hits.slice(0, HITS).map((hit) => hit.slice(0, 300)), ...more, ...note].join("\n"), more.length > 0);
+}
+
+async function searched(hands: Hands, cwd: string, options: string[], pattern: string, where: string): Promise<{ hits: string[]; fault: string }> {
+  const argv = ["git", "grep", "--no-index", "--exclude-standard", "-nI", "--no-color", ...options, "-e", pattern, "--", where];
   let text = "";
-  const ended = await hands.processes.run(argv, hands.folder, environment(), SEARCH_MS, (data) => {
-    if (text.length < 1_000_000) text += data.toString("utf8");
+  const ended = await hands.processes.run(hands.call, argv, {
+    cwd, env: environment(), timeoutMs: SEARCH_MS,
+    said: (words) => {
+      if (text.length < 1_000_000) text += words;
+    },
   });
   if (ended.timedOut) throw new ToolError("The search was not done after 30 seconds. Search in one folder, or more simply.");
+  if (ended.killed) throw new ToolError("The search was ended.");
+  if (NO_PERL.test(text) && ended.code === 128) return { hits: [], fault: text };
   if (ended.code !== 0 && ended.code !== 1) throw new ToolError(`The search was refused: ${text.slice(0, 500)}`);
-  const hits = text.split("\n").filter(Boolean);
-  if (!hits.length) return ok(`No line matches ${pattern}.`);
-  const more = hits.length > HITS ? ["[… more than that; search in one folder, or more narrowly …]"] : [];
-  return ok([...hits.slice(0, HITS).map((hit) => hit.slice(0, 300)), ...more].join("\n"), more.length > 0);
+  return { hits: text.split("\n").filter(Boolean), fault: "" };
+}
+
+/** What stands in the editor otherwise than on disk, by its name in the folder, as far as it is not ignored. */
+async function unsaved(hands: Hands, where: string): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  const paths = await hands.editor.unsaved();
+  if (!paths.length) return found;
+  const known = new Set(await hands.shadow.list());
+  for (const path of paths) {
+    const name = relative(hands.folder, path).split(sep).join("/");
+    if (!known.has(name) || !(where === "." || name === where || name.startsWith(`${where}/`))) continue;
+    const data = await hands.editor.read(path);
+    if (data) found.set(name, data);
+  }
+  return found;
 }
 
 async function makeDir(hands: Hands, args: Args): Promise<Done> {
@@ -154,39 +206,20 @@ async function runCommand(hands: Hands, args: Args): Promise<Done> {
   const line = String(args["command"]);
   const seconds = Number(args["timeout_seconds"] ?? 300);
   const shell = process.platform === "win32" ? ["cmd.exe", "/d", "/s", "/c", line] : ["sh", "-c", line];
-  return shown(hands, line, shell, seconds, (code) => `Exit code ${code}.`);
+  return command(hands, line, shell, seconds, (code) => `Exit code ${code}.`);
 }
 
 async function runGit(hands: Hands, args: Args): Promise<Done> {
-  const command = String(args["command"]);
+  const name = String(args["command"]);
   const given = words(String(args["args"] ?? ""));
-  const line = `git ${command} ${String(args["args"] ?? "")}`.trim();
-  return shown(hands, line, ["git", "--no-pager", command, ...given], GIT_MS / 1_000, (code) => `git ${command}: exit code ${code}.`);
-}
-
-async function shown(hands: Hands, line: string, argv: string[], seconds: number, heading: (code: number | null) => string): Promise<Done> {
-  let text = "";
-  const terminal = hands.editor.terminal(hands.subject, line, () => void hands.processes.kill());
-  const ended = await hands.processes.run(argv, hands.folder, environment(), seconds * 1_000, (data) => {
-    terminal.write(data.toString("utf8"));
-    hands.printed(data);
-    if (text.length < 4_000_000) text += data.toString("utf8");
-  });
-  terminal.end(ended.timedOut ? `Killed after ${seconds} seconds.` : ended.killed ? "Killed." : heading(ended.code));
-  const body = cut(text).trimEnd();
-  if (ended.timedOut) return { outcome: "timed_out", text: `Killed after ${seconds} seconds, with all that it started.\n${body}`, exitCode: ended.code };
-  if (ended.killed) return { outcome: "cancelled", text: `Killed by the person.\n${body}`, exitCode: ended.code };
-  return { outcome: ended.code === 0 ? "ok" : "error", text: `${heading(ended.code)}\n${body}`.trimEnd(), exitCode: ended.code };
+  const line = `git ${name} ${String(args["args"] ?? "")}`.trim();
+  return command(hands, line, ["git", "--no-pager", name, ...given], GIT_MS / 1_000, (code) => `git ${name}: exit code ${code}.`);
 }
 
 async function createCommit(hands: Hands, args: Args): Promise<Done> {
   const made = await hands.shadow.branchCommit(hands.spec, String(args["message"]));
-  await hands.push(hands.spec.branch, made.commit, made.bundle);
+  const { branch } = hands.spec();
+  await hands.push(branch, made.commit, made.bundle);
   const files = made.files.map((file) => `${file.change} ${file.path} +${file.added} -${file.removed}`);
-  return ok(cut(`Committed ${made.commit.slice(0, 10)} on ${hands.spec.branch} and pushed it.\n${files.join("\n")}`));
-}
-
-/** Of commands: the person's own, but nobody asks for anything. */
-function environment(): NodeJS.ProcessEnv {
-  return { ...process.env, GIT_TERMINAL_PROMPT: "0", PAGER: "cat", GIT_PAGER: "cat", TERM: "dumb" };
+  return ok(cut([`Committed ${made.commit.slice(0, 10)} on ${branch} and pushed it.`, ...files, leftOut(made.left)].filter(Boolean).join("\n")));
 }

@@ -1,16 +1,18 @@
 import type { SessionRow } from "../api";
-import type { FromView, State, Tab } from "../messages";
+import type { FromView, Shown, State, Tab } from "../messages";
 import { ago, button, h } from "./dom";
 import { FINAL, STATUSES } from "./statuses";
 
-export type Shown = "project" | "all";
-
+/** Who types is not asked about each letter. */
+const TYPING_MS = 250;
 /** What a person typed and picked in the list, which stays when it is made anew. */
 export const choice = { text: "", shown: "all" as Shown };
+let typing: ReturnType<typeof setTimeout> | undefined;
 
 /** The sessions of a tab: what needs you, what goes on, and what has ended, by days. */
-export function list(state: State, tab: Tab, send: (message: FromView) => void, again: () => void): HTMLElement {
-  const rows = state.rows.filter((row) => (row.origin === "chat") === (tab === "chat") && fits(row, state));
+export function list(state: State, tab: Tab, send: (message: FromView) => void): HTMLElement {
+  const rows = state.rows.filter((row) => (row.origin === "chat") === (tab === "chat"));
+  const narrow = (): void => send({ type: "narrow", text: choice.text, shown: choice.shown });
   const groups = new Map<string, SessionRow[]>();
   for (const row of rows) {
     const name = group(row);
@@ -19,30 +21,26 @@ export function list(state: State, tab: Tab, send: (message: FromView) => void, 
   const search = h("input", { id: "search", type: "search", placeholder: "Search", "aria-label": "Search", value: choice.text }, [], {
     input: (event) => {
       choice.text = (event.target as HTMLInputElement).value;
-      again();
+      clearTimeout(typing);
+      typing = setTimeout(narrow, TYPING_MS);
     },
   });
   const filter = h("select", { id: "shown", "aria-label": "Which sessions" }, [
     h("option", { value: "all", selected: choice.shown === "all" }, ["All of yours"]),
-    h("option", { value: "project", selected: choice.shown === "project" }, [state.project ? `Of ${state.project}` : "Of this workspace"]),
+    state.here !== null && h("option", { value: "folder", selected: choice.shown === "folder" }, ["In this folder"]),
+    state.project !== "" && h("option", { value: "project", selected: choice.shown === "project" }, [`Of ${state.project}`]),
   ], {
     change: (event) => {
       choice.shown = (event.target as HTMLSelectElement).value as Shown;
-      again();
+      narrow();
     },
   });
   return h("section", { "aria-label": tab === "chat" ? "Chat history" : "Sessions" }, [
     h("h2", {}, [tab === "chat" ? "History" : "Sessions"]),
     h("div", { class: "tools" }, [search, filter]),
-    ...(rows.length ? [...groups].map(([name, some]) => part(name, some, send)) : [empty(state, tab)]),
+    ...(rows.length ? [...groups].map(([name, some]) => part(name, some, send)) : [empty(tab)]),
+    state.more && h("p", { class: "buttons" }, [button("Show older", () => send({ type: "older" }))]),
   ]);
-}
-
-function fits(row: SessionRow, state: State): boolean {
-  const words = choice.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = `#${row.id} ${row.title} ${row.flow}`.toLowerCase();
-  const here = choice.shown === "all" || (state.project !== "" && row.project_path === state.project);
-  return here && words.every((word) => text.includes(word));
 }
 
 function group(row: SessionRow): string {
@@ -69,8 +67,8 @@ function line(row: SessionRow, send: (message: FromView) => void): HTMLElement {
   ], { click: () => send({ type: "open", id: row.id }) });
 }
 
-function empty(state: State, tab: Tab): HTMLElement {
-  if (state.rows.length && (choice.text || choice.shown === "project")) return h("p", { class: "note" }, ["Nothing fits. Search for other words, or show all of yours."]);
+function empty(tab: Tab): HTMLElement {
+  if (choice.text || choice.shown !== "all") return h("p", { class: "note" }, ["Nothing fits. Search for other words, or show all of yours."]);
   return h("p", { class: "note" }, [tab === "chat" ? "No chat yet. Write the first message above." : "No session yet. Start a flow above."]);
 }
 

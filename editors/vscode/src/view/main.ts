@@ -2,7 +2,7 @@ import type { FromView, State, Tab, ToView } from "../messages";
 import { h, replace } from "./dom";
 import { list, welcome } from "./list";
 import { SessionView } from "./session";
-import { start } from "./start";
+import { begun, refused, start } from "./start";
 
 declare function acquireVsCodeApi(): { postMessage(message: FromView): void; getState(): { tab?: Tab } | undefined; setState(state: { tab: Tab }): void };
 
@@ -43,11 +43,11 @@ function draw(): void {
   else if (open !== undefined) {
     if (panel.firstChild !== session.element) replace(panel, session.element);
     if (state.session?.id === open) session.show(state.session, state);
-  } else replace(panel, start(state, tab, send), list(state, tab, send, draw));
+  } else replace(panel, start(state, tab, send), list(state, tab, send));
 }
 
 function count(name: Tab): string {
-  const many = state?.rows.filter((row) => row.needs_me && (row.origin === "chat") === (name === "chat")).length ?? 0;
+  const many = state?.needing.filter((row) => (row.origin === "chat") === (name === "chat")).length ?? 0;
   return many ? ` (${many})` : "";
 }
 
@@ -62,6 +62,7 @@ window.addEventListener("message", (event: MessageEvent<ToView>) => {
   switch (told.type) {
     case "state":
       state = told.state;
+      if (state.fault) refused();
       if (open !== undefined && state.session?.id === open && shown !== open) {
         shown = open;
         tab = state.session.origin === "chat" ? "chat" : "flows";
@@ -72,6 +73,7 @@ window.addEventListener("message", (event: MessageEvent<ToView>) => {
       break;
     case "begin":
       open = told.id;
+      begun();
       session.begin();
       draw();
       break;

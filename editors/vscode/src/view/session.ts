@@ -142,13 +142,14 @@ export class SessionView {
 
   private question(asked: Approval): HTMLElement {
     const reason = h("input", { id: `reason-${asked.id}`, type: "text", "aria-label": "Why not, or what to change", placeholder: "Why not, or what to change" });
-    const call = asked.calls[0];
+    const [call, ...others] = asked.calls;
+    const words = others.length ? `May it make these ${asked.calls.length} calls?` : `May it use ${call?.tool ?? ""}?`;
     const grant = (forSession: boolean): void => this.send({ type: "approve", approval: asked.id, forSession });
     const deny = button("Deny", () => this.send({ type: "deny", approval: asked.id, reason: reason.value }));
     const choices = asked.choices.map((words) => button(words, () => this.send({ type: "say", text: words })));
     return h("section", { class: "ask", "aria-label": "It asks you" }, [
-      h("p", {}, [asked.ask === "tool_call" && call ? `May it use ${call.tool}?` : asked.question]),
-      call && h("pre", {}, [told(call.args)]),
+      h("p", {}, [asked.ask === "tool_call" && call ? words : asked.question]),
+      ...asked.calls.flatMap((one) => [others.length > 0 && h("h3", {}, [one.tool]), h("pre", {}, [told(one.args)])]),
       asked.ask === "input"
         ? h("p", { class: "buttons" }, choices)
         : h("p", { class: "buttons" }, [

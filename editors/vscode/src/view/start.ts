@@ -10,6 +10,19 @@ const FLOWS: [string, string][] = [
 
 /** What a person has typed and not sent. */
 const draft = { goal: "", message: "", flow: "software_development/v1", project: "", model: "" };
+/** The draft that was sent; it stays until a session has begun, so that who got no answer can press again. */
+let sent: "goal" | "message" | undefined;
+
+/** A session is shown: if it is what was sent, there is nothing left of the draft. */
+export function begun(): void {
+  if (sent) draft[sent] = "";
+  sent = undefined;
+}
+
+/** It was refused, or nobody answered: the draft is to be sent again. */
+export function refused(): void {
+  sent = undefined;
+}
 
 /** The form above a list: a flow with its goal, or the first message of a chat. */
 export function start(state: State, tab: Tab, send: (message: FromView) => void): HTMLElement {
@@ -20,7 +33,10 @@ export function start(state: State, tab: Tab, send: (message: FromView) => void)
     "aria-label": tab === "chat" ? "First message" : "Goal",
     placeholder: tab === "chat" ? "Ask about your code, or say what to do" : "What is to be done, and how you will see that it is",
   }, [], {
-    input: (event) => (draft[tab === "chat" ? "message" : "goal"] = (event.target as HTMLTextAreaElement).value),
+    input: (event) => {
+      sent = undefined;
+      draft[tab === "chat" ? "message" : "goal"] = (event.target as HTMLTextAreaElement).value;
+    },
     keydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey || (tab === "chat" && !event.shiftKey))) {
         event.preventDefault();
@@ -34,7 +50,7 @@ export function start(state: State, tab: Tab, send: (message: FromView) => void)
     if (!words) return void text.focus();
     if (tab === "chat") send({ type: "startChat", text: words, project, model });
     else send({ type: "startFlow", flow: draft.flow, goal: words, project, model });
-    draft[tab === "chat" ? "message" : "goal"] = "";
+    sent = tab === "chat" ? "message" : "goal";
   };
   return h("form", { class: "start", "aria-label": tab === "chat" ? "New chat" : "Start a flow" }, [
     tab === "flows" && select("flow", "Flow", FLOWS, draft.flow, (value) => (draft.flow = value)),
@@ -42,7 +58,10 @@ export function start(state: State, tab: Tab, send: (message: FromView) => void)
     (state.models.length > 1 || model === "scripted") && select("model", "Model", state.models.map((name) => [name, named(name)]), model, (value) => (draft.model = value)),
     text,
     h("p", { class: "note" }, [where(state, project)]),
-    h("p", { class: "buttons" }, [button(tab === "chat" ? "Send" : "Start", go, "primary")]),
+    h("p", { class: "buttons" }, [
+      button(tab === "chat" ? "Send" : "Start", go, "primary"),
+      state.elsewhere && button("Work here instead", () => send({ type: "workHere" })),
+    ]),
   ], { submit: (event) => event.preventDefault() });
 }
 

@@ -30,6 +30,8 @@ class PipelineFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     text: str = Field(max_length=FILE_CHARACTERS)
+    ref: str | None = Field(default=None, min_length=1, max_length=limits.REF_CHARACTERS)
+    """The branch that it would be pushed to, with the files that it includes; the default branch without it."""
 
 
 @post("/projects/{project:str}/pipelines", summary="Start a pipeline")
@@ -54,8 +56,8 @@ async def find(
 
 @post("/projects/{project:str}/ci/lint", status_code=200, summary="Check a pipeline file")
 async def lint(app: TheApp, actor: Caller, project_ref: ProjectRef, data: JSONBody[PipelineFile]) -> LintView:
-    """All that is wrong with it, each with its line; or the jobs that a push of it to the default branch would run."""
-    return await ci_lint.lint(app, actor, project_ref, data.text)
+    """All that is wrong with it, each with its line; or the jobs that a push of it would run."""
+    return await ci_lint.lint(app, actor, project_ref, data.text, data.ref)
 
 
 @get("/pipelines/{pipeline_id:int}", summary="Show a pipeline")

@@ -51,7 +51,11 @@ async def _project(cli: Cli, client: Client) -> ProjectView:
     taken = {one.path for one in parse(list[ProjectView], await client.get("/projects"))}
     path = next(one for one in names(PROJECT) if one not in taken)
     _act(cli, f"Project {path}, a copy of the sample, whose code is wrong")
-    return parse(ProjectView, await client.post("/projects", {"path": path, "sample": True}))
+    made = parse(ProjectView, await client.post("/projects", {"path": path, "sample": True}))
+    answer: Any = await client.get(f"/projects/{made.id}/pipelines")
+    for one in answer:  # of what came with it: nobody waits for that
+        await pipeline_pages.wait(cli, client, one)
+    return made
 
 
 async def _trigger(cli: Cli, client: Client, where: ProjectView) -> None:

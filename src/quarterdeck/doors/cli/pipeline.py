@@ -94,10 +94,14 @@ async def lint(
     cli: Cli,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .gitlab-ci.yml.")],
     project: Project,
+    ref: Annotated[
+        str | None, typer.Option("--ref", help="As a push to this branch; to the default branch otherwise.")
+    ] = None,
 ) -> None:
     """Check a pipeline file without running it; exit status 1 if it has faults."""
     async with cli.client() as client:
-        answer = await client.post(f"/projects/{quote(project)}/ci/lint", {"text": given.text(file)})
+        body = {"text": given.text(file), **({"ref": ref} if ref else {})}
+        answer = await client.post(f"/projects/{quote(project)}/ci/lint", body)
     from quarterdeck.doors.cli import pipeline_pages
 
     pipeline_pages.print_lint(cli, answer, file)

@@ -43,8 +43,8 @@ def print_pipeline(answer: JsonValue) -> None:
     out = screen.console()
     head = Text.assemble((f"pipeline #{one.id} ", "bold"), f"{one.ref} at {one.sha[:12]}  ", screen.status(one.status))
     out.print(head)
-    if one.error:
-        out.print(Text(line(one.error), style="red"))
+    for fault in one.error.splitlines():
+        out.print(Text(line(fault), style="red"))
     rows = [(f"{job.id}", screen.status(job.status), job.stage, job.name, _took(job), _why(job)) for job in one.jobs]
     if rows:
         out.print(screen.table(("job", "status", "stage", "name", "took", ""), rows))
@@ -100,7 +100,8 @@ def print_lint(cli: Cli, answer: JsonValue, file: Path) -> None:
             print(line(fault))
         rows = [(job.stage, job.name) for job in one.jobs]
         if one.valid:
-            screen.console().print(screen.table(("stage", "job"), rows) if rows else "It is valid, and runs nothing.")
+            nothing = f"It is valid, and a push of it would run nothing: {line(one.nothing)}."
+            screen.console().print(screen.table(("stage", "job"), rows) if rows else Text(nothing))
     if not one.valid:
         raise Failure(f"{file} can't be used: {len(one.faults)} faults.", Exit.FAILED)
 
@@ -123,6 +124,7 @@ def _took(job: JobView) -> str:
 def _why(job: JobView) -> str:
     waits = f" waits for {line(job.waiting_for.detail, 200)}" if job.waiting_for else ""
     code = f" exit code {job.exit_code}" if job.exit_code else ""
+    again = f" attempt {job.attempt}" if job.attempt > 1 else ""
     may = " (allowed to fail)" if job.allow_failure and job.status == "failed" else ""
     reason = f" {line(job.reason, 200)}" if job.reason else ""
-    return f"{code}{reason}{may}{waits}"
+    return f"{again}{code}{reason}{may}{waits}"

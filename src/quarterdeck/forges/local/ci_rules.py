@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from quarterdeck.flows.yaml_tree import Mapping as Tree
-from quarterdeck.flows.yaml_tree import Node, Scalar, Sequence
+from quarterdeck.flows.yaml_tree import Node, Position, Scalar, Sequence
 from quarterdeck.forges.local.ci_values import Values
 from quarterdeck.forges.local.expressions import ExpressionError, holds, parse
 
 When = Literal["on_success", "on_failure", "always", "manual", "never"]
 WHENS: tuple[When, ...] = ("on_success", "on_failure", "always", "manual", "never")
+WHETHER: tuple[When, ...] = ("always", "never")
+"""Of rules that don't say when, but whether at all."""
+KEYS = ("if", "when", "variables")
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,22 @@ class Verdict:
     when: When | None = None
     allow_failure: bool | None = None
     variables: dict[str, str] = field(default_factory=dict[str, str])
+    at: Position | None = None
+    """The rule that decided; None when none holds."""
 
 
-def verdict(values: Values, rules: Node, variables: Mapping[str, str], *, whens: tuple[When, ...] = WHENS) -> Verdict:
+def verdict(
+    values: Values,
+    rules: Node,
+    variables: Mapping[str, str],
+    *,
+    whens: tuple[When, ...] = WHENS,
+    keys: tuple[str, ...] = (*KEYS, "allow_failure"),
+) -> Verdict:
     """The first rule of the list that holds for `variables`; all rules are read, so that all faults are found."""
     found: Verdict | None = None
     for rule in _flat(rules):
         tree = values.mapping(rule, "a rule")
-        keys = ("if", "when", "variables") if whens is not WHENS else ("if", "when", "allow_failure", "variables")
         values.keys(tree, keys, "rules")
         holding = _condition(values, tree, variables)
         read = _rule(values, tree, whens)
@@ -64,4 +75,4 @@ def _rule(values: Values, tree: Tree, whens: tuple[When, ...]) -> Verdict:
     when = cast("When", values.word(entries["when"], "when", whens)) if "when" in entries else None
     allowed = values.truth(entries["allow_failure"], "allow_failure") if "allow_failure" in entries else None
     own = values.variables(entries["variables"]) if "variables" in entries else {}
-    return Verdict(runs=when != "never", when=when, allow_failure=allowed, variables=own)
+    return Verdict(runs=when != "never", when=when, allow_failure=allowed, variables=own, at=tree.at)

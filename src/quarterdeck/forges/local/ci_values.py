@@ -69,6 +69,15 @@ class Values:
         self.fault(node.at, f"{what} must be true or false")
         return False
 
+    def number(self, node: Node, what: str, least: int, most: int) -> int:
+        """A whole number; the least one in place of anything else."""
+        if isinstance(node, Scalar) and node.text.isdecimal() and len(node.text) < 10:
+            number = int(node.text)
+            if least <= number <= most:
+                return number
+        self.fault(node.at, f"{what} must be a number from {least} to {most}")
+        return least
+
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
         """A list of short texts, or one alone."""
         items = node.items if isinstance(node, Sequence) else (node,)

@@ -25,7 +25,7 @@ from quarterdeck.core.errors import ConflictError, InvalidInputError, NotFoundEr
 from quarterdeck.core.limits import REF_CHARACTERS
 from quarterdeck.core.pipeline import CiPipeline
 from quarterdeck.core.text import decode
-from quarterdeck.forges.local import bundles, ci_file, contents, git, imports, remotes, smart_http
+from quarterdeck.forges.local import bundles, ci_file, ci_includes, contents, git, imports, remotes, smart_http
 from quarterdeck.forges.local.remembered import Remembered
 
 PRUNE_SECONDS = 900
@@ -244,8 +244,10 @@ class LocalForge:
             return self._pushes.receive(folder, body, gate)
         return smart_http.exchange(folder, service, body, protocol)
 
-    def read_ci(self, text: str, *, ref: str, sha: str, default_branch: str, source: str) -> CiPipeline:
-        """A `.gitlab-ci.yml` as the pipeline of that commit."""
+    async def read_ci(
+        self, project_id: int, text: str, *, ref: str, sha: str, default_branch: str, source: str
+    ) -> CiPipeline:
+        """A `.gitlab-ci.yml` as the pipeline of that commit; see the Protocol."""
         known = {
             "CI": "true",
             "CI_COMMIT_SHA": sha,
@@ -255,7 +257,28 @@ class LocalForge:
             "CI_DEFAULT_BRANCH": default_branch,
             "CI_PIPELINE_SOURCE": source,
         }
-        return ci_file.pipeline(text, known)
+        reading = await asyncio.to_thread(ci_file.Reading, text, known)
+        while wanted := reading.wanted:
+            found = await self._included(project_id, sha, wanted)
+            await asyncio.to_thread(reading.take, found)
+        return await asyncio.to_thread(reading.pipeline)
+
+    async def _included(self, project_id: int, sha: str, wanted: Sequence[str]) -> dict[str, list[FoundFile]]:
+        """Files of a commit by the paths and patterns that ask for them."""
+        if not sha.strip("0"):
+            return {}
+        fits = {name: [name] for name in wanted if "*" not in name}
+        folders = {name: ci_includes.folder(name) for name in wanted if "*" in name}
+        for folder in sorted(set(folders.values())):
+            with suppress(NotFoundError):
+                below = await self.tree(project_id, sha, folder, recursive=True, limit=ci_includes.LISTED)
+                paths = [entry.path for entry in below if entry.kind == "file"]
+                if len(below) == ci_includes.LISTED:
+                    raise InvalidInputError(ci_includes.too_many(folder))
+                fits |= {name: ci_includes.fitting(name, paths) for name, at in folders.items() if at == folder}
+        paths = [*dict.fromkeys(path for several in fits.values() for path in several)][: ci_includes.INCLUDES + 1]
+        files = {one.path: one for one in await self.files(project_id, sha, paths, limit=ci_includes.FILE_BYTES)}
+        return {name: [files[path] for path in several if path in files] for name, several in fits.items()}
 
     async def _of(
         self,
