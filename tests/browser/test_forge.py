@@ -45,3 +45,23 @@ def test_an_issue_a_pipeline_and_its_repair(page: Page, instance: Instance) -> N
     with page.expect_navigation(url="**/sessions/*"):
         part.get_by_role("button", name="Fix pipeline").click()
     expect(page.locator("#session-header")).to_contain_text("fix_pipeline")
+
+
+def test_a_pipeline_file_is_checked_while_it_is_written(page: Page, instance: Instance) -> None:
+    """What is wrong stands at its line without loading, and a click leads there."""
+    page.goto("/projects/1/pipelines")
+    page.get_by_role("link", name="Check a pipeline file").click()
+    text = page.get_by_role("textbox", name=".gitlab-ci.yml")
+    found = page.get_by_role("region", name="What is found in it")
+    expect(found).to_contain_text("No faults: a push runs 3 jobs")
+    text.fill("stages: [test]\nunit:\n  script: make test\n  paralel: 2\n")
+    expect(found).to_contain_text("job unit: `paralel` is not supported")
+    expect(page.locator(".gutter .fault")).to_have_text("4")
+    shoot(page, "lint")
+    found.get_by_role("link", name="Line 4").click()
+    expect(text).to_be_focused()
+    text.fill("stages: [test]\nunit:\n  script: make test\n  parallel: 2\n")
+    expect(found).to_contain_text("unit 2/2")
+    page.get_by_role("button", name="Check").click()
+    expect(found).to_contain_text("No faults: a push runs 2 jobs")
+    assert page.url == f"{instance.url}/projects/1/pipelines/check"

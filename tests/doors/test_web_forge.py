@@ -324,7 +324,7 @@ async def test_a_pipeline_file_is_checked_while_it_is_written(
     assert f'href="{at}?ref=wrong"' in page
     assert '<p class="problem words">The file .gitlab-ci.yml can&#39;t be used:\nline 1: job a: `image`' in page
     page = await ada.get(f"{at}?ref=wrong")
-    assert "2 faults" in page
+    assert "3 faults" in page
     assert "as a push of it to wrong would be" in page
     assert f'check="{at}/part?ref=wrong"' in page
     gus, _ = await of("gus", Role.GUEST)

@@ -109,7 +109,8 @@ async def create(
                 sha=plan.sha,
                 source=plan.source,
                 status=PipelineStatus.CREATED.value,
-                definition=plan.definition.model_dump(mode="json"),
+                # Without what is as usual: so an older server, while an upgrade is under way, reads what it can run.
+                definition=plan.definition.model_dump(mode="json", exclude_defaults=True),
                 error=plan.error,
                 session_id=session_id,
                 user_id=by.user_id if by else None,

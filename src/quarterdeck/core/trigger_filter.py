@@ -1,7 +1,7 @@
 """The filter of a trigger: conditions on the payload, in groups of which all or any have to hold."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, assert_never, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError
 
@@ -72,7 +72,7 @@ def read(text: str) -> Group | None:
         raise InvalidInputError(f"A filter may have {FILTER_BYTES:,} bytes.")
     try:
         found = _Written.model_validate_json('{"group":' + text + "}").group
-    except (ValidationError, RecursionError) as error:
+    except ValidationError as error:
         raise InvalidInputError(f"This is no filter: {_reason(error)}") from None
     if isinstance(found, Condition):
         raise InvalidInputError('A filter is a group: {"all": [...]} or {"any": [...]}, with conditions in it.')
@@ -97,6 +97,8 @@ def holds(part: Group | Condition | None, payload: Mapping[str, JsonValue]) -> b
             return any(holds(one, payload) for one in part.any)
         case Condition():
             return _compare(part.operator, _at(payload, part.field.split(".")), part.value)
+        case _:
+            assert_never(part)
 
 
 def _at(value: Any, way: Sequence[str]) -> Any:
@@ -134,6 +136,8 @@ def _compare(operator: Operator, found: Any, value: JsonValue) -> bool:
             return _contains(value, found)
         case "not_in":
             return not _contains(value, found)
+        case _:
+            assert_never(operator)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -170,9 +174,7 @@ def _parts(part: Group | Condition) -> tuple[Group | Condition, ...]:
     return part.all if isinstance(part, All) else part.any if isinstance(part, AnyOf) else ()
 
 
-def _reason(error: ValidationError | RecursionError) -> str:
-    if isinstance(error, RecursionError):
-        return "its groups are too deep."
+def _reason(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"][1:] if part not in ("condition",))
     return f"{place}: {first['msg']}." if place else f"{first['msg']}."

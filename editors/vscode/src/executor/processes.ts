@@ -60,7 +60,7 @@ export class Processes {
   /** Runs a command of a call to its end, and ends what it left in the background. */
   async run(call: string, argv: string[], how: How): Promise<Ended> {
     const [program = "", ...args] = argv;
-    const env = { ...how.env, [WORK]: this.mark, ...(call ? { [CALL]: call } : {}) };
+    const env = { ...how.env, [WORK]: this.mark, ...(call ? { [CALL]: this.callMark(call) } : {}) };
     const child = spawn(program, args, { cwd: how.cwd, env, detached: !WINDOWS, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
     const held: Held = { child, call, killed: false };
     this.running.add(held);
@@ -86,7 +86,7 @@ export class Processes {
       const [code, signal] = await over;
       const closed = new Promise<void>((done) => (child.stdout.closed && child.stderr.closed ? done() : child.on("close", () => done())));
       await this.endAll([held]); // what it left in the background, which may still hold its output open
-      if (call) for (const pid of await marked(CALL, (value) => value === call)) end(pid);
+      if (call) for (const pid of await marked(CALL, (value) => value === this.callMark(call))) end(pid);
       await closed;
       const ours = timedOut || held.killed;
       return { code: ours ? null : (code ?? 128 + (signal ? constants.signals[signal] : 0)), timedOut, killed: held.killed && !timedOut };
@@ -103,7 +103,7 @@ export class Processes {
     const some = [...this.running].filter((held) => call === undefined || held.call === call);
     for (const held of some) held.killed = true;
     const found = new Set(await this.endAll(some));
-    const [name, value] = call === undefined ? [WORK, this.mark] : [CALL, call];
+    const [name, value] = call === undefined ? [WORK, this.mark] : [CALL, this.callMark(call)];
     const look = async (): Promise<number[]> => (await marked(name, (one) => one === value)).filter((pid) => !found.has(pid));
     for (let more = await look(); more.length; more = await look()) {
       for (const pid of more) {
@@ -124,6 +124,11 @@ export class Processes {
   /** How many processes there are of it now. */
   async count(): Promise<number> {
     return (await below(roots(this.running))).length;
+  }
+
+  /** With the session's own, as two servers may number their calls alike. */
+  private callMark(call: string): string {
+    return `${this.mark}/${call}`;
   }
 
   private async endAll(some: Held[]): Promise<number[]> {
