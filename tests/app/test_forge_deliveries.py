@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from quarterdeck.app import (
     connections,
@@ -94,6 +94,23 @@ async def test_older_news_never_overwrites_newer(app: App, owner: Actor) -> None
     assert (await issues.show(app, owner, project.id, 7)).status == "opened"
 
 
+async def test_a_comment_that_comes_before_its_thing_waits_for_it(app: App, owner: Actor) -> None:
+    project, number = await linked(app, owner)
+    said = {"id": 5, "body": "hi", "created_at": "2026-01-01T00:00:02Z", "updated_at": "2026-01-01T00:00:02Z", **PEOPLE}
+    early = {**sent("created", 2, pull_request={}), "comment": said}
+    await told(app, number, "issue_comment", early, "d-1")
+    (waits,) = (await connections.show(app, owner, project.id)).deliveries
+    assert (waits.applied_at, "not known here" in waits.fault) == (None, True)
+    branch = {"ref": "fix", "sha": "a" * 40, "repo": {"full_name": "octo/hello"}}
+    times = {"created_at": "2026-01-01T00:00:01Z", "updated_at": "2026-01-01T00:00:01Z"}
+    pull = {"number": 7, "title": "Fix", "state": "closed", "head": branch, "base": {**branch, "ref": "main"}}
+    await told(app, number, "pull_request", {"pull_request": {**pull, **times, **PEOPLE}}, "d-2")
+    async with app.database.transaction() as connection:
+        await connection.execute(update(rows).values(due_at=func.now()))
+    await forge_deliveries.apply(app, number)
+    assert [one.text for one in (await merge_requests.show(app, owner, project.id, 7)).comments] == ["hi"]
+
+
 async def test_pipelines_end_once_whatever_comes_late(app: App, owner: Actor) -> None:
     project, number = await linked(app, owner)
 
@@ -141,7 +158,7 @@ async def test_all_that_github_may_send_is_applied_or_left(app: App, owner: Acto
         of = rows.c
         faults = (await connection.execute(select(of.event, of.fault).where(of.fault != ""))).all()
         left = (await connection.execute(select(of.event).where(of.applied_at.is_(None)))).scalars().all()
-    away = {"push", "pull_request", "workflow_job"}
+    away = {"push", "pull_request", "pull_request_review_comment", "workflow_job"}
     assert {row.event for row in faults} <= away, "git and the logs of jobs are nowhere in this test"
     assert set(left) <= away
     assert set(events.FOLLOWED) <= {one["name"] for one in github.examples()}
