@@ -21,6 +21,7 @@ from quarterdeck.settings import Settings, installer_environment, load
 if TYPE_CHECKING:
     from quarterdeck.app.application import App
     from quarterdeck.app.simulated import Ending, Show, Simulation
+    from quarterdeck.engine.courier import MailServer
     from quarterdeck.engine.models.access import ModelKeys
 
 PERSON_FILE = "token"
@@ -38,6 +39,7 @@ WEB_MODULES = (
 """What the web process is made of; loaded before it needs its database."""
 WORKER_MODULES = (
     "quarterdeck.app.search_index",
+    "quarterdeck.app.telling",
     "quarterdeck.engine.brain",
     "quarterdeck.engine.desk",
     "quarterdeck.engine.jobs",
@@ -56,6 +58,7 @@ def assemble(settings: Settings, database_url: str) -> "App":
     from quarterdeck.app.application import App
     from quarterdeck.core.network import defined
     from quarterdeck.core.redaction import Redactor
+    from quarterdeck.engine.courier import Courier
     from quarterdeck.engine.jobs import JobDispatch
     from quarterdeck.engine.mcp import HttpMcp
     from quarterdeck.engine.models.keyring import Keyring
@@ -87,7 +90,10 @@ def assemble(settings: Settings, database_url: str) -> "App":
         vault=Vault(settings.home),
         check_script=check_script,
         mcp=HttpMcp(private=settings.mcp_private_addresses),
-        redactor=Redactor(_secrets(keys, database_url)),
+        courier=Courier(
+            private=settings.webhook_private_addresses, mail=_mail_server(settings), public_url=settings.url
+        ),
+        redactor=Redactor(_secrets(settings, keys, database_url)),
         registries=Registries(installer_environment()),
         remotes=REMOTES,
         network_hosts=settings.network_rules(),
@@ -108,10 +114,27 @@ async def simulate(wish: "Simulation", show: "Show") -> "Ending":
     return await simulation.simulate(Library(CATALOGUE), wish, show)
 
 
-def _secrets(keys: "ModelKeys", database_url: str) -> list[str]:
+def _secrets(settings: Settings, keys: "ModelKeys", database_url: str) -> list[str]:
     """The server's own secrets, by value; those that people enter are learnt when they are."""
-    password = urlsplit(database_url).password
-    return keys.secrets() + ([password] if password else [])
+    of_mail = settings.smtp_password.get_secret_value() if settings.smtp_password else ""
+    return keys.secrets() + [password for password in (urlsplit(database_url).password, of_mail) if password]
+
+
+def _mail_server(settings: Settings) -> "MailServer | None":
+    """The part of the settings that e-mail is sent with; None where there is no server."""
+    from quarterdeck.engine.courier import MailServer
+
+    if not settings.smtp_host:
+        return None
+    host = urlsplit(settings.url).hostname or "localhost"
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        sender=settings.mail_from or f"quarterdeck@{host}",
+    )
 
 
 def model_keys(settings: Settings) -> "ModelKeys":
@@ -192,7 +215,7 @@ async def web(settings: Settings, database_url: str, listening: socket.socket, r
 
 async def worker(settings: Settings, database_url: str) -> None:
     """The process that takes turns: works until SIGTERM, then hands over what it has."""
-    from quarterdeck.app import connections, search_index
+    from quarterdeck.app import connections, outgoing, search_index, telling
     from quarterdeck.app import model_keys as stored
     from quarterdeck.engine.brain import Brain
     from quarterdeck.engine.desk import Desk
@@ -207,8 +230,9 @@ async def worker(settings: Settings, database_url: str) -> None:
     app.doorbell.start()
     await stored.stored_keys(app)
     await connections.learn(app)
-    following = asyncio.create_task(stored.follow(app))
-    indexing = asyncio.create_task(search_index.follow(app))
+    beside = [
+        asyncio.create_task(work(app)) for work in (stored.follow, search_index.follow, telling.follow, outgoing.follow)
+    ]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -218,8 +242,8 @@ async def worker(settings: Settings, database_url: str) -> None:
     try:
         await Worker(app, brain, Desk(app), concurrency=settings.concurrency).run(stop)
     finally:
-        following.cancel()
-        indexing.cancel()
+        for task in beside:
+            task.cancel()
         await access.close()
         await app.doorbell.stop()
         await app.database.close()

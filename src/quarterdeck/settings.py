@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -81,6 +82,21 @@ class Settings(BaseSettings):
 
     mcp_private_addresses: bool = Field(
         default=False, description="Let MCP servers be on this machine and in its private network."
+    )
+    webhook_private_addresses: bool = Field(
+        default=False,
+        description="Let webhooks and Slack addresses be on this machine and in its private network, "
+        "and be plain `http://`.",
+    )
+    smtp_host: str = Field(default="", description="The mail server for notifications; without it none are mailed.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="The port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the connection to the mail server is encrypted: `starttls`, `tls`, `none`."
+    )
+    smtp_username: str = Field(default="", description="Who the server is to the mail server, if it has to say that.")
+    smtp_password: SecretStr | None = Field(default=None, description="The password for `QUARTERDECK_SMTP_USERNAME`.")
+    mail_from: str = Field(
+        default="", description="The address that e-mail comes from; by default `quarterdeck@` the server's host."
     )
     network_hosts: str = Field(
         default=REGISTRIES,

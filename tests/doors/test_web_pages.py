@@ -242,7 +242,7 @@ async def test_an_empty_list_and_home_are_told_of_the_first_session_too(api: Api
     with counted(app) as asked:
         page = await api.client.get("/projects", headers=cookie)
     assert "data-stream" not in page.text, "nothing changes there but what is around it"
-    assert len(asked) == 4, "who it is, their projects, the lists of the sidebar, what a chat can begin with"
+    assert len(asked) == 5, "who it is, their projects, the lists of the sidebar, what a chat can begin with, to-dos"
 
 
 async def test_home_tells_what_ended_since_somebody_last_looked(api: Api, app: App, start: Start) -> None:

@@ -18,7 +18,7 @@ from quarterdeck.core.errors import (
     TooLargeError,
     UnavailableError,
 )
-from quarterdeck.engine import mcp, mcp_http
+from quarterdeck.engine import bounded_http, mcp
 from quarterdeck.engine.mcp import HttpMcp
 from quarterdeck.tools.mcp import PAGES, listed
 from tests.mcp_server import ECHO, serving
@@ -92,8 +92,8 @@ async def test_what_is_on_this_machine_or_near_it_is_refused() -> None:
                 await HttpMcp(private=False).tools(at(server.url.replace("127.0.0.1", host)))
         assert server.asked == []
     refused = ("10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1", "fd00::1")
-    assert not any(map(mcp_http.public, refused))
-    assert all(map(mcp_http.public, ("1.1.1.1", "2606:4700:4700::1111")))
+    assert not any(map(bounded_http.public, refused))
+    assert all(map(bounded_http.public, ("1.1.1.1", "2606:4700:4700::1111")))
 
 
 async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,15 +11,18 @@ import pytest
 
 from quarterdeck.app.deliveries import DeliveryStatus
 from quarterdeck.app.session_records import DecisionView
+from quarterdeck.app.webhook_deliveries import WebhookDeliveryStatus
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.diff import FileChange
 from quarterdeck.core.events import ArtifactCreated, Outcome, PlanItem
+from quarterdeck.core.notice import NoticeKind
 from quarterdeck.core.protocol import Isolation
 from quarterdeck.core.record_events import LinkAdded
 from quarterdeck.core.search_texts import Part
 from quarterdeck.core.state import Waiting
 from quarterdeck.core.status import Status, StatusGroup
 from quarterdeck.core.trigger import ACTIONS, EventType
+from quarterdeck.core.webhook import WebhookEvent
 from quarterdeck.doors.export.entries import FOLDED
 from quarterdeck.doors.web import words
 from quarterdeck.tools.tool import Privilege
@@ -53,6 +56,9 @@ def _literals(kind: Any) -> list[str]:
         ("step", members(PlanItem, "status")),
         ("part", get_args(Part)),
         ("fold", set(FOLDED.values())),
+        ("notice", NoticeKind),
+        ("webhook_event", WebhookEvent),
+        ("webhook_delivery", get_args(WebhookDeliveryStatus)),
         ("event", EventType),
         ("action", {one for actions in ACTIONS.values() for one in actions}),
         ("delivery", get_args(DeliveryStatus)),

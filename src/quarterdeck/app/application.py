@@ -9,7 +9,7 @@ from quarterdeck.app.actor import Actor, Door
 from quarterdeck.app.appended import Append, Appended
 from quarterdeck.app.board_bells import Boards
 from quarterdeck.app.model_access import ModelAccess
-from quarterdeck.app.outside import Dispatch, FlowLibrary, Forge, McpClient, Registries
+from quarterdeck.app.outside import Courier, Dispatch, FlowLibrary, Forge, McpClient, Registries
 from quarterdeck.app.recent_events import RecentEvents
 from quarterdeck.app.remote_forge import RemoteForge
 from quarterdeck.app.session_access import Facts
@@ -39,6 +39,7 @@ class App:
     vault: Vault
     """Encrypts what is stored of secrets."""
     mcp: McpClient
+    courier: Courier
     check_script: Callable[[str], None]
     """Raises InvalidInputError with every fault of a scripted model's YAML."""
     redactor: Redactor

@@ -86,6 +86,45 @@ class Dispatch(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Posted:
+    """What somebody answered to a message."""
+
+    status: int
+    text: str
+    """How the answer begins."""
+
+
+class Courier(Protocol):
+    """Carries messages out of the server."""
+
+    private: bool
+    """Whether it goes to this machine and its private network, and by plain HTTP."""
+
+    @property
+    def mails(self) -> bool:
+        """Whether there is a mail server."""
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: str) -> Posted:
+        """Sends JSON, follows no redirect, and answers with the status and the beginning of what was said.
+
+        Raises:
+            ForbiddenError: the name leads to a private address.
+            UnavailableError: nobody answers, or not in time.
+        """
+        ...
+
+    async def mail(self, to: str, subject: str, text: str, name: str) -> None:
+        """Sends an e-mail of plain text; `name` is the message's, the same when it is sent again.
+
+        Raises:
+            InvalidInputError: it can't be sent there, now or later.
+            UnavailableError: the mail server can't be reached.
+        """
+        ...
+
+
 class Registries(Protocol):
     """What the tools of the server's machine say of the package registries that they use."""
 

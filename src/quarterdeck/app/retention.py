@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import ColumnElement, Row, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from quarterdeck.app import deletion, deliveries, editors, leftovers
+from quarterdeck.app import deletion, deliveries, editors, leftovers, webhook_deliveries
 from quarterdeck.app.application import App
 from quarterdeck.app.change import Change, changing, end
 from quarterdeck.app.lock_order import lock_sessions
@@ -97,6 +97,7 @@ async def sweep(app: App, *, at: datetime | None = None) -> Swept:
     async with app.database.transaction() as connection:
         while await outbox.prune(connection, at):
             pass
+        await webhook_deliveries.prune(connection, at)
     await _late_changes(app)
     await leftovers.clear(app)
     await editors.forget_unused(app, at)

@@ -46,6 +46,8 @@ class AsyncGroups:
         self.network = AsyncNetwork(transport)
         self.runners = AsyncRunners(transport)
         self.editors = AsyncEditors(transport)
+        self.webhooks = AsyncWebhooks(transport)
+        self.to_dos = AsyncToDos(transport)
         self.triggers = AsyncTriggers(transport)
         self.health = AsyncHealth(transport)
         self.sign_in = AsyncSignIn(transport)
@@ -1729,6 +1731,157 @@ class AsyncEditors(AsyncCalls):
     async def forget(self, executor_id: int) -> None:
         """Forget an editor. What it was carrying out is interrupted; its sessions wait until they are handed over."""
         return await self._do("DELETE", f"/executors/{part(executor_id)}")
+
+
+class AsyncWebhooks(AsyncCalls):
+    """Calls about webhooks."""
+
+    async def find(self, project: int | str) -> list[models.WebhookView]:
+        """List a project's webhooks. Without their secrets; for its maintainers."""
+        return await self._send("GET", f"/projects/{part(project)}/webhooks", list[models.WebhookView])
+
+    async def add(
+        self,
+        project: int | str,
+        *,
+        url: str,
+        description: str | Unset = UNSET,
+        events: list[models.WebhookEvent] | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.NewWebhook:
+        """Add a webhook. It is told of what happens from now on; `secret` is shown here alone."""
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks",
+            models.NewWebhook,
+            body={"url": url, "description": description, "events": events, "enabled": enabled},
+        )
+
+    async def show(self, project: int | str, webhook_id: int) -> models.WebhookView:
+        """Show a webhook. Without its secret."""
+        return await self._send("GET", f"/projects/{part(project)}/webhooks/{part(webhook_id)}", models.WebhookView)
+
+    async def remove(self, project: int | str, webhook_id: int) -> None:
+        """Remove a webhook. With its deliveries."""
+        return await self._do("DELETE", f"/projects/{part(project)}/webhooks/{part(webhook_id)}")
+
+    async def edit(
+        self,
+        project: int | str,
+        webhook_id: int,
+        *,
+        url: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        events: list[models.WebhookEvent] | Unset | None = UNSET,
+        enabled: bool | Unset | None = UNSET,
+    ) -> models.WebhookView:
+        """Change a webhook. What is absent stays; `enabled` true also ends that it is disabled by itself."""
+        return await self._send(
+            "PATCH",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}",
+            models.WebhookView,
+            body={"url": url, "description": description, "events": events, "enabled": enabled},
+        )
+
+    async def rotate(self, project: int | str, webhook_id: int, *, hours: int | Unset = UNSET) -> models.NewWebhook:
+        """Give a webhook another key.
+
+        For `hours` both sign, a day if nothing is said; `secret` is shown here alone.
+        """
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/rotate",
+            models.NewWebhook,
+            body={"hours": hours},
+        )
+
+    async def attempt(self, project: int | str, webhook_id: int) -> models.WebhookDelivery:
+        """Send a webhook something to try it.
+
+        Of the type `webhook.test`; what came of it is in its deliveries a moment later.
+        """
+        return await self._send(
+            "POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.WebhookDelivery
+        )
+
+    async def deliveries(
+        self, project: int | str, webhook_id: int, *, before: int | Unset | None = UNSET
+    ) -> list[models.WebhookDeliveryRow]:
+        """List a webhook's deliveries.
+
+        The newest first, 50 of them, with what came of each try; they are kept for 30 days.
+        """
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries",
+            list[models.WebhookDeliveryRow],
+            query={"before": before},
+        )
+
+    async def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
+        """Show a delivery. With the body that is sent."""
+        return await self._send(
+            "GET",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}",
+            models.WebhookDelivery,
+        )
+
+    async def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
+        """Send a delivery again.
+
+        Under the same `webhook-id`, so that a receiver knows what it has already; one that waits is tried now.
+        """
+        return await self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}/redeliver",
+            models.WebhookDelivery,
+        )
+
+
+class AsyncToDos(AsyncCalls):
+    """Calls about to dos."""
+
+    async def find(
+        self, *, limit: int | Unset = UNSET, done: bool | Unset = UNSET, before: int | Unset | None = UNSET
+    ) -> models.ToDosView:
+        """List your to-dos. What waits for you, or what is `done`, the newest first; that is kept for 30 days."""
+        return await self._send(
+            "GET", "/to_dos", models.ToDosView, query={"limit": limit, "done": done, "before": before}
+        )
+
+    async def finish(self, to_do: int) -> models.Done:
+        """Mark a to-do as done. Nothing else comes of it: a question still waits for its answer."""
+        return await self._send("POST", f"/to_dos/{part(to_do)}/done", models.Done)
+
+    async def finish_all(self) -> models.Done:
+        """Mark all your to-dos as done. All that are open."""
+        return await self._send("POST", "/to_dos/done", models.Done)
+
+    async def rules(self) -> models.NoticeRulesView:
+        """Show what you are told of.
+
+        And by which channels, beside the to-do list; of a Slack address its host only.
+        """
+        return await self._send("GET", "/me/notifications", models.NoticeRulesView)
+
+    async def change(
+        self,
+        *,
+        rules: models.Rules | Unset | None = UNSET,
+        slack_url: str | Unset | None = UNSET,
+        email: bool | Unset | None = UNSET,
+    ) -> models.NoticeRulesView:
+        """Change what you are told of. What is absent stays as it is."""
+        return await self._send(
+            "PATCH",
+            "/me/notifications",
+            models.NoticeRulesView,
+            body={"rules": rules, "slack_url": slack_url, "email": email},
+        )
+
+    async def attempt(self) -> models.Tried:
+        """Try your channels. Sends a message by each now, and says what came of it."""
+        return await self._send("POST", "/me/notifications/test", models.Tried)
 
 
 class AsyncTriggers(AsyncCalls):

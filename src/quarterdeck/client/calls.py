@@ -46,6 +46,8 @@ class Groups:
         self.network = Network(transport)
         self.runners = Runners(transport)
         self.editors = Editors(transport)
+        self.webhooks = Webhooks(transport)
+        self.to_dos = ToDos(transport)
         self.triggers = Triggers(transport)
         self.health = Health(transport)
         self.sign_in = SignIn(transport)
@@ -1707,6 +1709,153 @@ class Editors(Calls):
     def forget(self, executor_id: int) -> None:
         """Forget an editor. What it was carrying out is interrupted; its sessions wait until they are handed over."""
         return self._do("DELETE", f"/executors/{part(executor_id)}")
+
+
+class Webhooks(Calls):
+    """Calls about webhooks."""
+
+    def find(self, project: int | str) -> list[models.WebhookView]:
+        """List a project's webhooks. Without their secrets; for its maintainers."""
+        return self._send("GET", f"/projects/{part(project)}/webhooks", list[models.WebhookView])
+
+    def add(
+        self,
+        project: int | str,
+        *,
+        url: str,
+        description: str | Unset = UNSET,
+        events: list[models.WebhookEvent] | Unset = UNSET,
+        enabled: bool | Unset = UNSET,
+    ) -> models.NewWebhook:
+        """Add a webhook. It is told of what happens from now on; `secret` is shown here alone."""
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks",
+            models.NewWebhook,
+            body={"url": url, "description": description, "events": events, "enabled": enabled},
+        )
+
+    def show(self, project: int | str, webhook_id: int) -> models.WebhookView:
+        """Show a webhook. Without its secret."""
+        return self._send("GET", f"/projects/{part(project)}/webhooks/{part(webhook_id)}", models.WebhookView)
+
+    def remove(self, project: int | str, webhook_id: int) -> None:
+        """Remove a webhook. With its deliveries."""
+        return self._do("DELETE", f"/projects/{part(project)}/webhooks/{part(webhook_id)}")
+
+    def edit(
+        self,
+        project: int | str,
+        webhook_id: int,
+        *,
+        url: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        events: list[models.WebhookEvent] | Unset | None = UNSET,
+        enabled: bool | Unset | None = UNSET,
+    ) -> models.WebhookView:
+        """Change a webhook. What is absent stays; `enabled` true also ends that it is disabled by itself."""
+        return self._send(
+            "PATCH",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}",
+            models.WebhookView,
+            body={"url": url, "description": description, "events": events, "enabled": enabled},
+        )
+
+    def rotate(self, project: int | str, webhook_id: int, *, hours: int | Unset = UNSET) -> models.NewWebhook:
+        """Give a webhook another key.
+
+        For `hours` both sign, a day if nothing is said; `secret` is shown here alone.
+        """
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/rotate",
+            models.NewWebhook,
+            body={"hours": hours},
+        )
+
+    def attempt(self, project: int | str, webhook_id: int) -> models.WebhookDelivery:
+        """Send a webhook something to try it.
+
+        Of the type `webhook.test`; what came of it is in its deliveries a moment later.
+        """
+        return self._send("POST", f"/projects/{part(project)}/webhooks/{part(webhook_id)}/test", models.WebhookDelivery)
+
+    def deliveries(
+        self, project: int | str, webhook_id: int, *, before: int | Unset | None = UNSET
+    ) -> list[models.WebhookDeliveryRow]:
+        """List a webhook's deliveries.
+
+        The newest first, 50 of them, with what came of each try; they are kept for 30 days.
+        """
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries",
+            list[models.WebhookDeliveryRow],
+            query={"before": before},
+        )
+
+    def delivery(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
+        """Show a delivery. With the body that is sent."""
+        return self._send(
+            "GET",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}",
+            models.WebhookDelivery,
+        )
+
+    def redeliver(self, project: int | str, webhook_id: int, delivery_id: int) -> models.WebhookDelivery:
+        """Send a delivery again.
+
+        Under the same `webhook-id`, so that a receiver knows what it has already; one that waits is tried now.
+        """
+        return self._send(
+            "POST",
+            f"/projects/{part(project)}/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}/redeliver",
+            models.WebhookDelivery,
+        )
+
+
+class ToDos(Calls):
+    """Calls about to dos."""
+
+    def find(
+        self, *, limit: int | Unset = UNSET, done: bool | Unset = UNSET, before: int | Unset | None = UNSET
+    ) -> models.ToDosView:
+        """List your to-dos. What waits for you, or what is `done`, the newest first; that is kept for 30 days."""
+        return self._send("GET", "/to_dos", models.ToDosView, query={"limit": limit, "done": done, "before": before})
+
+    def finish(self, to_do: int) -> models.Done:
+        """Mark a to-do as done. Nothing else comes of it: a question still waits for its answer."""
+        return self._send("POST", f"/to_dos/{part(to_do)}/done", models.Done)
+
+    def finish_all(self) -> models.Done:
+        """Mark all your to-dos as done. All that are open."""
+        return self._send("POST", "/to_dos/done", models.Done)
+
+    def rules(self) -> models.NoticeRulesView:
+        """Show what you are told of.
+
+        And by which channels, beside the to-do list; of a Slack address its host only.
+        """
+        return self._send("GET", "/me/notifications", models.NoticeRulesView)
+
+    def change(
+        self,
+        *,
+        rules: models.Rules | Unset | None = UNSET,
+        slack_url: str | Unset | None = UNSET,
+        email: bool | Unset | None = UNSET,
+    ) -> models.NoticeRulesView:
+        """Change what you are told of. What is absent stays as it is."""
+        return self._send(
+            "PATCH",
+            "/me/notifications",
+            models.NoticeRulesView,
+            body={"rules": rules, "slack_url": slack_url, "email": email},
+        )
+
+    def attempt(self) -> models.Tried:
+        """Try your channels. Sends a message by each now, and says what came of it."""
+        return self._send("POST", "/me/notifications/test", models.Tried)
 
 
 class Triggers(Calls):

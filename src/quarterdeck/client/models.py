@@ -34,6 +34,10 @@ Level = Literal["result", "concise", "full"]
 """How dense a view must be to show an event: `result` views show only the first, `full` views show all."""
 
 
+NoticeKind = Literal["needs_input", "failed", "over_budget", "paused", "finished", "webhook_disabled"]
+"""Why somebody is told."""
+
+
 Outcome = Literal["ok", "error", "timed_out", "interrupted", "denied", "cancelled"]
 """How a tool call ended."""
 
@@ -87,6 +91,18 @@ Transition = Literal[
     "stop",
 ]
 """An event of the machine."""
+
+
+WebhookEvent = Literal[
+    "session.active",
+    "session.paused",
+    "session.awaiting_input",
+    "session.completed",
+    "session.failed",
+    "session.canceled",
+    "artifact.created",
+]
+"""What a webhook may be told of; the type of what it is sent."""
 
 
 class AccountView(Model):
@@ -262,6 +278,15 @@ class AttachmentView(Model):
     size: int
     category: str
     created_at: datetime
+
+
+class Attempt(Model):
+    """One try to send it."""
+
+    at: datetime
+    status: int
+    text: str
+    ms: int
 
 
 class BranchView(Model):
@@ -563,6 +588,12 @@ class DeliveryView(Model):
     again_of: int | None
     created_at: datetime
     ended_at: datetime | None
+
+
+class Done(Model):
+    """How many were open, and are done now."""
+
+    done: int
 
 
 class Editor(Model):
@@ -1150,6 +1181,23 @@ class NewToken(Model):
     token: str
 
 
+class NewWebhook(Model):
+    """The same with its secret, which is not shown again."""
+
+    id: int
+    project: str
+    url: str
+    description: str
+    events: list[WebhookEvent]
+    enabled: bool
+    disabled_until: datetime | None
+    failing_since: datetime | None
+    old_key_until: datetime | None
+    added_by: str
+    created_at: datetime
+    secret: str
+
+
 class NoticeAdded(Model):
     """The server told an agent something, as a message of its conversation."""
 
@@ -1157,6 +1205,17 @@ class NoticeAdded(Model):
     component: str
     about: Literal["iterations", "wrap_up", "correction"]
     text: str
+
+
+class NoticeRulesView(Model):
+    """Your rules, and where messages go."""
+
+    rules: Rules
+    slack: str
+    email: bool
+    address: str
+    mails: bool
+    last_fault: str
 
 
 class PersonView(Model):
@@ -1321,6 +1380,15 @@ class ReviewerView(Model):
     username: str
     verdict: Literal["approved", "changes_requested"] | None
     commit: str | None
+
+
+class Rules(Model):
+    """Which kinds a person is told of."""
+
+    flows: list[NoticeKind] = Field(default_factory=lambda: ["needs_input", "failed", "over_budget", "paused"])
+    """Of sessions of flows, and of those from elsewhere."""
+    chats: list[NoticeKind] = Field(default_factory=lambda: [])
+    """Of chats and sessions in editors; nothing at first."""
 
 
 class RulesText(Model):
@@ -1889,6 +1957,29 @@ class TeardownMissed(Model):
     why: Literal["unreachable", "removed"]
 
 
+class ToDoView(Model):
+    """One thing to do."""
+
+    id: int
+    kind: NoticeKind
+    title: str
+    project: str | None
+    session: int | None
+    seq: int | None
+    status: Status | None
+    path: str
+    url: str
+    created_at: datetime
+    done_at: datetime | None
+
+
+class ToDosView(Model):
+    """A page of them, the newest first."""
+
+    open: int
+    items: list[ToDoView]
+
+
 class TokenView(Model):
     """A token, without its secret, which is kept nowhere."""
 
@@ -1945,6 +2036,13 @@ class ToolCallsOffered(Model):
 
     kind: Literal["tool_call.offered"] = "tool_call.offered"
     call_ids: list[str]
+
+
+class Tried(Model):
+    """What came of a message that was sent to try a channel."""
+
+    slack: str
+    email: str
 
 
 class TriggerView(Model):
@@ -2041,6 +2139,49 @@ class Waiting(Model):
     on: Literal["worker", "runner", "editor", "tool", "model", "person"]
     detail: str = ""
     until: datetime | None = None
+
+
+class WebhookDelivery(Model):
+    """The same with what is sent."""
+
+    id: int
+    message_id: str
+    type: str
+    session: int | None
+    status: Literal["waiting", "delivered", "failed"]
+    attempts: list[Attempt]
+    next_at: datetime | None
+    created_at: datetime
+    body: str
+
+
+class WebhookDeliveryRow(Model):
+    """A delivery as lists show it."""
+
+    id: int
+    message_id: str
+    type: str
+    session: int | None
+    status: Literal["waiting", "delivered", "failed"]
+    attempts: list[Attempt]
+    next_at: datetime | None
+    created_at: datetime
+
+
+class WebhookView(Model):
+    """A webhook as doors show it."""
+
+    id: int
+    project: str
+    url: str
+    description: str
+    events: list[WebhookEvent]
+    enabled: bool
+    disabled_until: datetime | None
+    failing_since: datetime | None
+    old_key_until: datetime | None
+    added_by: str
+    created_at: datetime
 
 
 class WorkspacePrepared(Model):

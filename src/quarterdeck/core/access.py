@@ -37,6 +37,7 @@ class Ability(StrEnum):
     MANAGE_RUNNER = "manage_runner"
     MANAGE_NETWORK = "manage_network"
     MANAGE_MCP_SERVERS = "manage_mcp_servers"
+    MANAGE_WEBHOOKS = "manage_webhooks"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_FLOWS = "manage_flows"
     MANAGE_MEMBERS = "manage_members"
@@ -66,6 +67,7 @@ LEAST_ROLE: dict[Ability, Role] = {
     Ability.MANAGE_RUNNER: Role.MAINTAINER,
     Ability.MANAGE_NETWORK: Role.MAINTAINER,
     Ability.MANAGE_MCP_SERVERS: Role.MAINTAINER,
+    Ability.MANAGE_WEBHOOKS: Role.MAINTAINER,
     Ability.MANAGE_CONNECTIONS: Role.MAINTAINER,
     Ability.MANAGE_FLOWS: Role.MAINTAINER,
     Ability.MANAGE_MEMBERS: Role.MAINTAINER,

@@ -10,6 +10,7 @@ from quarterdeck.core.usage import Usage
 
 NEAR = Decimal("0.8")
 """The part of a budget at which the session says so."""
+_LEAD = "The budget of "
 
 
 Dollars = Annotated[
@@ -54,13 +55,13 @@ class Budget(BaseModel):
         """
         if self.cost is not None and usage.cost is None and self.tokens is None:
             return (
-                f"The budget of {self} can't be kept: a model was used whose price is not known. "
+                f"{_LEAD}{self} can't be kept: a model was used whose price is not known. "
                 "Give the session a budget of tokens, and resume it."
             )
         if self.used(usage) < 1:
             return ""
         cost = "cost unknown" if usage.cost is None else f"${usage.cost}"
-        return f"The budget of {self} is spent ({cost}, {tokens(usage):,} tokens). Raise it, and resume the session."
+        return f"{_LEAD}{self} is spent ({cost}, {tokens(usage):,} tokens). Raise it, and resume the session."
 
     def left(self, usage: Usage) -> "Budget | None":
         """What is left of it; None when nothing is."""
@@ -68,6 +69,11 @@ class Budget(BaseModel):
             return None
         cost = self.cost if self.cost is None or usage.cost is None else self.cost - usage.cost
         return Budget(cost=cost, tokens=None if self.tokens is None else self.tokens - tokens(usage))
+
+
+def is_spent(reason: str) -> bool:
+    """Whether a session paused for what `Budget.spent` says, of its own budget or of one above it."""
+    return _LEAD in reason
 
 
 def tokens(usage: Usage) -> int:

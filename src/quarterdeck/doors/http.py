@@ -50,7 +50,9 @@ from quarterdeck.doors.api import (
     session_records,
     sessions,
     sign_in,
+    to_dos,
     triggers,
+    webhooks,
 )
 from quarterdeck.doors.api.parameters import project_ref
 from quarterdeck.doors.api.tokens import PersonMiddleware, actor, still
@@ -93,6 +95,8 @@ API = (
     network,
     runners,
     editors,
+    webhooks,
+    to_dos,
     triggers,
     health,
 )

@@ -12,7 +12,7 @@ from quarterdeck.app.outside import McpEndpoint
 from quarterdeck.core.errors import InvalidInputError, QuarterdeckError, UnavailableError
 from quarterdeck.core.redaction import Redactor
 from quarterdeck.core.text import clean, line
-from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, PAGES
+from quarterdeck.tools.mcp import CALL_SECONDS, LIST_SECONDS, MESSAGE_BYTES, PAGES
 from quarterdeck.tools.mcp import redactor as redactor_of
 
 if TYPE_CHECKING:
@@ -49,13 +49,19 @@ class HttpMcp:
     async def _connected(self, endpoint: McpEndpoint, seconds: float) -> "AsyncGenerator[Client[Any]]":
         # It takes a second or two to load, and is loaded by those alone who use it.
         toolset = (await asyncio.to_thread(import_module, "pydantic_ai.mcp")).MCPToolset
-        http = await asyncio.to_thread(import_module, "quarterdeck.engine.mcp_http")
+        http = await asyncio.to_thread(import_module, "quarterdeck.engine.bounded_http")
         named = f"The MCP server {endpoint.name}"
         redactor = redactor_of(endpoint.secrets)
         try:
             async with (
                 asyncio.timeout(seconds),
-                http.connection(private=self._private, headers=endpoint.headers, seconds=seconds) as own,
+                http.connection(
+                    private=self._private,
+                    setting="QUARTERDECK_MCP_PRIVATE_ADDRESSES",
+                    headers=endpoint.headers,
+                    seconds=seconds,
+                    most_bytes=MESSAGE_BYTES,
+                ) as own,
                 toolset(endpoint.url, http_client=own, init_timeout=seconds, read_timeout=seconds) as it,
             ):
                 yield it.client

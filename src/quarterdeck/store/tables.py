@@ -838,7 +838,7 @@ outbox = Table(
     Column("session_id", BigInteger, nullable=False),
     Column("project_id", BigInteger),
     Column("seq", BigInteger, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("status", Text, nullable=False),  # empty: the event is an artifact
     Column("delivered_at", _TIME),
     Index(None, "session_id", "id"),
     Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at is null")),
@@ -923,4 +923,89 @@ deliveries = Table(
     Index(None, "session_id"),
     Index("ix_deliveries_waiting", "project_id", "id", postgresql_where=text("status = 'waiting'")),
     Index("ix_deliveries_ended_at", "project_id", "ended_at", postgresql_where=text("status = 'started'")),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    Column("project_id", BigInteger, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    _text("description"),
+    Column("url", Text, nullable=False),  # without what stands behind its `?`
+    Column("secret", LargeBinary, nullable=False),  # encrypted: the whole URL, and the keys
+    Column("old_key_until", _TIME),  # until when it signs with its last key, too
+    Column("events", JSONB, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("failing_since", _TIME),  # null when the last delivery was taken
+    Column("disabled_until", _TIME),  # by itself, because it has failed for too long
+    _text("added_by"),
+    _created(),
+    Index(None, "project_id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    _id(),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("session_id", BigInteger, nullable=False),  # 0 for a test
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),  # waiting, delivered, failed
+    Column("next_at", _TIME, nullable=False, server_default=func.now()),  # while a worker sends it, when it is lost
+    Column("tries", Integer, nullable=False, server_default=text("0")),  # since it was made or sent again by hand
+    Column("attempts", JSONB, nullable=False, server_default=text("'[]'")),  # the log: what each try came to
+    _created(),
+    Index(None, "webhook_id", "id"),
+    Index(None, "session_id"),
+    Index("ix_webhook_deliveries_waiting", "next_at", postgresql_where=text("status = 'waiting'")),
+    Index("ix_webhook_deliveries_due", "webhook_id", "next_at", postgresql_where=text("status = 'waiting'")),
+    Index("ix_webhook_deliveries_order", "webhook_id", "session_id", "id", postgresql_where=text("status = 'waiting'")),
+)
+
+to_dos = Table(
+    "to_dos",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("session_id", BigInteger, nullable=False),  # 0 when it is about a webhook
+    Column("seq", BigInteger, nullable=False),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id", ondelete="CASCADE")),
+    Column("done_at", _TIME),
+    _created(),
+    Index(None, "user_id", "id"),
+    Index("ix_to_dos_open", "user_id", "id", postgresql_where=text("done_at is null")),
+    Index(None, "session_id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _id(),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),  # slack, email
+    Column("kind", Text, nullable=False),
+    Column("session_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("session_status", Text, nullable=False),
+    Column("webhook_id", BigInteger, ForeignKey("webhooks.id", ondelete="CASCADE")),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),  # waiting, sent, dropped, failed
+    Column("next_at", _TIME, nullable=False, server_default=func.now()),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    _text("fault"),
+    _created(),
+    Index(None, "user_id", "id"),
+    Index(None, "session_id"),
+    Index("ix_notices_waiting", "next_at", postgresql_where=text("status = 'waiting'")),
+)
+
+notice_rules = Table(
+    "notice_rules",
+    metadata,
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("rules", JSONB, nullable=False),
+    Column("slack", LargeBinary),  # the encrypted address
+    Column("email", Boolean, nullable=False, server_default=text("false")),
 )

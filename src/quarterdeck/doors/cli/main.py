@@ -38,8 +38,10 @@ from quarterdeck.doors.cli import (
     session_record,
     session_replay,
     session_search,
+    to_do,
     token,
     trigger,
+    webhook,
 )
 from quarterdeck.doors.cli.command import Json, Options, Server, TokenFile
 from quarterdeck.doors.cli.failure import Exit
@@ -74,6 +76,8 @@ chat.register(app)
 acp.register(app)
 app.add_typer(rules.group, name="rules")
 app.add_typer(mcp.group, name="mcp")
+app.add_typer(webhook.group, name="webhook")
+app.add_typer(to_do.group, name="todo")
 app.add_typer(forge.group, name="forge")
 app.add_typer(model.group, name="model")
 app.add_typer(runner.group, name="runner")

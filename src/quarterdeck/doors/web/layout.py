@@ -10,7 +10,7 @@ from functools import lru_cache
 from litestar import Response
 from litestar.response import Stream
 
-from quarterdeck.app import chat_choices, overviews
+from quarterdeck.app import chat_choices, overviews, to_dos
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.boards import Overview
@@ -49,6 +49,8 @@ class Frame(Rail):
 
     choices: ChatChoices
     """What a new chat can begin with."""
+    to_dos: str = ""
+    """How many wait on the to-do list; empty if none does."""
     project_id: int | None = None
     project_path: str = ""
     here: str = ""
@@ -71,7 +73,8 @@ async def framed(
     """A page with all that stands around it."""
     rail = _rail(await overviews.show(app, actor, RAIL))
     choices = await chat_choices.choices(app, actor, project_id)
-    frame = Frame(rail.sessions, rail.chats, rail.needing, choices, project_id, project_path, here)
+    waiting = counted(await to_dos.count(app, actor))
+    frame = Frame(rail.sessions, rail.chats, rail.needing, choices, waiting, project_id, project_path, here)
     return await to_thread(page, template, 200, actor=actor, frame=frame, **values)
 
 
@@ -81,12 +84,17 @@ def live(app: App, actor: Actor, closing: Closing, *own: AsyncIterator[bytes], c
     It goes on until `check` raises.
     """
     chat = chat_stream.told(app, actor, sights.sight().follows)
-    return stream(_around(app, actor), closing, chat, *own, check=check)
+    return stream(_around(app, actor), closing, _to_dos(app, actor), chat, *own, check=check)
 
 
 async def _around(app: App, actor: Actor) -> AsyncIterator[bytes]:
     async for overview in overviews.changes(app, actor, RAIL):
         yield _told(overview, languages.spoken())
+
+
+async def _to_dos(app: App, actor: Actor) -> AsyncIterator[bytes]:
+    async for waiting in to_dos.changes(app, actor):
+        yield fresh({"top-to-dos": fragment("parts/needing.html", needing=counted(waiting))})
 
 
 @lru_cache(maxsize=256)
@@ -113,5 +121,9 @@ def fresh(parts: dict[str, str]) -> bytes:
 def _rail(overview: Overview) -> Rail:
     needing, newest, chats = overview.lists
     others = [row for row in newest if row.status not in AWAITING]
-    count = f"{COUNTED - 1}+" if len(needing) == COUNTED else str(len(needing) or "")
-    return Rail((*needing, *others)[:RAIL_ROWS], chats, count)
+    return Rail((*needing, *others)[:RAIL_ROWS], chats, counted(len(needing)))
+
+
+def counted(number: int) -> str:
+    """As a badge has it: empty for none, and no number over two digits."""
+    return f"{COUNTED - 1}+" if number >= COUNTED else str(number or "")

@@ -45,8 +45,10 @@ from quarterdeck.doors.web import (
     setting_pages,
     sights,
     static_files,
+    to_do_pages,
     trigger_pages,
     views,
+    webhook_pages,
 )
 from quarterdeck.doors.web.cookies import BrowserMiddleware, browser, cookie, own_pages_only, secret, still
 from quarterdeck.doors.web.fields import Form
@@ -139,6 +141,8 @@ ROUTES = (
             *run_pages.ROUTES,
             *new_project_pages.ROUTES,
             *member_pages.ROUTES,
+            *webhook_pages.ROUTES,
+            *to_do_pages.ROUTES,
             *setting_pages.ROUTES,
             *trigger_pages.ROUTES,
             *runner_pages.ROUTES,

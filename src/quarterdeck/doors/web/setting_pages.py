@@ -184,6 +184,7 @@ async def _page(
         here="settings",
         project=project,
         owns=allows(role, Ability.MANAGE_PROJECT),
+        manages_webhooks=allows(role, Ability.MANAGE_WEBHOOKS),
         manages_network=allows(role, Ability.MANAGE_NETWORK),
         network_role=LEAST_ROLE[Ability.MANAGE_NETWORK].name,
         sweep=await retention_views.preview_project(app, actor, project_id) if sees else None,

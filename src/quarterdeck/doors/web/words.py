@@ -5,7 +5,9 @@ from typing import Any
 
 from quarterdeck.core.access import Ability, Role
 from quarterdeck.core.events import Outcome
+from quarterdeck.core.notice import NoticeKind
 from quarterdeck.core.status import Status, StatusGroup
+from quarterdeck.core.webhook import WebhookEvent
 from quarterdeck.doors.web import languages
 from quarterdeck.tools.tool import Privilege
 
@@ -63,6 +65,7 @@ ABILITIES = {
     Ability.MANAGE_RUNNER: _("manage runners"),
     Ability.MANAGE_NETWORK: _("manage the network"),
     Ability.MANAGE_MCP_SERVERS: _("manage MCP servers"),
+    Ability.MANAGE_WEBHOOKS: _("manage webhooks"),
     Ability.MANAGE_CONNECTIONS: _("manage connections to forges"),
     Ability.MANAGE_FLOWS: _("manage flows"),
     Ability.MANAGE_MEMBERS: _("manage members"),
@@ -119,6 +122,24 @@ TARGETS = {
     "pipeline": _("pipeline"),
     "session": _("session"),
 }
+NOTICES = {
+    NoticeKind.NEEDS_INPUT: _("needs you"),
+    NoticeKind.FAILED: _("failed"),
+    NoticeKind.OVER_BUDGET: _("over budget"),
+    NoticeKind.PAUSED: _("paused by itself"),
+    NoticeKind.FINISHED: _("done"),
+    NoticeKind.WEBHOOK_DISABLED: _("webhook disabled"),
+}
+WEBHOOK_EVENTS = {
+    WebhookEvent.ACTIVE: _("a session starts or goes on"),
+    WebhookEvent.PAUSED: _("a session is paused"),
+    WebhookEvent.AWAITING_INPUT: _("a session needs a person"),
+    WebhookEvent.COMPLETED: _("a session is done"),
+    WebhookEvent.FAILED: _("a session failed"),
+    WebhookEvent.CANCELED: _("a session is stopped"),
+    WebhookEvent.ARTIFACT: _("a session makes a branch, a commit, a merge request or another artifact"),
+}
+WEBHOOK_DELIVERIES = {"waiting": _("waiting"), "delivered": _("delivered"), "failed": _("failed")}
 DECISIONS = {"granted": _("granted"), "denied": _("denied"), "answered": _("answered"), "open": _("open")}
 CHANGES = {"added": _("added"), "modified": _("modified"), "deleted": _("deleted"), "renamed": _("renamed")}
 STEPS = {
@@ -198,6 +219,9 @@ KINDS: dict[str, Mapping[Any, str]] = {
     "part": PARTS,
     "fold": FOLDS,
     "door": DOORS,
+    "notice": NOTICES,
+    "webhook_event": WEBHOOK_EVENTS,
+    "webhook_delivery": WEBHOOK_DELIVERIES,
     "event": EVENTS,
     "action": ACTIONS,
     "delivery": DELIVERIES,

@@ -1,23 +1,30 @@
-"""The HTTP connection to an MCP server: to public addresses, no further than asked, and no more than is bearable."""
+"""HTTP to where people say: to public addresses, no further than asked, and no more than is bearable."""
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
-from ipaddress import IPv6Address, ip_address
+from functools import cache
 
 import httpx2
 from typing_extensions import override
 
 from quarterdeck.core.errors import ForbiddenError, TooLargeError, UnavailableError
-from quarterdeck.tools.mcp import MESSAGE_BYTES
+from quarterdeck.core.network import refusal_of
 
 CONNECT_SECONDS = 10
 
 
-def connection(*, private: bool, headers: dict[str, str], seconds: float) -> httpx2.AsyncClient:
-    """A client that follows no redirect, takes nothing of the environment, and sends `headers` with each request."""
+def connection(
+    *, private: bool, setting: str, headers: dict[str, str], seconds: float, most_bytes: int
+) -> httpx2.AsyncClient:
+    """A client that follows no redirect, takes nothing of the environment, and sends `headers` with each request.
+
+    `private` lets it go to the private network; without it `setting` is what would. All answers together may have
+    `most_bytes`.
+    """
     return httpx2.AsyncClient(
-        transport=_Bounded(private=private),
+        transport=_Bounded(private, setting, most_bytes),
         headers={**headers, "Accept-Encoding": "identity"},
         follow_redirects=False,
         trust_env=False,
@@ -28,10 +35,11 @@ def connection(*, private: bool, headers: dict[str, str], seconds: float) -> htt
 class _Bounded(httpx2.AsyncBaseTransport):
     """Connects to an address that was looked at, and ends an answer that grows too large."""
 
-    def __init__(self, *, private: bool) -> None:
-        self._private = private
-        self._inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=httpx2.Limits(max_connections=4))
-        self._left = MESSAGE_BYTES
+    def __init__(self, private: bool, setting: str, most_bytes: int) -> None:
+        self._private, self._setting = private, setting
+        limits = httpx2.Limits(max_connections=4)
+        self._inner = httpx2.AsyncHTTPTransport(verify=_certificates(), trust_env=False, limits=limits)
+        self._most = self._left = most_bytes
 
     @override
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -71,7 +79,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
         """Takes bytes off what may still come."""
         self._left -= size
         if self._left < 0:
-            raise TooLargeError(f"It answered with more than {MESSAGE_BYTES:,} bytes.")
+            raise TooLargeError(f"It answered with more than {self._most:,} bytes.")
 
     async def _address(self, name: str, port: int) -> str:
         try:
@@ -82,9 +90,15 @@ class _Bounded(httpx2.AsyncBaseTransport):
         if not self._private and not all(map(public, addresses)):
             raise ForbiddenError(
                 f"{name} is on this machine or in its private network. An administrator can allow that: "
-                "QUARTERDECK_MCP_PRIVATE_ADDRESSES."
+                f"{self._setting}."
             )
         return addresses[0]
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to believe, read once: it takes longer than a whole request."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _Counted(httpx2.AsyncByteStream):
@@ -105,6 +119,4 @@ class _Counted(httpx2.AsyncByteStream):
 
 def public(address: str) -> bool:
     """Whether an address is one of the internet."""
-    ip = ip_address(address)
-    ip = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
-    return ip.is_global and not ip.is_multicast
+    return not refusal_of(address, host="", named=False)
