@@ -235,6 +235,7 @@ async def test_triggers_are_maintainers_work(app: App, owner: Actor, project: Pr
         ({"events": {EventType.WORK_ITEM: ("opened",)}}, "no action 'opened'"),
         ({"events": {EventType.SCHEDULE: ()}, "cron": "* * * * *"}, "every 5 minutes"),
         ({"events": {EventType.SCHEDULE: ()}, "cron": "0 6 * * *", "timezone": "Mars/X"}, "no time zone"),
+        ({"events": {EventType.SCHEDULE: ()}, "cron": "R R * * *"}, "no schedule"),
         ({"cron": "0 6 * * *"}, "Only the event"),
     ):
         with pytest.raises((InvalidInputError, NotFoundError), match=words):

@@ -61,8 +61,9 @@ async def test_from_an_account_to_a_delivery(api: Api, app: App, start: Start) -
     for act, then in (("disable", "Off"), ("enable", "On")):
         done = await client.post(f"/projects/1/triggers/1/{act}")
         assert f"<dd>{then}</dd>" in done.text
-    fired = await client.post("/projects/1/triggers/1/fire", data={"payload": "[]"})
-    assert (fired.status_code, "is a JSON object" in fired.text) == (400, True)
+    for bad in ("[]", "{", '{"a": NaN}', "[" * 5_000 + "]" * 5_000):
+        fired = await client.post("/projects/1/triggers/1/fire", data={"payload": bad})
+        assert (fired.status_code, "is a JSON object" in fired.text) == (400, True)
     fired = await client.post("/projects/1/triggers/1/fire", data={"payload": "{}"})
     assert "Delivery 2" in fired.text
     again = await client.post("/projects/1/deliveries/1/again")

@@ -87,5 +87,5 @@ def too_low(path: str, role: Role | None, ability: Ability) -> ForbiddenError:
 
 def administrator(actor: Actor, what: str) -> None:
     """Raises ForbiddenError unless `actor` is an administrator; `what` says what only they may."""
-    if not actor.admin:
+    if not actor.admin or (actor.account is not None and not actor.account.admin):
         raise ForbiddenError(f"Only administrators may {what}.")

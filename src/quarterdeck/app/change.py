@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import BaseModel, JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quarterdeck.app import sealing
+from quarterdeck.app import sealing, thread_answers
 from quarterdeck.app.application import App
 from quarterdeck.app.wanted import happened
 from quarterdeck.core.events import AnyPayload, ModelAnswered, StatusChanged
@@ -149,8 +149,8 @@ async def settle(
     if before is not None and state.status is not before.status and (state.final or state.status is Status.IDLE):
         await happened(connection, app.dispatch, "session", session.id)
         await sealing.at_rest(app, connection, session.id, state)
-        if state.created.triggered is not None and state.created.parent_id is None:
-            await app.dispatch.thread_answer(connection, session.id)
+    if before is not None and state.status is not before.status and thread_answers.due(state):
+        await app.dispatch.thread_answer(connection, session.id)
     if state.final and before is not None and not before.final:
         await end(connection, session.id)
 

@@ -4,15 +4,17 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import structlog
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quarterdeck.app import steering, thread_answers, triggers
 from quarterdeck.app.access import project_for
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
-from quarterdeck.app.network import with_tools_told
+from quarterdeck.app.network import UntoldError, with_tools_told
 from quarterdeck.app.occurrences import FOLLOW_UP, bounded, keep
 from quarterdeck.app.session_access import person
 from quarterdeck.app.sessions import StartSession, start_within
@@ -37,6 +39,8 @@ REASON_CHARACTERS = 2_000
 KEPT = timedelta(days=90)
 """How long a delivery is kept after its end."""
 FORGOTTEN_AT_ONCE = 1_000
+
+_log = structlog.get_logger(__name__)
 
 DeliveryStatus = Literal["waiting", "started", "told", "refused"]
 
@@ -76,7 +80,7 @@ async def find(
     """A project's, newest first; `before` is the number of an earlier page's last."""
     async with app.database.reading() as connection:
         found = await project_for(connection, actor, project, Ability.MANAGE_TRIGGERS)
-        query = _query().where(deliveries.c.project_id == found.id).limit(min(max(limit, 1), 100))
+        query = _query(details=False).where(deliveries.c.project_id == found.id).limit(min(max(limit, 1), 100))
         if trigger_id is not None:
             query = query.where(deliveries.c.trigger_id == trigger_id)
         if before is not None:
@@ -134,8 +138,10 @@ async def _one(connection: AsyncConnection, project_id: int, delivery_id: int) -
     return row
 
 
-def _query() -> Select[*tuple[Any, ...]]:
-    query = select(deliveries, users.c.username.label("by")).join(users, users.c.id == deliveries.c.user_id)
+def _query(*, details: bool = True) -> Select[*tuple[Any, ...]]:
+    """A list goes without what a delivery was told, which may be large."""
+    columns = [one for one in deliveries.c if details or one.name not in ("payload", "text")]
+    query = select(*columns, users.c.username.label("by")).join(users, users.c.id == deliveries.c.user_id)
     return query.order_by(deliveries.c.id.desc())
 
 
@@ -216,10 +222,13 @@ async def _deliver(
                 return {"status": "refused", "reason": "The trigger was disabled before its turn came."}
             session_id = await _start(app, connection, actor, row, trigger)
             return {"status": "started", "session_id": session_id}
-    except UnavailableError:  # not its fault: it waits
+    except (UnavailableError, UntoldError, OperationalError, InterfaceError):  # not its fault: it waits
         raise
     except QuarterdeckError as error:
         return {"status": "refused", "reason": line(cut(error.message, REASON_CHARACTERS), REASON_CHARACTERS)}
+    except Exception:  # a fault of ours: those behind it are not to wait for its repair
+        _log.exception("a delivery could not be started", delivery=row.id)
+        return {"status": "refused", "reason": "The server failed over it; its log says why. Fire it again."}
 
 
 async def _start(app: App, connection: AsyncConnection, actor: Actor, row: Row[Any], trigger: Row[Any]) -> int:
@@ -246,7 +255,8 @@ async def _start(app: App, connection: AsyncConnection, actor: Actor, row: Row[A
         trigger=trigger.id, delivery=row.id, source=source(type_), account_id=account.user_id, account=account.username
     )
     by = Actor(actor.user_id, actor.username, actor.name, actor.email, actor.admin, "server", account)
-    session_id = await start_within(app, connection, by, request, f"delivery:{row.id}", triggered=triggered)
+    # With no key of idempotency: the delivery's own row is that, and keys are the person's to choose.
+    session_id = await start_within(app, connection, by, request, None, triggered=triggered)
     await thread_answers.begun(app, connection, by, row, subject, session_id)
     return session_id
 

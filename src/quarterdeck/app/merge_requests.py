@@ -240,6 +240,7 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: s
         await demand_here(connection, found, row)
         demand_target(found, row.target_branch)
         await demand_head(app, row, head)
+        before = await app.forge.commit_of(found.id, row.target_branch)
         commit = await app.forge.merge(
             found.id,
             source=head or row.source_branch,
@@ -253,6 +254,8 @@ async def merge(app: App, actor: Actor, project: int | str, iid: int, *, head: s
         if closing:
             await issues.closed_by_merge(app, connection, actor, found, closing, f"!{iid}")
         await pipelines.start_for(connection, app, found.id, row.target_branch, commit, source="push", by=actor)
+        if row.target_branch == found.default_branch:
+            await occurrences.pushed(app, connection, found, actor, commit, before)
         return await views.load(app, connection, actor, row.id)
 
 

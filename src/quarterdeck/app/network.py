@@ -100,7 +100,7 @@ async def groups(app: App) -> Groups:
     return {**GROUPS, **await app.registries.found(), **app.network_groups}
 
 
-class _UntoldError(Exception):
+class UntoldError(Exception):
     """The machine's tools are to be asked, which takes seconds: not while a transaction is open."""
 
 
@@ -114,7 +114,7 @@ def with_tools_told(
         while True:
             try:
                 return await start(app, *args, **kwargs)
-            except _UntoldError:
+            except UntoldError:
                 await app.registries.found()
 
     return begun
@@ -168,7 +168,7 @@ def _told(app: App, texts: set[str]) -> Groups:
         return {**GROUPS, **app.network_groups}
     told = app.registries.told()
     if told is None:
-        raise _UntoldError
+        raise UntoldError
     return {**GROUPS, **told, **app.network_groups}
 
 

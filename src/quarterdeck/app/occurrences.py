@@ -32,6 +32,7 @@ from quarterdeck.store.tables import deliveries, members, merge_requests, projec
 
 FOLLOW_UP = "follow_up"
 """The action of a comment on a merge request that a triggered session made: it starts nothing new."""
+_LEFT_OUT = "[too large to be kept]"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Place:
     """The session that did it."""
 
 
-async def happened(app: App, connection: AsyncConnection, occurrence: Occurrence) -> None:
-    """Writes a delivery for each of the project's triggers that it fits, and has them delivered."""
+async def happened(app: App, connection: AsyncConnection, occurrence: Occurrence) -> bool:
+    """Writes a delivery for each of the project's triggers that it fits, has them delivered, and answers if any did."""
     mine = (
         triggers.c.project_id == occurrence.project_id,
         triggers.c.enabled,
@@ -59,6 +60,7 @@ async def happened(app: App, connection: AsyncConnection, occurrence: Occurrence
     found = (await connection.execute(query)).all()
     rows = [row_of(occurrence, one) for one in found if _wants(one, occurrence)]
     await keep(app, connection, occurrence.project_id, rows)
+    return bool(rows)
 
 
 def _wants(trigger: Row[Any], occurrence: Occurrence) -> bool:
@@ -82,24 +84,34 @@ def row_of(occurrence: Occurrence, trigger: Row[Any]) -> dict[str, Any]:
 
 
 def bounded(payload: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The payload with its largest parts left out until it is small enough to be kept."""
-
-    def size(value: object) -> int:
-        return len(json.dumps(value))
-
-    kept = dict(payload)
-    while kept and size(kept) > PAYLOAD_BYTES:
-        largest = max(kept, key=lambda name: size(kept[name]))
-        kept[largest] = "[too large to be kept]" if size(kept[largest]) > 64 else kept.pop(largest) and None
+    """The payload with its largest parts left out, and then fields as a whole, until it is small enough to be kept."""
+    over = len(json.dumps(payload)) - PAYLOAD_BYTES
+    if over <= 0:
+        return payload
+    kept, sizes = dict(payload), {name: len(json.dumps(value)) for name, value in payload.items()}
+    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        if over <= 0 or sizes[name] <= len(_LEFT_OUT) + 2:
+            break
+        kept[name], over = _LEFT_OUT, over - sizes[name] + len(_LEFT_OUT) + 2
+    for name in sorted(kept, key=len, reverse=True):
+        if over <= 0:
+            break
+        over -= len(json.dumps({name: kept.pop(name)}))
     return kept
 
 
 async def keep(app: App, connection: AsyncConnection, project_id: int, rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Writes deliveries that are not there yet, has them delivered, and answers their numbers."""
+    """Writes deliveries that are not there yet, has them delivered, and answers their numbers.
+
+    What looks like a secret in them is not kept: payloads come from elsewhere, and maintainers look at them.
+    """
     if not rows:
         return []
     made = upsert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
-    ids = list((await connection.execute(made, rows)).scalars())
+    safe = [
+        {**row, "payload": app.redactor.value(row["payload"]), "text": app.redactor.text(row["text"])} for row in rows
+    ]
+    ids = list((await connection.execute(made, safe)).scalars())
     if ids:
         await app.dispatch.deliveries(connection, project_id, None)
     return ids
@@ -117,9 +129,9 @@ async def said(app: App, connection: AsyncConnection, place: Place, text: str, k
     ids = await _accounts(connection, place.project.id, mentioned(text))
     occurrence = _occurrence(app, place, EventType.MENTION, key, text=text, account_ids=ids)
     note: dict[str, JsonValue] = {"note": text, "noteable_type": "Issue" if place.kind == "issue" else "MergeRequest"}
-    if ids:
-        await happened(app, connection, replace(occurrence, payload=_payload(app, place, "note", note)))
-    elif place.kind == "merge_request" and place.row.session_id is not None:
+    if ids and await happened(app, connection, replace(occurrence, payload=_payload(app, place, "note", note))):
+        return
+    if place.kind == "merge_request" and place.row.session_id is not None:
         await _follow_up(app, connection, place, occurrence)
 
 
@@ -156,8 +168,10 @@ async def moved(app: App, connection: AsyncConnection, place: Place, action: str
     await happened(app, connection, replace(occurrence, action=action, payload=payload))
 
 
-async def pushed(app: App, connection: AsyncConnection, project: Row[Any], actor: Actor, sha: str, before: str) -> None:
-    """The default branch was moved by a person."""
+async def pushed(
+    app: App, connection: AsyncConnection, project: Project | Row[Any], actor: Actor, sha: str, before: str
+) -> None:
+    """The default branch was moved by a person, who pushed to it or merged into it."""
     payload: dict[str, JsonValue] = {
         "object_kind": "push",
         "ref": f"refs/heads/{project.default_branch}",

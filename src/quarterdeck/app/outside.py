@@ -40,7 +40,7 @@ class Dispatch(Protocol):
         ...
 
     async def deliveries(self, connection: AsyncConnection, project_id: int, at: datetime | None) -> None:
-        """The starting of what triggers of the project want to be started, now or at `at`."""
+        """The starting of what triggers of the project want to be started, now or, once for all who ask, later."""
         ...
 
     async def schedule(self, connection: AsyncConnection, trigger_id: int, at: datetime) -> None:

@@ -32,8 +32,12 @@ __all__ = [
 LOG_PAGE_BYTES = 1 << 20
 
 
-async def start(app: App, actor: Actor, project: int | str, ref: str | None = None) -> PipelineView:
+async def start(
+    app: App, actor: Actor, project: int | str, ref: str | None = None, *, session_id: int | None = None
+) -> PipelineView:
     """Starts a pipeline of a branch's newest commit; of the default branch without `ref`.
+
+    `session_id` is the session that does it: then its end is that session's check, and starts no other.
 
     Raises:
         InvalidInputError: there is no such branch, or nothing to run at its commit.
@@ -47,7 +51,7 @@ async def start(app: App, actor: Actor, project: int | str, ref: str | None = No
         plan = await read(app, found, branch, sha, "api")
         if plan.nothing:
             raise InvalidInputError(f"There is nothing to run at {sha[:12]} of {branch}: {plan.nothing}.")
-        pipeline_id = await create(connection, app, found.id, plan, session_id=None, by=actor)
+        pipeline_id = await create(connection, app, found.id, plan, session_id=session_id, by=actor)
         return await views.load(app, connection, pipeline_id)
 
 

@@ -1,5 +1,6 @@
 """When a schedule runs: cron expressions in a time zone, and what the clock's changes do to them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
@@ -9,6 +10,8 @@ from quarterdeck.core.errors import InvalidInputError
 SHOWN = 5
 SOONEST = timedelta(minutes=5)
 """Runs are no closer together."""
+_CHANCE = re.compile(r"(?<![A-Za-z])[HhRr](?![A-Za-z])")
+"""Letters that croniter puts a number for, another one each time that it is asked."""
 _EXAMPLE = "Its five parts are minute, hour, day of the month, month and day of the week: `30 6 * * 1-5`."
 
 
@@ -18,7 +21,7 @@ def check(cron: str, timezone: str) -> None:
 
     if timezone not in available_timezones():
         raise InvalidInputError(f"There is no time zone {timezone[:100]!r}. Use a name such as Europe/Berlin or UTC.")
-    if len(cron) > 200 or len(cron.split()) != 5 or not croniter.is_valid(cron):
+    if len(cron) > 200 or len(cron.split()) != 5 or _CHANCE.search(cron) or not croniter.is_valid(cron):
         raise InvalidInputError(f"{cron[:100]!r} is no schedule. {_EXAMPLE}")
     times = upcoming(cron, timezone, datetime(2026, 1, 1, tzinfo=UTC), 30)
     if not times:

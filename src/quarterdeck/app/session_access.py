@@ -1,7 +1,7 @@
 """The ability check for everything about a session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -39,7 +39,7 @@ class Facts:
 async def facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]) -> list[Facts | NotFoundError]:
     """Of each person and session, in one query; NotFoundError where there is none that the person may know of.
 
-    Where a service account does it for a person, what the account may is what there is at most.
+    Where a service account does it for a person, it is as the account stands to it, with the lesser of their roles.
     """
     answers = await _facts(connection, asking)
     accounts = {place: (actor.account, number) for place, (actor, number) in enumerate(asking) if actor.account}
@@ -47,8 +47,17 @@ async def facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]
         theirs = await _facts(connection, list(accounts.values()))
         for place, other in zip(accounts, theirs, strict=True):
             mine = answers[place]
-            answers[place] = mine if isinstance(mine, NotFoundError) else other
+            answers[place] = mine if isinstance(mine, NotFoundError) else _lesser(mine, other)
     return answers
+
+
+def _lesser(mine: Facts, other: Facts | NotFoundError) -> Facts | NotFoundError:
+    if isinstance(other, NotFoundError):
+        return other
+    one, two = mine.standing.role, other.standing.role
+    role = min(one, two) if one is not None and two is not None else None
+    admin = mine.standing.admin and other.standing.admin
+    return replace(other, standing=replace(other.standing, role=role, admin=admin))
 
 
 async def _facts(connection: AsyncConnection, asking: Sequence[tuple[Actor, int]]) -> list[Facts | NotFoundError]:
@@ -113,8 +122,9 @@ async def initiator(connection: AsyncConnection, created: SessionCreated) -> Act
     account_id = created.triggered.account_id if created.triggered else None
     query = select(users).where(users.c.id.in_((created.initiator_id, account_id)))
     rows = {row.id: row for row in await connection.execute(query)}
-    account = rows.get(account_id)
-    return _actor(rows[created.initiator_id], None if account is None else _actor(account, None))
+    # Without its account, were that ever gone, a session may nothing: not what the person alone may.
+    account = None if account_id is None else _actor(rows[account_id], None)
+    return _actor(rows[created.initiator_id], account)
 
 
 async def person(connection: AsyncConnection, user_id: int) -> Actor:

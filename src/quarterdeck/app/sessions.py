@@ -29,6 +29,7 @@ from quarterdeck.core import events as e
 from quarterdeck.core import limits
 from quarterdeck.core.access import Ability
 from quarterdeck.core.approval import check_patterns
+from quarterdeck.core.errors import InvalidInputError
 from quarterdeck.core.inputs import pinned_inputs
 from quarterdeck.core.text import clean, line
 from quarterdeck.core.trigger import Triggered
@@ -84,6 +85,10 @@ async def start_within(
     check_patterns(request.pre_approved_patterns)
     chosen = await flow_choice.choose(app, connection, project, request.flow, request.flow_yaml)
     flow = chosen.flow
+    if triggered and parent_id is None and flow.chats:
+        raise InvalidInputError(
+            f"{flow.name} is a chat, which is its person's alone: what a trigger starts is told where it was called."
+        )
     wish = Wish(request.model, request.script, chosen.script, request.flow)
     choice = await choose(app, connection, actor, project.id, flow, wish)
     brought = await session_inputs.collect(

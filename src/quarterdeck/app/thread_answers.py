@@ -40,6 +40,11 @@ async def begun(
     await _say(app, connection, by, delivery.project_id, subject, text, session_id, f"delivery:{delivery.id}")
 
 
+def due(state: SessionState) -> bool:
+    """Whether it says something where it was called: it came to rest, or asks; what it started itself says nothing."""
+    return state.created.triggered is not None and state.created.parent_id is None and state.status in RESTS
+
+
 async def rested(app: App, session_id: int) -> None:
     """Says in the thread what came of the session, once for each time that it comes to rest."""
     async with app.database.transaction() as connection:
@@ -49,7 +54,7 @@ async def rested(app: App, session_id: int) -> None:
             return
         state = SessionState.model_validate(stored)
         triggered = state.created.triggered
-        if triggered is None or state.status not in RESTS:
+        if triggered is None or not due(state):
             return
         first = select(deliveries.c.subject).where(deliveries.c.id == triggered.delivery)
         found = (await connection.execute(first)).scalar_one_or_none()

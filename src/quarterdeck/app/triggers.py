@@ -282,7 +282,9 @@ async def _values(
         raise InvalidInputError("Only the event `schedule` has a cron expression.")
     if scheduled and len(request.events) > 1:
         raise InvalidInputError("A schedule is a trigger of its own: it has no other events beside it.")
-    await flow_choice.look_up(app, connection, project, request.flow)
+    flow = await flow_choice.look_up(app, connection, project, request.flow)
+    if flow.origin == "shipped" and app.flows.read(flow.text).chats:
+        raise InvalidInputError(f"{flow.name} talks with a person, so no trigger can start it. Choose another flow.")
     at = (
         schedule_times.following(request.cron, request.timezone, clock.now()) if scheduled and request.enabled else None
     )

@@ -1,10 +1,13 @@
 """The JSON of a request, refused in words where a parser would only give up."""
 
+import json
 from typing import Any, cast
 
 from litestar import Request
+from pydantic import JsonValue
 
 from quarterdeck.core.errors import InvalidInputError
+from quarterdeck.core.text import clean_value, deeper, finite
 
 DEEPEST = 100
 """How far lists and objects may lie in one another; what reads and stores them goes down by calls."""
@@ -24,6 +27,17 @@ class JsonRequest(Request[Any, Any, Any]):
         if _depth(value) > DEEPEST:
             raise _too_deep()
         return value
+
+
+def json_of(body: bytes) -> JsonValue:
+    """The JSON that is written there, fit to be stored; nothing is an empty object. Raises InvalidInputError."""
+    try:
+        value: Any = json.loads(body.decode() or "{}", parse_constant=finite, parse_float=finite)
+    except (ValueError, RecursionError):
+        raise InvalidInputError("The body is no JSON.") from None
+    if deeper(value, DEEPEST):
+        raise InvalidInputError("The body is nested too deep.")
+    return clean_value(value)
 
 
 def _too_deep() -> InvalidInputError:

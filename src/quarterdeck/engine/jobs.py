@@ -69,7 +69,8 @@ class JobDispatch:
 
     async def deliveries(self, connection: AsyncConnection, project_id: int, at: datetime | None) -> None:
         """The starting of what triggers of the project want to be started, now or at `at`."""
-        await self._defer(connection, DELIVERIES, {"project_id": project_id}, at)
+        if at is None or not await self._planned(connection, DELIVERIES, "project_id", project_id):
+            await self._defer(connection, DELIVERIES, {"project_id": project_id}, at)
 
     async def schedule(self, connection: AsyncConnection, trigger_id: int, at: datetime) -> None:
         """The run of a trigger's schedule at `at`."""
@@ -126,6 +127,15 @@ class JobDispatch:
         """How many workers are alive."""
         rows = await connection.exec_driver_sql(
             "select count(*) from procrastinate_workers where last_heartbeat > now() - interval '5 seconds'"
+        )
+        return rows.scalar_one()
+
+    async def _planned(self, connection: AsyncConnection, task: str, name: str, number: int) -> bool:
+        """Whether one is to come later: else each of many that find nothing to do would plan the next of its own."""
+        rows = await connection.exec_driver_sql(
+            "select exists (select from procrastinate_jobs where status = 'todo' and queue_name = %s"
+            " and task_name = %s and scheduled_at > now() and args = jsonb_build_object(%s::text, %s::bigint))",
+            (QUEUE, task, name, number),
         )
         return rows.scalar_one()
 

@@ -1,6 +1,5 @@
 """`/hooks/triggers/{number}`: what others send to a trigger's webhook, signed or with its secret."""
 
-import json
 from typing import Any
 
 from litestar import Request, Router, post
@@ -8,11 +7,10 @@ from litestar.params import FromPath
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from quarterdeck.app import triggers
-from quarterdeck.core.errors import InvalidInputError, NotFoundError
-from quarterdeck.core.text import clean_value, deeper, finite
+from quarterdeck.core.errors import NotFoundError
 from quarterdeck.core.trigger import PAYLOAD_BYTES
 from quarterdeck.doors.api.parameters import TheApp
-from quarterdeck.doors.body import DEEPEST
+from quarterdeck.doors.body import json_of
 
 
 class Accepted(BaseModel):
@@ -28,20 +26,14 @@ async def take(request: Request[Any, Any, Any], app: TheApp, number: FromPath[in
     if not 0 < number < 2**63:
         raise NotFoundError("There is no such webhook.")
     body = await request.body()
-    await triggers.hooked(app, number, dict(request.headers), body, lambda: read(body))
+    await triggers.hooked(app, number, dict(request.headers), body, lambda: _payload(body))
     return Accepted()
 
 
-def read(body: bytes) -> dict[str, JsonValue]:
-    """The JSON object of a webhook's body; any other JSON stands in it as `value`. Raises InvalidInputError."""
-    try:
-        value: Any = json.loads(body.decode() or "{}", parse_constant=finite, parse_float=finite)
-    except (ValueError, RecursionError):
-        raise InvalidInputError("The body is no JSON.") from None
-    if deeper(value, DEEPEST):
-        raise InvalidInputError("The body is nested too deep.")
-    payload = clean_value(value)
-    return payload if isinstance(payload, dict) else {"value": payload}
+def _payload(body: bytes) -> dict[str, JsonValue]:
+    """The object that was sent; any other JSON stands in one as `value`."""
+    sent = json_of(body)
+    return sent if isinstance(sent, dict) else {"value": sent}
 
 
 ROUTES = Router("/hooks/triggers", route_handlers=[take])

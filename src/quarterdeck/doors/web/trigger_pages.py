@@ -1,10 +1,11 @@
 """Triggers of a project: what starts sessions by itself, what came of it, and the accounts that they act as."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
+from pydantic import JsonValue
 
 from quarterdeck.app import deliveries, project_accounts, projects, triggers
 from quarterdeck.app.actor import Actor
@@ -12,9 +13,10 @@ from quarterdeck.app.application import App
 from quarterdeck.app.project_accounts import AddServiceAccount
 from quarterdeck.app.triggers import MadeTrigger, TriggerView, WriteTrigger
 from quarterdeck.core.access import LEAST_ROLE, Ability
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import InvalidInputError, QuarterdeckError
 from quarterdeck.core.trigger import ACTIONS, EventType
 from quarterdeck.doors.api.parameters import Caller, RowId, TheApp
+from quarterdeck.doors.body import json_of
 from quarterdeck.doors.web.drafts import Draft, WrongFieldsError, came_back, checked, saved
 from quarterdeck.doors.web.fields import Fields, Form
 from quarterdeck.doors.web.project_layout import in_project
@@ -157,14 +159,14 @@ def _wish(form: Fields) -> WriteTrigger:
     )
 
 
-def _payload(form: Fields) -> dict[str, Any]:
+def _payload(form: Fields) -> dict[str, JsonValue]:
     try:
-        found = json.loads(form.text("payload") or "{}")
-    except ValueError:
+        found = json_of(form.text("payload").encode("utf-8", "replace"))
+    except InvalidInputError:
         found = None
     if not isinstance(found, dict):
         raise WrongFieldsError({"payload": "The payload is a JSON object: {…}."})
-    return cast("dict[str, Any]", found)
+    return found
 
 
 async def _list(app: App, actor: Actor, project_id: int, draft: Draft) -> Response[str]:

@@ -15,7 +15,8 @@ async def run(case: Case, args: Args) -> Done | None:
     if known and known[0].sha == head:
         pipeline_id = known[0].id
     else:
-        pipeline_id = (await pipelines.start(case.app, case.actor, case.project_id, case.branch)).id
+        by = case.session_id
+        pipeline_id = (await pipelines.start(case.app, case.actor, case.project_id, case.branch, session_id=by)).id
     ended = await pipelines.wait_for(case.app, pipeline_id, case.session_id, case.call_id)
     if ended is None:
         return None
