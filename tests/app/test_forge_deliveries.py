@@ -14,6 +14,7 @@ from quarterdeck.app import (
     merge_requests,
     pipelines,
     project_accounts,
+    sessions,
     triggers,
 )
 from quarterdeck.app.actor import Actor
@@ -26,7 +27,9 @@ from quarterdeck.core.trigger import EventType
 from quarterdeck.forges.github import events
 from quarterdeck.store.tables import comments, deliveries
 from quarterdeck.store.tables import forge_deliveries as rows
+from quarterdeck.store.tables import pipelines as pipeline_rows
 from tests.app.forge_links import github_headers, linked, told
+from tests.app.test_merge_requests import commit
 from tests.emulators import github
 
 PEOPLE = {"user": {"login": "octocat", "type": "User"}, "html_url": "https://github.example/octo/hello/issues/7"}
@@ -130,6 +133,24 @@ async def test_pipelines_end_once_whatever_comes_late(app: App, owner: Actor) ->
     assert (found.status.value, found.ref, found.external_url) == ("success", "main", "https://x/3")
     await told(app, number, "workflow_run", run("in_progress", None, 8), "d-6")
     assert [one.status.value for one in await pipelines.find(app, owner, project.id)] == ["running"], "tried again"
+
+
+async def test_checks_of_a_sessions_branch_are_its_own_before_there_is_a_merge_request(app: App, owner: Actor) -> None:
+    project, number = await linked(app, owner)
+    await commit(app, project.id, "main", None, text="one\n")
+    wish = sessions.StartSession(project=project.id, flow="software_development", model="scripted", goal="x")
+    session = await sessions.start(app, owner, wish)
+    for id_, branch in ((3, session.branch), (4, "quarterdeck/of-nobody"), (5, "fix")):
+        run = {"id": id_, "name": "CI", "head_branch": branch, "head_sha": "a" * 40, "html_url": "https://x/3"}
+        times = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:05Z"}
+        ended = {**run, **times, "status": "completed", "conclusion": "failure"}
+        await told(
+            app, number, "workflow_run", {"workflow_run": ended, "repository": {"full_name": "octo/hello"}}, branch
+        )
+    async with app.database.reading() as connection:
+        query = select(pipeline_rows.c.session_id).where(pipeline_rows.c.project_id == project.id)
+        made = list((await connection.execute(query.order_by(pipeline_rows.c.id))).scalars())
+    assert made == [session.id, None, None], "what the session itself broke starts no other one"
 
 
 async def test_nobody_is_somebody_else_by_a_name(app: App, owner: Actor) -> None:

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from quarterdeck.app import deliveries, issues, merge_requests, pipelines, sessions, steering, thread_answers, triggers
+from quarterdeck.app import (
+    deliveries,
+    issues,
+    merge_requests,
+    pipelines,
+    projects,
+    sessions,
+    steering,
+    thread_answers,
+    triggers,
+)
 from quarterdeck.app.access import administrator
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
@@ -14,8 +24,8 @@ from quarterdeck.app.issues import CreateIssue
 from quarterdeck.app.occurrences import bounded
 from quarterdeck.app.session_access import initiator
 from quarterdeck.core.access import Role
-from quarterdeck.core.errors import ForbiddenError, InvalidInputError, UnavailableError
-from quarterdeck.core.events import ApprovalRequested, QuestionAnswered
+from quarterdeck.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from quarterdeck.core.events import ApprovalRequested, ModelAnswered, QuestionAnswered
 from quarterdeck.core.status import Status, Transition
 from quarterdeck.core.trigger import PAYLOAD_BYTES, EventType
 from quarterdeck.engine.desk import Case
@@ -129,6 +139,20 @@ async def test_a_comment_on_a_sessions_merge_request_goes_to_it_whoever_it_names
         await merge_requests.comment(app, dora, project.id, 1, words)
     found = (await all_of(app, owner, project))[1:]
     assert [(one.status, one.session_id) for one in found] == [("told", session_id)] * 2
+    await deliveries.again(app, owner, project.id, found[0].id)
+    last = (await all_of(app, owner, project))[-1]
+    assert (last.status, last.session_id) == ("told", session_id), "it has not ended"
+
+
+async def test_a_service_account_belongs_to_its_project_and_doesnt_own_it(
+    app: App, owner: Actor, project: Project, bot: str
+) -> None:
+    other = await projects.add(app, owner, projects.AddProject(path="other"))
+    with pytest.raises(NotFoundError, match="no user"):
+        await projects.set_member(app, owner, other.id, bot, Role.DEVELOPER)
+    await projects.set_member(app, owner, project.id, bot, Role.OWNER)
+    with pytest.raises(ConflictError, match="at least one owner"):
+        await projects.remove_member(app, owner, project.id, owner.username)
 
 
 async def test_a_merge_is_a_push_to_the_default_branch(app: App, owner: Actor, project: Project, bot: str) -> None:
@@ -162,6 +186,20 @@ async def test_what_it_asks_it_asks_in_the_thread_too(app: App, owner: Actor, pr
     async with app.database.reading() as connection:
         log_ = [event.payload for event in await log.read(connection, session_id)]
     assert [one.by for one in log_ if isinstance(one, QuestionAnswered)] == ["ada"]
+
+
+async def test_an_answer_stands_in_the_thread_once(app: App, owner: Actor, project: Project, bot: str) -> None:
+    session_id = await triggered(app, owner, project, bot)
+    async with change(app, session_id) as it:
+        it.move(Transition.START)
+        it.append(ModelAnswered(component="developer", text="I wrote it down.", model="scripted"))
+        it.move(Transition.IDLE)
+    await thread_answers.rested(app, session_id)
+    async with change(app, session_id) as it:
+        it.move(Transition.STOP, reason="enough")
+    await thread_answers.rested(app, session_id)
+    said = [one.text for one in (await issues.show(app, owner, project.id, 1)).comments][1:]
+    assert [("I wrote it down." in one, "is stopped" in one.lower()) for one in said] == [(True, False), (False, True)]
 
 
 async def test_no_trigger_starts_a_chat(app: App, owner: Actor, project: Project, bot: str) -> None:

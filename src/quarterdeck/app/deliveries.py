@@ -188,7 +188,9 @@ async def _room(connection: AsyncConnection, project_id: int) -> bool:
 
 async def _going_on(connection: AsyncConnection, row: Row[Any], trigger: Row[Any]) -> int | None:
     """The session that a comment goes to: the newest of the same account on the same thing that has not ended."""
-    if row.event != EventType.MENTION or row.subject is None or row.again_of is not None:
+    if row.event != EventType.MENTION or row.subject is None:
+        return None
+    if row.again_of is not None and row.action != FOLLOW_UP:  # that is asked for to start another one
         return None
     subject = Subject.model_validate(row.subject)
     on = session_subjects.c.issue_id if subject.kind == "issue" else session_subjects.c.merge_request_id

@@ -15,7 +15,10 @@ from quarterdeck.core.pipeline import ENDED, PIPELINE_ENDED, CiPipeline, JobStat
 from quarterdeck.core.remote import RemoteJob, RemotePipeline
 from quarterdeck.core.text import clean, decode, line
 from quarterdeck.store import output
-from quarterdeck.store.tables import merge_requests, pipeline_jobs, pipelines
+from quarterdeck.store.tables import merge_requests, pipeline_jobs, pipelines, sessions
+
+SESSION_BRANCHES = "quarterdeck/"
+"""What the names of sessions' branches begin with."""
 
 
 async def bring(mirror: Mirror, fact: RemotePipeline) -> None:
@@ -78,11 +81,17 @@ async def _row(mirror: Mirror, connection: AsyncConnection, fact: RemotePipeline
 
 
 async def _session(mirror: Mirror, connection: AsyncConnection, branch: str) -> int | None:
-    """The session whose work is checked: it opened the branch's merge request."""
+    """The session whose work is checked: it opened the branch's merge request, or will, for the branch is its own."""
     of = merge_requests.c
     mine = of.project_id == mirror.project_id, of.source_branch == branch, of.session_id.is_not(None)
     query = select(of.session_id).where(*mine, of.status == "opened").order_by(of.id.desc()).limit(1)
-    return (await connection.execute(query)).scalar_one_or_none()
+    found = (await connection.execute(query)).scalar_one_or_none()
+    if found is not None or not branch.startswith(SESSION_BRANCHES):
+        return found
+    # Checks begin with the push, before there is a merge request: they would start another session, and that one more.
+    own = sessions.c.state["created"]["branch"].as_string() == branch
+    named = select(sessions.c.id).where(sessions.c.project_id == mirror.project_id, own)
+    return (await connection.execute(named.order_by(sessions.c.id.desc()).limit(1))).scalar_one_or_none()
 
 
 async def _stages(connection: AsyncConnection, row: Row[Any], jobs: tuple[RemoteJob, ...]) -> None:

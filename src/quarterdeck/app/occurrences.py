@@ -172,6 +172,8 @@ async def pushed(
     app: App, connection: AsyncConnection, project: Project | Row[Any], actor: Actor, sha: str, before: str
 ) -> None:
     """The default branch was moved by a person, who pushed to it or merged into it."""
+    if not _told(actor, None):
+        return
     payload: dict[str, JsonValue] = {
         "object_kind": "push",
         "ref": f"refs/heads/{project.default_branch}",

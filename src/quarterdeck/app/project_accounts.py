@@ -92,7 +92,8 @@ async def _made(connection: AsyncConnection, project_id: int, values: dict[str, 
 async def of_project(connection: AsyncConnection, project_id: int, username: str) -> int:
     """The account's number. Raises InvalidInputError where the project has none of that name."""
     query = select(users.c.id).join(members, members.c.user_id == users.c.id)
-    query = query.where(users.c.service_project_id == project_id, users.c.username == clean(username))
+    query = query.where(users.c.service_project_id == project_id, members.c.project_id == project_id)
+    query = query.where(users.c.username == clean(username))
     found = (await connection.execute(query)).scalar_one_or_none()
     if found is None:
         raise InvalidInputError(f"The project has no service account {username!r}. Make it first.")

@@ -251,6 +251,8 @@ async def _changeable(connection: AsyncConnection, project_id: int, username: st
             select(users.c.id, members.c.role)
             .outerjoin(members, (members.c.user_id == users.c.id) & (members.c.project_id == project_id))
             .where(users.c.username == username)
+            # A service account belongs to its project alone.
+            .where(users.c.service_project_id.is_(None) | (users.c.service_project_id == project_id))
         )
     ).one_or_none()
     if row is None:
@@ -262,6 +264,8 @@ async def _changeable(connection: AsyncConnection, project_id: int, username: st
 
 async def _keep_an_owner(connection: AsyncConnection, project_id: int) -> None:
     query = select(members.c.user_id).where(members.c.project_id == project_id, members.c.role == int(Role.OWNER))
+    # A service account owns nothing by itself: nobody signs in as one.
+    query = query.join(users, users.c.id == members.c.user_id).where(users.c.service_project_id.is_(None))
     if (await connection.execute(query.limit(1))).one_or_none() is None:
         raise ConflictError("A project keeps at least one owner. Make somebody else an owner first.")
 

@@ -64,9 +64,12 @@ async def rested(app: App, session_id: int) -> None:
         events = await log.read(connection, session_id, after=max(0, state.seq - LOOKED_AT), limit=LOOKED_AT)
         at, answer = _answer(events)
         by = await initiator(connection, state.created)
+        rest = f"rest:{session_id}:{at}"
+        if await comments.known(connection, f"{rest}:{Status.IDLE}"):  # merged or closed: it stands there already
+            answer = ""
         text = _told(app, session_id, state, answer)
         project_id = state.created.project_id
-        await _say(app, connection, by, project_id, subject, text, session_id, f"rest:{session_id}:{at}:{state.status}")
+        await _say(app, connection, by, project_id, subject, text, session_id, f"{rest}:{state.status}")
 
 
 async def _place(
