@@ -5,15 +5,27 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from quarterdeck.app import connections, forge_deliveries, issues, merge_requests, pipelines, sessions
+from quarterdeck.app import (
+    connections,
+    forge_deliveries,
+    issues,
+    merge_requests,
+    pipelines,
+    project_accounts,
+    sessions,
+    triggers,
+)
 from quarterdeck.app.actor import Actor
 from quarterdeck.app.application import App
 from quarterdeck.app.connections import LinkPerson
+from quarterdeck.app.project_accounts import AddServiceAccount
+from quarterdeck.app.triggers import WriteTrigger
 from quarterdeck.core.errors import ConflictError, NotFoundError, UnauthenticatedError
+from quarterdeck.core.trigger import EventType
 from quarterdeck.forges.github import events
-from quarterdeck.store.tables import comments
+from quarterdeck.store.tables import comments, deliveries
 from quarterdeck.store.tables import forge_deliveries as rows
 from quarterdeck.store.tables import pipelines as pipeline_rows
 from tests.app.forge_links import github_headers, linked, told
@@ -85,6 +97,23 @@ async def test_older_news_never_overwrites_newer(app: App, owner: Actor) -> None
     assert (await issues.show(app, owner, project.id, 7)).status == "opened"
 
 
+async def test_a_comment_that_comes_before_its_thing_waits_for_it(app: App, owner: Actor) -> None:
+    project, number = await linked(app, owner)
+    said = {"id": 5, "body": "hi", "created_at": "2026-01-01T00:00:02Z", "updated_at": "2026-01-01T00:00:02Z", **PEOPLE}
+    early = {**sent("created", 2, pull_request={}), "comment": said}
+    await told(app, number, "issue_comment", early, "d-1")
+    (waits,) = (await connections.show(app, owner, project.id)).deliveries
+    assert (waits.applied_at, "not known here" in waits.fault) == (None, True)
+    branch = {"ref": "fix", "sha": "a" * 40, "repo": {"full_name": "octo/hello"}}
+    times = {"created_at": "2026-01-01T00:00:01Z", "updated_at": "2026-01-01T00:00:01Z"}
+    pull = {"number": 7, "title": "Fix", "state": "closed", "head": branch, "base": {**branch, "ref": "main"}}
+    await told(app, number, "pull_request", {"pull_request": {**pull, **times, **PEOPLE}}, "d-2")
+    async with app.database.transaction() as connection:
+        await connection.execute(update(rows).values(due_at=func.now()))
+    await forge_deliveries.apply(app, number)
+    assert [one.text for one in (await merge_requests.show(app, owner, project.id, 7)).comments] == ["hi"]
+
+
 async def test_pipelines_end_once_whatever_comes_late(app: App, owner: Actor) -> None:
     project, number = await linked(app, owner)
 
@@ -150,10 +179,45 @@ async def test_all_that_github_may_send_is_applied_or_left(app: App, owner: Acto
         of = rows.c
         faults = (await connection.execute(select(of.event, of.fault).where(of.fault != ""))).all()
         left = (await connection.execute(select(of.event).where(of.applied_at.is_(None)))).scalars().all()
-    away = {"push", "pull_request", "workflow_job"}
+    away = {"push", "pull_request", "pull_request_review_comment", "workflow_job"}
     assert {row.event for row in faults} <= away, "git and the logs of jobs are nowhere in this test"
     assert set(left) <= away
     assert set(events.FOLLOWED) <= {one["name"] for one in github.examples()}
     assert await issues.find(app, owner, project.id)
     assert await pipelines.find(app, owner, project.id)
     assert await merge_requests.find(app, owner, project.id), "closed ones need no branch"
+
+
+async def test_members_start_triggers_there_and_strangers_nothing(app: App, owner: Actor) -> None:
+    """The words of somebody on a public repository start nothing; a member's do, with the member's rights."""
+    project, number = await linked(app, owner)
+    await project_accounts.add(app, owner, project.id, AddServiceAccount(username="helper", name="Helper"))
+    wish = WriteTrigger(
+        account="helper",
+        flow="developer",
+        model="scripted",
+        events={EventType.MENTION: (), EventType.WORK_ITEM: ("created", "closed")},
+    )
+    await triggers.add(app, owner, project.id, wish)
+
+    async def fired() -> list[tuple[str, str, int]]:
+        async with app.database.transaction() as connection:
+            of = deliveries.c
+            found = await connection.execute(select(of.event, of.action, of.user_id).order_by(of.id))
+            return [(row.event, row.action, row.user_id) for row in found]
+
+    def comment(n: int, login: str) -> dict[str, Any]:
+        said = {"id": n, "body": "@helper please look", "user": {"login": login}, "html_url": "https://x"}
+        times = {"created_at": f"2026-01-01T00:00:{n:02}Z", "updated_at": f"2026-01-01T00:00:{n:02}Z"}
+        return {**sent("created", n), "comment": {**said, **times}, "sender": {"login": login}}
+
+    await told(app, number, "issues", sent("opened", 1), "d-1")
+    await told(app, number, "issue_comment", comment(2, "octocat"), "d-2")
+    await told(app, number, "issue_comment", comment(3, "quarterdeck-bot"), "d-3")
+    assert await fired() == []
+    await connections.link(app, owner, project.id, LinkPerson(login="octocat"))
+    await told(app, number, "issue_comment", comment(4, "octocat"), "d-4")
+    await told(app, number, "issue_comment", comment(4, "octocat"), "d-5")
+    await told(app, number, "issues", sent("closed", 6, state="closed"), "d-6")
+    await told(app, number, "issues", sent("closed", 6, state="closed", title="Again"), "d-7")
+    assert await fired() == [("mention", "", owner.user_id), ("work_item", "closed", owner.user_id)]

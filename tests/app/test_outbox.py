@@ -101,7 +101,7 @@ async def test_taken_in_order_by_several_and_given_back_by_one_that_is_killed(ap
         while True:
             async with app.database.transaction() as connection:
                 taken = await outbox.take(connection, 1)
-                seen.extend((entry.session_id, entry.status.value) for entry in taken)
+                seen.extend((entry.session_id, str(entry.status)) for entry in taken)
                 left = select(func.count()).where(rows.c.delivered_at.is_(None))
                 if not (await connection.execute(left)).scalar_one():
                     return
@@ -110,7 +110,7 @@ async def test_taken_in_order_by_several_and_given_back_by_one_that_is_killed(ap
     async with asyncio.timeout(60):
         while not seen:  # the server notices the death of the killed one within a moment
             async with app.database.transaction() as connection:
-                seen += [(entry.session_id, entry.status.value) for entry in await outbox.take(connection, 1)]
+                seen += [(entry.session_id, str(entry.status)) for entry in await outbox.take(connection, 1)]
         await asyncio.gather(consume(), consume(), consume())
     assert sorted(seen) == [(first, "created"), (first, "stopped"), (second, "created")]
     assert seen.index((first, "created")) < seen.index((first, "stopped"))

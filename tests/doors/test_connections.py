@@ -37,6 +37,8 @@ async def test_connected_shown_and_ended_by_the_api(api: Api, server: GitLab) ->
         {**wish, "api_url": "file:///etc"},
         {**wish, "api_url": "http://u:p@127.0.0.1"},
         {**wish, "forge": "elsewhere"},
+        {**wish, "git_url": "ext::sh -c id"},
+        {**wish, "git_url": "https://u:p@gitlab.example/x.git"},
     ):
         assert (await api.post("/projects/hello/connection", wrong)).status_code == 400, wrong
     refused = await api.post("/projects/hello/connection", {**wish, "token": "glpat-of-somebody-else"})

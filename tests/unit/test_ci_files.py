@@ -195,11 +195,11 @@ _FILE: st.SearchStrategy[Json] = st.fixed_dictionaries(
 
 
 def outcome(files: dict[str, str]) -> CiPipeline | str:
-    """The pipeline, or its faults without their places."""
+    """The pipeline, or its faults without their places, and so in no order of those."""
     try:
         return pipeline(files)
     except InvalidInputError as error:
-        return re.sub(r"(?m)^(\S+ )?line \d+: ", "", error.message)
+        return "\n".join(sorted(re.sub(r"(?m)^(- )?(\S+ )?line \d+: ", "- ", error.message).splitlines()))
 
 
 @given(st.lists(_FILE, min_size=1, max_size=5), st.data())

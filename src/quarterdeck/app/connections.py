@@ -140,8 +140,7 @@ async def connect(app: App, actor: Actor, project: int | str, request: Connect) 
     if there.may_push is False:
         raise ForbiddenError(f"The token may only read {path}; give one that may also write. How-to: connect a forge.")
     git_url = request.git_url or there.git_url
-    if not git_url.startswith(("https://", "http://")) and not actor.admin:
-        raise InvalidInputError("Git's address there has to be a URL of https or http.")
+    _demand_git(git_url, actor)
     secret = f"whsec_{_base64_key()}" if request.forge == "gitlab" else secrets.token_urlsafe(32)
     app.redactor.learn([secret])
     runs = request.forge == "github" if request.run_pipelines is None else request.run_pipelines
@@ -170,6 +169,17 @@ async def connect(app: App, actor: Actor, project: int | str, request: Connect) 
             return (await _view(app, connection, row)).model_copy(update={"hook_secret": secret})
     except IntegrityError as error:
         raise _connected(found) from error
+
+
+def _demand_git(url: str, actor: Actor) -> None:
+    """Administrators may name a path on the server, too; a user in a URL would be shown with it."""
+    web = url.startswith(("https://", "http://"))
+    if not (web or (actor.admin and url.startswith(("/", "file:///")))) or not url.isprintable():
+        raise InvalidInputError("Git's address there is a URL of https or http.")
+    if web and "@" in urlsplit(url).netloc:
+        raise InvalidInputError(
+            "Git's address has a user or password in it; leave it out, the token is sent by itself."
+        )
 
 
 def _base64_key() -> str:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quarterdeck.app import assignees, occurrences
 from quarterdeck.app.comments import TEXT_CHARACTERS
 from quarterdeck.app.mirroring import Mirror, address
+from quarterdeck.core.errors import UnavailableError
 from quarterdeck.core.remote import RemoteComment, RemoteVerdict, marked, unmarked
 from quarterdeck.core.text import clean, cut
 from quarterdeck.store.tables import comments, issues, merge_request_people, merge_requests
@@ -16,11 +17,17 @@ Column = Literal["issue_id", "merge_request_id"]
 
 
 async def bring(mirror: Mirror, fact: RemoteComment) -> None:
-    """A comment as it is there now; one of ours that comes back is only told what it is called there."""
+    """A comment as it is there now; one of ours that comes back is only told what it is called there.
+
+    Raises:
+        UnavailableError: a webhook told of it before the one that tells what it is said on.
+    """
     async with mirror.app.database.transaction() as connection:
         place = await _place(mirror, connection, fact)
+        if place is None and mirror.actor is not None:
+            raise UnavailableError(f"It is said on number {fact.number}, which is not known here (yet).")
         if place is None:
-            return  # on something that is not followed, or not known yet: a sync brings both
+            return  # on something older than what is read
         column, subject_id = place
         found = await _find(mirror, connection, fact, column, subject_id)
         if fact.deleted:

@@ -27,6 +27,7 @@ STATUSES: dict[type[e.QuarterdeckError], HTTPStatus] = {
     e.ConflictError: HTTPStatus.CONFLICT,
     e.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     e.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    e.RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     e.VersionMismatchError: HTTPStatus.UPGRADE_REQUIRED,
 }
 """A subclass that isn't named has its nearest ancestor's status; 500 when there is none."""

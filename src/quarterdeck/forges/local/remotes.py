@@ -1,6 +1,7 @@
 """Repositories elsewhere: fetched from and pushed to, with a token that stands in no command line and no URL.
 
-What is there is kept under `refs/forge/heads/`, beside the branches here: so it is known which commits are only here.
+What is there is kept under `refs/forge/`, beside the branches here: so it is known which commits are only here. Heads
+of merge requests that are in no branch there, for they come from forks, are kept apart from its branches.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from quarterdeck.forges.local import git, imports
 
 SECONDS = 600.0
 THERE = "refs/forge/heads/"
+_REQUESTS = "refs/forge/requests/"
 _HERE = "refs/heads/"
 _NONE = "0" * 40
 
@@ -27,8 +29,9 @@ async def fetch(
     wanted = ["+refs/heads/*:" + THERE + "*", "+refs/tags/*:refs/tags/*"]
     if refs is not None:
         listed = await _listed(folder, remote, environment, list(refs))
-        wanted = [f"+{ref}:{THERE}{branch}" for ref, branch in refs.items() if ref in listed]
-        await _forget(folder, [THERE + branch for ref, branch in refs.items() if ref not in listed], before)
+        kept = {ref: _kept(ref, branch) for ref, branch in refs.items()}
+        wanted = [f"+{ref}:{kept[ref]}" for ref in refs if ref in listed]
+        await _forget(folder, [kept[ref] for ref in refs if ref not in listed], before)
     if wanted:
         prune = () if refs is not None else ("--prune",)
         arguments = ("fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--no-tags", *prune)
@@ -37,7 +40,17 @@ async def fetch(
             directory=folder, environment=await _environment(remote, environment), seconds=SECONDS, wary=True,
         )  # fmt: skip
         _demand(await imports.watched(folder, asyncio.create_task(fetching)), remote)
-    return await _follow(folder, before, None if refs is None else set(refs.values()))
+    now = await _refs(folder)
+    if refs is None:
+        there = {ref.removeprefix(THERE): ref for ref in {*now, *before} if ref.startswith(THERE)}
+    else:
+        there = {branch: _kept(ref, branch) for ref, branch in refs.items()}
+    return await _follow(folder, before, now, there)
+
+
+def _kept(ref: str, branch: str) -> str:
+    """Where what is there is kept here."""
+    return (THERE if ref.startswith(_HERE) else _REQUESTS) + branch
 
 
 async def push(folder: Path, remote: GitRemote, branch: str, environment: Mapping[str, str]) -> None:
@@ -46,6 +59,8 @@ async def push(folder: Path, remote: GitRemote, branch: str, environment: Mappin
     here, there = known.get(_HERE + branch), known.get(THERE + branch)
     if here == there:
         return
+    if _REQUESTS + branch in known:
+        raise ConflictError(f"{branch} is a fork's, where this server pushes nothing.")
     pushed = await git.run(
         *("push", "--porcelain", "--no-verify", "--", remote.url, f"{here or ''}:{_HERE}{branch}"),
         directory=folder, environment=await _environment(remote, environment), seconds=SECONDS,
@@ -62,13 +77,13 @@ async def push(folder: Path, remote: GitRemote, branch: str, environment: Mappin
         await git.ask("update-ref", "-m", "pushed", THERE + branch, here, directory=folder)
 
 
-async def _follow(folder: Path, before: Mapping[str, str], branches: set[str] | None) -> list[RefUpdate]:
+async def _follow(
+    folder: Path, before: Mapping[str, str], now: Mapping[str, str], kept: Mapping[str, str]
+) -> list[RefUpdate]:
     """Moves branches here to where they are there, unless they have commits that were never there."""
-    now = await _refs(folder)
-    names = {ref.removeprefix(THERE) for ref in {*now, *before} if ref.startswith(THERE)}
     moved: list[RefUpdate] = []
-    for name in sorted(names if branches is None else names & branches):
-        there, here, was = now.get(THERE + name), now.get(_HERE + name), before.get(THERE + name)
+    for name, ref in sorted(kept.items()):
+        there, here, was = now.get(ref), now.get(_HERE + name), before.get(ref)
         if there == here or (here is not None and here != was and not (there and await _within(folder, here, there))):
             continue
         if here is None and was == there:  # deleted here, and that is not there yet
@@ -86,7 +101,9 @@ async def _within(folder: Path, old: str, new: str) -> bool:
 
 
 async def _refs(folder: Path) -> dict[str, str]:
-    output = decode(await git.ask("for-each-ref", "--format=%(objectname) %(refname)", _HERE, THERE, directory=folder))
+    output = decode(
+        await git.ask("for-each-ref", "--format=%(objectname) %(refname)", _HERE, "refs/forge/", directory=folder)
+    )
     return {ref: sha for sha, _, ref in (line.partition(" ") for line in output.splitlines())}
 
 
@@ -126,7 +143,7 @@ async def _bound(remote: GitRemote) -> dict[str, str]:
 
 
 def _demand(ended: git.Ended, remote: GitRemote) -> None:
-    """Raises UnavailableError with git's reason, which may repeat the URL and never the header."""
+    """Raises UnavailableError with git's reason, in which the secret is not."""
     if ended.exit_code:
-        reason = cut(ended.reason, 1000).replace(remote.secret, "[redacted]").rstrip(".")
-        raise UnavailableError(f"Git could not reach {remote.url}: {reason}.")
+        said = f"Git could not reach {remote.url}: {cut(ended.reason, 1000).rstrip('.')}."
+        raise UnavailableError(said.replace(remote.secret, "[redacted]"))
