@@ -186,7 +186,9 @@ async def pushed(
     await happened(
         app,
         connection,
-        Occurrence(project.id, EventType.PUSH, f"push:{sha}:{before}", user_id=actor.user_id, payload=payload),
+        Occurrence(
+            project.id, EventType.PUSH, f"push:{sha}:{secrets.token_hex(4)}", user_id=actor.user_id, payload=payload
+        ),
     )
 
 
