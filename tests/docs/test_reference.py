@@ -14,6 +14,7 @@ import typer
 
 import quarterdeck
 from quarterdeck.core import events
+from quarterdeck.core.access import INITIATOR_ABILITIES, LEAST_ROLE
 from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.events import EventClass, Payload
 from quarterdeck.doors import problem
@@ -100,6 +101,14 @@ def test_error_codes_and_their_statuses() -> None:
     of_doors = re.findall(r"^    (\d{3}): \"(\w+)\",$", inspect.getsource(problem), re.MULTILINE)
     wanted |= {code: status for status, code in of_doors} | {"internal": "500"}
     assert {code: cells[0] for code, cells in rows(text("errors.md")).items()} == wanted
+
+
+def test_roles() -> None:
+    """The page of the one table: each ability, and from which role on."""
+    told = {name: cells for name, cells in rows(text("roles.md")).items()}
+    least = {ability.value: role.name.capitalize() for ability, role in LEAST_ROLE.items()}
+    assert {name: cells[0] for name, cells in told.items()} == least
+    assert {name for name, cells in told.items() if cells[2] == "yes"} == set(INITIATOR_ABILITIES)
 
 
 def test_tools() -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy import Row, Select, delete, func, insert, select, update
@@ -70,7 +71,7 @@ class TriggerView(BaseModel):
     owner: str
     """In whose name it starts what nobody did: schedules, webhooks."""
     next_runs: tuple[datetime, ...]
-    """The next five of its schedule."""
+    """The next five of its schedule, in its time zone."""
     hook_url: str
     """Where its inbound webhook is sent; empty when it has none."""
     created_at: datetime
@@ -317,6 +318,6 @@ def _view(app: App, row: Row[Any]) -> TriggerView:
     )  # fmt: skip
     return TriggerView(
         **{name: getattr(row, name) for name in same},
-        next_runs=tuple(times),
+        next_runs=tuple(at.astimezone(ZoneInfo(row.timezone)) for at in times),
         hook_url=f"{app.public_url}/hooks/triggers/{row.id}" if EventType.WEBHOOK in row.events else "",
     )

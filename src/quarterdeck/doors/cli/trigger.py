@@ -298,7 +298,7 @@ def _print(cli: Cli, answer: "JsonValue") -> None:
         ("goal", one.goal),
         ("acts as", f"@{one.account}"),
         ("schedule", f"{one.cron} {one.timezone}".strip()),
-        ("next runs", "\n".join(f"{at:%a %Y-%m-%d %H:%M} UTC" for at in one.next_runs)),
+        ("next runs", "\n".join(f"{at:%a %Y-%m-%d %H:%M} {one.timezone}" for at in one.next_runs)),
         ("webhook", one.hook_url),
         ("what nobody did is of", one.owner),
     ]
