@@ -107,7 +107,7 @@ async def again(app: App, actor: Actor, project: int | str, delivery_id: int) ->
             name: getattr(row, name) for name in ("trigger_id", "project_id", "event", "action", "payload", "text")
         }
         values |= {"user_id": actor.user_id, "again_of": row.id, "key": _key(actor, row.id)}
-        values["subject"] = row.subject
+        values["about"] = row.subject
         (made,) = await keep(app, connection, found.id, [values])
         return DeliveryView.model_validate(await _one(connection, found.id, made), from_attributes=True)
 
@@ -123,7 +123,7 @@ async def fire(
         values = {
             "trigger_id": row.id, "project_id": found.id, "user_id": actor.user_id, "key": _key(actor, 0),
             "event": EventType.SCHEDULE.value if scheduled else EventType.WEBHOOK.value, "action": "",
-            "payload": bounded(payload or {}), "text": "", "subject": None, "again_of": None,
+            "payload": bounded(payload or {}), "text": "", "about": None, "again_of": None,
         }  # fmt: skip
         (made,) = await keep(app, connection, found.id, [values])
         return DeliveryView.model_validate(await _one(connection, found.id, made), from_attributes=True)
@@ -144,7 +144,8 @@ async def _one(connection: AsyncConnection, project_id: int, delivery_id: int) -
 def _query(*, details: bool = True) -> Select[*tuple[Any, ...]]:
     """A list goes without what a delivery was told, which may be large."""
     columns = [one for one in deliveries.c if details or one.name not in ("payload", "text")]
-    query = select(*columns, users.c.username.label("by")).join(users, users.c.id == deliveries.c.user_id)
+    named = deliveries.c.about.label("subject"), users.c.username.label("by")
+    query = select(*columns, *named).join(users, users.c.id == deliveries.c.user_id)
     return query.order_by(deliveries.c.id.desc())
 
 
@@ -215,11 +216,11 @@ async def _room(connection: AsyncConnection, project_id: int) -> bool:
 
 async def _going_on(connection: AsyncConnection, row: Row[Any], trigger: Row[Any]) -> int | None:
     """The session that a comment goes to: the newest of the same account on the same thing that has not ended."""
-    if row.event != EventType.MENTION or row.subject is None:
+    if row.event != EventType.MENTION or row.about is None:
         return None
     if row.again_of is not None and row.action != FOLLOW_UP:  # that is asked for to start another one
         return None
-    subject = Subject.model_validate(row.subject)
+    subject = Subject.model_validate(row.about)
     on = session_subjects.c.issue_id if subject.kind == "issue" else session_subjects.c.merge_request_id
     about = select(session_subjects.c.session_id).where(on == subject.id)
     known = (
@@ -261,7 +262,7 @@ async def _deliver(app: App, connection: AsyncConnection, turn: _Turn) -> dict[s
 
 async def _start(app: App, connection: AsyncConnection, actor: Actor, row: Row[Any], trigger: Row[Any]) -> int:
     account = await person(connection, trigger.account_id)
-    subject = Subject.model_validate(row.subject) if row.subject else None
+    subject = Subject.model_validate(row.about) if row.about else None
     type_ = EventType(row.event)
     ships = trigger.flow.partition("/")[0] in {name.partition("/")[0] for name in app.flows.names()}
     told: str = trigger.goal

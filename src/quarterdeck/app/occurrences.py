@@ -79,7 +79,7 @@ def row_of(occurrence: Occurrence, trigger: Row[Any]) -> dict[str, Any]:
         "user_id": occurrence.user_id or trigger.owner_id,
         "payload": bounded(dict(occurrence.payload)),
         "text": occurrence.text,
-        "subject": occurrence.subject.model_dump(mode="json") if occurrence.subject else None,
+        "about": occurrence.subject.model_dump(mode="json") if occurrence.subject else None,
     }
 
 

@@ -56,7 +56,7 @@ async def rested(app: App, session_id: int) -> None:
         triggered = state.created.triggered
         if triggered is None or not due(state):
             return
-        first = select(deliveries.c.subject).where(deliveries.c.id == triggered.delivery)
+        first = select(deliveries.c.about).where(deliveries.c.id == triggered.delivery)
         found = (await connection.execute(first)).scalar_one_or_none()
         subject = await _place(connection, state, Subject.model_validate(found) if found else None, session_id)
         if subject is None:

@@ -910,7 +910,7 @@ deliveries = Table(
     Column("user_id", BigInteger, ForeignKey("users.id"), nullable=False),  # in whose name
     Column("payload", JSON, nullable=False),  # not JSONB: as it came
     _text("text"),
-    Column("subject", JSONB),  # core.trigger.Subject
+    Column("about", JSONB),  # core.trigger.Subject
     Column("status", Text, nullable=False, server_default=text("'waiting'")),  # waiting, started, told, refused
     _text("reason"),
     Column("session_id", BigInteger),

@@ -64,7 +64,7 @@ def upgrade() -> None:
         _key("user_id", "users"),
         sa.Column("payload", sa.JSON(), nullable=False),
         _text("text"),
-        sa.Column("subject", postgresql.JSONB(), nullable=True),
+        sa.Column("about", postgresql.JSONB(), nullable=True),
         sa.Column("status", sa.Text(), server_default=sa.text("'waiting'"), nullable=False),
         _text("reason"),
         sa.Column("session_id", sa.BigInteger(), nullable=True),
