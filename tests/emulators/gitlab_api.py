@@ -1,8 +1,8 @@
 """What GitLab's published OpenAPI description (version 19.5) has of the part that is used, as a table of its facts.
 
-Not checked against the description: the operations of notes and `GET /user`. Their facts here
-are from GitLab's documentation of the Notes and Users APIs; `UNSEEN` names them. Where it says no type of a
-field it has `string`; access levels, which are such, are numbers.
+`UNSEEN` names the operations that were not found in it: those of notes, whose facts are from the documentation of the
+Notes API, and `GET /user`. What is within objects is not checked; an access level there is a string, as all fields are
+that the description gives no type, and a number in GitLab's documentation.
 """
 
 import re
