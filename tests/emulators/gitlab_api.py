@@ -6,10 +6,11 @@ that the description gives no type, and a number in GitLab's documentation.
 """
 
 import re
-from typing import Any
+from typing import Any, cast
 
 VERSION = "19.5"
 Types = dict[str, str]
+Operation = tuple[Types, Types, str, Types]
 
 
 def _types(text: str) -> Types:
@@ -44,11 +45,11 @@ _STATUS = _types(
 )
 _LISTED = f"{_PAGES}; time: updated_after; str: search"
 _BY = "created_at,updated_at"
-_NOTES = (_types(_PAGES) | {"sort": "asc,desc", "order_by": _BY}, {}, "", _NOTE)
-_SAYS = ({}, _types("str: body"), "body", _NOTE)
+_NOTES: Operation = (_types(_PAGES) | {"sort": "asc,desc", "order_by": _BY}, {}, "", _NOTE)
+_SAYS: Operation = ({}, _types("str: body"), "body", _NOTE)
 _LIST = {"state": "opened,closed,all", "sort": "asc,desc", "order_by": _BY}
 
-OPERATIONS: dict[tuple[str, str], tuple[Types, Types, str, Types]] = {
+OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/user"): ({}, {}, "", _AUTHOR),
     ("GET", "/projects/{id}"): ({}, {}, "", _PROJECT),
     ("GET", "/projects/{id}/issues"): (
@@ -101,7 +102,8 @@ def request_faults(method: str, path: str, query: dict[str, str], body: dict[str
 def answer_faults(method: str, path: str, answer: Any) -> list[str]:
     """What of an answer isn't in the description."""
     fields = OPERATIONS[method, _template(path)][3]
-    return [fault for one in (answer if isinstance(answer, list) else [answer]) for fault in _faults(one, fields)]
+    listed = cast("list[dict[str, Any]]", answer if isinstance(answer, list) else [answer])
+    return [fault for one in listed for fault in _faults(one, fields)]
 
 
 def _template(path: str) -> str:
@@ -127,7 +129,7 @@ def _fits(value: Any, kind: str) -> bool:
                 isinstance(value, str) and bool(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", value))
             )
         case "strings":
-            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+            return isinstance(value, list) and all(isinstance(one, str) for one in cast("list[object]", value))
         case "labels":  # an array of strings, said to be comma-separated names: either is taken
             return isinstance(value, str) or _fits(value, "strings")
         case "object":
