@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -71,7 +72,8 @@ async def _storm(instance: Instance, path: str, secret: str) -> None:
                 break
             taken.append(number)
             if number % 10 == 0:  # as a sender that did not hear the answer
-                await client.post(f"{instance.url}{path}", json={"number": number}, headers=headers)
+                with suppress(httpx.TransportError):  # it heard it before
+                    await client.post(f"{instance.url}{path}", json={"number": number}, headers=headers)
 
     async def kill() -> None:
         while len(taken) < KILLED_AFTER:
