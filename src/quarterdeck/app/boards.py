@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row
 
 from quarterdeck.app.session_filter import PRIVATE
+from quarterdeck.store import clock
 
 if TYPE_CHECKING:
     from quarterdeck.app.session_lists import SessionRow
@@ -22,6 +23,8 @@ REST_SECONDS = 1.0
 """A board is not looked up again so soon, whatever happens."""
 FRESH = timedelta(seconds=30)
 """A session that goes on without a change is shown with its last activity by so much."""
+SETTLED = timedelta(seconds=2)
+"""Longer than a session's last activity may lag behind its changes, which is a second."""
 KNOWN = 1_000
 """Sessions of which a board remembers how they were, beside those that it shows."""
 
@@ -97,11 +100,13 @@ class Board:
             await self._again()
 
     async def _again(self) -> None:
-        self.stale, self.looked = False, monotonic()
+        self.stale, self.looked, began = False, monotonic(), clock.now()
         fresh = Overview(await self.look())
         if len(self._seen) > KNOWN:
             self._seen.clear()
-        self._seen |= {one.id: (one.status, one.title, one.last_activity) for rows in fresh.lists for one in rows}
+        # What changed while it was looked up may stand in a list that it has left: its bell is still to be heeded.
+        quiet = [one for rows in fresh.lists for one in rows if one.last_activity < began - SETTLED]
+        self._seen |= {one.id: (one.status, one.title, one.last_activity) for one in quiet}
         if self.now is None or fresh.looks() != self.now.looks():
             self.now = fresh
             self.wake()
