@@ -154,16 +154,16 @@ async def assigned(
     query = select(users.c.id).where(users.c.id.in_(user_ids), users.c.service_project_id == place.project.id)
     if ids := tuple((await connection.execute(query)).scalars()):
         occurrence = _occurrence(app, place, type_, secrets.token_hex(8), account_ids=ids)
-        kind = "issue" if place.kind == "issue" else "merge_request"
-        await happened(app, connection, replace(occurrence, payload=_payload(app, place, kind, {"action": "update"})))
+        payload = _payload(app, place, place.kind, {"action": "update"})
+        await happened(app, connection, replace(occurrence, payload=payload))
 
 
-async def moved(app: App, connection: AsyncConnection, place: Place, action: str, key: str = "") -> None:
+async def moved(app: App, connection: AsyncConnection, place: Place, action: str) -> None:
     """An issue was created or closed; a merge request is ready, approved or merged."""
     if not _told(place.actor, place.session_id):
         return
     type_ = EventType.WORK_ITEM if place.kind == "issue" else EventType.MERGE_REQUEST
-    occurrence = _occurrence(app, place, type_, key or secrets.token_hex(8))
+    occurrence = _occurrence(app, place, type_, secrets.token_hex(8))
     payload = _payload(app, place, place.kind, {"action": action})
     await happened(app, connection, replace(occurrence, action=action, payload=payload))
 
@@ -196,10 +196,9 @@ async def pipeline_came_to(app: App, connection: AsyncConnection, pipeline: Row[
     """A pipeline runs, or has ended; those of what sessions pushed start nothing."""
     if pipeline.session_id is not None:
         return
-    waits = select(triggers.c.id).where(triggers.c.project_id == pipeline.project_id, triggers.c.enabled)
-    if (
-        await connection.execute(waits.where(func.jsonb_exists(triggers.c.events, EventType.PIPELINE.value)).limit(1))
-    ).first() is None:
+    mine = triggers.c.project_id == pipeline.project_id, triggers.c.enabled
+    waits = select(triggers.c.id).where(*mine, func.jsonb_exists(triggers.c.events, EventType.PIPELINE.value)).limit(1)
+    if (await connection.execute(waits)).first() is None:  # most projects: they pay this one small query
         return
     project = (await connection.execute(select(projects).where(projects.c.id == pipeline.project_id))).one()
     url = f"{app.public_url}/pipelines/{pipeline.id}"
